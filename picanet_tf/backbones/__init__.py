@@ -1,0 +1,1 @@
+"""Encoders that return named features; the heads pick the ones they read."""
