@@ -75,6 +75,7 @@ class TestCaffePreprocessing:
         with pytest.raises(ValueError, match=r"3 channels.*Received.*, 1\)"):
             CaffePreprocessing()(np.zeros((1, 4, 4, 1), "float32"))
 
+    @pytest.mark.filterwarnings("ignore:.*tf.lite.Interpreter is deprecated")
     def test_converts_to_tflite_builtins(self):
         inputs = keras.Input((4, 4, 3), batch_size=1)
         model = keras.Model(inputs, CaffePreprocessing()(inputs))
