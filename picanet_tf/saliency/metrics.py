@@ -1,0 +1,357 @@
+"""Scores of saliency maps against masks (paper, Sec. 5.2), one image at a time.
+
+No TensorFlow here: maps and masks are NumPy arrays, so that published maps of other
+methods can be scored by the same code.
+"""
+
+import dataclasses
+import math
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+BETA_SQUARED = 0.3  # Sec. 5.2: precision counts more than recall
+THRESHOLDS = 256
+
+# Which measure yields which scores. "pr" costs under a millisecond an image, the
+# measures in the last three rows most of the time.
+_MEASURES = {
+    "pr": ("max_f", "max_mean_f", "mean_f"),
+    "adaptive": ("adaptive_f",),
+    "mae": ("mae",),
+    "s": ("s_measure",),
+    "e": ("max_e", "mean_e", "adaptive_e"),
+    "weighted": ("weighted_f",),
+}
+SCORES = tuple(score for scores in _MEASURES.values() for score in scores)
+
+
+class ImageScores(NamedTuple):
+    """Scores of one image; None where not asked for or, of F, where the mask is empty.
+
+    `max_f` is the maximum of the image's own F curve.
+    """
+
+    name: str
+    empty: bool
+    max_f: float | None = None
+    adaptive_f: float | None = None
+    mae: float | None = None
+    s_measure: float | None = None
+    adaptive_e: float | None = None
+    weighted_f: float | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class SaliencyScores:
+    """Scores of a set of images.
+
+    Attributes:
+        scores: Means over the set by name, in the order of `SCORES`; only those asked
+            for. NaN where no image counts.
+        images: Number of images.
+        empty: Number of images whose mask is empty. F scores and curves leave them out.
+        normalize: Whether maps were stretched to 0..1 image by image.
+        precision: `(256,)` float64, mean over the images at threshold t/255, t rising;
+            None unless a score of the curves was asked for. So are the next two.
+        recall: `(256,)` float64, as above. `recall[0]` is 1.
+        f: `(256,)` float64, F of these two; its maximum is `max_f`.
+        rows: Each image's own scores, in the order of the updates.
+    """
+
+    scores: dict[str, float]
+    images: int
+    empty: int
+    normalize: bool
+    precision: np.ndarray | None
+    recall: np.ndarray | None
+    f: np.ndarray | None
+    rows: tuple[ImageScores, ...]
+
+
+class SaliencyMetrics:
+    """Accumulates the scores of saliency maps; only sums are kept, and a row an image.
+
+    Scores, all 0..1, with beta^2 = 0.3 where not said otherwise:
+
+    - `max_f`, the paper's: precision and recall averaged over the images at each of 256
+      thresholds, then F, then the maximum.
+    - `max_mean_f`, PySODMetrics': F of each image at each threshold, averaged over the
+      images, then the maximum. Typically 0.03-0.04 below `max_f`.
+    - `mean_f`: the mean over the thresholds of that same curve.
+    - `adaptive_f`: F at twice the map's mean, at most 1, averaged over the images.
+    - `mae`: mean absolute error against the 0/1 mask; lower is better.
+    - `s_measure`: structure measure, alpha 0.5 (Fan et al., ICCV 2017).
+    - `max_e`, `mean_e`, `adaptive_e`: enhanced-alignment measure (Fan et al., IJCAI
+      2018), over the thresholds as `max_mean_f`, `mean_f` and `adaptive_f`.
+    - `weighted_f`: weighted F, beta^2 = 1 (Margolin et al., CVPR 2014).
+
+    Conventions, those of PySODMetrics 1.6 but for empty masks:
+
+    - A mask's foreground is above 128 of 255 (a float mask is rounded to greys first).
+    - With `normalize`, each map is stretched to 0..1 by its minimum and maximum, as the
+      field does; a map in two greys 10 and 60 can then score perfectly. A constant map
+      stays as it is.
+    - A pixel is predicted at threshold t where `floor(255 * map) >= t`. Where none is,
+      precision is 0 (and recall too); without `normalize` this lowers high thresholds.
+    - Floating-point maps are not rounded to 256 greys first, which moves MAE by less
+      than 0.004 against the same maps saved as PNG, stretching aside.
+    - An image whose mask is *empty* has no recall, so that it counts for MAE, S and E,
+      which are defined, but not for F and the curves. PySODMetrics counts it there with
+      precision, recall and F of 0: each of its F scores is ours times
+      `(images - empty) / images`, exactly.
+
+    Args:
+        normalize: As above.
+        which: Names of the scores wanted, out of `SCORES`. None: all. Only what these
+            need is computed: `("max_f", "mae")` suits validation while training.
+
+    Raises:
+        ValueError: If `which` names an unknown score.
+
+    Example:
+        >>> metrics = SaliencyMetrics()
+        >>> metrics.update(saliency_map, mask, name="0001")
+        >>> metrics.result().scores["max_f"]
+
+    Reference:
+        Sec. 5.2.
+    """
+
+    def __init__(
+        self, normalize: bool = True, which: Sequence[str] | None = None
+    ) -> None:
+        which = SCORES if which is None else tuple(which)
+        unknown = [name for name in which if name not in SCORES]
+        if unknown:
+            raise ValueError(
+                f"`which` must name scores out of {', '.join(SCORES)}. "
+                f"Received: {unknown[0]!r}"
+            )
+        self.normalize = normalize
+        self._which = tuple(name for name in SCORES if name in which)
+        self._measures = {
+            measure for measure, names in _MEASURES.items() if set(names) & set(which)
+        }
+        self._rows: list[ImageScores] = []
+        self._precision = np.zeros(THRESHOLDS)
+        self._recall = np.zeros(THRESHOLDS)
+        self._f = np.zeros(THRESHOLDS)
+        self._e = np.zeros(THRESHOLDS)
+
+    def update(
+        self,
+        prediction: np.ndarray,
+        ground_truth: np.ndarray,
+        name: str | None = None,
+    ) -> ImageScores:
+        """Adds one image.
+
+        Args:
+            prediction: `(height, width)`, float 0..1 or uint8 0..255.
+            ground_truth: `(height, width)`, bool, float 0..1 or uint8 0..255.
+            name: What to call it in the rows. None: its number, from 0.
+
+        Returns:
+            The image's own scores.
+
+        Raises:
+            ValueError: If the two differ in size, are not `(height, width)`, or have
+                values out of range or not finite.
+        """
+        prediction = _unit_range(prediction, "prediction")
+        mask = _binary(ground_truth)
+        if prediction.shape != mask.shape:
+            raise ValueError(
+                "`prediction` must have the size of `ground_truth`. Received: "
+                f"{prediction.shape} and {mask.shape}"
+            )
+        if self.normalize:
+            prediction = _stretched(prediction)
+
+        scores: dict[str, float] = {}
+        empty = not mask.any()
+        if "mae" in self._measures:
+            scores["mae"] = float(np.mean(np.abs(prediction - mask)))
+        if "s" in self._measures:
+            scores["s_measure"] = _structure_measure(prediction, mask)
+        if "e" in self._measures:
+            curve, scores["adaptive_e"] = _alignment_measure(prediction, mask)
+            self._e += curve
+        if not empty:
+            scores |= self._update_f(prediction, mask)
+
+        row = ImageScores(str(len(self._rows)) if name is None else name, empty)
+        row = row._replace(**scores)
+        self._rows.append(row)
+        return row
+
+    def result(self) -> SaliencyScores:
+        """Scores of the images so far."""
+        with_object = sum(not row.empty for row in self._rows)
+        precision = recall = f = None
+        means = {
+            name: _mean(getattr(row, name) for row in self._rows)
+            for name in ("adaptive_f", "mae", "s_measure", "adaptive_e", "weighted_f")
+        }
+        if "pr" in self._measures:
+            precision = _divided(self._precision, with_object)
+            recall = _divided(self._recall, with_object)
+            f = f_measure(precision, recall)
+            mean_f = _divided(self._f, with_object)
+            means["max_f"] = float(f.max())
+            means["max_mean_f"] = float(mean_f.max())
+            means["mean_f"] = float(mean_f.mean())
+        if "e" in self._measures:
+            mean_e = _divided(self._e, len(self._rows))
+            means["max_e"] = float(mean_e.max())
+            means["mean_e"] = float(mean_e.mean())
+        return SaliencyScores(
+            scores={name: means[name] for name in self._which},
+            images=len(self._rows),
+            empty=len(self._rows) - with_object,
+            normalize=self.normalize,
+            precision=precision,
+            recall=recall,
+            f=f,
+            rows=tuple(self._rows),
+        )
+
+    def _update_f(self, prediction: np.ndarray, mask: np.ndarray) -> dict[str, float]:
+        scores = {}
+        if "pr" in self._measures:
+            precision, recall = precision_recall(prediction, mask)
+            f = f_measure(precision, recall)
+            self._precision += precision
+            self._recall += recall
+            self._f += f
+            scores["max_f"] = float(f.max())
+        if "adaptive" in self._measures:
+            predicted = prediction >= min(2 * prediction.mean(), 1)
+            hits = np.count_nonzero(predicted & mask)
+            precision = hits / max(np.count_nonzero(predicted), 1)
+            recall = hits / np.count_nonzero(mask)
+            scores["adaptive_f"] = float(f_measure(precision, recall))
+        if "weighted" in self._measures:
+            scores["weighted_f"] = _weighted_f(prediction, mask)
+        return scores
+
+
+def precision_recall(
+    prediction: np.ndarray, mask: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Precision and recall at the thresholds 0/255, 1/255, ..., 255/255.
+
+    Args:
+        prediction: `(height, width)`, float, 0..1.
+        mask: `(height, width)`, bool, not empty.
+
+    Returns:
+        Precision and recall, each `(256,)` float64. Precision is 0 where nothing is
+        predicted.
+    """
+    greys = (prediction * 255).astype(np.uint8)
+    hits = _at_least(np.bincount(greys[mask], minlength=THRESHOLDS))
+    predicted = _at_least(np.bincount(greys.ravel(), minlength=THRESHOLDS))
+    return hits / np.maximum(predicted, 1), hits / np.count_nonzero(mask)
+
+
+def f_measure(
+    precision: np.ndarray | float, recall: np.ndarray | float
+) -> np.ndarray | np.float64:
+    """(1 + beta^2) P R / (beta^2 P + R); 0 where both are 0."""
+    total = BETA_SQUARED * np.asarray(precision) + recall
+    product = (1 + BETA_SQUARED) * np.asarray(precision) * recall
+    return product / np.where(total == 0, 1, total)
+
+
+# PySODMetrics is imported where it is used: it brings OpenCV and scikit-image, which
+# take 1.6 s to import and on a bare server may lack system libraries. The scores that
+# training watches, max F and MAE, do without.
+
+
+def _structure_measure(prediction: np.ndarray, mask: np.ndarray) -> float:
+    from py_sod_metrics import Smeasure
+
+    measure = Smeasure(alpha=0.5)
+    similarity = measure.ssim
+    # The image is cut in four at the object's centroid. Where that is in the last row
+    # or column, quadrants are empty: PySODMetrics' similarity is then NaN, and NaN
+    # times their weight of 0 is the score.
+    measure.ssim = lambda pred, gt: similarity(pred, gt) if pred.size else 0.0
+    return float(measure.cal_sm(prediction, mask))
+
+
+def _alignment_measure(
+    prediction: np.ndarray, mask: np.ndarray
+) -> tuple[np.ndarray, float]:
+    from py_sod_metrics import Emeasure
+
+    measure = Emeasure()
+    measure.step(prediction, mask, normalize=False)
+    return measure.changeable_ems[0], float(measure.adaptive_ems[0])
+
+
+def _weighted_f(prediction: np.ndarray, mask: np.ndarray) -> float:
+    from py_sod_metrics import WeightedFmeasure
+
+    return float(WeightedFmeasure(beta=1).cal_wfm(prediction, mask))
+
+
+def _at_least(histogram: np.ndarray) -> np.ndarray:
+    return np.cumsum(histogram[::-1])[::-1]
+
+
+def _unit_range(values: np.ndarray, argument: str) -> np.ndarray:
+    """`(height, width)` float64 in 0..1 of float 0..1, uint8 0..255 or bool."""
+    values = np.asarray(values)
+    if values.ndim != 2 or not values.size:
+        raise ValueError(
+            f"`{argument}` must have the shape (height, width). "
+            f"Received: {values.shape}"
+        )
+    if values.dtype == np.uint8:
+        return values / 255
+    if values.dtype != bool and not np.issubdtype(values.dtype, np.floating):
+        raise ValueError(
+            f"`{argument}` must be floating-point 0..1 or uint8 0..255. "
+            f"Received: dtype={values.dtype}"
+        )
+    values = values.astype(np.float64)
+    low, high = values.min(), values.max()
+    # Resizing in float32 may overshoot 1 by a rounding error.
+    if not (low >= -1e-5 and high <= 1 + 1e-5):
+        raise ValueError(
+            f"`{argument}` of floating-point numbers must be in 0..1. "
+            f"Received: values in {low:.4g}..{high:.4g}"
+        )
+    return values.clip(0, 1)
+
+
+def _binary(ground_truth: np.ndarray) -> np.ndarray:
+    ground_truth = np.asarray(ground_truth)
+    # Taken as 0..255 it would be an empty mask, and all scores wrong in silence.
+    if ground_truth.dtype == np.uint8 and ground_truth.size and ground_truth.max() == 1:
+        raise ValueError(
+            "`ground_truth` of uint8 must be 0..255; for 0 and 1 hand bool. "
+            "Received: a maximum of 1"
+        )
+    # Rounded, as 128 / 255 * 255 need not be 128.
+    return np.rint(_unit_range(ground_truth, "ground_truth") * 255) > 128
+
+
+def _stretched(prediction: np.ndarray) -> np.ndarray:
+    low, high = prediction.min(), prediction.max()
+    if low == high:
+        return prediction
+    return (prediction - low) / (high - low)
+
+
+def _mean(values) -> float:
+    values = [value for value in values if value is not None]
+    return math.fsum(values) / len(values) if values else math.nan
+
+
+def _divided(total: np.ndarray, count: int) -> np.ndarray:
+    return total / count if count else np.full_like(total, math.nan)
