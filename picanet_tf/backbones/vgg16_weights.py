@@ -13,6 +13,7 @@ import numpy as np
 from absl import logging
 
 from picanet_tf.backbones.vgg16 import BLOCKS
+from picanet_tf.errors import PicanetError
 
 CONV_LAYERS = tuple(
     f"block{block}_conv{conv}"
@@ -32,7 +33,7 @@ IMAGENET_URL = (
 IMAGENET_MD5 = "64373286793e3c8b2b4e3219cbf3544b"
 
 
-class WeightsError(ValueError):
+class WeightsError(PicanetError):
     """Weights that cannot be had or do not fit; the message is one line."""
 
 

@@ -1,0 +1,20 @@
+"""Section 3 of the paper as Keras layers: they know no task, no data, no flags."""
+
+from picanet_tf.layers.attention_convolution import AttentionConvolution
+from picanet_tf.layers.context_controls import GlobalContextPooling, LocalContextPooling
+from picanet_tf.layers.global_attention_pooling import GlobalAttentionPooling
+from picanet_tf.layers.local_attention import LocalAttention
+from picanet_tf.layers.local_attention_pooling import LocalAttentionPooling
+from picanet_tf.layers.normalization import BatchNormalization
+from picanet_tf.layers.renet import ReNet
+
+__all__ = [
+    "AttentionConvolution",
+    "BatchNormalization",
+    "GlobalAttentionPooling",
+    "GlobalContextPooling",
+    "LocalAttention",
+    "LocalAttentionPooling",
+    "LocalContextPooling",
+    "ReNet",
+]

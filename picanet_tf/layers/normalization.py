@@ -1,0 +1,78 @@
+"""Batch normalization whose moving averages hold from the first steps."""
+
+from __future__ import annotations
+
+import keras
+from keras import ops
+
+
+@keras.saving.register_keras_serializable(package="picanet_tf")
+class BatchNormalization(keras.layers.BatchNormalization):
+    """`keras.layers.BatchNormalization` with bias-corrected moving averages.
+
+    Plain momentum m still holds m^t of the initial 0 / 1 after t steps (55% after 60
+    steps at 0.99). Caffe divides by the weight collected so far; the same average in
+    running form is
+
+        s_t = m s_{t-1} + 1,    average_t = average_{t-1} + (x_t - average_{t-1}) / s_t
+
+    so that the first step takes the batch statistics whole, and a short run predicts
+    about as well in inference mode as with the statistics of its batch.
+
+    Args:
+        momentum: m; the averages remember about 1 / (1 - m) steps.
+        epsilon: added to the variance; 1e-5 everywhere in the network.
+        synchronized: take the statistics over all replicas, so that two replicas
+            train as one. Costs nothing on one device.
+        **kwargs: of `keras.layers.BatchNormalization`; no `renorm`.
+
+    Input shape: any, channels last.
+    Output shape: the input's; float32 inside whatever the dtype policy.
+    """
+
+    def __init__(self, momentum=0.99, epsilon=1e-5, synchronized=True, **kwargs):
+        super().__init__(
+            momentum=momentum, epsilon=epsilon, synchronized=synchronized, **kwargs
+        )
+        if self.renorm:
+            raise ValueError("`renorm` is not supported. Received: renorm=True")
+
+    def build(self, input_shape):
+        super().build(input_shape)
+        self.collected_weight = self.add_weight(
+            shape=(),
+            name="collected_weight",
+            initializer="zeros",
+            trainable=False,
+            autocast=False,
+        )
+
+    def call(self, inputs, training=None, mask=None):
+        if not training or not self.trainable:
+            return super().call(inputs, training=False)
+        inputs = ops.cast(inputs, "float32")
+        mean, variance = self._moments(inputs, mask)
+        weight = self.momentum * self.collected_weight + 1.0
+        self.collected_weight.assign(weight)
+        for average, value in [
+            (self.moving_mean, mean),
+            (self.moving_variance, variance),
+        ]:
+            average.assign(average + (value - average) / weight)
+        outputs = ops.batch_normalization(
+            inputs,
+            mean=mean,
+            variance=variance,
+            axis=self.axis,
+            offset=self.beta,
+            scale=self.gamma,
+            epsilon=self.epsilon,
+        )
+        return ops.cast(outputs, self.compute_dtype)
+
+    def get_config(self):
+        config = super().get_config()
+        # The base class writes options of a mode that this layer does not have.
+        for name in ("renorm", "renorm_clipping", "renorm_momentum"):
+            config.pop(name, None)
+        return config

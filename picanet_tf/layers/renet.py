@@ -1,0 +1,82 @@
+"""ReNet: four LSTM sweeps that let every pixel see the whole map (Sec. 3.1)."""
+
+from __future__ import annotations
+
+import keras
+from keras import ops
+
+
+@keras.saving.register_keras_serializable(package="picanet_tf")
+class ReNet(keras.layers.Layer):
+    """A bidirectional LSTM along the rows, then one along the columns of its result.
+
+    The weights are shared by all rows and by all columns. After the first sweep a
+    position has seen its row; after the second, the map.
+
+    Args:
+        units: hidden units of each direction; the paper's 256.
+        use_cudnn: passed to `keras.layers.LSTM`. False keeps cuDNN ops, which no CPU
+            can run, out of an exported graph.
+        unroll: unroll the steps instead of looping, for converters that cannot
+            calibrate a loop.
+
+    Input shape: [N, H, W, C]; H and W static when `unroll` is set.
+    Output shape: [N, H, W, 2 * units], forward and backward concatenated.
+
+    Example:
+        >>> ReNet(256)(keras.ops.ones([1, 28, 28, 1024])).shape
+        TensorShape([1, 28, 28, 512])
+
+    Reference: Visin et al. 2015, as used in Fig. 2a. Weights start uniform in
+    +-0.2 and forget biases at 1, as in the authors' release.
+    """
+
+    def __init__(self, units=256, use_cudnn="auto", unroll=False, **kwargs):
+        super().__init__(**kwargs)
+        self.units = units
+        self.use_cudnn = use_cudnn
+        self.unroll = unroll
+        self.rows = self._sweep("rows")
+        self.columns = self._sweep("columns")
+
+    def _sweep(self, name):
+        lstm = keras.layers.LSTM(
+            self.units,
+            kernel_initializer=keras.initializers.RandomUniform(-0.2, 0.2),
+            recurrent_initializer=keras.initializers.RandomUniform(-0.2, 0.2),
+            unit_forget_bias=True,
+            return_sequences=True,
+            use_cudnn=self.use_cudnn,
+            unroll=self.unroll,
+            dtype=self.dtype_policy,
+            name="lstm",
+        )
+        return keras.layers.Bidirectional(lstm, dtype=self.dtype_policy, name=name)
+
+    def build(self, input_shape):
+        _, height, width, channels = input_shape
+        self.rows.build((None, width, channels))
+        self.columns.build((None, height, 2 * self.units))
+
+    def call(self, inputs):
+        outputs = self._sweep_lines(self.rows, inputs)
+        outputs = ops.transpose(outputs, [0, 2, 1, 3])
+        outputs = self._sweep_lines(self.columns, outputs)
+        return ops.transpose(outputs, [0, 2, 1, 3])
+
+    def _sweep_lines(self, sweep, inputs):
+        """Runs `sweep` along axis 2, axes 0 and 1 as its batch."""
+        _, lines, steps, channels = ops.shape(inputs)
+        outputs = sweep(ops.reshape(inputs, [-1, steps, channels]))
+        return ops.reshape(outputs, [-1, lines, steps, 2 * self.units])
+
+    def compute_output_shape(self, input_shape):
+        return (*input_shape[:-1], 2 * self.units)
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "units": self.units,
+            "use_cudnn": self.use_cudnn,
+            "unroll": self.unroll,
+        }
