@@ -241,7 +241,7 @@ class _Window(NamedTuple):
         return padded[:, self._steps(row, height)]
 
     def tap(self, lines, column, width):
-        """The positions of `lines` that window column `column` meets: [N, H', W', C]."""
+        """The positions of `lines` that a window column meets: [N, H', W', C]."""
         return lines[:, :, self._steps(column, width)]
 
     def add_row(self, lines, row, padded_height):

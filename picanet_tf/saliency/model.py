@@ -76,8 +76,8 @@ def build_model(
     plan = parse_variant(variant)
     if image_size % STRIDE or image_size < 2 * STRIDE:
         raise ValueError(
-            f"`image_size` must be a multiple of {STRIDE}, the encoder's stride, and at "
-            f"least {2 * STRIDE}. Received: image_size={image_size}"
+            f"`image_size` must be a multiple of {STRIDE}, the encoder's stride, and "
+            f"at least {2 * STRIDE}. Received: image_size={image_size}"
         )
     image = keras.Input([image_size, image_size, 3], name="image")
     features = vgg16_features(

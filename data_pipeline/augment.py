@@ -1,0 +1,79 @@
+"""Paired transforms: image and mask always get the same geometry.
+
+Pure functions of tensors and a stateless seed (two integers, shape `(2,)`): the same
+seed gives the same result, on any machine, in any order.  All resampling is
+`tf.image.resize` with half-pixel centres and no antialias; bilinear for the image,
+nearest for the mask, which so keeps the grey levels that it has.
+"""
+
+import tensorflow as tf
+
+# The paper trains on crops of 224 out of 256 pixels.
+_RESIZED, _CROPPED = 256, 224
+
+Pair = tuple[tf.Tensor, tf.Tensor]
+
+
+def train_pair(
+    image: tf.Tensor, mask: tf.Tensor, *, image_size: int, seed: tf.Tensor
+) -> Pair:
+    """The paper's augmentation (Sec. 5.3): resize, random crop, random mirror.
+
+    Args:
+        image: `(height, width, 3)`, uint8 or float32.
+        mask: `(height, width, 1)`, any numeric type.
+        image_size: side of the result; 224 is cut from 256, other sizes in
+            proportion.
+        seed: integer tensor `(2,)`.
+
+    Returns:
+        image: float32 `(image_size, image_size, 3)`, in the values that came;
+        mask: `(image_size, image_size, 1)`, in the type and values that came.
+    """
+    # One draw for all: each costs about as much as a tenth of decoding the image.
+    top, left, side = tf.unstack(tf.random.stateless_uniform([3], seed))
+    image, mask = resize(image, mask, resized_side(image_size))
+    # Mirroring after the crop is as likely to give any view, on fewer pixels.
+    image, mask = crop(image, mask, image_size, top, left)
+    return mirror(image, mask, side < 0.5)
+
+
+def resized_side(image_size: int) -> int:
+    """The side that an image is resized to before `image_size` is cut from it."""
+    return round(image_size * _RESIZED / _CROPPED)
+
+
+def resize(image: tf.Tensor, mask: tf.Tensor, side: int) -> Pair:
+    """Resizes both to a square: image float32 bilinear, mask nearest, its own type."""
+    image = tf.image.resize(image, (side, side), method="bilinear")
+    mask = tf.image.resize(mask, (side, side), method="nearest")
+    return image, mask
+
+
+def crop(
+    image: tf.Tensor, mask: tf.Tensor, side: int, top: tf.Tensor, left: tf.Tensor
+) -> Pair:
+    """Cuts the same square out of both.
+
+    Args:
+        image, mask: of one height and width, at least `side`.
+        side: of the square, in pixels.
+        top, left: float scalars in [0, 1), where in the room that there is; uniform
+            ones make every place equally likely.
+    """
+    room = tf.shape(image)[:2] - side
+    corner = tf.cast(tf.stack([top, left]) * tf.cast(room + 1, tf.float32), tf.int32)
+    begin = tf.concat([corner, [0]], axis=0)
+    return tuple(
+        tf.ensure_shape(
+            tf.slice(array, begin, [side, side, -1]), [side, side, array.shape[-1]]
+        )
+        for array in (image, mask)
+    )
+
+
+def mirror(image: tf.Tensor, mask: tf.Tensor, mirrored: tf.Tensor) -> Pair:
+    """Mirrors both left to right where the bool scalar `mirrored` says so."""
+    # `tf.reverse` takes axes, this a bool for each: no `tf.cond` for every image.
+    dims = tf.stack([False, mirrored, False])
+    return tuple(tf.raw_ops.Reverse(tensor=array, dims=dims) for array in (image, mask))

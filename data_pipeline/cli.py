@@ -1,0 +1,102 @@
+"""Runs a command: absl flags in, one clear line and an exit code out.
+
+    if __name__ == "__main__":
+        define_flags()
+        cli.run(main)
+
+Imports no TensorFlow, so that `--help` and a mistyped flag are answered at once.
+Flags are global in absl: define them in a function that only the script calls, and
+import whatever needs TensorFlow inside `main`.
+"""
+
+import os
+import sys
+from collections.abc import Callable, Sequence
+from typing import NoReturn
+
+from absl import flags, logging
+
+from data_pipeline.errors import UserError
+
+__all__ = ["UserError", "run"]
+
+_HELP_WORDS = ("--help", "-help", "-h", "--helpshort", "--helpfull")
+
+
+def run(
+    main: Callable[[list[str]], int | None],
+    *,
+    positional: str = "",
+    argv: Sequence[str] | None = None,
+) -> NoReturn:
+    """Parses the flags, calls `main` and exits the process.
+
+    Args:
+        main: called with the positional arguments (without the program's name);
+            returns the exit code, None for 0.
+        positional: what the positional arguments are called in the help, such as
+            "DIR".  Empty: the command takes none, and one that comes is an error
+            (with `--flag a b`, absl would silently lose the `b`).
+        argv: the command line, program name first; `sys.argv` by default.
+
+    Exit codes: what `main` returned; 0 after `--help`; 1 after a `UserError`, a
+    wrong flag, or an `OSError` about a named file, each told in one line; 130
+    after Ctrl-C.  Any other exception is a bug of ours and keeps its traceback.
+    """
+    sys.exit(_run(main, positional, list(sys.argv if argv is None else argv)))
+
+
+def _run(main: Callable, positional: str, argv: list[str]) -> int:
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    program = _program_name(argv[0])
+    if any(word in _HELP_WORDS for word in _before_double_dash(argv[1:])):
+        print(_help(program, positional, full="--helpfull" in argv))
+        return 0
+    try:
+        arguments = _parse(argv, positional)
+        return main(arguments) or 0
+    except (UserError, flags.Error) as error:
+        return _fail(program, str(error))
+    except OSError as error:
+        if error.filename is None:
+            raise
+        return _fail(program, f"{error.filename}: {error.strerror}")
+    except KeyboardInterrupt:
+        print(f"{program}: interrupted", file=sys.stderr)
+        return 130
+
+
+def _parse(argv: list[str], positional: str) -> list[str]:
+    arguments = flags.FLAGS(argv)[1:]
+    logging.use_absl_handler()
+    if flags.FLAGS["verbosity"].using_default_value:
+        logging.set_verbosity(logging.INFO)
+    if arguments and not positional:
+        raise UserError(f"unexpected argument {arguments[0]!r}; only flags are taken")
+    return arguments
+
+
+def _before_double_dash(words: list[str]) -> list[str]:
+    return words[: words.index("--")] if "--" in words else words
+
+
+def _program_name(path: str) -> str:
+    spec = getattr(sys.modules["__main__"], "__spec__", None)
+    if spec is not None and os.path.basename(path) == os.path.basename(
+        spec.origin or ""
+    ):
+        return f"python -m {spec.name}"
+    return os.path.basename(path)
+
+
+def _help(program: str, positional: str, *, full: bool) -> str:
+    usage = f"usage: {program} [flags] {positional}".rstrip()
+    document = (sys.modules["__main__"].__doc__ or "").strip()
+    all_flags = flags.FLAGS
+    described = all_flags.get_help() if full else all_flags.main_module_help()
+    return f"{usage}\n\n{document}\n{described}"
+
+
+def _fail(program: str, message: str) -> int:
+    print(f"{program}: error: {message}", file=sys.stderr)
+    return 1

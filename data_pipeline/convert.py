@@ -1,0 +1,281 @@
+"""Converts a folder of images and masks to TFRecord shards with a manifest.
+
+    python -m data_pipeline.convert --dataset duts --source DIR --output data/duts
+    python -m data_pipeline.convert --dataset pairs --images DIR --masks DIR \\
+        --output data/mine
+
+DIR is the data set as distributed, or the folder that holds it.  An image and its
+mask are paired by name.  Files that are unpaired, unreadable or of different sizes
+are listed; unless --skip_bad is given, nothing is then written.
+"""
+
+import contextlib
+import itertools
+import os
+import secrets
+import shutil
+import signal
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+from pathlib import Path
+
+from absl import flags, logging
+from tqdm import tqdm
+
+from data_pipeline import catalog, cli
+from data_pipeline.errors import UserError
+from data_pipeline.manifest import (
+    FILE_NAME,
+    Manifest,
+    Shard,
+    load_manifest,
+    save_manifest,
+    sha256_of,
+)
+from data_pipeline.pairs import BadFile, EncodedPair, Pair, encode_pair, pair_by_name
+
+SHARD_SIZE = 256
+# Below this, starting worker processes costs more than they save.
+_WORTH_WORKERS = 64
+
+
+def convert_saliency(
+    image_folder: str | os.PathLike,
+    mask_folder: str | os.PathLike,
+    output: str | os.PathLike,
+    *,
+    name: str,
+    skip_bad: bool = False,
+    overwrite: bool = False,
+    shard_size: int = SHARD_SIZE,
+    workers: int | None = None,
+) -> tuple[Manifest, list[BadFile]]:
+    """Writes image and mask pairs as a data set at `output`.
+
+    Everything is written beside `output` under a temporary name and renamed at the
+    end, so `output` is whole or absent, also after an error or Ctrl-C.  The same
+    files always make the same bytes.
+
+    Args:
+        image_folder, mask_folder: paired by file name without extension; the same
+            folder twice: JPEGs are the images, PNGs the masks.
+        output: the folder to make.
+        name: of the data set, for the manifest.
+        skip_bad: leave bad files out instead of failing.
+        overwrite: replace `output` if it is a converted data set.
+        shard_size: records in a shard, at most.
+        workers: processes that decode and encode; all cores by default.  With
+            several, the calling script needs `if __name__ == "__main__"`.
+
+    Returns:
+        The manifest, and the files left out.
+
+    Raises:
+        UserError: a folder is missing, `output` is in the way, no good pair is left,
+            or, without `skip_bad`, any file is bad: the message lists them all.
+    """
+    if shard_size < 1:
+        raise UserError(f"--shard_size must be at least 1. Received: {shard_size}")
+    output = Path(output)
+    _check_output(output, overwrite)
+    pairs, bad = pair_by_name(image_folder, mask_folder)
+    workers = workers or _cores()
+    if len(pairs) < _WORTH_WORKERS:
+        workers = 1
+    with _renamed_at_the_end(output) as temporary:
+        with _mapped(encode_pair, pairs, workers) as results:
+            progress = tqdm(results, total=len(pairs), unit="pair", disable=None)
+            good = _only_good(progress, bad, skip_bad)
+            shards = _write_shards(good, temporary, shard_size)
+        if bad and not skip_bad:
+            raise UserError(_list_bad(bad, "nothing is written without --skip_bad"))
+        count = sum(shard.count for shard in shards)
+        if not count:
+            found = _list_bad(bad, "none is left") if bad else "no images"
+            raise UserError(f"no pair in {image_folder} and {mask_folder}: {found}")
+        manifest = Manifest(temporary, name, "saliency", count, tuple(shards))
+        save_manifest(manifest)
+    return load_manifest(output), bad
+
+
+def _only_good(
+    results: Iterable[EncodedPair | list[BadFile]], bad: list[BadFile], skip_bad: bool
+) -> Iterator[EncodedPair]:
+    """Sorts results: bad files are added to `bad`, good pairs come out.
+
+    When nothing will be written anyway, the rest is only checked.
+    """
+    for result in results:
+        if isinstance(result, list):
+            bad.extend(result)
+        elif skip_bad or not bad:
+            if result.warning:
+                logging.warning("%s: %s", result.key, result.warning)
+            yield result
+
+
+def _write_shards(
+    pairs: Iterator[EncodedPair], folder: Path, shard_size: int
+) -> list[Shard]:
+    import tensorflow as tf  # Seconds to import; by now the workers are at work.
+
+    from data_pipeline import schema
+
+    paths, counts = [], []
+    for first in pairs:
+        path = folder / f"{len(paths):05d}.tfrecord"
+        count = 0
+        with tf.io.TFRecordWriter(str(path)) as writer:
+            rest = itertools.islice(pairs, shard_size - 1)
+            for pair in itertools.chain([first], rest):
+                record = schema.encode_saliency(
+                    key=pair.key,
+                    image=pair.image,
+                    mask=pair.mask,
+                    height=pair.height,
+                    width=pair.width,
+                )
+                writer.write(record)
+                count += 1
+        paths.append(path)
+        counts.append(count)
+    return [
+        Shard(path.name, count, path.stat().st_size, sha256_of(path))
+        for path, count in zip(paths, counts, strict=True)
+    ]
+
+
+@contextlib.contextmanager
+def _mapped(function, pairs: list[Pair], workers: int) -> Iterator[Iterable]:
+    """`map`, in order, over processes; what has not begun is dropped on the way out.
+
+    Processes are spawned, not forked: a fork of a process with TensorFlow's threads
+    may hang.
+    """
+    if workers == 1:
+        yield map(function, pairs)
+        return
+    executor = ProcessPoolExecutor(
+        workers, mp_context=get_context("spawn"), initializer=_leave_ctrl_c_to_parent
+    )
+    try:
+        yield executor.map(function, pairs, chunksize=4)
+    finally:
+        executor.shutdown(wait=True, cancel_futures=True)
+
+
+def _leave_ctrl_c_to_parent() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+def _cores() -> int:
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def _check_output(output: Path, overwrite: bool) -> None:
+    if not os.path.lexists(output):
+        return
+    if not overwrite:
+        raise UserError(f"--output {output} exists; --overwrite replaces it")
+    if not (output / FILE_NAME).is_file():
+        raise UserError(
+            f"--output {output} exists and holds no {FILE_NAME}: not a converted data "
+            "set, so --overwrite does not touch it"
+        )
+
+
+@contextlib.contextmanager
+def _renamed_at_the_end(output: Path) -> Iterator[Path]:
+    """A new folder beside `output` that takes its place, or vanishes on any error."""
+    output.parent.mkdir(parents=True, exist_ok=True)
+    tag = secrets.token_hex(4)
+    temporary = output.parent / f".{output.name}.{tag}.partial"
+    replaced = output.parent / f".{output.name}.{tag}.replaced"
+    temporary.mkdir()
+    try:
+        yield temporary
+        if os.path.lexists(output):
+            output.rename(replaced)
+        try:
+            temporary.rename(output)
+        except BaseException:
+            if replaced.exists():
+                replaced.rename(output)
+            raise
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+        shutil.rmtree(replaced, ignore_errors=True)
+
+
+def _list_bad(bad: list[BadFile], consequence: str) -> str:
+    files = "\n".join(f"  {file}" for file in bad)
+    noun = "bad file" if len(bad) == 1 else "bad files"
+    return f"{len(bad)} {noun}, {consequence}:\n{files}"
+
+
+def define_flags() -> None:
+    flags.DEFINE_string(
+        "dataset", None, f"One of {', '.join(catalog.SALIENCY)}, or pairs."
+    )
+    flags.DEFINE_string("source", None, "The data set's folder, or its parent.")
+    flags.DEFINE_string("split", None, "train or test; default: the first there is.")
+    flags.DEFINE_string("images", None, "Folder of images, with --dataset pairs.")
+    flags.DEFINE_string("masks", None, "Folder of masks, with --dataset pairs.")
+    flags.DEFINE_string("output", None, "The folder to make.")
+    flags.DEFINE_string("name", None, "Name in the manifest; default: the data set's.")
+    flags.DEFINE_bool("overwrite", False, "Replace the data set at --output.")
+    flags.DEFINE_bool("skip_bad", False, "Leave bad files out, listing them.")
+    flags.DEFINE_integer("shard_size", SHARD_SIZE, "Records in a shard, at most.")
+    flags.DEFINE_integer("workers", None, "Processes; default: one a core.")
+
+
+def main(_: list[str]) -> None:
+    values = flags.FLAGS
+    for flag in ("dataset", "output"):
+        if not values[flag].value:
+            raise UserError(f"--{flag} is missing; --help shows an example")
+    image_folder, mask_folder, name = _resolve_source(values)
+    manifest, bad = convert_saliency(
+        image_folder,
+        mask_folder,
+        values.output,
+        name=name,
+        skip_bad=values.skip_bad,
+        overwrite=values.overwrite,
+        shard_size=values.shard_size,
+        workers=values.workers,
+    )
+    if bad:
+        print(_list_bad(bad, "left out"))
+    print(f"{values.output}: {manifest.summary()}")
+
+
+def _resolve_source(values: flags.FlagValues) -> tuple[Path, Path, str]:
+    """Flags -> folder of images, folder of masks, name of the data set."""
+    if values.dataset == "pairs":
+        _check_given(values, wanted=("images", "masks"), unwanted=("source", "split"))
+        name = values.name or Path(values.output).resolve().name
+        return Path(values.images), Path(values.masks), name
+    source = catalog.lookup(values.dataset, values.split)
+    _check_given(values, wanted=("source",), unwanted=("images", "masks"))
+    folders = catalog.find_folders(source, values.source)
+    return *folders, values.name or source.title
+
+
+def _check_given(
+    values: flags.FlagValues, *, wanted: tuple[str, ...], unwanted: tuple[str, ...]
+) -> None:
+    for flag in wanted:
+        if not values[flag].value:
+            raise UserError(f"--dataset {values.dataset} needs --{flag}")
+    for flag in unwanted:
+        if values[flag].value:
+            raise UserError(f"--dataset {values.dataset} takes no --{flag}")
+
+
+if __name__ == "__main__":
+    define_flags()
+    cli.run(main)

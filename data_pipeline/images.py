@@ -1,0 +1,219 @@
+"""Any image file or bytes -> a uint8 array, or an `ImageError` that names it.
+
+Knows no task.  EXIF orientation is always applied, so that the array is what a
+viewer shows; pixel values are scaled by the file's bit depth, never clipped.
+"""
+
+import contextlib
+import io
+import os
+import re
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from data_pipeline.errors import UserError
+
+ImageSource = str | os.PathLike | bytes | Image.Image
+
+# Pillow refuses more than this by itself; `PIL.Image.MAX_IMAGE_PIXELS` is its half.
+MAX_PIXELS = 178_956_970
+
+EXTENSIONS = frozenset(
+    ".jpg .jpeg .jpe .jfif .png .bmp .gif .tif .tiff .webp .pbm .pgm .ppm .pnm .avif"
+    .split()
+)
+# Named, because Pillow also opens formats that run other programs (EPS, PDF).
+_FORMATS = ("JPEG", "PNG", "BMP", "GIF", "TIFF", "WEBP", "PPM", "AVIF")
+
+_ORIENTATION_TAG = 0x0112
+_TRANSPOSE = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+
+# Images between Pillow's limit and its half are ours to allow: see `max_pixels`.
+warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
+
+
+class ImageError(UserError, ValueError):
+    """A file that is not a readable image.  The message opens with its name.
+
+    Attributes:
+        name: the file, or what stands for it.
+        reason: the message without the name.
+    """
+
+    def __init__(self, name: str, reason: str):
+        super().__init__(f"{name}: {reason}")
+        self.name = name
+        self.reason = reason
+
+    def __reduce__(self):  # Two arguments make one message: pickle wants both.
+        return type(self), (self.name, self.reason)
+
+
+def read_image(
+    source: ImageSource, *, max_pixels: int = MAX_PIXELS, name: str | None = None
+) -> np.ndarray:
+    """Reads an image in colour.
+
+    Grey, palette, 1-bit and CMYK images become RGB; 16-bit grey is scaled to 8 bits;
+    transparency is composited over white; of an animation the first frame is read.
+
+    Args:
+        source: path, encoded bytes, or an open Pillow image.
+        max_pixels: the largest width x height accepted, checked from the header
+            before anything is decoded.  Above `MAX_PIXELS`, Pillow's own limit
+            `PIL.Image.MAX_IMAGE_PIXELS` has to be raised too.
+        name: what errors call the image; the path by default.
+
+    Returns:
+        uint8 array `(height, width, 3)`, RGB, 0..255, EXIF orientation applied.
+
+    Raises:
+        ImageError: missing, not an image, truncated, too large, or of floating-point
+            or other pixels without a known range.
+    """
+    with errors_named(name or _name_of(source)):
+        return np.array(to_rgb(load(source, max_pixels=max_pixels)))
+
+
+def read_mask(
+    source: ImageSource, *, max_pixels: int = MAX_PIXELS, name: str | None = None
+) -> np.ndarray:
+    """Reads a mask in grey, whatever way it was stored.
+
+    As `read_image`, but RGB, palette and CMYK masks become their luma, and
+    transparent pixels are background: alpha is composited over black.
+
+    Returns:
+        uint8 array `(height, width)`, 0..255, EXIF orientation applied.
+
+    Raises:
+        ImageError: as `read_image`.
+    """
+    with errors_named(name or _name_of(source)):
+        return np.array(to_grey(load(source, max_pixels=max_pixels)))
+
+
+def list_images(folder: str | os.PathLike, *, recursive: bool = False) -> list[Path]:
+    """The image files of a folder, by extension in any case, in natural order.
+
+    Hidden files are passed over (`._photo.jpg` of macOS is no photo).  `im2` comes
+    before `im10`.
+
+    Raises:
+        UserError: the folder does not exist or is not a folder.
+    """
+    folder = Path(folder)
+    if not folder.is_dir():
+        what = "not a folder" if folder.exists() else "no such folder"
+        raise UserError(f"{folder}: {what}")
+    paths = folder.rglob("*") if recursive else folder.iterdir()
+    images = [
+        path
+        for path in paths
+        if path.suffix.lower() in EXTENSIONS
+        and not any(part.startswith(".") for part in path.relative_to(folder).parts)
+        and path.is_file()
+    ]
+    return sorted(images, key=lambda path: natural_key(str(path.relative_to(folder))))
+
+
+def natural_key(text: str) -> tuple:
+    """A sort key that orders runs of digits by value: `im2` before `im10`."""
+    # The split alternates text and digits, so like is always compared with like.
+    parts = re.split(r"(\d+)", text)
+    numbers = [int(part) if part.isdecimal() else part for part in parts]
+    return (*numbers, text)
+
+
+def load(source: ImageSource, *, max_pixels: int = MAX_PIXELS) -> Image.Image:
+    """Opens and decodes; turns nothing.  Raises what Pillow raises: see `errors_named`."""
+    if isinstance(source, Image.Image):
+        image = source
+    else:
+        if isinstance(source, bytes):
+            source = io.BytesIO(source)
+        image = Image.open(source, formats=_FORMATS)
+    width, height = image.size
+    if width * height > max_pixels:
+        raise ValueError(
+            f"at most {max_pixels:,} pixels are accepted, the image has "
+            f"{width} x {height}"
+        )
+    image.load()
+    return image
+
+
+def orientation(image: Image.Image) -> int:
+    """EXIF orientation of a loaded image, 1..8; 1 (upright) when it has none."""
+    try:
+        value = image.getexif().get(_ORIENTATION_TAG, 1)
+    except Exception:  # A broken EXIF block is no reason to refuse the photo.
+        return 1
+    return value if value in _TRANSPOSE else 1
+
+
+def to_rgb(image: Image.Image) -> Image.Image:
+    """A loaded image upright, in mode RGB; transparency over white."""
+    image = _upright_8_bit(image)
+    if image.has_transparency_data:
+        image = _over(image, "white")
+    return image.convert("RGB")
+
+
+def to_grey(image: Image.Image) -> Image.Image:
+    """A loaded image upright, in mode L; transparency over black."""
+    image = _upright_8_bit(image)
+    if image.has_transparency_data:
+        image = _over(image, "black")
+    return image.convert("L")
+
+
+def _over(image: Image.Image, colour: str) -> Image.Image:
+    image = image.convert("RGBA")
+    return Image.alpha_composite(Image.new("RGBA", image.size, colour), image)
+
+
+def _upright_8_bit(image: Image.Image) -> Image.Image:
+    turn = orientation(image)
+    if image.mode.startswith("I"):
+        # 16 bits a pixel; Pillow's own conversion to L clips at 255.
+        deep = np.clip(np.asarray(image).astype(np.int64), 0, 65535)
+        image = Image.fromarray(((deep + 128) // 257).astype(np.uint8))
+    elif image.mode == "F":
+        raise ValueError("floating-point pixels have no known range; store 8 or 16 bit")
+    return image.transpose(_TRANSPOSE[turn]) if turn != 1 else image
+
+
+@contextlib.contextmanager
+def errors_named(name: str) -> Iterator[None]:
+    """Turns whatever goes wrong inside into an `ImageError` of that name."""
+    try:
+        yield
+        return
+    except FileNotFoundError:
+        reason = "no such file"
+    except IsADirectoryError:
+        reason = "a folder, not an image"
+    except PermissionError:
+        reason = "no permission to read it"
+    except Image.UnidentifiedImageError:
+        reason = "not an image of a known format"
+    except Exception as error:  # Decoders raise anything: SyntaxError, struct.error.
+        reason = " ".join(str(error).split()) or type(error).__name__
+    raise ImageError(name, reason)
+
+
+def _name_of(source: ImageSource) -> str:
+    return os.fspath(source) if isinstance(source, str | os.PathLike) else "image"

@@ -1,0 +1,183 @@
+"""Image and mask files -> pairs by name -> encoded bytes ready to store.
+
+Imports no TensorFlow: the converter runs `encode_pair` in worker processes.
+"""
+
+import io
+import os
+from collections import defaultdict
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from data_pipeline import images
+from data_pipeline.images import ImageError
+
+_JPEG_FORMATS = ("JPEG", "MPO")  # MPO: a JPEG with more pictures behind it.
+_JPEG_EXTENSIONS = (".jpg", ".jpeg", ".jpe", ".jfif")
+
+
+@dataclass(frozen=True)
+class Pair:
+    """An image and its mask.  `key` is the name that they share, no extension."""
+
+    key: str
+    image: Path
+    mask: Path
+
+
+@dataclass(frozen=True)
+class BadFile:
+    """A file that cannot be used, and why."""
+
+    file: str
+    reason: str
+
+    def __str__(self) -> str:
+        return f"{self.file}: {self.reason}"
+
+
+@dataclass(frozen=True)
+class EncodedPair:
+    """What one record holds.
+
+    Attributes:
+        key: the name that image and mask share.
+        image: JPEG or PNG bytes that any decoder shows upright, in RGB or grey.
+        mask: PNG bytes, 8-bit grey, as high and wide as the image.
+        height, width: in pixels.
+        warning: what looks odd but is accepted; empty when nothing does.
+    """
+
+    key: str
+    image: bytes
+    mask: bytes
+    height: int
+    width: int
+    warning: str = ""
+
+
+def pair_by_name(
+    image_folder: str | os.PathLike, mask_folder: str | os.PathLike
+) -> tuple[list[Pair], list[BadFile]]:
+    """Pairs the files of two folders by their names without extension.
+
+    One folder given twice holds both: its JPEGs are images, its PNGs masks.
+
+    Returns:
+        The pairs in natural order of their keys, and the files that have no partner
+        or that share their name with another file of the same kind.
+
+    Raises:
+        UserError: a folder does not exist.
+    """
+    image_files = images.list_images(image_folder)
+    mask_files = images.list_images(mask_folder)
+    if Path(image_folder).resolve() == Path(mask_folder).resolve():
+        image_files = [p for p in image_files if p.suffix.lower() in _JPEG_EXTENSIONS]
+        mask_files = [p for p in mask_files if p.suffix.lower() == ".png"]
+
+    bad: list[BadFile] = []
+    image_of = _by_stem(image_files, bad)
+    mask_of = _by_stem(mask_files, bad)
+    pairs = []
+    for key in sorted(image_of.keys() | mask_of.keys(), key=images.natural_key):
+        if key not in mask_of:
+            reason = f"no mask of this name in {mask_folder}"
+            bad.extend(BadFile(str(path), reason) for path in image_of[key])
+        elif key not in image_of:
+            reason = f"no image of this name in {image_folder}"
+            bad.extend(BadFile(str(path), reason) for path in mask_of[key])
+        elif len(image_of[key]) == 1 and len(mask_of[key]) == 1:
+            pairs.append(Pair(key, image_of[key][0], mask_of[key][0]))
+    return pairs, bad
+
+
+def _by_stem(files: list[Path], bad: list[BadFile]) -> dict[str, list[Path]]:
+    """Groups files by stem; stems that are not unique are also added to `bad`."""
+    groups = defaultdict(list)
+    for path in files:
+        groups[path.stem].append(path)
+    for group in groups.values():
+        for path in group[1:]:
+            bad.append(BadFile(str(path), f"has the same name as {group[0].name}"))
+    return groups
+
+
+def encode_pair(pair: Pair) -> EncodedPair | list[BadFile]:
+    """Reads, checks and encodes one pair.
+
+    The image's bytes are kept as they came when every decoder makes the same upright
+    8-bit picture of them.  Otherwise the image is turned and encoded anew: JPEG at
+    quality 95 without chroma subsampling when it was a JPEG, else PNG.
+
+    Returns:
+        The encoded pair, or what is wrong with its files.
+    """
+    bad = []
+    try:
+        image, height, width, turned = _encode_image(pair.image)
+    except ImageError as error:
+        bad.append(BadFile(error.name, error.reason))
+    try:
+        mask = images.read_mask(pair.mask)
+    except ImageError as error:
+        bad.append(BadFile(error.name, error.reason))
+    if bad:
+        return bad
+    if mask.shape != (height, width):
+        reason = (
+            f"{mask.shape[1]} x {mask.shape[0]}, but its image {pair.image} is "
+            f"{width} x {height} (width x height)"
+        )
+        if turned and mask.shape == (width, height):
+            reason += " after its EXIF rotation, which the mask lacks"
+        return [BadFile(str(pair.mask), reason)]
+    return EncodedPair(
+        key=pair.key,
+        image=image,
+        mask=_encode(Image.fromarray(mask), "PNG"),
+        height=height,
+        width=width,
+        warning=_odd(mask),
+    )
+
+
+def _odd(mask: np.ndarray) -> str:
+    # Not an error: a saliency mask may be faint.  Only 0 and 1 is most likely a
+    # class map, which would be stored as nearly black.
+    if mask.max() == 1:
+        return "the mask's largest value is 1 of 255; was 255 meant?"
+    return ""
+
+
+def _encode_image(path: Path) -> tuple[bytes, int, int, bool]:
+    """Encoded bytes, height, width, and whether EXIF turned it a quarter."""
+    with images.errors_named(str(path)):
+        data = path.read_bytes()
+        # Decoded even where the bytes are kept: that is what finds truncated files.
+        image = images.load(data)
+        upright = images.to_rgb(image)
+    if not _plain(image):
+        data = _encode(upright, "JPEG" if image.format in _JPEG_FORMATS else "PNG")
+    return data, upright.height, upright.width, upright.size != image.size
+
+
+def _plain(image: Image.Image) -> bool:
+    """Whether TensorFlow's decoder makes of the file what `images.to_rgb` does."""
+    return (
+        image.format in ("JPEG", "PNG")
+        and image.mode in ("RGB", "L")
+        and images.orientation(image) == 1
+        and not image.has_transparency_data
+        and not getattr(image, "is_animated", False)
+    )
+
+
+def _encode(image: Image.Image, file_format: str) -> bytes:
+    buffer = io.BytesIO()
+    # `quality` and `subsampling` mean nothing to PNG, which ignores them.
+    image.save(buffer, file_format, quality=95, subsampling=0)
+    return buffer.getvalue()

@@ -1,0 +1,192 @@
+"""Converted data sets -> `tf.data`: (image RGB 0..255, ground truth in natural units).
+
+Each task has one `read_<task>`, which puts three parts together: a stream of
+serialized records (`_training_records` or `_records`), the task's decoder in
+`schema`, and its transforms in `augment`.
+"""
+
+import os
+
+import tensorflow as tf
+
+from data_pipeline import augment, schema
+from data_pipeline.errors import DatasetError
+from data_pipeline.manifest import Manifest, load_manifest
+
+# Encoded records held for shuffling: of DUTS-TR (25 kB each) about 50 MB.
+SHUFFLE_WINDOW = 2048
+_OPEN_FILES = 16
+
+
+def read_saliency(
+    path: str | os.PathLike,
+    *,
+    batch_size: int,
+    training: bool,
+    image_size: int = 224,
+    seed: int = 0,
+    start_step: int = 0,
+    drop_remainder: bool = False,
+    with_keys: bool = False,
+    shuffle_window: int = SHUFFLE_WINDOW,
+) -> tf.data.Dataset:
+    """Batches of images and masks.
+
+    Training: endless, shuffled anew every epoch, augmented (`augment.train_pair`);
+    epochs follow each other without a seam, so every batch is full.  What comes is a
+    function of the data and `seed` alone: `start_step=k` gives exactly the batches
+    that an uninterrupted run gives from step k on, without reading the epochs before.
+
+    Evaluation: once through the data set in its own order, each image resized straight
+    to `image_size`; the last batch is as small as it is, unless `drop_remainder`.
+
+    Args:
+        path: folder that `python -m data_pipeline.convert` wrote.
+        batch_size: images in a batch, of all replicas together.
+        training: which of the two.
+        image_size: side of image and mask.
+        seed: of order and augmentation; training only.
+        start_step: batches to leave out at the beginning; training only.
+        drop_remainder: evaluation only.
+        with_keys: also give each example's key, its file name without extension.
+        shuffle_window: records shuffled at a time; shards are shuffled as well.
+
+    Returns:
+        A dataset of `(image, mask)` or `(image, mask, key)`:
+        image: float32 `(batch_size, image_size, image_size, 3)`, RGB, 0..255;
+        mask: float32 `(batch_size, image_size, image_size, 1)`, 0..1, grey as stored;
+        key: string `(batch_size,)`.
+        Its cardinality is known: infinite, or the number of batches.
+
+    Raises:
+        ValueError: an argument out of its range.
+        DatasetError: `path` is missing, no data set, empty, of another task, or lacks
+            a shard.
+    """
+    _check_arguments(
+        batch_size=batch_size, image_size=image_size, shuffle_window=shuffle_window
+    )
+    if start_step < 0 or (start_step and not training):
+        raise ValueError(
+            "`start_step` must be 0, or positive when training. "
+            f"Received: start_step={start_step}, training={training}"
+        )
+    manifest = _open(path, "saliency")
+
+    def example(index: tf.Tensor, serialized: tf.Tensor) -> tuple[tf.Tensor, ...]:
+        fields = schema.decode_saliency(serialized)
+        image, mask = fields["image"], fields["mask"]
+        if training:
+            image, mask = augment.train_pair(
+                image, mask, image_size=image_size, seed=tf.stack([seed, index])
+            )
+        else:
+            image, mask = augment.resize(image, mask, image_size)
+        mask = tf.cast(mask, tf.float32) / 255.0
+        return (image, mask, fields["key"]) if with_keys else (image, mask)
+
+    if training:
+        records = _training_records(
+            manifest, seed, start_step * batch_size, shuffle_window
+        )
+    else:
+        records = _records(manifest).enumerate()
+    dataset = records.map(example, num_parallel_calls=tf.data.AUTOTUNE)
+    dataset = dataset.batch(batch_size, drop_remainder=training or drop_remainder)
+    return _finished(dataset)
+
+
+def read_saliency_originals(path: str | os.PathLike) -> tf.data.Dataset:
+    """Images and masks one by one at their own sizes, in order, for scoring.
+
+    Returns:
+        A dataset of dicts, as `schema.decode_saliency` gives them: `key`, `height`,
+        `width`, `image` uint8 `(height, width, 3)`, `mask` uint8 `(height, width, 1)`.
+
+    Raises:
+        DatasetError: as `read_saliency`.
+    """
+    records = _records(_open(path, "saliency"))
+    dataset = records.map(schema.decode_saliency, num_parallel_calls=tf.data.AUTOTUNE)
+    return _finished(dataset)
+
+
+def _open(path: str | os.PathLike, task: str) -> Manifest:
+    """The manifest, once it is sure that its shards can be read."""
+    manifest = load_manifest(path)
+    if manifest.task != task:
+        raise DatasetError(
+            f"{manifest.folder}: a {task} data set is wanted, this is for "
+            f"{manifest.task}"
+        )
+    if manifest.count == 0:
+        raise DatasetError(f"{manifest.folder}: the data set is empty")
+    for shard, file in zip(manifest.shards, manifest.paths, strict=True):
+        size = os.path.getsize(file) if os.path.isfile(file) else None
+        if size is None:
+            raise DatasetError(f"{file}: missing, but listed in the manifest")
+        if size != shard.bytes:
+            raise DatasetError(
+                f"{file}: {size} bytes, the manifest says {shard.bytes}; "
+                "`python -m data_pipeline.verify` says more"
+            )
+    return manifest
+
+
+def _records(manifest: Manifest) -> tf.data.Dataset:
+    """Every serialized record once, in order."""
+    records = tf.data.TFRecordDataset(manifest.paths)
+    return records.apply(tf.data.experimental.assert_cardinality(manifest.count))
+
+
+def _training_records(
+    manifest: Manifest, seed: int, start: int, shuffle_window: int
+) -> tf.data.Dataset:
+    """Endless (position in the stream, serialized record) from position `start` on."""
+    epoch, position = divmod(start, manifest.count)
+    epochs = tf.data.Dataset.range(epoch, tf.int64.max)
+    records = epochs.flat_map(
+        lambda epoch: _shuffled_epoch(manifest, seed, epoch, shuffle_window)
+    )
+    # Passed over as bytes: nothing is decoded, and less than one epoch is read.
+    records = records.skip(position).enumerate(start)
+    return records.apply(
+        tf.data.experimental.assert_cardinality(tf.data.INFINITE_CARDINALITY)
+    )
+
+
+def _shuffled_epoch(
+    manifest: Manifest, seed: int, epoch: tf.Tensor, window: int
+) -> tf.data.Dataset:
+    """One epoch of serialized records, in an order drawn from `seed` and `epoch`.
+
+    Shards in random order, read in turns, then windows of records shuffled.  Not
+    `Dataset.shuffle`: its order also depends on the global seed, which
+    `keras.utils.set_random_seed` sets for other reasons.
+    """
+    # Folded once more, since (seed, number) is what the augmentation draws from.
+    epoch_seed = tf.random.fold_in(tf.stack([seed, epoch]), epoch)
+    files = tf.random.experimental.stateless_shuffle(manifest.paths, seed=epoch_seed)
+    records = tf.data.Dataset.from_tensor_slices(files).interleave(
+        tf.data.TFRecordDataset, cycle_length=_OPEN_FILES, num_parallel_calls=None
+    )
+
+    def shuffled(number: tf.Tensor, records: tf.Tensor) -> tf.data.Dataset:
+        window_seed = tf.random.fold_in(epoch_seed, number)
+        return tf.data.Dataset.from_tensor_slices(
+            tf.random.experimental.stateless_shuffle(records, seed=window_seed)
+        )
+
+    return records.batch(window).enumerate().flat_map(shuffled)
+
+
+def _finished(dataset: tf.data.Dataset) -> tf.data.Dataset:
+    options = tf.data.Options()
+    options.deterministic = True
+    return dataset.prefetch(tf.data.AUTOTUNE).with_options(options)
+
+
+def _check_arguments(**sizes: int) -> None:
+    for name, value in sizes.items():
+        if value < 1:
+            raise ValueError(f"`{name}` must be at least 1. Received: {name}={value}")

@@ -1,0 +1,89 @@
+"""What a record holds: its keys, how it is written and how it is read.
+
+A record is a serialized `tf.train.Example`.  Every task has `key`, `image/encoded`,
+`image/height` and `image/width`, and adds its ground truth under names of its own;
+saliency adds `mask/encoded`.
+"""
+
+import tensorflow as tf
+
+KEY = "key"
+IMAGE = "image/encoded"
+HEIGHT = "image/height"
+WIDTH = "image/width"
+MASK = "mask/encoded"
+
+_COMMON = {
+    KEY: tf.io.FixedLenFeature([], tf.string),
+    IMAGE: tf.io.FixedLenFeature([], tf.string),
+    HEIGHT: tf.io.FixedLenFeature([], tf.int64),
+    WIDTH: tf.io.FixedLenFeature([], tf.int64),
+}
+_SALIENCY = {**_COMMON, MASK: tf.io.FixedLenFeature([], tf.string)}
+
+
+def encode_saliency(
+    *, key: str, image: bytes, mask: bytes, height: int, width: int
+) -> bytes:
+    """One saliency record.
+
+    Args:
+        key: name of the example, unique in its data set.
+        image: JPEG or PNG bytes, upright, RGB or grey.
+        mask: PNG bytes, 8-bit grey, of the image's size.
+        height, width: the size of both, in pixels.
+    """
+    return _serialize(
+        {
+            KEY: _bytes(key.encode()),
+            IMAGE: _bytes(image),
+            HEIGHT: _int(height),
+            WIDTH: _int(width),
+            MASK: _bytes(mask),
+        }
+    )
+
+
+def decode_saliency(serialized: tf.Tensor) -> dict[str, tf.Tensor]:
+    """Reads what `encode_saliency` wrote.
+
+    Args:
+        serialized: scalar string tensor, one record.
+
+    Returns:
+        `key`: scalar string; `height`, `width`: scalar int64, as recorded;
+        `image`: uint8 `(height, width, 3)`, RGB, 0..255;
+        `mask`: uint8 `(height, width, 1)`, 0..255.
+    """
+    fields = tf.io.parse_single_example(serialized, _SALIENCY)
+    return {
+        "key": fields[KEY],
+        "height": fields[HEIGHT],
+        "width": fields[WIDTH],
+        "image": decode_image(fields[IMAGE]),
+        "mask": tf.io.decode_png(fields[MASK], channels=1),
+    }
+
+
+def decode_image(encoded: tf.Tensor) -> tf.Tensor:
+    """JPEG or PNG bytes -> uint8 `(height, width, 3)`, RGB.
+
+    `decode_jpeg` also reads PNG, and is the one with a choice of the inverse DCT:
+    the accurate one gives the very pixels that Pillow gives to `images.read_image`,
+    so that training and prediction see the same picture of one file.
+    """
+    return tf.io.decode_jpeg(encoded, channels=3, dct_method="INTEGER_ACCURATE")
+
+
+def _serialize(features: dict[str, tf.train.Feature]) -> bytes:
+    example = tf.train.Example(features=tf.train.Features(feature=features))
+    # Map fields have no order of their own; the same input gives the same file.
+    return example.SerializeToString(deterministic=True)
+
+
+def _bytes(value: bytes) -> tf.train.Feature:
+    return tf.train.Feature(bytes_list=tf.train.BytesList(value=[value]))
+
+
+def _int(value: int) -> tf.train.Feature:
+    return tf.train.Feature(int64_list=tf.train.Int64List(value=[value]))

@@ -1,0 +1,139 @@
+"""Reads every record of a converted data set and names what is wrong with it.
+
+    python -m data_pipeline.verify data/duts
+
+Checks counts, sizes and checksums against the manifest, and of every record its own
+checksum, its fields, that image and mask decode, and that their sizes agree.  Exit
+code 1 when anything is wrong; all problems are listed, each with file and offset.
+"""
+
+import os
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from tqdm import tqdm
+
+from data_pipeline import cli
+from data_pipeline.errors import DatasetError, UserError
+from data_pipeline.manifest import Manifest, Shard, load_manifest, sha256_of
+from data_pipeline.tfrecord import read_frames
+
+
+def verify(path: str | os.PathLike) -> tuple[Manifest, list[str]]:
+    """Checks a data set.
+
+    Returns:
+        Its manifest, and one line for each problem: file, offset of the record if
+        it is one record's, and what is wrong.  No line: all is well.
+
+    Raises:
+        DatasetError: the manifest is missing or unreadable.
+    """
+    manifest = load_manifest(path)
+    check_record = _record_checker(manifest.task)
+    # Decoding, hashing and numpy leave Python's lock to others.
+    with ThreadPoolExecutor() as executor:
+        reports = executor.map(
+            lambda shard: _check_shard(manifest.folder, shard, check_record),
+            manifest.shards,
+        )
+        progress = tqdm(
+            reports, total=len(manifest.shards), unit="shard", disable=None
+        )
+        reports = list(progress)
+    problems = [problem for report, _ in reports for problem in report]
+    problems += _unknown_files(manifest)
+    problems += _repeated_keys(manifest, [keys for _, keys in reports])
+    return manifest, problems
+
+
+def _check_shard(
+    folder: Path, shard: Shard, check_record: Callable[[bytes], str]
+) -> tuple[list[str], list[tuple[str, int]]]:
+    """The problems of one shard, and (key, offset) of each record."""
+    path = folder / shard.file
+    problems: list[str] = []
+    keys: list[tuple[str, int]] = []
+    if not path.is_file():
+        return [f"{path}: missing, but listed in the manifest"], keys
+    count = 0
+    for frame in read_frames(path):
+        count += 1
+        try:
+            if frame.problem:
+                raise ValueError(frame.problem)
+            keys.append((check_record(frame.payload), frame.offset))
+        except ValueError as error:
+            problems.append(f"{path}: offset {frame.offset}: {error}")
+    size = path.stat().st_size
+    if size != shard.bytes:
+        problems.append(f"{path}: {size} bytes, the manifest says {shard.bytes}")
+    elif sha256_of(path) != shard.sha256:
+        problems.append(f"{path}: not the SHA-256 that the manifest says")
+    if count != shard.count:
+        problems.append(f"{path}: {count} records, the manifest says {shard.count}")
+    return problems, keys
+
+
+def _record_checker(task: str) -> Callable[[bytes], str]:
+    """A function: payload -> key; `ValueError` when anything is wrong with it."""
+    checkers = {"saliency": _check_saliency}
+    if task not in checkers:
+        raise DatasetError(f"task must be one of {list(checkers)}. Received: {task!r}")
+    return checkers[task]
+
+
+def _check_saliency(payload: bytes) -> str:
+    import tensorflow as tf  # Seconds to import: not before the flags are checked.
+
+    from data_pipeline import schema
+
+    try:
+        record = schema.decode_saliency(tf.constant(payload))
+    except tf.errors.OpError as error:
+        raise ValueError(" ".join(error.message.split())) from error
+    key = record["key"].numpy().decode(errors="replace")
+    size = (int(record["height"]), int(record["width"]))
+    for part in ("image", "mask"):
+        shape = tuple(record[part].shape[:2])
+        if shape != size:
+            raise ValueError(
+                f"{key}: the {part} is {shape[1]} x {shape[0]}, the record says "
+                f"{size[1]} x {size[0]} (width x height)"
+            )
+    return key
+
+
+def _unknown_files(manifest: Manifest) -> Iterator[str]:
+    known = {shard.file for shard in manifest.shards}
+    for path in sorted(manifest.folder.glob("*.tfrecord")):
+        if path.name not in known:
+            yield f"{path}: not listed in the manifest"
+
+
+def _repeated_keys(
+    manifest: Manifest, keys: list[list[tuple[str, int]]]
+) -> Iterator[str]:
+    seen: dict[str, str] = {}
+    for path, shard_keys in zip(manifest.paths, keys, strict=True):
+        for key, offset in shard_keys:
+            place = f"{path}: offset {offset}"
+            if key in seen:
+                yield f"{place}: key {key!r} is already at {seen[key]}"
+            seen.setdefault(key, place)
+
+
+def main(arguments: list[str]) -> int:
+    if len(arguments) != 1:
+        raise UserError(f"one DIR is wanted. Received: {arguments}")
+    manifest, problems = verify(arguments[0])
+    for problem in problems:
+        print(problem)
+    verdict = f"problems: {len(problems)}" if problems else "all well"
+    print(f"{arguments[0]}: {manifest.summary()}: {verdict}")
+    return 1 if problems else 0
+
+
+if __name__ == "__main__":
+    cli.run(main, positional="DIR")

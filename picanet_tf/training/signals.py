@@ -1,0 +1,47 @@
+"""Ctrl-C and SIGTERM as a request: finish the step, save, then leave."""
+
+from __future__ import annotations
+
+import signal
+
+
+class TrainingInterrupted(Exception):
+    """Training stopped on request, with its state saved.
+
+    Attributes:
+        step: steps done.
+        signal: the signal that asked for it.
+    """
+
+    def __init__(self, step: int, signal_number: int):
+        super().__init__(f"interrupted after step {step}")
+        self.step = step
+        self.signal = signal.Signals(signal_number)
+
+
+class StopRequest:
+    """While entered, notes the first SIGINT or SIGTERM; a second acts at once."""
+
+    def __init__(self):
+        self.received: int | None = None
+        self._previous: dict = {}
+
+    def __enter__(self) -> StopRequest:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            try:
+                self._previous[number] = signal.signal(number, self._note)
+            except ValueError:  # not the main thread: signals are not ours to handle
+                break
+        return self
+
+    def __exit__(self, *_) -> None:
+        self._restore()
+
+    def _note(self, number, _frame) -> None:
+        self.received = number
+        self._restore()
+
+    def _restore(self) -> None:
+        for number, handler in self._previous.items():
+            signal.signal(number, handler)
+        self._previous = {}

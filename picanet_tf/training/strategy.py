@@ -1,0 +1,59 @@
+"""Where the steps run: the `tf.distribute` strategy of a run."""
+
+from __future__ import annotations
+
+import tensorflow as tf
+from absl import logging
+
+from picanet_tf.errors import PicanetError
+
+
+def make_strategy(replicas: int = 0) -> tf.distribute.Strategy:
+    """The strategy of `replicas` devices of this machine.
+
+    Args:
+        replicas: 0 takes all visible GPUs, or one CPU device. More than there are
+            GPUs takes that many logical CPU devices when there is no GPU at all.
+
+    Raises:
+        PicanetError: fewer GPUs than replicas, or the CPU was in use already and can
+            no longer be split.
+    """
+    gpus = tf.config.list_physical_devices("GPU")
+    if gpus:
+        count = replicas or len(gpus)
+        if count > len(gpus):
+            raise PicanetError(
+                f"--replicas={replicas}, but {len(gpus)} GPUs are visible"
+            )
+        devices = [f"GPU:{i}" for i in range(count)]
+        logging.info("Training on %s", ", ".join(devices))
+        return (
+            tf.distribute.OneDeviceStrategy(devices[0])
+            if count == 1
+            else tf.distribute.MirroredStrategy(devices)
+        )
+    count = replicas or 1
+    logging.info("No GPU is visible to TensorFlow: training on the CPU, %d-fold", count)
+    if count == 1:
+        return tf.distribute.OneDeviceStrategy("CPU:0")
+    _split_cpu(count)
+    # The default all-reduce aborts on CPU devices with synchronized batch norms.
+    return tf.distribute.MirroredStrategy(
+        [f"CPU:{i}" for i in range(count)],
+        cross_device_ops=tf.distribute.ReductionToOneDevice(),
+    )
+
+
+def _split_cpu(count: int) -> None:
+    if len(tf.config.list_logical_devices("CPU")) >= count:
+        return
+    cpu = tf.config.list_physical_devices("CPU")[0]
+    try:
+        tf.config.set_logical_device_configuration(
+            cpu, [tf.config.LogicalDeviceConfiguration()] * count
+        )
+    except RuntimeError as error:
+        raise PicanetError(
+            f"--replicas={count} on the CPU must be set up before TensorFlow runs"
+        ) from error
