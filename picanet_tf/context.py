@@ -75,13 +75,24 @@ def context_layer(
         A layer from [N, H, W, C] to [N, H', W', C'].
 
     Raises:
-        ValueError: an unknown kind, or attention asked of a kind that has none.
+        ValueError: an unknown kind; attention or strides asked of a kind that has none;
+            GAP without `size`, AC or LC without `filters`.
     """
     if kind not in KINDS:
         raise ValueError(f"`kind` must be one of {KINDS}. Received: kind={kind!r}")
     if return_attention and kind not in ATTENTIVE:
         raise ValueError(
             f"Only {ATTENTIVE} have an attention to return. Received: kind={kind!r}"
+        )
+    if kind == "GAP" and size is None:
+        raise ValueError(
+            "`size` must be given, to lay out a grid. Received: kind='GAP'"
+        )
+    if kind in CONVOLVING and filters is None:
+        raise ValueError(f"`filters` must be given. Received: kind={kind!r}")
+    if kind not in CONVOLVING and strides != 1:
+        raise ValueError(
+            f"Only {CONVOLVING} can stride. Received: kind={kind!r}, strides={strides}"
         )
     lstm = {"use_cudnn": use_cudnn, "unroll": unroll}
     window = {"kernel_size": kernel_size, "dilation_rate": dilation_rate}

@@ -6,6 +6,7 @@ import keras
 from keras import ops
 
 from picanet_tf.layers import attending
+from picanet_tf.layers.arguments import one_of
 from picanet_tf.layers.initializers import gaussian
 from picanet_tf.layers.local_attention import LocalAttention
 
@@ -29,7 +30,7 @@ class AttentionConvolution(keras.layers.Layer):
         row-major.
 
     Raises:
-        ValueError: an even `kernel_size`.
+        ValueError: an even `kernel_size`, or an unknown `implementation`.
 
     Reference: Sec. 3.3, Eq. 4-5.
     """
@@ -52,7 +53,9 @@ class AttentionConvolution(keras.layers.Layer):
         self.strides = strides
         self.attention_filters = attention_filters
         self.return_attention = return_attention
-        self.implementation = implementation
+        self.implementation = one_of(
+            attending.IMPLEMENTATIONS, implementation=implementation
+        )
         self.attention = LocalAttention(
             kernel_size,
             dilation_rate,

@@ -10,6 +10,8 @@ import keras
 import tensorflow as tf
 from keras import ops
 
+from picanet_tf.layers.arguments import centred, one_of
+
 _MODES = ("average", "max")
 
 
@@ -26,7 +28,7 @@ class GlobalContextPooling(keras.layers.Layer):
 
     def __init__(self, mode, **kwargs):
         super().__init__(**kwargs)
-        self.mode = _checked_mode(mode)
+        self.mode = one_of(_MODES, mode=mode)
 
     def call(self, inputs):
         reduce = ops.mean if self.mode == "average" else ops.max
@@ -58,13 +60,8 @@ class LocalContextPooling(keras.layers.Layer):
 
     def __init__(self, mode, kernel_size=7, dilation_rate=2, **kwargs):
         super().__init__(**kwargs)
-        if kernel_size % 2 == 0:
-            raise ValueError(
-                "`kernel_size` must be odd, so that the window has a centre. "
-                f"Received: kernel_size={kernel_size}"
-            )
-        self.mode = _checked_mode(mode)
-        self.kernel_size = kernel_size
+        self.mode = one_of(_MODES, mode=mode)
+        self.kernel_size = centred(kernel_size)
         self.dilation_rate = dilation_rate
 
     def call(self, inputs):
@@ -100,9 +97,3 @@ class LocalContextPooling(keras.layers.Layer):
             "kernel_size": self.kernel_size,
             "dilation_rate": self.dilation_rate,
         }
-
-
-def _checked_mode(mode):
-    if mode not in _MODES:
-        raise ValueError(f"`mode` must be one of {_MODES}. Received: mode={mode!r}")
-    return mode

@@ -6,6 +6,7 @@ import keras
 from keras import ops
 
 from picanet_tf.layers import attending
+from picanet_tf.layers.arguments import one_of
 from picanet_tf.layers.initializers import gaussian
 from picanet_tf.layers.normalization import BatchNormalization
 from picanet_tf.layers.renet import ReNet
@@ -31,7 +32,7 @@ class GlobalAttentionPooling(keras.layers.Layer):
         [N, H, W, K*K], float32, positions row-major, summing to 1.
 
     Raises:
-        ValueError: the grid does not fit the map.
+        ValueError: the grid does not fit the map, or an unknown `implementation`.
 
     Reference: Sec. 3.1, Eq. 1-2; batch normalization by Sec. 3.4.
     """
@@ -52,7 +53,9 @@ class GlobalAttentionPooling(keras.layers.Layer):
         self.dilation_rate = dilation_rate
         self.units = units
         self.return_attention = return_attention
-        self.implementation = implementation
+        self.implementation = one_of(
+            attending.IMPLEMENTATIONS, implementation=implementation
+        )
         self.use_cudnn = use_cudnn
         self.unroll = unroll
         self.renet = ReNet(

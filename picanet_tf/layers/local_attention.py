@@ -5,6 +5,7 @@ from __future__ import annotations
 import keras
 from keras import ops
 
+from picanet_tf.layers.arguments import centred
 from picanet_tf.layers.initializers import gaussian
 from picanet_tf.layers.normalization import BatchNormalization
 
@@ -35,12 +36,7 @@ class LocalAttention(keras.layers.Layer):
         self, kernel_size=7, dilation_rate=2, filters=128, strides=1, **kwargs
     ):
         super().__init__(**kwargs)
-        if kernel_size % 2 == 0:
-            raise ValueError(
-                "`kernel_size` must be odd, so that the window has a centre. "
-                f"Received: kernel_size={kernel_size}"
-            )
-        self.kernel_size = kernel_size
+        self.kernel_size = centred(kernel_size)
         self.dilation_rate = dilation_rate
         self.filters = filters
         self.strides = strides

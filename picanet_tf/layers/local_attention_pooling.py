@@ -6,6 +6,7 @@ import keras
 from keras import ops
 
 from picanet_tf.layers import attending
+from picanet_tf.layers.arguments import one_of
 from picanet_tf.layers.local_attention import LocalAttention
 
 
@@ -27,7 +28,7 @@ class LocalAttentionPooling(keras.layers.Layer):
         the map take part in the softmax and count as zero features.
 
     Raises:
-        ValueError: an even `kernel_size`.
+        ValueError: an even `kernel_size`, or an unknown `implementation`.
 
     Reference: Sec. 3.2, Eq. 3.
     """
@@ -46,7 +47,9 @@ class LocalAttentionPooling(keras.layers.Layer):
         self.dilation_rate = dilation_rate
         self.attention_filters = attention_filters
         self.return_attention = return_attention
-        self.implementation = implementation
+        self.implementation = one_of(
+            attending.IMPLEMENTATIONS, implementation=implementation
+        )
         self.attention = LocalAttention(
             kernel_size,
             dilation_rate,

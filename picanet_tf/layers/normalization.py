@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import keras
+import tensorflow as tf
 from keras import ops
 
 
@@ -50,7 +51,7 @@ class BatchNormalization(keras.layers.BatchNormalization):
     def call(self, inputs, training=None, mask=None):
         if not training or not self.trainable:
             return super().call(inputs, training=False)
-        inputs = ops.cast(inputs, "float32")
+        inputs = ops.cast(inputs, keras.backend.result_type(inputs.dtype, "float32"))
         mean, variance = self._moments(inputs, mask)
         weight = self.momentum * self.collected_weight + 1.0
         self.collected_weight.assign(weight)
@@ -69,6 +70,15 @@ class BatchNormalization(keras.layers.BatchNormalization):
             epsilon=self.epsilon,
         )
         return ops.cast(outputs, self.compute_dtype)
+
+    def _moments(self, inputs, mask):
+        replica = tf.distribute.get_replica_context()
+        if mask is None and (replica is None or replica.num_replicas_in_sync == 1):
+            # Keras' synchronized moments take E[x^2] - E[x]^2 on one replica too. In
+            # float32 that loses the variance of a channel far from zero: 0.0 or 0.5
+            # instead of 0.01 at a mean of 1000.
+            return ops.moments(inputs, axes=self._reduction_axes)
+        return super()._moments(inputs, mask)
 
     def get_config(self):
         config = super().get_config()

@@ -1,0 +1,175 @@
+"""Batch normalization with bias-corrected moving averages."""
+
+import pathlib
+import subprocess
+import sys
+
+import keras
+import numpy as np
+import pytest
+
+from picanet_tf.layers import BatchNormalization
+from tests.layers.harness import LayerContract, random_input
+
+
+class TestContract(LayerContract):
+    layer_class = BatchNormalization
+    arguments = {"momentum": 0.9, "epsilon": 1e-3, "synchronized": False}
+
+
+def batches(count, shape=(4, 3, 3, 2)):
+    """Each of its own mean and deviation, so that the order of averaging shows."""
+    return [
+        (random_input(*shape, seed=t) * (1 + t) + 3 * t).astype("float32")
+        for t in range(count)
+    ]
+
+
+@pytest.mark.parametrize("momentum", [0.5, 0.99])
+@pytest.mark.parametrize("steps", [1, 2, 5])
+def test_averages_divide_by_the_weight_collected(steps, momentum):
+    layer = BatchNormalization(momentum=momentum)
+    for batch in batches(steps):
+        layer(batch, training=True)
+    # sum_i m^(t-i) x_i / sum_i m^(t-i)
+    weights = momentum ** np.arange(steps - 1, -1, -1, dtype="float64")
+    means = np.array([b.mean((0, 1, 2), "float64") for b in batches(steps)])
+    variances = np.array([b.var((0, 1, 2), "float64") for b in batches(steps)])
+    for average, values in [
+        (layer.moving_mean, means),
+        (layer.moving_variance, variances),
+    ]:
+        expected = (weights[:, None] * values).sum(0) / weights.sum()
+        np.testing.assert_allclose(average, expected, rtol=1e-5, atol=1e-6)
+    assert float(layer.collected_weight) == pytest.approx(weights.sum(), rel=1e-6)
+
+
+def test_by_hand():
+    """Two batches of one channel: means 2 and 5, m = 0.5, so (0.5 * 2 + 5) / 1.5."""
+    layer = BatchNormalization(momentum=0.5)
+    layer(np.array([[1], [3]], "float32"), training=True)
+    assert float(layer.moving_mean[0]) == 2
+    assert float(layer.moving_variance[0]) == 1
+    layer(np.array([[2], [8]], "float32"), training=True)
+    assert float(layer.moving_mean[0]) == pytest.approx(4)
+    assert float(layer.moving_variance[0]) == pytest.approx((0.5 * 1 + 9) / 1.5)
+
+
+def test_normalizes_scales_and_shifts():
+    layer, inputs = BatchNormalization(), batches(3)[2]
+    layer.build(inputs.shape)
+    layer.gamma.assign([2.0, 0.5])
+    layer.beta.assign([1.0, -1.0])
+    mean, variance = inputs.mean((0, 1, 2)), inputs.var((0, 1, 2))
+    expected = (inputs - mean) / np.sqrt(variance + 1e-5) * [2, 0.5] + [1, -1]
+    np.testing.assert_allclose(layer(inputs, training=True), expected, atol=1e-5)
+    # After one step the averages are the batch's own statistics.
+    np.testing.assert_allclose(layer(inputs, training=False), expected, atol=1e-5)
+
+
+def test_plain_momentum_does_not_hold_after_one_step():
+    """What the layer is for: Keras' own still has 99% of its initial values."""
+    plain, inputs = keras.layers.BatchNormalization(epsilon=1e-5), batches(3)[2]
+    in_training = plain(inputs, training=True).numpy()
+    assert np.abs(plain(inputs, training=False) - in_training).max() > 3
+
+
+def test_inference_changes_nothing():
+    layer = TestContract().make()
+    before = [weight.numpy() for weight in layer.weights]
+    inputs = TestContract().batch()
+    for training in (False, None):
+        layer(inputs, training=training)
+    for weight, value in zip(layer.weights, before, strict=True):
+        np.testing.assert_array_equal(weight, value)
+
+
+def test_frozen_it_uses_and_keeps_its_averages():
+    layer = TestContract().make()
+    inputs = TestContract().batch()
+    before = [weight.numpy() for weight in layer.weights]
+    inference = layer(inputs, training=False)
+    layer.trainable = False
+    np.testing.assert_array_equal(layer(inputs, training=True), inference)
+    for weight, value in zip(layer.weights, before, strict=True):
+        np.testing.assert_array_equal(weight, value)
+
+
+@pytest.mark.parametrize("synchronized", [False, True])
+def test_variance_of_a_channel_far_from_zero(synchronized):
+    """E[x^2] - E[x]^2 in float32 would give 0.0 or 0.5."""
+    inputs = 1000 + 0.1 * random_input(2, 28, 28, 4)
+    layer = BatchNormalization(synchronized=synchronized)
+    layer(inputs, training=True)
+    np.testing.assert_allclose(layer.moving_variance, 0.01, rtol=0.1)
+
+
+def test_statistics_of_half_precision_are_float32():
+    layer = BatchNormalization(dtype="mixed_float16")
+    inputs = np.full([2, 28, 28, 1], 500, "float16")
+    outputs = layer(inputs, training=True)
+    assert outputs.dtype == "float16"
+    np.testing.assert_array_equal(outputs, 0)
+    np.testing.assert_array_equal(layer.moving_mean, 500)
+
+
+def test_double_precision():
+    layer, inputs = BatchNormalization(dtype="float64"), random_input(4, 3).astype("f8")
+    outputs = layer(inputs, training=True)
+    assert outputs.dtype == layer.moving_mean.dtype == "float64"
+    np.testing.assert_allclose(layer.moving_mean, inputs.mean(0), atol=1e-12)
+
+
+def test_renorm_is_an_error():
+    with pytest.raises(ValueError, match="`renorm` is not supported"):
+        BatchNormalization(renorm=True)
+
+
+TWO_REPLICAS = """
+import keras, numpy as np, tensorflow as tf
+from picanet_tf.layers import BatchNormalization
+
+cpu = tf.config.list_physical_devices("CPU")[0]
+halves = [tf.config.LogicalDeviceConfiguration() for _ in range(2)]
+tf.config.set_logical_device_configuration(cpu, halves)
+
+def train(strategy):
+    with strategy.scope():
+        layer = BatchNormalization(momentum=0.9)
+        layer.build((None, 3))
+    rng = np.random.default_rng(0)
+    outputs = []
+    for step in range(3):
+        batch = (rng.normal(size=(8, 3)) * (1 + step) + [0, 5, step]).astype("float32")
+        parts = np.split(batch, strategy.num_replicas_in_sync)
+        per_replica = strategy.experimental_distribute_values_from_function(
+            lambda context: tf.constant(parts[context.replica_id_in_sync_group])
+        )
+        run = tf.function(lambda x: layer(x, training=True))
+        result = strategy.run(run, args=(per_replica,))
+        outputs.append(np.concatenate(strategy.experimental_local_results(result)))
+    return [np.array(weight) for weight in layer.weights] + outputs
+
+mirrored = tf.distribute.MirroredStrategy(
+    ["CPU:0", "CPU:1"], cross_device_ops=tf.distribute.ReductionToOneDevice()
+)
+assert mirrored.num_replicas_in_sync == 2
+one, two = train(tf.distribute.get_strategy()), train(mirrored)
+assert np.std(one[2]) > 0.5, one[2]  # the moving means moved
+for a, b in zip(one, two, strict=True):
+    np.testing.assert_allclose(a, b, atol=1e-5, rtol=1e-5)
+print("equal")
+"""
+
+
+def test_two_replicas_train_as_one():
+    """In a process of its own: logical devices must be set up before all else."""
+    root = pathlib.Path(__file__).parents[2]
+    run = subprocess.run(
+        [sys.executable, "-c", TWO_REPLICAS],
+        cwd=root,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert run.stdout.strip() == "equal", run.stderr[-2000:]
