@@ -75,8 +75,9 @@ def convert_saliency(
         UserError: a folder is missing, `output` is in the way, no good pair is left,
             or, without `skip_bad`, any file is bad: the message lists them all.
     """
-    if shard_size < 1:
-        raise UserError(f"--shard_size must be at least 1. Received: {shard_size}")
+    for flag, value in (("shard_size", shard_size), ("workers", workers)):
+        if value is not None and value < 1:
+            raise UserError(f"--{flag} must be at least 1. Received: {value}")
     output = Path(output)
     _check_output(output, overwrite)
     pairs, bad = pair_by_name(image_folder, mask_folder)
@@ -160,13 +161,32 @@ def _mapped(function, pairs: list[Pair], workers: int) -> Iterator[Iterable]:
         workers, mp_context=get_context("spawn"), initializer=_leave_ctrl_c_to_parent
     )
     try:
-        yield executor.map(function, pairs, chunksize=4)
+        with _ctrl_c_waits():
+            results = executor.map(function, pairs, chunksize=4)
+        yield results
     finally:
         executor.shutdown(wait=True, cancel_futures=True)
 
 
 def _leave_ctrl_c_to_parent() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+@contextlib.contextmanager
+def _ctrl_c_waits() -> Iterator[None]:
+    """Holds Ctrl-C back; processes started inside never see it.
+
+    For the moment between a worker's start and its initializer, in which the signal
+    would make it print a traceback.
+    """
+    if not hasattr(signal, "pthread_sigmask"):  # Windows
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _cores() -> int:
@@ -190,6 +210,7 @@ def _check_output(output: Path, overwrite: bool) -> None:
 @contextlib.contextmanager
 def _renamed_at_the_end(output: Path) -> Iterator[Path]:
     """A new folder beside `output` that takes its place, or vanishes on any error."""
+    new_parents = [path for path in output.parents if not path.exists()]
     output.parent.mkdir(parents=True, exist_ok=True)
     tag = secrets.token_hex(4)
     temporary = output.parent / f".{output.name}.{tag}.partial"
@@ -208,6 +229,9 @@ def _renamed_at_the_end(output: Path) -> Iterator[Path]:
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
         shutil.rmtree(replaced, ignore_errors=True)
+        with contextlib.suppress(OSError):  # Not empty: what is there stays.
+            for parent in new_parents:
+                parent.rmdir()
 
 
 def _list_bad(bad: list[BadFile], consequence: str) -> str:
@@ -237,7 +261,7 @@ def main(_: list[str]) -> None:
     for flag in ("dataset", "output"):
         if not values[flag].value:
             raise UserError(f"--{flag} is missing; --help shows an example")
-    image_folder, mask_folder, name = _resolve_source(values)
+    image_folder, mask_folder, name, complete = _resolve_source(values)
     manifest, bad = convert_saliency(
         image_folder,
         mask_folder,
@@ -250,19 +274,23 @@ def main(_: list[str]) -> None:
     )
     if bad:
         print(_list_bad(bad, "left out"))
+    if complete and manifest.count != complete:
+        logging.warning(
+            "%s has %d pairs when complete, here are %d", name, complete, manifest.count
+        )
     print(f"{values.output}: {manifest.summary()}")
 
 
-def _resolve_source(values: flags.FlagValues) -> tuple[Path, Path, str]:
-    """Flags -> folder of images, folder of masks, name of the data set."""
+def _resolve_source(values: flags.FlagValues) -> tuple[Path, Path, str, int | None]:
+    """Flags -> images, masks, name of the data set, its pairs when complete."""
     if values.dataset == "pairs":
         _check_given(values, wanted=("images", "masks"), unwanted=("source", "split"))
         name = values.name or Path(values.output).resolve().name
-        return Path(values.images), Path(values.masks), name
+        return Path(values.images), Path(values.masks), name, None
     source = catalog.lookup(values.dataset, values.split)
     _check_given(values, wanted=("source",), unwanted=("images", "masks"))
     folders = catalog.find_folders(source, values.source)
-    return *folders, values.name or source.title
+    return *folders, values.name or source.title, source.count
 
 
 def _check_given(

@@ -23,8 +23,8 @@ ImageSource = str | os.PathLike | bytes | Image.Image
 MAX_PIXELS = 178_956_970
 
 EXTENSIONS = frozenset(
-    ".jpg .jpeg .jpe .jfif .png .bmp .gif .tif .tiff .webp .pbm .pgm .ppm .pnm .avif"
-    .split()
+    ".jpg .jpeg .jpe .jfif .png .bmp .gif .tif .tiff .webp .avif "
+    ".pbm .pgm .ppm .pnm".split()
 )
 # Named, because Pillow also opens formats that run other programs (EPS, PDF).
 _FORMATS = ("JPEG", "PNG", "BMP", "GIF", "TIFF", "WEBP", "PPM", "AVIF")
@@ -70,7 +70,7 @@ def read_image(
     transparency is composited over white; of an animation the first frame is read.
 
     Args:
-        source: path, encoded bytes, or an open Pillow image.
+        source: path, encoded bytes, or a Pillow image.
         max_pixels: the largest width x height accepted, checked from the header
             before anything is decoded.  Above `MAX_PIXELS`, Pillow's own limit
             `PIL.Image.MAX_IMAGE_PIXELS` has to be raised too.
@@ -134,17 +134,22 @@ def natural_key(text: str) -> tuple:
     # The split alternates text and digits, so like is always compared with like.
     parts = re.split(r"(\d+)", text)
     numbers = [int(part) if part.isdecimal() else part for part in parts]
-    return (*numbers, text)
+    return tuple(numbers), text
 
 
 def load(source: ImageSource, *, max_pixels: int = MAX_PIXELS) -> Image.Image:
-    """Opens and decodes; turns nothing.  Raises what Pillow raises: see `errors_named`."""
+    """Opens and decodes, turns nothing; raises what Pillow does (`errors_named`)."""
     if isinstance(source, Image.Image):
-        image = source
-    else:
-        if isinstance(source, bytes):
-            source = io.BytesIO(source)
-        image = Image.open(source, formats=_FORMATS)
+        return _loaded(source, max_pixels)
+    # Not by path: Pillow then maps uncompressed files into memory, and an EXIF
+    # rotation of a TIFF so read comes out garbled (Pillow 13.0).
+    with (
+        io.BytesIO(source) if isinstance(source, bytes) else open(source, "rb") as file
+    ):
+        return _loaded(Image.open(file, formats=_FORMATS), max_pixels)
+
+
+def _loaded(image: Image.Image, max_pixels: int) -> Image.Image:
     width, height = image.size
     if width * height > max_pixels:
         raise ValueError(

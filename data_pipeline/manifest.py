@@ -1,8 +1,8 @@
 """`manifest.json`: what a converted data set consists of.
 
-    {"format_version": 1, "name": "ECSSD", "task": "saliency", "count": 1000,
-     "shards": [{"file": "00000.tfrecord", "count": 256,
-                 "bytes": 15728640, "sha256": "..."}, ...]}
+{"format_version": 1, "name": "ECSSD", "task": "saliency", "count": 1000,
+ "shards": [{"file": "00000.tfrecord", "count": 256,
+             "bytes": 15728640, "sha256": "..."}, ...]}
 """
 
 import dataclasses

@@ -5,6 +5,8 @@ A record is a serialized `tf.train.Example`.  Every task has `key`, `image/encod
 saliency adds `mask/encoded`.
 """
 
+import os
+
 import tensorflow as tf
 
 KEY = "key"
@@ -35,7 +37,8 @@ def encode_saliency(
     """
     return _serialize(
         {
-            KEY: _bytes(key.encode()),
+            # As the file system spells it, even where that is no UTF-8.
+            KEY: _bytes(os.fsencode(key)),
             IMAGE: _bytes(image),
             HEIGHT: _int(height),
             WIDTH: _int(width),

@@ -41,7 +41,9 @@ def read_frames(path: str | os.PathLike) -> Iterator[Frame]:
             (length,) = struct.unpack("<Q", header[:8])
             end = offset + 12 + length + 4
             if end > size:
-                yield Frame(offset, b"", f"truncated: ends at {end}, the file at {size}")
+                yield Frame(
+                    offset, b"", f"truncated: ends at {end}, the file at {size}"
+                )
                 return
             payload, checksum = file.read(length), file.read(4)
             problem = "" if _checks(payload, checksum) else "wrong checksum"
@@ -99,9 +101,8 @@ def _zero_bytes(level: int) -> np.ndarray:
     Row k is the effect of the register's k-th byte; the rows add up by XOR.
     """
     if level == 0:
-        register = (
-            np.arange(256, dtype=np.uint32) << np.arange(0, 32, 8, dtype=np.uint32)[:, None]
-        )
+        shifts = np.arange(0, 32, 8, dtype=np.uint32)
+        register = np.arange(256, dtype=np.uint32) << shifts[:, np.newaxis]
         return _table()[register & 255] ^ (register >> 8)
     half = _zero_bytes(level - 1)
     return _advance(half, half)

@@ -38,9 +38,7 @@ def verify(path: str | os.PathLike) -> tuple[Manifest, list[str]]:
             lambda shard: _check_shard(manifest.folder, shard, check_record),
             manifest.shards,
         )
-        progress = tqdm(
-            reports, total=len(manifest.shards), unit="shard", disable=None
-        )
+        progress = tqdm(reports, total=len(manifest.shards), unit="shard", disable=None)
         reports = list(progress)
     problems = [problem for report, _ in reports for problem in report]
     problems += _unknown_files(manifest)

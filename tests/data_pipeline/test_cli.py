@@ -1,0 +1,145 @@
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from absl import flags
+
+from data_pipeline import cli, verify
+from data_pipeline.errors import UserError
+from tests.data_pipeline.conftest import make_pairs
+
+ROOT = Path(__file__).parents[2]
+
+
+def command(*words) -> subprocess.CompletedProcess:
+    return subprocess.run(
+        [sys.executable, "-m", *map(str, words)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+    )
+
+
+def test_help_exits_0():
+    for module in ("convert", "verify"):
+        result = command(f"data_pipeline.{module}", "--help")
+        assert result.returncode == 0, result.stderr
+        assert f"python -m data_pipeline.{module}" in result.stdout
+    assert "DIR" in result.stdout
+
+
+def test_no_tensorflow_before_the_flags_are_read():
+    modules = "cli images catalog pairs manifest convert verify tfrecord".split()
+    imports = "; ".join(f"import data_pipeline.{module}" for module in modules)
+    code = f"{imports}; import sys; sys.exit('tensorflow' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], cwd=ROOT).returncode == 0
+
+
+@pytest.mark.parametrize(
+    "words, message",
+    [
+        (["--nope"], "Unknown command line flag 'nope'"),
+        ([], "--dataset is missing"),
+        (["--dataset=duts"], "--output is missing"),
+        (["--dataset=duts", "--output=o"], "--dataset duts needs --source"),
+        (["--dataset=pairs", "--output=o", "--images=i"], "needs --masks"),
+        (["--dataset=dutz", "--output=o"], "one of duts, ecssd"),
+        (["--dataset=sod", "--output=o", "extra"], "unexpected argument 'extra'"),
+    ],
+)
+def test_mistakes_are_told_in_one_line(words, message):
+    result = command("data_pipeline.convert", *words)
+    assert result.returncode == 1
+    assert message in result.stderr
+    assert result.stderr.count("\n") == 1 and result.stdout == ""
+
+
+def test_convert_and_verify(tmp_path, capsys):
+    folder = make_pairs(tmp_path / "ECSSD", 3)
+    (folder / "masks").rename(folder / "ground_truth_mask")
+    output = tmp_path / "deep" / "out"
+    result = command(
+        "data_pipeline.convert",
+        *("--dataset", "ecssd", "--source", tmp_path, "--output", output),
+    )
+    assert result.returncode == 0, result.stderr
+    assert result.stdout == f"{output}: ECSSD, saliency, 3 records in 1 shard\n"
+
+    assert verify.main([str(output)]) == 0
+    assert capsys.readouterr().out.endswith("3 records in 1 shard: all well\n")
+
+    content = bytearray((output / "00000.tfrecord").read_bytes())
+    content[100] ^= 1
+    (output / "00000.tfrecord").write_bytes(content)
+    result = command("data_pipeline.verify", output)
+    assert result.returncode == 1
+    assert "00000.tfrecord: offset 0: wrong checksum" in result.stdout
+
+
+def test_ctrl_c_leaves_nothing_behind(tmp_path):
+    # Large enough to be at work when the signal comes; workers get it as well.
+    make_pairs(tmp_path, 80, height=300, width=400)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "data_pipeline.convert", "--dataset", "pairs"]
+        + [f"--images={tmp_path}/images", f"--masks={tmp_path}/masks"]
+        + [f"--output={tmp_path}/out", "--workers=2"],
+        cwd=ROOT,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    deadline = time.monotonic() + 20
+    while not list(tmp_path.glob(".out.*.partial")) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    time.sleep(1)
+    os.killpg(process.pid, signal.SIGINT)
+    _, stderr = process.communicate(timeout=30)
+    assert process.returncode == 130, stderr
+    assert stderr.endswith("python -m data_pipeline.convert: interrupted\n")
+    assert "Traceback" not in stderr
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["images", "masks"]
+
+
+def outcome(main, capsys, **options) -> tuple[int, str]:
+    with pytest.raises(SystemExit) as exit_info:
+        cli.run(main, argv=["program"], **options)
+    return exit_info.value.code, capsys.readouterr().err
+
+
+@pytest.fixture(autouse=True)
+def unparsed_flags():
+    yield
+    flags.FLAGS.unparse_flags()
+
+
+def test_exit_codes(capsys):
+    def fails(error):
+        def main(_):
+            raise error
+
+        return main
+
+    assert outcome(lambda _: None, capsys) == (0, "")
+    assert outcome(lambda _: 3, capsys) == (3, "")
+    code, err = outcome(fails(UserError("a.png: too small")), capsys)
+    assert (code, err) == (1, "program: error: a.png: too small\n")
+    code, err = outcome(fails(PermissionError(13, "Permission denied", "/x")), capsys)
+    assert (code, err) == (1, "program: error: /x: Permission denied\n")
+    code, err = outcome(fails(KeyboardInterrupt()), capsys)
+    assert (code, err) == (130, "program: interrupted\n")
+    with pytest.raises(ZeroDivisionError):  # A bug of ours keeps its traceback.
+        cli.run(fails(ZeroDivisionError()), argv=["program"])
+
+
+def test_positional_arguments(capsys):
+    seen = []
+    with pytest.raises(SystemExit):
+        cli.run(seen.extend, positional="DIR", argv=["program", "a", "b"])
+    assert seen == ["a", "b"]
+    with pytest.raises(SystemExit) as exit_info:
+        cli.run(seen.extend, argv=["program", "a"])
+    assert exit_info.value.code == 1

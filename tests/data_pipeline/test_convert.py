@@ -1,0 +1,339 @@
+import hashlib
+import io
+import json
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from PIL import Image
+
+from data_pipeline import convert
+from data_pipeline.convert import convert_saliency
+from data_pipeline.errors import UserError
+from data_pipeline.images import read_image
+from data_pipeline.manifest import load_manifest
+from data_pipeline.readers import read_saliency_originals
+from tests.data_pipeline.conftest import make_pairs, picture, save
+
+SHARED = Path(__file__).parents[3] / "shared" / "data"
+
+
+def run(folder: Path, **options):
+    arguments = {"name": "test", "workers": 1, **options}
+    return convert_saliency(
+        folder / "images", folder / "masks", folder / "out", **arguments
+    )
+
+
+def records(folder: Path) -> dict[str, dict[str, np.ndarray]]:
+    return {
+        record["key"].decode(): record
+        for record in read_saliency_originals(folder).as_numpy_iterator()
+    }
+
+
+def stored(folder: Path) -> list[tf.train.Example]:
+    return [
+        tf.train.Example.FromString(record)
+        for path in sorted(folder.glob("*.tfrecord"))
+        for record in tf.data.TFRecordDataset(str(path)).as_numpy_iterator()
+    ]
+
+
+def test_round_trip_in_natural_order(converted):
+    found = records(converted)
+    assert list(found) == [f"im{number}" for number in range(10)]
+    for number, record in enumerate(found.values()):
+        np.testing.assert_array_equal(record["image"], picture(number))
+        np.testing.assert_array_equal(record["mask"][..., 0], picture(number)[..., 0])
+
+
+def test_the_keys_of_a_record(converted):
+    example = stored(converted)[3]
+    features = example.features.feature
+    assert set(features) == {
+        "key",
+        "image/encoded",
+        "image/height",
+        "image/width",
+        "mask/encoded",
+    }
+    assert features["key"].bytes_list.value[0] == b"im3"
+    assert features["image/height"].int64_list.value[0] == 24
+    assert features["image/width"].int64_list.value[0] == 32
+    mask = Image.open(io.BytesIO(features["mask/encoded"].bytes_list.value[0]))
+    assert (mask.format, mask.mode, mask.size) == ("PNG", "L", (32, 24))
+
+
+def test_manifest(converted):
+    content = json.loads((converted / "manifest.json").read_text())
+    assert content["format_version"] == 1
+    assert content["name"] == "ten"
+    assert content["task"] == "saliency"
+    assert content["count"] == 10
+    assert [shard["count"] for shard in content["shards"]] == [4, 4, 2]
+    for shard in content["shards"]:
+        data = (converted / shard["file"]).read_bytes()
+        assert shard["bytes"] == len(data)
+        assert shard["sha256"] == hashlib.sha256(data).hexdigest()
+    assert load_manifest(converted).count == 10
+
+
+def test_the_same_files_make_the_same_bytes(tmp_path):
+    make_pairs(tmp_path, 3)
+    first, _ = run(tmp_path)
+    again, _ = run(tmp_path, overwrite=True)
+    assert first.fingerprint == again.fingerprint
+    save(tmp_path / "masks" / "im1.png", np.zeros((24, 32), np.uint8))
+    other, _ = run(tmp_path, overwrite=True)
+    assert first.fingerprint != other.fingerprint
+
+
+@pytest.mark.parametrize("orientation", [3, 6, 7])
+def test_exif_rotation_of_image_and_mask(tmp_path, orientation):
+    array = picture(0)
+    save(tmp_path / "images" / "a.png", array, orientation=orientation)
+    save(tmp_path / "masks" / "a.png", array[..., 0], orientation=orientation)
+    run(tmp_path)
+    record = records(tmp_path / "out")["a"]
+    upright = {
+        3: array[::-1, ::-1],
+        6: np.rot90(array, -1),
+        7: np.rot90(array, 2).transpose(1, 0, 2),
+    }[orientation]
+    np.testing.assert_array_equal(record["image"], upright)
+    np.testing.assert_array_equal(record["mask"][..., 0], upright[..., 0])
+    assert (record["height"], record["width"]) == upright.shape[:2]
+
+
+def test_a_mask_drawn_on_the_upright_photo_needs_no_exif(tmp_path):
+    save(tmp_path / "images" / "a.jpg", picture(0), orientation=6)
+    save(tmp_path / "masks" / "a.png", np.rot90(picture(0)[..., 0], -1))
+    run(tmp_path)
+    assert records(tmp_path / "out")["a"]["image"].shape == (32, 24, 3)
+
+
+def test_a_mask_drawn_on_the_stored_photo_is_explained(tmp_path):
+    save(tmp_path / "images" / "a.jpg", picture(0), orientation=6)
+    save(tmp_path / "masks" / "a.png", picture(0)[..., 0])
+    with pytest.raises(UserError, match="after its EXIF rotation, which the mask"):
+        run(tmp_path)
+
+
+def test_jpeg_bytes_are_kept_where_they_need_no_change(tmp_path):
+    smooth = np.broadcast_to(np.arange(32, dtype=np.uint8) * 8, (24, 32))
+    colour = np.stack([smooth, smooth[:, ::-1], smooth], axis=-1)
+    images = tmp_path / "images"
+    kept = [
+        save(images / "rgb.jpg", colour, quality=60),
+        save(images / "grey.jpg", smooth),
+        save(images / "progressive.jpg", colour, progressive=True),
+    ]
+    cmyk = images / "cmyk.jpg"
+    Image.fromarray(colour).convert("CMYK").save(cmyk)
+    changed = [save(images / "turned.jpg", colour, orientation=3), cmyk]
+    for path in [*kept, *changed]:
+        save(tmp_path / "masks" / f"{path.stem}.png", smooth)
+    run(tmp_path)
+    bytes_of = {
+        example.features.feature["key"].bytes_list.value[0].decode(): (
+            example.features.feature["image/encoded"].bytes_list.value[0]
+        )
+        for example in stored(tmp_path / "out")
+    }
+    for path in kept:
+        assert bytes_of[path.stem] == path.read_bytes()
+    for path in changed:
+        assert Image.open(io.BytesIO(bytes_of[path.stem])).format == "JPEG"
+    for path in [*kept, *changed]:
+        found = records(tmp_path / "out")[path.stem]["image"].astype(int)
+        # Kept files decode in TensorFlow to the very pixels that Pillow reads.
+        tolerance = 0 if path in kept else 4
+        np.testing.assert_allclose(found, read_image(path).astype(int), atol=tolerance)
+
+
+def test_other_formats_are_stored_without_loss(tmp_path):
+    images = tmp_path / "images"
+    save(images / "bmp.bmp", picture(1))
+    save(images / "deep.png", np.arange(768, dtype=np.uint16).reshape(24, 32) * 80)
+    Image.fromarray(picture(2)).quantize(16).save(images / "palette.png")
+    alpha = np.concatenate([picture(3), picture(4)[..., :1]], axis=-1)
+    save(images / "alpha.png", alpha)
+    keyed = Image.fromarray(picture(5))
+    keyed.save(images / "keyed.png", transparency=keyed.getpixel((3, 3)))
+    for path in list(images.iterdir()):
+        save(tmp_path / "masks" / f"{path.stem}.png", picture(0)[..., 0])
+    run(tmp_path)
+    found = records(tmp_path / "out")
+    for path in images.iterdir():
+        np.testing.assert_array_equal(found[path.stem]["image"], read_image(path))
+
+
+def test_masks_as_the_sets_have_them(tmp_path):
+    grey = picture(0)[..., 0]
+    binary = (grey > 127).astype(np.uint8) * 255
+    masks = {
+        "grey": Image.fromarray(grey),
+        "rgb": Image.fromarray(np.stack([grey] * 3, axis=-1)),
+        "bit": Image.fromarray(binary).convert("1"),
+        "palette": Image.fromarray(binary).convert("P"),
+    }
+    for name, mask in masks.items():
+        save(tmp_path / "images" / f"{name}.jpg", picture(1))
+        (tmp_path / "masks").mkdir(exist_ok=True)
+        mask.save(tmp_path / "masks" / f"{name}.png")
+    run(tmp_path)
+    found = records(tmp_path / "out")
+    for name in masks:
+        expected = grey if name in ("grey", "rgb") else binary
+        np.testing.assert_array_equal(found[name]["mask"][..., 0], expected)
+
+
+def test_repeated_images_under_two_names_are_two_records(tmp_path):
+    for name in ("a", "b"):
+        save(tmp_path / "images" / f"{name}.png", picture(0))
+        save(tmp_path / "masks" / f"{name}.png", picture(0)[..., 0])
+    assert run(tmp_path)[0].count == 2
+
+
+@pytest.mark.parametrize("missing", ["images/im1.png", "masks/im1.png"])
+def test_pairs_are_made_by_name_when_one_is_missing(tmp_path, missing):
+    make_pairs(tmp_path, 3)
+    (tmp_path / missing).unlink()
+    with pytest.raises(UserError, match=r"im1.png: no (mask|image) of this name"):
+        run(tmp_path)
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["images", "masks"]
+
+    manifest, bad = run(tmp_path, skip_bad=True)
+    assert manifest.count == 2
+    left = "masks" if missing.startswith("images") else "images"
+    assert [file.file for file in bad] == [str(tmp_path / left / "im1.png")]
+    for key, record in records(tmp_path / "out").items():
+        np.testing.assert_array_equal(record["image"], picture(int(key[2:])))
+        np.testing.assert_array_equal(record["mask"][..., 0], record["image"][..., 0])
+
+
+def test_every_bad_file_is_listed_and_nothing_written(tmp_path):
+    make_pairs(tmp_path, 6)
+    (tmp_path / "images" / "im0.png").write_text("text")
+    (tmp_path / "masks" / "im0.png").write_text("text")
+    save(tmp_path / "masks" / "im1.png", np.zeros((32, 24), np.uint8))
+    (tmp_path / "masks" / "stray.png").touch()
+    save(tmp_path / "images" / "im2.jpg", picture(0))  # Beside im2.png.
+    with pytest.raises(UserError) as raised:
+        run(tmp_path)
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["images", "masks"]
+    message = str(raised.value)
+    assert message.startswith("5 bad files, nothing is written without --skip_bad:")
+    for line in (
+        r"images/im0.png: not an image",
+        r"masks/im0.png: not an image",
+        r"masks/im1.png: 24 x 32, but its image .*images/im1.png is 32 x 24",
+        r"masks/stray.png: no image of this name",
+        r"images/im2.png: has the same name as im2.jpg",
+    ):
+        assert re.search(line, message)
+
+    manifest, bad = run(tmp_path, skip_bad=True)
+    assert len(bad) == 5
+    assert list(records(tmp_path / "out")) == ["im3", "im4", "im5"]
+
+
+def test_images_and_masks_in_one_folder(tmp_path):
+    save(tmp_path / "Imgs" / "1.jpg", picture(0))
+    save(tmp_path / "Imgs" / "1.png", picture(0)[..., 0])
+    folder = tmp_path / "Imgs"
+    manifest, _ = convert_saliency(folder, folder, tmp_path / "out", name="sod")
+    assert manifest.count == 1
+
+
+def test_an_existing_output_stays_unless_overwritten(tmp_path):
+    make_pairs(tmp_path, 2)
+    run(tmp_path)
+    with pytest.raises(UserError, match="exists; --overwrite"):
+        run(tmp_path)
+    (tmp_path / "masks" / "im1.png").unlink()
+    with pytest.raises(UserError, match="bad file"):
+        run(tmp_path, overwrite=True)
+    assert load_manifest(tmp_path / "out").count == 2  # A failure replaces nothing.
+    run(tmp_path, overwrite=True, skip_bad=True)
+    assert load_manifest(tmp_path / "out").count == 1
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["images", "masks", "out"]
+
+
+def test_overwrite_does_not_touch_what_is_no_data_set(tmp_path):
+    make_pairs(tmp_path, 2)
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "thesis.tex").touch()
+    with pytest.raises(UserError, match="not a converted data set"):
+        run(tmp_path, overwrite=True)
+    assert (tmp_path / "out" / "thesis.tex").exists()
+
+
+def test_an_interruption_leaves_nothing_behind(tmp_path, monkeypatch):
+    make_pairs(tmp_path, 4)
+    encode = convert.encode_pair
+
+    def interrupted(pair):
+        if pair.key == "im3":
+            raise KeyboardInterrupt
+        return encode(pair)
+
+    monkeypatch.setattr(convert, "encode_pair", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        run(tmp_path, shard_size=1)
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["images", "masks"]
+
+
+def test_no_pairs(tmp_path):
+    for folder in ("images", "masks"):
+        (tmp_path / folder).mkdir()
+    output = tmp_path / "new" / "deep" / "out"
+    with pytest.raises(UserError, match="no pair in .*: no images"):
+        convert_saliency(tmp_path / "images", tmp_path / "masks", output, name="none")
+    assert not (tmp_path / "new").exists()
+
+
+@pytest.mark.parametrize("wrong", [{"shard_size": 0}, {"workers": -1}])
+def test_wrong_arguments(tmp_path, wrong):
+    ((name, value),) = wrong.items()
+    with pytest.raises(UserError, match=f"{name} must be at least 1.*: {value}"):
+        run(tmp_path, **wrong)
+
+
+def test_a_mask_of_zeros_and_ones_is_pointed_out(tmp_path, caplog):
+    save(tmp_path / "images" / "a.png", picture(0))
+    save(tmp_path / "masks" / "a.png", picture(0)[..., 0] // 128)
+    run(tmp_path)
+    assert "a: the mask's largest value is 1 of 255" in caplog.text
+
+
+def test_several_processes_make_the_same_data_set(tmp_path, monkeypatch):
+    make_pairs(tmp_path, 9)
+    monkeypatch.setattr(convert, "_WORTH_WORKERS", 0)
+    (tmp_path / "images" / "im4.png").write_text("text")
+    alone, bad_alone = run(tmp_path, skip_bad=True)
+    together, bad = run(tmp_path, skip_bad=True, overwrite=True, workers=2)
+    assert alone.fingerprint == together.fingerprint
+    assert bad == bad_alone
+
+
+@pytest.mark.shared_data
+def test_real_pairs_of_ecssd(tmp_path):
+    source = SHARED / "ECSSD"
+    if not source.is_dir():
+        pytest.skip(f"no research data in {SHARED}")
+    for path in sorted((source / "images").iterdir())[:5]:
+        mask = source / "ground_truth_mask" / f"{path.stem}.png"
+        for file, folder in ((path, "images"), (mask, "masks")):
+            target = tmp_path / folder / file.name
+            target.parent.mkdir(exist_ok=True)
+            target.write_bytes(file.read_bytes())
+    manifest, bad = run(tmp_path)
+    assert (manifest.count, bad) == (5, [])
+    for key, record in records(tmp_path / "out").items():
+        expected = read_image(tmp_path / "images" / f"{key}.jpg")
+        np.testing.assert_array_equal(record["image"], expected)
+        assert set(np.unique(record["mask"])) == {0, 255}

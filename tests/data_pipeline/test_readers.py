@@ -1,0 +1,178 @@
+import itertools
+import json
+import shutil
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from data_pipeline.errors import DatasetError, UserError
+from data_pipeline.readers import read_saliency, read_saliency_originals
+from tests.data_pipeline.conftest import picture
+
+# `converted` has ten pairs in three shards; 24 x 32 pixels, mask = red channel.
+BATCH = 4
+EPOCH = 10
+
+
+def training(folder, steps, **options):
+    arguments = {"batch_size": BATCH, "image_size": 28, "seed": 7, **options}
+    dataset = read_saliency(folder, training=True, with_keys=True, **arguments)
+    return list(itertools.islice(dataset.as_numpy_iterator(), steps))
+
+
+def keys(batches) -> list[str]:
+    return [key.decode() for *_, batch in batches for key in batch]
+
+
+def assert_equal(one, other):
+    assert len(one) == len(other)
+    for parts in zip(one, other, strict=True):
+        for part, other_part in zip(*parts, strict=True):
+            np.testing.assert_array_equal(part, other_part)
+
+
+def test_evaluation_reads_once_in_order(converted):
+    dataset = read_saliency(
+        converted, batch_size=BATCH, training=False, image_size=40, with_keys=True
+    )
+    assert dataset.cardinality() == 3
+    batches = list(dataset.as_numpy_iterator())
+    assert [len(key) for *_, key in batches] == [4, 4, 2]
+    assert keys(batches) == [f"im{number}" for number in range(10)]
+    image, mask, _ = batches[0]
+    assert image.shape == (4, 40, 40, 3) and image.dtype == np.float32
+    assert mask.shape == (4, 40, 40, 1) and mask.dtype == np.float32
+    array = picture(2)
+    expected = tf.image.resize(array, (40, 40))
+    np.testing.assert_array_equal(image[2], expected)
+    assert image.max() > 200  # 0..255, not 0..1
+    expected = tf.image.resize(array[..., :1], (40, 40), method="nearest") / 255
+    np.testing.assert_allclose(mask[2], expected, rtol=1e-6)
+
+
+def test_evaluation_may_drop_the_remainder(converted):
+    dataset = read_saliency(
+        converted, batch_size=BATCH, training=False, drop_remainder=True
+    )
+    assert dataset.cardinality() == 2
+    image, mask = dataset.element_spec
+    assert image.shape == (4, 224, 224, 3) and mask.shape == (4, 224, 224, 1)
+
+
+def test_training_is_endless_and_every_batch_full(converted):
+    dataset = read_saliency(converted, batch_size=BATCH, training=True)
+    assert dataset.cardinality() == tf.data.INFINITE_CARDINALITY
+    image, mask = dataset.element_spec
+    assert image == tf.TensorSpec((4, 224, 224, 3), tf.float32)
+    assert mask == tf.TensorSpec((4, 224, 224, 1), tf.float32)
+
+
+def test_every_epoch_holds_every_record_once_in_another_order(converted):
+    stream = keys(training(converted, 10))
+    epochs = [stream[start : start + EPOCH] for start in range(0, 40, EPOCH)]
+    for epoch in epochs:
+        assert sorted(epoch) == sorted(f"im{number}" for number in range(10))
+    assert len({tuple(epoch) for epoch in epochs}) == 4
+
+
+def test_a_window_smaller_than_the_data_set_loses_nothing(converted):
+    stream = keys(training(converted, 5, shuffle_window=3))
+    assert sorted(stream[:EPOCH]) == sorted(stream[EPOCH:])
+    assert len(set(stream)) == EPOCH
+
+
+def test_masks_follow_their_images(converted):
+    # The mask is the red channel, at 32 x 32 nearest against bilinear: not equal,
+    # but far closer than any other place, let alone its mirror image.
+    for image, mask, _ in training(converted, 5):
+        red = image[..., 0] / 255
+        difference = np.abs(red - mask[..., 0]).mean()
+        mirrored = np.abs(red[:, :, ::-1] - mask[..., 0]).mean()
+        assert difference < 0.5 * mirrored
+
+
+def test_the_same_seed_gives_the_same_stream(converted):
+    first = training(converted, 6)
+    tf.keras.utils.set_random_seed(123)  # Is nothing to us.
+    assert_equal(first, training(converted, 6))
+    other = training(converted, 6, seed=8)
+    assert keys(first) != keys(other)
+
+
+@pytest.mark.parametrize("start_step", range(8))
+def test_start_step_continues_an_uninterrupted_run(converted, start_step):
+    whole = training(converted, 10)  # Four epochs of ten, in batches of four.
+    resumed = training(converted, 10 - start_step, start_step=start_step)
+    assert_equal(whole[start_step:], resumed)
+
+
+def test_start_step_holds_for_windows_too(converted):
+    whole = training(converted, 8, shuffle_window=4)
+    assert_equal(whole[6:], training(converted, 2, start_step=6, shuffle_window=4))
+
+
+def test_a_late_start_reads_no_earlier_epochs(converted):
+    # A million epochs on; it would take minutes to read through them.
+    (batch,) = training(converted, 1, start_step=2_500_000)
+    assert batch[0].shape == (4, 28, 28, 3)
+
+
+def test_views_differ_between_epochs(converted):
+    views = {}
+    for image, _, batch_keys in training(converted, 10):
+        for view, key in zip(image, batch_keys, strict=True):
+            views.setdefault(key, []).append(view)
+    for seen in views.values():
+        assert len(seen) == 4 and len({view.tobytes() for view in seen}) > 1
+
+
+def test_originals_keep_their_size(converted):
+    found = list(read_saliency_originals(converted).as_numpy_iterator())
+    assert len(found) == 10
+    np.testing.assert_array_equal(found[3]["image"], picture(3))
+    np.testing.assert_array_equal(found[3]["mask"], picture(3)[..., :1])
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"batch_size": 0},
+        {"image_size": 0},
+        {"shuffle_window": 0},
+        {"start_step": -1},
+        {"start_step": 1, "training": False},
+    ],
+)
+def test_wrong_arguments(converted, wrong):
+    arguments = {"batch_size": 1, "training": True, **wrong}
+    name = next(iter(wrong))
+    with pytest.raises(ValueError, match=f"`{name}` must be.*Received: {name}="):
+        read_saliency(converted, **arguments)
+
+
+def test_wrong_data_sets(converted, tmp_path):
+    def spoiled(**changes):
+        folder = tmp_path / "data"
+        shutil.rmtree(folder, ignore_errors=True)
+        shutil.copytree(converted, folder)
+        content = json.loads((folder / "manifest.json").read_text())
+        (folder / "manifest.json").write_text(json.dumps({**content, **changes}))
+        return folder
+
+    def expect(folder, rule):
+        with pytest.raises(DatasetError, match=rule) as raised:
+            read_saliency(folder, batch_size=1, training=True)
+        assert isinstance(raised.value, UserError)
+        assert "\n" not in str(raised.value)
+
+    expect(tmp_path / "none", "no such data set folder")
+    expect(tmp_path, "no manifest.json")
+    expect(spoiled(task="detection"), "saliency data set is wanted.* for detection")
+    expect(spoiled(count=0, shards=[]), "the data set is empty")
+    folder = spoiled()
+    with open(folder / "00001.tfrecord", "ab") as file:
+        file.write(b"x")
+    expect(folder, "00001.tfrecord: .* bytes, the manifest says .*verify")
+    (folder / "00001.tfrecord").unlink()
+    expect(folder, "00001.tfrecord: missing")
