@@ -22,10 +22,6 @@ class TestContract(LayerContract):
         np.testing.assert_allclose(logits, self.make()(self.batch()), atol=0.05)
 
 
-class TestStridedContract(TestContract):
-    arguments = {**TestContract.arguments, "strides": 2}
-
-
 @pytest.mark.parametrize("strides", [1, 2, 3])
 @pytest.mark.parametrize("shape", [(5, 4), (4, 6)])
 def test_equals_loops(strides, shape):
