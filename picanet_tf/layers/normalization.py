@@ -72,13 +72,28 @@ class BatchNormalization(keras.layers.BatchNormalization):
         return ops.cast(outputs, self.compute_dtype)
 
     def _moments(self, inputs, mask):
+        if mask is not None:
+            return super()._moments(inputs, mask)
         replica = tf.distribute.get_replica_context()
-        if mask is None and (replica is None or replica.num_replicas_in_sync == 1):
-            # Keras' synchronized moments take E[x^2] - E[x]^2 on one replica too. In
-            # float32 that loses the variance of a channel far from zero: 0.0 or 0.5
-            # instead of 0.01 at a mean of 1000.
+        alone = replica is None or replica.num_replicas_in_sync == 1
+        if alone or not self.synchronized:
             return ops.moments(inputs, axes=self._reduction_axes)
-        return super()._moments(inputs, mask)
+        # Keras' synchronized moments take E[x^2] - E[x]^2. In float32 that loses the
+        # variance of a channel far from zero: 0.0 or 0.5 instead of 0.01 at a mean of
+        # 1000. In two steps it holds, and replicas cannot swap their collectives.
+        sums = tf.reduce_sum(inputs, self._reduction_axes, keepdims=True)
+        count = tf.cast(tf.size(inputs) / tf.size(sums), inputs.dtype)
+        sums, count = tf.unstack(
+            replica.all_reduce(
+                tf.distribute.ReduceOp.SUM, tf.stack([sums, count * tf.ones_like(sums)])
+            )
+        )
+        mean = sums / count
+        deviations = tf.reduce_sum(
+            tf.square(inputs - mean), self._reduction_axes, keepdims=True
+        )
+        variance = replica.all_reduce(tf.distribute.ReduceOp.SUM, deviations) / count
+        return tuple(tf.squeeze(x, self._reduction_axes) for x in (mean, variance))
 
     def get_config(self):
         config = super().get_config()
