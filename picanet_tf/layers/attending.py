@@ -217,11 +217,10 @@ def _pad(features, kernel_size, dilation_rate):
     return tf.pad(features, [[0, 0], [margin, margin], [margin, margin], [0, 0]])
 
 
-# The fused forms walk the window one row of K taps at a time.  A tap is the padded
-# map shifted, a slice.  One row of gated taps is held at once, a K-th of the patches,
-# and it is made again in the backward pass instead of being kept.  The control
-# dependencies of `_after` keep the executor from running the rows side by side,
-# which would hold all of them.
+# The fused forms walk the window one row of K taps at a time: [N, H', W', K, C] is
+# gathered, a K-th of the patches, used, and gathered again in the backward pass
+# instead of being kept. `_after` keeps the executor from running the rows side by
+# side, which would hold all of them at once.
 
 
 class _Window(NamedTuple):
@@ -229,99 +228,85 @@ class _Window(NamedTuple):
     dilation_rate: int
     strides: int
 
+    @property
+    def margin(self) -> int:
+        return self.dilation_rate * (self.kernel_size - 1) // 2
+
     def pad(self, features):
         return _pad(features, self.kernel_size, self.dilation_rate)
 
+    def row_of(self, attention, row):
+        """The weights of one window row: [N, H', W', K, 1]."""
+        first = row * self.kernel_size
+        return attention[..., first : first + self.kernel_size, tf.newaxis]
+
+    def taps(self, padded, row, height, width):
+        """The features that one window row meets: [N, H', W', K, C]."""
+        start = row * self.dilation_rate
+        stop = start + (height - 1) * self.strides + 1
+        lines = padded[:, start : stop : self.strides]
+        x = tf.range(width)[:, tf.newaxis] * self.strides
+        return tf.gather(lines, x + self._columns(), axis=2)
+
+    def add_taps(self, taps, row, padded_height, padded_width):
+        """The transpose of `taps`: what arrives at each position of the padded map."""
+        n, height, width, size, channels = _shape(taps)
+        # Position p receives from tap k of output x where p = x * strides + k * rate.
+        # That is a gather again; where there is no such x, of a zero past the end.
+        distance = tf.range(padded_width)[:, tf.newaxis] - self._columns()
+        x = distance // self.strides
+        exists = (distance >= 0) & (distance % self.strides == 0) & (x < width)
+        source = tf.where(exists, x * size + tf.range(size), width * size)
+        flat = tf.reshape(taps, [n, height, width * size, channels])
+        flat = tf.pad(flat, [[0, 0], [0, 0], [0, 1], [0, 0]])
+        lines = tf.reduce_sum(tf.gather(flat, source, axis=2), axis=3)
+        return self._add_lines(lines, row, padded_height)
+
     def unpad(self, padded):
-        margin = self.dilation_rate * (self.kernel_size - 1) // 2
+        margin = self.margin
         return padded[:, margin:-margin, margin:-margin] if margin else padded
 
-    def row(self, padded, row, height):
-        """The lines of the padded map that window row `row` meets: [N, H', Wp, C]."""
-        return padded[:, self._steps(row, height)]
+    def _columns(self):
+        return tf.range(self.kernel_size) * self.dilation_rate
 
-    def tap(self, lines, column, width):
-        """The positions of `lines` that a window column meets: [N, H', W', C]."""
-        return lines[:, :, self._steps(column, width)]
-
-    def add_row(self, lines, row, padded_height):
-        """The transpose of `row`."""
-        return self._scatter(lines, row, padded_height, axis=1)
-
-    def add_tap(self, values, column, padded_width):
-        """The transpose of `tap`."""
-        return self._scatter(values, column, padded_width, axis=2)
-
-    def channel(self, attention, row, column):
-        i = row * self.kernel_size + column
-        return attention[..., i : i + 1]
-
-    def _steps(self, position, count):
-        start = position * self.dilation_rate
-        return slice(start, start + (count - 1) * self.strides + 1, self.strides)
-
-    def _scatter(self, values, position, size, axis):
-        steps = self._steps(position, _size(values, axis))
-        if self.strides == 1:
-            paddings = [[0, 0]] * 4
-            paddings[axis] = [steps.start, size - steps.stop]
-            return tf.pad(values, paddings)
-        shape = [_size(values, i) for i in range(4)]
-        shape[axis] = size
-
-        def at(value, otherwise):
-            return [value if i == axis else otherwise for i in range(4)]
-
-        return tf.raw_ops.StridedSliceGrad(
-            shape=shape,
-            begin=at(steps.start, 0),
-            end=at(steps.stop, 0),
-            strides=at(steps.step, 1),
-            dy=values,
-            begin_mask=0b1111 - (1 << axis),
-            end_mask=0b1111 - (1 << axis),
-        )
+    def _add_lines(self, lines, row, padded_height):
+        start = row * self.dilation_rate
+        if self.strides > 1:
+            n, height, width, channels = _shape(lines)
+            gaps = [[0, 0], [0, 0], [0, self.strides - 1], [0, 0], [0, 0]]
+            lines = tf.pad(lines[:, :, tf.newaxis], gaps)
+            lines = tf.reshape(lines, [n, height * self.strides, width, channels])
+            lines = lines[:, : (height - 1) * self.strides + 1]
+        after = padded_height - start - _size(lines, 1)
+        return tf.pad(lines, [[0, 0], [start, after], [0, 0], [0, 0]])
 
 
 def _fused_pool(features, attention, window):
     @tf.custom_gradient
     def pool(features, attention):
         height, width = _size(attention, 1), _size(attention, 2)
-        columns = range(window.kernel_size)
         padded = window.pad(features)
         pooled = None
         for row in range(window.kernel_size):
-            lines = window.row(_after(padded, pooled), row, height)
-            terms = [
-                window.channel(attention, row, column)
-                * window.tap(lines, column, width)
-                for column in columns
-            ]
-            pooled = _add(pooled, *terms)
+            taps = window.taps(_after(padded, pooled), row, height, width)
+            weighted = tf.reduce_sum(taps * window.row_of(attention, row), axis=3)
+            pooled = _add(pooled, weighted)
 
         def gradient(upstream):
             padded = window.pad(features)
             padded_height, padded_width = _size(padded, 1), _size(padded, 2)
+            d_pooled = upstream[:, :, :, tf.newaxis]
             d_padded, d_attention = None, []
             for row in range(window.kernel_size):
-                lines = window.row(_after(padded, d_padded), row, height)
-                d_attention += [
-                    tf.reduce_sum(upstream * window.tap(lines, column, width), axis=-1)
-                    for column in columns
-                ]
-                d_lines = _add(
-                    *[
-                        window.add_tap(
-                            window.channel(attention, row, column)
-                            * _after(upstream, d_padded),
-                            column,
-                            padded_width,
-                        )
-                        for column in columns
-                    ]
+                done = (d_padded, d_attention[-1:])
+                taps = window.taps(_after(padded, done), row, height, width)
+                d_attention.append(tf.reduce_sum(d_pooled * taps, axis=-1))
+                d_taps = _after(d_pooled, done) * window.row_of(attention, row)
+                d_padded = _add(
+                    d_padded,
+                    window.add_taps(d_taps, row, padded_height, padded_width),
                 )
-                d_padded = _add(d_padded, window.add_row(d_lines, row, padded_height))
-            return window.unpad(d_padded), tf.stack(d_attention, axis=-1)
+            return window.unpad(d_padded), tf.concat(d_attention, axis=-1)
 
         return pooled, gradient
 
@@ -331,106 +316,63 @@ def _fused_pool(features, attention, window):
 def _fused_conv(features, gates, kernel, window):
     @tf.custom_gradient
     def conv(features, gates, kernel):
-        size = window.kernel_size
-        channels, filters = kernel.shape[2:]
-        height, width = _size(gates, 1), _size(gates, 2)
+        size, _, channels, filters = kernel.shape
+        n, height, width, _ = _shape(gates)
         padded = window.pad(features)
         outputs = None
         for row in range(size):
-            lines = window.row(_after(padded, outputs), row, height)
-            if filters < channels and window.strides == 1:
-                # g (f W) = (g f) W: gate the narrower side.
-                terms = [
-                    window.channel(gates, row, column)
-                    * window.tap(_project(lines, kernel[row, column]), column, width)
-                    for column in range(size)
-                ]
-            else:
-                gated, _ = _gated_taps(window, lines, gates, row, width)
-                terms = [_project(gated, _row_matrix(kernel, row))]
-            outputs = _add(outputs, *terms)
+            taps = window.taps(_after(padded, outputs), row, height, width)
+            gated = tf.reshape(taps * window.row_of(gates, row), [-1, size * channels])
+            matrix = tf.reshape(kernel[row], [size * channels, filters])
+            outputs = _add(outputs, tf.matmul(gated, matrix))
 
         def gradient(upstream):
             padded = window.pad(features)
             padded_height, padded_width = _size(padded, 1), _size(padded, 2)
-            flat_upstream = tf.reshape(upstream, [-1, filters])
+            d_outputs = tf.reshape(upstream, [-1, filters])
             d_padded, d_gates, d_kernel = None, [], []
             for row in range(size):
-                done = None if row == 0 else (d_padded, d_kernel[-1], d_gates[-1])
-                lines = window.row(_after(padded, done), row, height)
-                gated, taps = _gated_taps(window, lines, gates, row, width)
-                d_kernel.append(
-                    tf.matmul(
-                        tf.reshape(gated, [-1, size * channels]),
-                        flat_upstream,
-                        transpose_a=True,
-                    )
-                )
-                d_gated = tf.split(
-                    _project(
-                        _after(upstream, done), tf.transpose(_row_matrix(kernel, row))
+                done = (d_padded, d_gates[-1:], d_kernel[-1:])
+                taps = window.taps(_after(padded, done), row, height, width)
+                row_gates = window.row_of(gates, row)
+                gated = tf.reshape(taps * row_gates, [-1, size * channels])
+                d_kernel.append(tf.matmul(gated, d_outputs, transpose_a=True))
+                matrix = tf.reshape(kernel[row], [size * channels, filters])
+                d_gated = tf.matmul(_after(d_outputs, done), matrix, transpose_b=True)
+                d_gated = tf.reshape(d_gated, [n, height, width, size, channels])
+                d_gates.append(tf.reduce_sum(d_gated * taps, axis=-1))
+                d_padded = _add(
+                    d_padded,
+                    window.add_taps(
+                        d_gated * row_gates, row, padded_height, padded_width
                     ),
-                    size,
-                    axis=-1,
                 )
-                d_gates += [
-                    tf.reduce_sum(d_tap * tap, axis=-1)
-                    for d_tap, tap in zip(d_gated, taps, strict=True)
-                ]
-                d_lines = _add(
-                    *[
-                        window.add_tap(
-                            d_tap * window.channel(gates, row, column),
-                            column,
-                            padded_width,
-                        )
-                        for column, d_tap in enumerate(d_gated)
-                    ]
-                )
-                d_padded = _add(d_padded, window.add_row(d_lines, row, padded_height))
             return (
                 window.unpad(d_padded),
-                tf.stack(d_gates, axis=-1),
+                tf.concat(d_gates, axis=-1),
                 tf.reshape(tf.stack(d_kernel), kernel.shape),
             )
 
-        return outputs, gradient
+        return tf.reshape(outputs, [n, height, width, filters]), gradient
 
     return conv(features, gates, tf.convert_to_tensor(kernel))
 
 
-def _gated_taps(window, lines, gates, row, width):
-    """One row of the window: (its gated taps [N, H', W', K*C], the taps as a list)."""
-    taps = [window.tap(lines, column, width) for column in range(window.kernel_size)]
-    gated = [
-        tap * window.channel(gates, row, column) for column, tap in enumerate(taps)
-    ]
-    return tf.concat(gated, axis=-1), taps
-
-
-def _row_matrix(kernel, row):
-    """[K, K, C, filters] -> [K*C, filters], the W_i of one window row."""
-    return tf.reshape(kernel[row], [-1, kernel.shape[-1]])
-
-
-def _project(inputs, matrix):
-    """[..., C] by [C, filters] -> [..., filters] as one matrix product."""
-    shape = [_size(inputs, axis) for axis in range(3)]
-    flat = tf.matmul(tf.reshape(inputs, [-1, matrix.shape[0]]), matrix)
-    return tf.reshape(flat, [*shape, matrix.shape[1]])
-
-
-def _add(*terms):
-    terms = [term for term in terms if term is not None]
-    return terms[0] if len(terms) == 1 else tf.add_n(terms)
+def _add(total, term):
+    return term if total is None else total + term
 
 
 def _after(tensor, others):
     """`tensor`, to be read only when `others` have been computed."""
-    if others is None:
+    others = [other for other in tf.nest.flatten(others) if other is not None]
+    if not others:
         return tensor
-    with tf.control_dependencies(tf.nest.flatten(others)):
+    with tf.control_dependencies(others):
         return tf.identity(tensor)
+
+
+def _shape(tensor):
+    return [_size(tensor, axis) for axis in range(tensor.shape.rank)]
 
 
 def _size(tensor, axis):

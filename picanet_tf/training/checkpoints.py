@@ -10,6 +10,9 @@ from absl import logging
 
 from picanet_tf.errors import PicanetError
 
+# What TensorFlow raises for files that are cut short, garbled, or of another model.
+_UNREADABLE = (tf.errors.OpError, AssertionError, ValueError, LookupError, OSError)
+
 
 class Checkpoints:
     """Saves and restores what a run needs to go on as if it had not stopped.
@@ -28,13 +31,17 @@ class Checkpoints:
     def __init__(self, directory: Path, model: keras.Model, optimizer, keep: int = 2):
         self._step = tf.Variable(0, dtype=tf.int64, trainable=False)
         self._best = tf.Variable(float("-inf"), dtype=tf.float64, trainable=False)
-        # By path, so that a changed model is an error and not a silent mix-up.
-        # `model.variables` holds the dropout's seeds, which `weights` does not.
+        # Weights by path, so that a changed model is an error and not a silent mix-up.
+        # What else there is has names that differ from one model to the next in a
+        # process; its order follows from the model's.
+        weights = {variable.path: variable.value for variable in model.weights}
+        seeds = [v for v in model.variables if v.path not in weights]
         checkpoint = tf.train.Checkpoint(
             step=self._step,
             best=self._best,
-            model=_by_path(model.variables),
-            optimizer=_by_path(optimizer.variables),
+            weights=weights,
+            seeds=_by_index(seeds),
+            optimizer=_by_index(optimizer.variables),
         )
         self._checkpoint = checkpoint
         self._manager = tf.train.CheckpointManager(
@@ -68,7 +75,7 @@ class Checkpoints:
         for path in reversed(self._manager.checkpoints):
             try:
                 self._checkpoint.restore(path).assert_consumed()
-            except (tf.errors.OpError, AssertionError, ValueError) as error:
+            except _UNREADABLE as error:
                 reason = str(error).splitlines()[0]
                 logging.warning("Cannot restore %s: %s", path, reason)
                 continue
@@ -79,10 +86,5 @@ class Checkpoints:
         )
 
 
-def _by_path(variables) -> dict[str, tf.Variable]:
-    result = {}
-    for index, variable in enumerate(variables):
-        # Random generators share a path; the order among them is the model's.
-        key = variable.path if variable.path not in result else None
-        result[key or f"{variable.path}:{index}"] = variable.value
-    return result
+def _by_index(variables) -> dict[str, tf.Variable]:
+    return {str(index): variable.value for index, variable in enumerate(variables)}

@@ -88,9 +88,7 @@ class Experiment:
     validation_tfrecords: str = _setting(
         "", "Directory of a validation set; without one, no best checkpoint is kept."
     )
-    validation_interval: int = _setting(
-        1000, "Steps between validations.", minimum=1
-    )
+    validation_interval: int = _setting(1000, "Steps between validations.", minimum=1)
     validation_images: int = _setting(
         0, "Validate on the first so many images; 0 is all.", minimum=0
     )
@@ -110,7 +108,11 @@ class Experiment:
                 "--batch_size is the images over all replicas and must be a multiple "
                 f"of --replicas. Received: {self.batch_size} and {self.replicas}"
             )
-        if self.freeze_encoder and not self.init_from and self.backbone_weights == "none":
+        if (
+            self.freeze_encoder
+            and not self.init_from
+            and self.backbone_weights == "none"
+        ):
             raise PicanetError(
                 "--freeze_encoder needs trained weights: give --init_from or "
                 "--backbone_weights"
@@ -144,7 +146,9 @@ class Experiment:
             raise PicanetError(f"{origin} is not JSON: {error}") from error
         if not isinstance(values, dict):
             raise PicanetError(f"{origin} must hold a JSON object")
-        unknown = sorted(set(values) - {field.name for field in dataclasses.fields(cls)})
+        unknown = sorted(
+            set(values) - {field.name for field in dataclasses.fields(cls)}
+        )
         if unknown:
             raise PicanetError(f"{origin} has unknown settings: {', '.join(unknown)}")
         values = {

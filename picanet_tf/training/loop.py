@@ -67,9 +67,9 @@ def train(
         PicanetError: weights or a checkpoint that do not fit.
     """
     task = TASKS[experiment.task]
+    strategy = make_strategy(experiment.replicas)
     keras.utils.set_random_seed(experiment.seed)
     keras.config.set_dtype_policy(experiment.precision)
-    strategy = make_strategy(experiment.replicas)
     if experiment.batch_size % strategy.num_replicas_in_sync:
         raise PicanetError(
             "--batch_size is the images over all replicas and must be a multiple of "
@@ -204,26 +204,26 @@ class _Loop:
         def replica_step(images, targets):
             with tf.GradientTape() as tape:
                 outputs = self.model(images, training=True)
-                values = {
-                    name: tf.reduce_mean(loss(targets[name], outputs[name]))
+                # A Keras loss is the replica's share of the mean over the batch: it
+                # divides by the number of replicas itself. So the shares sum up to
+                # the loss, as the optimizer sums the replicas' gradients.
+                shares = {
+                    name: loss(targets[name], outputs[name])
                     for name, loss in self.losses.items()
                 }
                 total = tf.add_n(
-                    [self.loss_weights[name] * value for name, value in values.items()]
+                    [self.loss_weights[name] * share for name, share in shares.items()]
                 )
-                # The optimizer sums the replicas' gradients.
-                share = total / self.strategy.num_replicas_in_sync
-                share = self.optimizer.scale_loss(share)
+                scaled = self.optimizer.scale_loss(total)
             variables = self.model.trainable_variables
-            gradients = tape.gradient(share, variables)
+            gradients = tape.gradient(scaled, variables)
             self.optimizer.apply_gradients(zip(gradients, variables, strict=True))
-            return {"loss": total, **values}
+            return {"loss": total, **shares}
 
-        per_replica = self.strategy.run(replica_step, args=batch)
-        mean = tf.distribute.ReduceOp.MEAN
+        shares = self.strategy.run(replica_step, args=batch)
         return {
-            name: self.strategy.reduce(mean, value, axis=None)
-            for name, value in per_replica.items()
+            name: self.strategy.reduce(tf.distribute.ReduceOp.SUM, share, axis=None)
+            for name, share in shares.items()
         }
 
     def _checked(self, step, logs) -> dict[str, float]:

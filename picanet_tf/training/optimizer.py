@@ -114,12 +114,13 @@ def make_optimizer(
     for group in dict.fromkeys(assigned.values()):
         rate = learning_rate * group.rate
         # Caffe divides from the boundary step on; Keras' schedule after it.
-        schedule = keras.optimizers.schedules.PiecewiseConstantDecay(
-            [boundary - 1 for boundary in boundaries],
-            [rate * 0.1**i for i in range(len(boundaries) + 1)],
-        )
+        if boundaries:
+            rate = keras.optimizers.schedules.PiecewiseConstantDecay(
+                [boundary - 1 for boundary in boundaries],
+                [rate * 0.1**i for i in range(len(boundaries) + 1)],
+            )
         optimizers[group] = CaffeSGD(
-            schedule, momentum, l2=group.l2, name=group.name.replace(" ", "_")
+            rate, momentum, l2=group.l2, name=group.name.replace(" ", "_")
         )
     # Exact paths: OptimizerMap raises where two patterns match a variable, and lets
     # a pattern that matches nothing fall to the default in silence.

@@ -1,15 +1,15 @@
 """A run directory: what a run leaves on disk, and where. Imports no TensorFlow.
 
-    runs/20261123-141500-6GAP_5432AC/
-        experiment.json     what was trained, and how
-        provenance.json     versions, data fingerprint, start
-        checkpoints/        the training's whole state, the last two
-        model.keras         the network, as of the last checkpoint
-        best.keras          the network at its best validation
-        metrics.csv         one row every `log_interval` steps
-        validation.csv      one row a validation
-        tensorboard/        the same as curves, and image panels
-    runs/latest             the newest of them
+runs/20261123-141500-6GAP_5432AC/
+    experiment.json     what was trained, and how
+    provenance.json     versions, data fingerprint, start
+    checkpoints/        the training's whole state, the last two
+    model.keras         the network, as of the last checkpoint
+    best.keras          the network at its best validation
+    metrics.csv         one row every `log_interval` steps
+    validation.csv      one row a validation
+    tensorboard/        the same as curves, and image panels
+runs/latest             the newest of them
 """
 
 from __future__ import annotations

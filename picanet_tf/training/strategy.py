@@ -46,14 +46,13 @@ def make_strategy(replicas: int = 0) -> tf.distribute.Strategy:
 
 
 def _split_cpu(count: int) -> None:
-    if len(tf.config.list_logical_devices("CPU")) >= count:
-        return
     cpu = tf.config.list_physical_devices("CPU")[0]
     try:
         tf.config.set_logical_device_configuration(
             cpu, [tf.config.LogicalDeviceConfiguration()] * count
         )
-    except RuntimeError as error:
-        raise PicanetError(
-            f"--replicas={count} on the CPU must be set up before TensorFlow runs"
-        ) from error
+    except RuntimeError as error:  # TensorFlow has started; perhaps with enough
+        if len(tf.config.list_logical_devices("CPU")) < count:
+            raise PicanetError(
+                f"--replicas={count} on the CPU must be set up before TensorFlow runs"
+            ) from error

@@ -1,0 +1,70 @@
+import keras
+import numpy as np
+import pytest
+
+from picanet_tf.errors import PicanetError
+from picanet_tf.training.checkpoints import Checkpoints
+
+
+def training():
+    model = keras.Sequential(
+        [
+            keras.Input([3]),
+            keras.layers.Dense(2, name="dense"),
+            keras.layers.Dropout(0.5, seed=1),
+        ],
+        name="model",
+    )
+    optimizer = keras.optimizers.SGD(momentum=0.9)
+    optimizer.build(model.trainable_variables)
+    return model, optimizer
+
+
+def save_two(folder):
+    model, optimizer = training()
+    checkpoints = Checkpoints(folder, model, optimizer)
+    x = np.ones([1, 3], "float32")
+    model(x, training=True)  # moves the dropout's seed
+    checkpoints.best = 0.25
+    checkpoints.save(5)
+    kernel = model.layers[0].kernel.numpy()
+    model.layers[0].kernel.assign(kernel + 1)
+    checkpoints.save(10)
+    return kernel, model.layers[1].seed_generator.state.numpy()
+
+
+def test_everything_comes_back(tmp_path):
+    kernel, seeds = save_two(tmp_path)
+    model, optimizer = training()
+    assert not np.array_equal(model.layers[1].seed_generator.state, seeds)
+    checkpoints = Checkpoints(tmp_path, model, optimizer)
+    assert checkpoints.best is None
+    assert checkpoints.restore() == 10
+    assert checkpoints.best == 0.25
+    np.testing.assert_array_equal(model.layers[0].kernel, kernel + 1)
+    np.testing.assert_array_equal(model.layers[1].seed_generator.state, seeds)
+
+
+def test_a_broken_checkpoint_falls_back_to_the_one_before(tmp_path):
+    kernel, _ = save_two(tmp_path)
+    (broken,) = tmp_path.glob("step-10.data*")
+    broken.write_bytes(broken.read_bytes()[:20])
+    model, optimizer = training()
+    assert Checkpoints(tmp_path, model, optimizer).restore() == 5
+    np.testing.assert_array_equal(model.layers[0].kernel, kernel)
+
+
+def test_nothing_to_resume(tmp_path):
+    with pytest.raises(PicanetError, match="nothing to resume"):
+        Checkpoints(tmp_path, *training()).restore()
+
+
+def test_another_network_is_refused(tmp_path):
+    save_two(tmp_path)
+    model = keras.Sequential(
+        [keras.Input([3]), keras.layers.Dense(4, name="dense")], name="model"
+    )
+    optimizer = keras.optimizers.SGD(momentum=0.9)
+    optimizer.build(model.trainable_variables)
+    with pytest.raises(PicanetError, match="nothing to resume"):
+        Checkpoints(tmp_path, model, optimizer).restore()

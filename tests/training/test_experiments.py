@@ -1,0 +1,73 @@
+import dataclasses
+import json
+
+import pytest
+
+from picanet_tf.errors import PicanetError
+from picanet_tf.training.experiments import Experiment
+
+
+def test_defaults_are_the_papers_recipe():
+    paper = Experiment()
+    assert paper.variant == "6GAP_5432AC"
+    assert (paper.batch_size, paper.steps, paper.image_size) == (9, 40_000, 224)
+    assert (paper.learning_rate, paper.encoder_rate_ratio) == (0.01, 0.1)
+    assert (paper.momentum, paper.weight_decay) == (0.9, 0.0005)
+    assert (paper.attention_loss_weight, paper.dropout) == (0.2, 0.5)
+    assert paper.boundaries == (20_000, 30_000)
+
+
+def test_boundaries():
+    assert Experiment(steps=200).boundaries == (100, 150)
+    assert Experiment(rate_boundaries=(5, 7)).boundaries == (5, 7)
+    assert Experiment(steps=1).boundaries == ()
+    assert Experiment(steps=2).boundaries == (1,)
+
+
+@pytest.mark.parametrize(
+    "changes, message",
+    [
+        ({"steps": 0}, "--steps must be at least 1. Received: 0"),
+        ({"learning_rate": 0.0}, "--learning_rate must be above 0"),
+        ({"learning_rate": float("nan")}, "--learning_rate must be finite"),
+        ({"image_size": 225}, "--image_size must be a multiple of 8.*225"),
+        ({"dropout": 1.0}, "--dropout must be below 1"),
+        ({"variant": "7AC"}, "--variant: Cannot read variant '7AC'.*stage 7"),
+        ({"precision": "float8"}, "--precision must be one of float32.*'float8'"),
+        ({"batch_size": 9, "replicas": 2}, "multiple of --replicas. Received: 9 and 2"),
+        ({"rate_boundaries": (7, 5)}, "--rate_boundaries must rise"),
+        ({"steps": "many"}, "--steps must be int. Received: 'many'"),
+        (
+            {"freeze_encoder": True, "backbone_weights": "none"},
+            "--freeze_encoder needs trained weights",
+        ),
+    ],
+)
+def test_rules(changes, message):
+    with pytest.raises(PicanetError, match=message):
+        Experiment(**changes)
+
+
+def test_json_round_trip():
+    experiment = Experiment(rate_boundaries=(3, 4), width=1, tfrecords="dätä set")
+    assert Experiment.from_json(experiment.to_json()) == experiment
+
+
+@pytest.mark.parametrize(
+    "text, message",
+    [
+        ("{", "somewhere is not JSON"),
+        ("[1]", "somewhere must hold a JSON object"),
+        ('{"step": 3}', "somewhere has unknown settings: step"),
+        ('{"steps": -3}', "somewhere: --steps must be at least 1"),
+        ('{"steps": null}', "somewhere: --steps must be int"),
+    ],
+)
+def test_bad_json(text, message):
+    with pytest.raises(PicanetError, match=message):
+        Experiment.from_json(text, "somewhere")
+
+
+def test_json_holds_every_setting():
+    names = {field.name for field in dataclasses.fields(Experiment)}
+    assert set(json.loads(Experiment().to_json())) == names

@@ -1,0 +1,81 @@
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from picanet_tf.saliency import build_model
+from picanet_tf.training import optimizer as optimizers
+
+
+def test_caffe_sgd_is_caffes():
+    """V = m V + lr (g + l2 w); w -= V, in NumPy."""
+    rng = np.random.default_rng(0)
+    weight = rng.normal(size=5)
+    variable = keras.Variable(weight, dtype="float64")
+    optimizer = optimizers.CaffeSGD(0.1, momentum=0.9, l2=0.05)
+    velocity = np.zeros(5)
+    for _ in range(4):
+        gradient = rng.normal(size=5)
+        optimizer.apply([tf.constant(gradient)], [variable])
+        velocity = 0.9 * velocity + 0.1 * (gradient + 0.05 * weight)
+        weight = weight - velocity
+    np.testing.assert_allclose(variable.numpy(), weight, rtol=1e-6)
+
+
+@pytest.fixture(scope="module")
+def paths():
+    model = build_model("6GAP_5AC", image_size=32, width=1 / 32)
+    return [variable.path for variable in model.trainable_variables]
+
+
+def test_every_variable_has_its_group(paths):
+    groups = optimizers.groups(["block1_conv1", "fc6"], 0.1, 0.0005)
+    assigned = optimizers.assign(paths, groups)
+    assert list(assigned) == paths
+
+    def rate_and_decay(path):
+        return assigned[path].rate, assigned[path].l2
+
+    assert rate_and_decay("block1_conv1/kernel") == (0.1, 0.0005)
+    assert rate_and_decay("block1_conv1/bias") == (0.2, 0.0)
+    # Encoder layers without pretrained weights train as the decoder does.
+    assert rate_and_decay("fc7/kernel") == (1.0, 0.0005)
+    assert rate_and_decay("block1_conv2/bias") == (2.0, 0.0)
+    assert rate_and_decay("d5_ac/kernel") == (1.0, 0.0005)
+    assert rate_and_decay("d5_ac/attention/conv/bias") == (2.0, 0.0)
+    # Gammas decay, betas count as biases.
+    assert rate_and_decay("d6_gap/norm/gamma") == (1.0, 0.0005)
+    assert rate_and_decay("d6_gap/norm/beta") == (2.0, 0.0)
+    lstm = "d6_gap/renet/rows/forward_lstm/lstm_cell"
+    assert rate_and_decay(f"{lstm}/recurrent_kernel") == (1.0, 0.0005)
+    assert rate_and_decay(f"{lstm}/bias") == (2.0, 0.0)
+
+
+def test_nothing_is_left_to_chance(paths):
+    with pytest.raises(ValueError, match="groups encoder biases, encoder"):
+        optimizers.assign(paths, optimizers.groups(["block9_conv1"], 0.1, 0.0))
+    only_biases = [optimizers.Group("biases", "/bias$", 2.0, 0.0)]
+    with pytest.raises(ValueError, match="matches the variable block1_conv1/kernel"):
+        optimizers.assign(paths, only_biases)
+
+
+def test_rates_fall_at_the_boundaries():
+    """0-based steps: Caffe divides from step 20,000 on, the 20,001st update."""
+    variables = [keras.Variable([1.0], name=name) for name in ("kernel", "bias")]
+    for variable in variables:
+        variable._path = f"layer/{variable.name}"
+    assigned = optimizers.assign(
+        ["layer/kernel", "layer/bias"], optimizers.groups([], 0.1, 0.0)
+    )
+    optimizer = optimizers.make_optimizer(
+        assigned, learning_rate=0.5, boundaries=[2, 3], momentum=0.0
+    )
+    optimizer.build(variables)
+    steps = []
+    for _ in range(4):
+        before = [variable.numpy()[0] for variable in variables]
+        optimizer.apply([tf.ones([1]), tf.ones([1])], variables)
+        after = [variable.numpy()[0] for variable in variables]
+        steps.append(np.subtract(before, after))
+    expected = np.outer([0.5, 0.5, 0.05, 0.005], [1, 2])
+    np.testing.assert_allclose(steps, expected, rtol=1e-4)

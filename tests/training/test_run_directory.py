@@ -1,0 +1,66 @@
+import pytest
+
+from picanet_tf.errors import PicanetError
+from picanet_tf.training.experiments import Experiment
+from picanet_tf.training.run_directory import RunDirectory, replacing
+
+
+def test_a_new_run_is_the_latest(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    first = RunDirectory.create(Experiment())
+    second = RunDirectory.create(Experiment(steps=7))
+    assert first.path != second.path
+    assert first.path.parent.name == "runs"
+    assert first.path.name.endswith("-6GAP_5432AC") or "6GAP_5432AC-" in first.path.name
+    latest = RunDirectory.open("runs/latest")
+    assert latest.path == second.path.resolve()
+    assert latest.load_experiment().steps == 7
+
+
+def test_an_existing_directory_is_kept(tmp_path):
+    RunDirectory.create(Experiment(), str(tmp_path / "mine"))
+    with pytest.raises(PicanetError, match="mine exists already. Give --resume"):
+        RunDirectory.create(Experiment(), str(tmp_path / "mine"))
+
+
+def test_a_directory_called_latest_is_not_replaced(tmp_path):
+    (tmp_path / "latest").mkdir()
+    RunDirectory.create(Experiment(), str(tmp_path / "mine"))
+    assert not (tmp_path / "latest").is_symlink()
+
+
+def test_errors_say_what_is_missing(tmp_path):
+    with pytest.raises(PicanetError, match="no run directory .*nowhere"):
+        RunDirectory.open(tmp_path / "nowhere")
+    with pytest.raises(PicanetError, match="not a run directory: no experiment.json"):
+        RunDirectory.open(tmp_path)
+    run = RunDirectory.create(Experiment(), str(tmp_path / "run"))
+    with pytest.raises(PicanetError, match="no model.keras: .*not reached a check"):
+        run.weights()
+    with pytest.raises(PicanetError, match="no best.keras: .*without --validation"):
+        run.weights("best")
+    with pytest.raises(PicanetError, match="'worst'"):
+        run.weights("worst")
+
+
+def test_record_adds(tmp_path):
+    run = RunDirectory.create(Experiment(), str(tmp_path / "run"))
+    run.record(a=1)
+    run.record(b=[2])
+    assert run.recorded() == {"a": 1, "b": [2]}
+    run.provenance.write_text("{")
+    with pytest.raises(PicanetError, match="provenance.json is not JSON"):
+        run.recorded()
+
+
+def test_replacing_leaves_nothing_half_written(tmp_path):
+    path = tmp_path / "file.txt"
+    path.write_text("old")
+    with pytest.raises(RuntimeError), replacing(path) as temporary:
+        temporary.write_text("half")
+        raise RuntimeError
+    assert path.read_text() == "old"
+    with replacing(path) as temporary:
+        temporary.write_text("new")
+    assert path.read_text() == "new"
+    assert [p.name for p in tmp_path.iterdir()] == ["file.txt"]
