@@ -28,7 +28,7 @@ $(STAMP): requirements.txt requirements-dev.txt
 	touch $@
 
 demo: $(STAMP)
-	$(PY) scripts/demo.py
+	$(PY) samples/demo.py
 
 test: $(STAMP)
 	$(PY) -m pytest

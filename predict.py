@@ -1,113 +1,173 @@
-"""Draws saliency maps of photos.
+"""Draws saliency maps of photos and videos.
 
     python predict.py --run runs/latest --input photo.jpg --output out/
-    python predict.py --input photos/ --output out/
+    python predict.py --input photos/ --output out/ --format cutout --resume
+    python predict.py --input 'photos/**/*.jpg' --output out/ --format overlay
+    python predict.py --input - < photo.jpg > map.png
+    python predict.py --input clip.mp4 --output out/          (out/clip.saliency.mp4)
 
-Each map is an 8-bit grey PNG of its image's own size, named as the image.
+Results are PNGs of their image's own size, named as it, in the same sub-folders. What
+cannot be read is named and passed over; the exit code is then 1.
 """
 
+import io
 import sys
 from pathlib import Path
 
 from absl import flags, logging
+from PIL import Image
 from tqdm import tqdm
 
 from data_pipeline import cli
 from data_pipeline.cli import UserError
-from data_pipeline.images import ImageError, list_images, read_image
+from data_pipeline.files import Input, assign_outputs, check_folder, find_inputs
+from data_pipeline.images import ImageError, read_image
+from data_pipeline.video import VideoReader, video_writer
 from picanet_tf.errors import PicanetError
-from picanet_tf.training.run_directory import WEIGHTS, RunDirectory
+from picanet_tf.saliency.rendering import FORMATS, render
+from picanet_tf.training.run_directory import WEIGHTS, RunDirectory, replacing
 
 FLAGS = flags.FLAGS
+STANDARD_STREAM = "-"
 
 
 def define_flags() -> None:
-    flags.DEFINE_string("run", "runs/latest", "The run directory of the network.")
+    flags.DEFINE_string(
+        "run", "runs/latest", "The run directory of the network, or a .keras file."
+    )
     flags.DEFINE_enum(
         "weights", "model", WEIGHTS, "Those of the last checkpoint, or the best ones."
     )
-    flags.DEFINE_string("input", None, "An image, or a folder of images.")
-    flags.DEFINE_string("output", None, "The folder for the maps; made when missing.")
+    flags.DEFINE_multi_string(
+        "input",
+        [],
+        "An image, a folder (with its sub-folders), a pattern such as 'in/**/*.jpg', a "
+        "video, or - for standard input. May be given again; plain words are inputs "
+        "too.",
+    )
+    flags.DEFINE_string(
+        "output", None, "The folder for the results; made when missing."
+    )
+    flags.DEFINE_enum(
+        "format",
+        "map",
+        FORMATS,
+        "map: grey, 8 bits; mask: black and white, see --threshold; cutout: the image "
+        "with the map as its alpha; overlay: the map as heat over the image; panel: "
+        "image, map, overlay and cut-out side by side.",
+    )
+    flags.DEFINE_float(
+        "threshold",
+        0.5,
+        "Of --format mask: what is salient from this value on.",
+        lower_bound=0,
+        upper_bound=1,
+    )
     flags.DEFINE_integer(
         "batch_size", 4, "Images that go through the network at once.", lower_bound=1
     )
-    flags.mark_flags_as_required(["input", "output"])
+    flags.DEFINE_bool("resume", False, "Pass over what has its result already.")
 
 
-def outputs_of(paths: list[Path], folder: Path) -> dict[Path, Path]:
-    """{image: its map}, no two alike."""
-    outputs: dict[Path, Path] = {}
-    taken: set[str] = set()
-    for path in paths:
-        name = f"{path.stem}.png"
-        if name in taken:  # a.jpg beside a.png
-            name = f"{path.name}.png"
-        taken.add(name)
-        outputs[path] = folder / name
-        if outputs[path].resolve() == path.resolve():
-            raise UserError(f"--output: {outputs[path]} would overwrite its own image")
-    return outputs
-
-
-def readable(paths: list[Path], failed: list[str]):
-    for path in paths:
-        try:
-            yield path, read_image(path)
-        except ImageError as error:
-            tqdm.write(f"skipped: {error}", file=sys.stderr)
-            failed.append(str(path))
-
-
-def main(_) -> int:
-    source, folder = Path(FLAGS.input), Path(FLAGS.output)
-    paths = list_images(source) if source.is_dir() else [source]
-    if not paths:
-        raise UserError(f"--input: no images in {source}")
-    if not source.exists():
-        raise UserError(f"--input: there is no {source}")
-    if folder.exists() and not folder.is_dir():
-        raise UserError(f"--output: {folder} is a file, a folder is wanted")
-    outputs = outputs_of(paths, folder)
+def main(words: list[str]) -> int:
     try:
-        RunDirectory.open(FLAGS.run).weights(FLAGS.weights)
-
-        from picanet_tf import load_model
-
-        model = load_model(FLAGS.run, FLAGS.weights)
+        return predict(FLAGS.input + words)
     except PicanetError as error:
         raise UserError(str(error)) from error
-    return predict(model, outputs)
 
 
-def predict(model, outputs: dict[Path, Path]) -> int:
-    import numpy as np
-    from PIL import Image
+def predict(words: list[str]) -> int:
+    if not words:
+        raise UserError("--input is missing: an image, a folder, a pattern, or -")
+    if FLAGS["threshold"].present and FLAGS.format != "mask":
+        raise UserError("--threshold goes with --format mask only")
+    if STANDARD_STREAM in words:
+        return predict_stream(words)
+    if not FLAGS.output:
+        raise UserError("--output is missing: the folder for the results")
+    pairs = assign_outputs(find_inputs(words), check_folder(FLAGS.output))
+    if FLAGS.format == "cutout" and any(item.is_video for item, _ in pairs):
+        raise UserError("--format cutout: a video has no alpha, take another format")
+    todo = [pair for pair in pairs if not (FLAGS.resume and pair[1].exists())]
+    if len(todo) < len(pairs):
+        logging.info("%d of %d exist already", len(pairs) - len(todo), len(pairs))
+    return predict_files(todo) if todo else 0
 
-    from picanet_tf.training.run_directory import replacing
 
-    failed: list[str] = []
-    started: list[Path] = []
+def load():
+    if Path(FLAGS.run).suffix != ".keras":
+        # Before TensorFlow is imported, which takes seconds.
+        RunDirectory.open(FLAGS.run).weights(FLAGS.weights)
+    from picanet_tf import load_model
+
+    return load_model(FLAGS.run, FLAGS.weights)
+
+
+def predict_stream(words: list[str]) -> int:
+    """Standard input to standard output, which therefore gets nothing else."""
+    if len(words) > 1 or FLAGS.output not in (None, STANDARD_STREAM):
+        raise UserError("--input - stands alone, its result goes to standard output")
+    if sys.stdin.isatty() or sys.stdout.isatty():
+        raise UserError("--input - wants a pipe: predict.py --input - < in.jpg > o.png")
+    image = read_image(sys.stdin.buffer.read(), name="standard input")
+
+    saliency = load().predict(image)
+    buffer = io.BytesIO()
+    picture = render(FLAGS.format, image, saliency, FLAGS.threshold)
+    Image.fromarray(picture).save(buffer, "PNG")
+    sys.stdout.buffer.write(buffer.getvalue())
+    sys.stdout.buffer.flush()
+    return 0
+
+
+def predict_files(pairs: list[tuple[Input, Path]]) -> int:
+    model, failed = load(), []
+    from picanet_tf.visualization import save_image
+
+    def failure(error: Exception) -> None:
+        tqdm.write(f"skipped: {error}", file=sys.stderr)
+        failed.append(error)
+        bar.update()
 
     def images():
-        for path, image in readable(list(outputs), failed):
-            started.append(path)
-            yield image
+        for item, output in pairs:
+            if not item.is_video:
+                try:
+                    yield output, read_image(item.path)
+                except ImageError as error:
+                    failure(error)
 
-    maps = model.predict_arrays(images(), FLAGS.batch_size)
-    with tqdm(total=len(outputs), unit="image", disable=len(outputs) == 1) as bar:
-        for number, saliency in enumerate(maps):
-            output = outputs[started[number]]
-            output.parent.mkdir(parents=True, exist_ok=True)
-            with replacing(output) as temporary:
-                Image.fromarray(np.uint8(np.round(saliency * 255))).save(temporary)
+    with tqdm(total=len(pairs), unit="file", disable=len(pairs) == 1) as bar:
+        for output, image, saliency in model.predict_named(images(), FLAGS.batch_size):
+            save_image(output, render(FLAGS.format, image, saliency, FLAGS.threshold))
             bar.update()
-    done = len(started)
-    logging.info("%d maps in %s", done, FLAGS.output)
+        for item, output in pairs:
+            if item.is_video:
+                try:
+                    predict_video(model, item.path, output)
+                    bar.update()
+                except UserError as error:
+                    failure(error)
+    logging.info("%d written to %s", len(pairs) - len(failed), FLAGS.output)
     if failed:
-        logging.error("%d of %d images could not be read", len(failed), len(outputs))
+        logging.error("%d of %d could not be read", len(failed), len(pairs))
     return 1 if failed else 0
+
+
+def predict_video(model, path: Path, output: Path) -> None:
+    reader = VideoReader(path)
+    named = ((None, frame) for frame in reader)
+    output.parent.mkdir(parents=True, exist_ok=True)
+    with (
+        replacing(output) as temporary,
+        video_writer(temporary, reader.frames_per_second) as add,
+        tqdm(total=reader.count or None, unit="frame", desc=path.name) as bar,
+    ):
+        for _, frame, saliency in model.predict_named(named, FLAGS.batch_size):
+            add(render(FLAGS.format, frame, saliency, FLAGS.threshold))
+            bar.update()
 
 
 if __name__ == "__main__":
     define_flags()
-    cli.run(main)
+    cli.run(main, positional="[INPUT ...]")

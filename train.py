@@ -17,6 +17,7 @@ from absl import flags, logging
 
 from data_pipeline import cli
 from data_pipeline.cli import UserError
+from data_pipeline.manifest import load_manifest
 from picanet_tf.errors import PicanetError
 from picanet_tf.training.experiments import Experiment
 from picanet_tf.training.run_directory import RunDirectory
@@ -116,17 +117,19 @@ def run_training() -> int:
             init_from = RunDirectory.open(init_from).weights()
         init_from = init_from.resolve()
 
+    manifest = load_manifest(experiment.tfrecords)
+    if experiment.validation_tfrecords:
+        load_manifest(experiment.validation_tfrecords)
+
     from data_pipeline import readers
 
     read = {"saliency": readers.read_saliency}[experiment.task]
-    manifest = readers.load_manifest(experiment.tfrecords)
     shape = {"batch_size": experiment.batch_size, "image_size": experiment.image_size}
     read_training = functools.partial(
         read, experiment.tfrecords, training=True, seed=experiment.seed, **shape
     )
     read_validation = None
     if experiment.validation_tfrecords:
-        readers.load_manifest(experiment.validation_tfrecords)
         batches = -(-experiment.validation_images // experiment.batch_size) or -1
 
         def read_validation():

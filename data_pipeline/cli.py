@@ -71,6 +71,10 @@ def _parse(argv: list[str], positional: str) -> list[str]:
     logging.use_absl_handler()
     if flags.FLAGS["verbosity"].using_default_value:
         logging.set_verbosity(logging.INFO)
+        # TensorFlow tells how long each checkpoint took to be put together.
+        logging.get_absl_logger().addFilter(
+            lambda record: record.filename != "functional_saver.py"
+        )
     if arguments and not positional:
         raise UserError(f"unexpected argument {arguments[0]!r}; only flags are taken")
     return arguments

@@ -46,6 +46,22 @@ def global_grid(size: int, kernel_size: int, dilation_rate: int) -> slice:
     return slice(offset, offset + extent, dilation_rate)
 
 
+def local_window(position: int, kernel_size: int, dilation_rate: int) -> range:
+    """Positions of a pixel's local window along one side of a map.
+
+    Args:
+        position: the pixel's, along that side.
+        kernel_size: number of window positions along that side, odd.
+        dilation_rate: distance of neighbouring window positions.
+
+    Returns:
+        The ``kernel_size`` positions, centred on the pixel's; those below 0 or beyond
+        the map count as zero. 5, 7, 2 gives -1, 1, ..., 11.
+    """
+    reach = dilation_rate * (kernel_size - 1) // 2
+    return range(position - reach, position + reach + 1, dilation_rate)
+
+
 def global_attention_pool(
     features, attention, *, kernel_size, dilation_rate, implementation="fused"
 ):

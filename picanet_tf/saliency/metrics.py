@@ -43,6 +43,22 @@ class ImageScores(NamedTuple):
     weighted_f: float | None = None
 
 
+class Measured(NamedTuple):
+    """What `SaliencyMetrics.measure` found out about one image; curves `(256,)` float64.
+
+    Attributes:
+        row: Its scores.
+        precision: At threshold t/255; None where not asked for or the mask is empty.
+        recall: As above.
+        alignment: E-measure at threshold t/255; None where not asked for.
+    """
+
+    row: ImageScores
+    precision: np.ndarray | None = None
+    recall: np.ndarray | None = None
+    alignment: np.ndarray | None = None
+
+
 @dataclasses.dataclass(frozen=True)
 class SaliencyScores:
     """Scores of a set of images.
@@ -160,6 +176,24 @@ class SaliencyMetrics:
             ValueError: If the two differ in size, are not `(height, width)`, or have
                 values out of range or not finite.
         """
+        if name is None:
+            name = str(len(self._rows))
+        measured = self.measure(prediction, ground_truth, name)
+        self.add(measured)
+        return measured.row
+
+    @property
+    def settings(self) -> tuple[bool, tuple[str, ...]]:
+        """The constructor's arguments."""
+        return self.normalize, self._which
+
+    def measure(
+        self, prediction: np.ndarray, ground_truth: np.ndarray, name: str = ""
+    ) -> Measured:
+        """The first half of `update`: measures, and leaves the sums as they are.
+
+        So that worker processes can measure, and one process `add`s in order.
+        """
         prediction = _unit_range(prediction, "prediction")
         mask = _binary(ground_truth)
         if prediction.shape != mask.shape:
@@ -171,21 +205,33 @@ class SaliencyMetrics:
             prediction = _stretched(prediction)
 
         scores: dict[str, float] = {}
+        precision = recall = alignment = None
         empty = not mask.any()
         if "mae" in self._measures:
             scores["mae"] = float(np.mean(np.abs(prediction - mask)))
         if "s" in self._measures:
             scores["s_measure"] = _structure_measure(prediction, mask)
         if "e" in self._measures:
-            curve, scores["adaptive_e"] = _alignment_measure(prediction, mask)
-            self._e += curve
-        if not empty:
-            scores |= self._update_f(prediction, mask)
+            alignment, scores["adaptive_e"] = _alignment_measure(prediction, mask)
+        if "pr" in self._measures and not empty:
+            precision, recall = precision_recall(prediction, mask)
+            scores["max_f"] = float(f_measure(precision, recall).max())
+        if "adaptive" in self._measures and not empty:
+            scores["adaptive_f"] = _adaptive_f(prediction, mask)
+        if "weighted" in self._measures and not empty:
+            scores["weighted_f"] = _weighted_f(prediction, mask)
+        row = ImageScores(name, empty)._replace(**scores)
+        return Measured(row, precision, recall, alignment)
 
-        row = ImageScores(str(len(self._rows)) if name is None else name, empty)
-        row = row._replace(**scores)
-        self._rows.append(row)
-        return row
+    def add(self, measured: Measured) -> None:
+        """The second half of `update`."""
+        if measured.precision is not None:
+            self._precision += measured.precision
+            self._recall += measured.recall
+            self._f += f_measure(measured.precision, measured.recall)
+        if measured.alignment is not None:
+            self._e += measured.alignment
+        self._rows.append(measured.row)
 
     def result(self) -> SaliencyScores:
         """Scores of the images so far."""
@@ -218,25 +264,6 @@ class SaliencyMetrics:
             rows=tuple(self._rows),
         )
 
-    def _update_f(self, prediction: np.ndarray, mask: np.ndarray) -> dict[str, float]:
-        scores = {}
-        if "pr" in self._measures:
-            precision, recall = precision_recall(prediction, mask)
-            f = f_measure(precision, recall)
-            self._precision += precision
-            self._recall += recall
-            self._f += f
-            scores["max_f"] = float(f.max())
-        if "adaptive" in self._measures:
-            predicted = prediction >= min(2 * prediction.mean(), 1)
-            hits = np.count_nonzero(predicted & mask)
-            precision = hits / max(np.count_nonzero(predicted), 1)
-            recall = hits / np.count_nonzero(mask)
-            scores["adaptive_f"] = float(f_measure(precision, recall))
-        if "weighted" in self._measures:
-            scores["weighted_f"] = _weighted_f(prediction, mask)
-        return scores
-
 
 def precision_recall(
     prediction: np.ndarray, mask: np.ndarray
@@ -266,6 +293,13 @@ def f_measure(
     return product / np.where(total == 0, 1, total)
 
 
+def _adaptive_f(prediction: np.ndarray, mask: np.ndarray) -> float:
+    predicted = prediction >= min(2 * prediction.mean(), 1)
+    hits = np.count_nonzero(predicted & mask)
+    precision = hits / max(np.count_nonzero(predicted), 1)
+    return float(f_measure(precision, hits / np.count_nonzero(mask)))
+
+
 # PySODMetrics is imported where it is used: it brings OpenCV and scikit-image, which
 # take 1.6 s to import and on a bare server may lack system libraries. The scores that
 # training watches, max F and MAE, do without.
@@ -290,7 +324,10 @@ def _alignment_measure(
 
     measure = Emeasure()
     measure.step(prediction, mask, normalize=False)
-    return measure.changeable_ems[0], float(measure.adaptive_ems[0])
+    curve, adaptive = measure.changeable_ems[0], float(measure.adaptive_ems[0])
+    if mask.size == 1:  # It divides by the pixels less one, plus 2e-16.
+        curve, adaptive = np.minimum(curve, 1), min(adaptive, 1.0)
+    return curve, adaptive
 
 
 def _weighted_f(prediction: np.ndarray, mask: np.ndarray) -> float:

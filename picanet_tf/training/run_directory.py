@@ -54,7 +54,8 @@ class RunDirectory:
         directory.mkdir(parents=True)
         run = cls(directory)
         write_text(run.experiment, experiment.to_json())
-        _point(directory.parent / "latest", directory.name)
+        if not path:
+            _point(directory.parent / "latest", directory.name)
         return run
 
     @classmethod
@@ -168,9 +169,9 @@ def _fresh_directory(variant: str) -> Path:
 
 
 def _point(link: Path, target: str) -> None:
-    """Points the symbolic link at `target`, in one step; a plain directory stays."""
+    """Points the symbolic link at `target`, in one step."""
     if link.exists() and not link.is_symlink():
-        return
+        raise PicanetError(f"{link} is no symbolic link: move it away, or give --run")
     temporary = link.with_name(f".latest.{os.getpid()}.tmp")
     temporary.unlink(missing_ok=True)
     temporary.symlink_to(target)

@@ -23,10 +23,16 @@ def test_an_existing_directory_is_kept(tmp_path):
         RunDirectory.create(Experiment(), str(tmp_path / "mine"))
 
 
-def test_a_directory_called_latest_is_not_replaced(tmp_path):
-    (tmp_path / "latest").mkdir()
+def test_a_run_at_a_path_is_not_the_latest(tmp_path):
     RunDirectory.create(Experiment(), str(tmp_path / "mine"))
-    assert not (tmp_path / "latest").is_symlink()
+    assert [path.name for path in tmp_path.iterdir()] == ["mine"]
+
+
+def test_a_directory_called_latest_is_not_replaced(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "runs" / "latest").mkdir(parents=True)
+    with pytest.raises(PicanetError, match="runs/latest is no symbolic link"):
+        RunDirectory.create(Experiment())
 
 
 def test_errors_say_what_is_missing(tmp_path):

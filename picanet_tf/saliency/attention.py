@@ -1,0 +1,287 @@
+"""Reading attention: where a pixel looks, and whether that is global contrast."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from picanet_tf.context import fitting_grid
+from picanet_tf.errors import PicanetError
+from picanet_tf.layers.attending import global_grid, local_window
+
+# As the layers' own defaults: `context.context_layer`.
+LOCAL_KERNEL_SIZE, LOCAL_DILATION_RATE = 7, 2
+
+
+class Pixel(NamedTuple):
+    """A pixel of an image, from its upper left corner."""
+
+    x: int
+    y: int
+
+
+class Context(NamedTuple):
+    """What one pixel of one attentive module looks at.
+
+    Attributes:
+        weights: float [K, K], the attention to each position; GAP's and LAP's sum to
+            1, AC's are gates, each in 0..1.
+        rows, columns: [K], the positions, on the module's map; some of a local window
+            may lie outside it.
+        cell: (row, column) on the map of the pixel that looks.
+        size: (height, width) of the map.
+        step: distance of neighbouring positions.
+        is_global: whether the positions are those of the whole map.
+    """
+
+    weights: np.ndarray
+    rows: np.ndarray
+    columns: np.ndarray
+    cell: tuple[int, int]
+    size: tuple[int, int]
+    step: int
+    is_global: bool
+
+    @property
+    def box(self) -> tuple[float, float, float, float]:
+        """(left, top, right, bottom) of the context region in 0..1 of the image.
+
+        A global context is all of the image; a local one ends at the image's border.
+        """
+        if self.is_global:
+            return 0.0, 0.0, 1.0, 1.0
+        height, width = self.size
+        return (
+            max(int(self.columns[0]), 0) / width,
+            max(int(self.rows[0]), 0) / height,
+            min(int(self.columns[-1]) + 1, width) / width,
+            min(int(self.rows[-1]) + 1, height) / height,
+        )
+
+
+def parse_pixel(text: str, flag: str = "--pixel") -> Pixel:
+    """`"120,80"` -> `Pixel(x=120, y=80)`.
+
+    Raises:
+        PicanetError: names the argument and what it should be.
+    """
+    x, comma, y = text.partition(",")
+    if not (comma and x.strip().isdecimal() and y.strip().isdecimal()):
+        raise PicanetError(
+            f"{flag} must be x,y in pixels from the upper left corner, such as "
+            f"120,80. Received: {text}"
+        )
+    return Pixel(int(x), int(y))
+
+
+def cell_of(
+    pixel: Pixel,
+    image_size: tuple[int, int],
+    map_size: tuple[int, int],
+    flag: str = "--pixel",
+) -> tuple[int, int]:
+    """The position of a map under a pixel of the image.
+
+    Args:
+        pixel: of the image.
+        image_size, map_size: (height, width).
+        flag: what errors call the argument.
+
+    Returns:
+        (row, column).
+
+    Raises:
+        PicanetError: the pixel is outside the image.
+    """
+    (height, width), (rows, columns) = image_size, map_size
+    if not (0 <= pixel.x < width and 0 <= pixel.y < height):
+        raise PicanetError(
+            f"{flag} {pixel.x},{pixel.y} is outside the image: x must be in "
+            f"0..{width - 1} and y in 0..{height - 1}"
+        )
+    # Of the pixel's middle, in whole numbers: no rounding at the borders.
+    return (
+        (2 * pixel.y + 1) * rows // (2 * height),
+        (2 * pixel.x + 1) * columns // (2 * width),
+    )
+
+
+def context_of(attention: np.ndarray, kind: str, cell: tuple[int, int]) -> Context:
+    """What the pixel at `cell` of a map looks at.
+
+    Args:
+        attention: float [h, w, K*K], of one image.
+        kind: `"GAP"`, `"LAP"` or `"AC"`.
+        cell: (row, column).
+    """
+    height, width, positions = attention.shape
+    kernel_size = round(positions**0.5)
+    weights = attention[cell].reshape(kernel_size, kernel_size)
+    size, is_global = (height, width), kind == "GAP"
+    if is_global:
+        step = fitting_grid(height, kernel_size)[1]
+        rows, columns = (_grid(side, kernel_size) for side in size)
+    else:
+        step = LOCAL_DILATION_RATE
+        rows, columns = (
+            np.array(local_window(position, kernel_size, step)) for position in cell
+        )
+    return Context(weights, rows, columns, cell, size, step, is_global)
+
+
+def _grid(side: int, kernel_size: int) -> np.ndarray:
+    return np.arange(side)[global_grid(side, *fitting_grid(side, kernel_size))]
+
+
+def spread(context: Context, size: tuple[int, int]) -> np.ndarray:
+    """The attention of a context, drawn over the image.
+
+    Args:
+        context: of `context_of`.
+        size: (height, width) to draw at.
+
+    Returns:
+        float [height, width]: between the positions bilinear, beyond the outer ones
+        constant, outside the context region NaN.
+    """
+    height, width = size
+    y = (np.arange(height) + 0.5) / height
+    x = (np.arange(width) + 0.5) / width
+    along_y = _interpolation(y * context.size[0] - 0.5, context.rows)
+    along_x = _interpolation(x * context.size[1] - 0.5, context.columns)
+    drawn = along_y @ context.weights @ along_x.T
+    left, top, right, bottom = context.box
+    outside = ((y < top) | (y > bottom))[:, None] | ((x < left) | (x > right))[None]
+    return np.where(outside, np.nan, drawn)
+
+
+def _interpolation(points: np.ndarray, positions: np.ndarray) -> np.ndarray:
+    """[P, K]: what each of K positions counts for at each of P points."""
+    identity = np.eye(len(positions))
+    return np.stack([np.interp(points, positions, row) for row in identity], axis=1)
+
+
+def telling_pixels(saliency: np.ndarray, cells: int = 28) -> dict[str, Pixel]:
+    """A foreground and a background pixel to look from.
+
+    Each is deep inside its region: the one farthest from the other region and from
+    the image's border.
+
+    Args:
+        saliency: float [H, W], of the image's own size.
+        cells: the finest grid, a side, on which they are looked for.
+
+    Returns:
+        {"foreground": pixel, "background": pixel}.
+    """
+    height, width = saliency.shape
+    rows, columns = min(cells, height), min(cells, width)
+    centres_y = (2 * np.arange(rows) + 1) * height // (2 * rows)
+    centres_x = (2 * np.arange(columns) + 1) * width // (2 * columns)
+    coarse = saliency[np.ix_(centres_y, centres_x)]
+    salient = coarse > (coarse.min() + coarse.max()) / 2
+    found = {}
+    for name, inside, values in (
+        ("foreground", salient, coarse),
+        ("background", ~salient, -coarse),
+    ):
+        # Where a region is missing (a map of one value), its likeliest pixel.
+        score = _depth(inside) if inside.any() else values
+        row, column = np.unravel_index(np.argmax(score), score.shape)
+        found[name] = Pixel(int(centres_x[column]), int(centres_y[row]))
+    return found
+
+
+def _depth(inside: np.ndarray) -> np.ndarray:
+    """Distance of each cell from the nearest one that is not `inside`, 0 for those.
+
+    What surrounds the map counts as outside.
+    """
+    padded = np.pad(inside, 1)
+    outside = np.argwhere(~padded)
+    all_cells = np.argwhere(np.ones_like(padded))
+    distance = np.empty(len(all_cells))
+    for start in range(0, len(all_cells), 256):
+        part = all_cells[start : start + 256, None] - outside[None]
+        distance[start : start + 256] = (part**2).sum(-1).min(-1) ** 0.5
+    return distance.reshape(padded.shape)[1:-1, 1:-1]
+
+
+class ContrastStatistics:
+    """Does global attention look at the other side? "GAP learns global contrast."
+
+    For each foreground pixel of the map: the share of its attention that falls on
+    background positions of the grid; for each background pixel the share that falls
+    on foreground. Averaged over an image's pixels, then over the images. Beside it the
+    share that uniform attention would give, which is the share of such positions.
+
+    An image that lacks one side, on the map or on the grid, is left out.
+
+    Example:
+        >>> statistics = ContrastStatistics()
+        >>> statistics.update(attention, resize_mask(mask, 28, 28))
+        >>> statistics.result()["foreground_on_background"]["attention"]
+        0.93
+    """
+
+    def __init__(self):
+        self._shares: list[tuple[float, float, float, float]] = []
+        self._images = 0
+
+    def update(self, attention: np.ndarray, mask: np.ndarray) -> None:
+        """Adds a batch.
+
+        Args:
+            attention: float [N, h, w, K*K], of GAP.
+            mask: [N, h, w, 1], 1 in the foreground and 0 elsewhere.
+        """
+        for weights, salient in zip(np.asarray(attention), mask, strict=True):
+            self._images += 1
+            self._add(weights, np.asarray(salient)[..., 0] > 0.5)
+
+    def _add(self, weights: np.ndarray, salient: np.ndarray) -> None:
+        kernel_size = round(weights.shape[-1] ** 0.5)
+        grid = np.ix_(*(_grid(side, kernel_size) for side in salient.shape))
+        positions = salient[grid].ravel()
+        if not (salient.any() and positions.any()):
+            return
+        if salient.all() or positions.all():
+            return
+        on_salient = weights @ positions.astype(weights.dtype)
+        on_background = weights @ (~positions).astype(weights.dtype)
+        self._shares.append(
+            (
+                float(on_background[salient].mean()),
+                float((~positions).mean()),
+                float(on_salient[~salient].mean()),
+                float(positions.mean()),
+            )
+        )
+
+    def result(self) -> dict:
+        """Shares in 0..1, and over how many images.
+
+        Raises:
+            PicanetError: no image had both foreground and background.
+        """
+        if not self._shares:
+            raise PicanetError(
+                f"None of {self._images} images has foreground and background "
+                "positions, so there is no contrast to measure"
+            )
+        shares = np.array(self._shares)
+        return {
+            "images": len(shares),
+            "images_left_out": self._images - len(shares),
+            "foreground_on_background": _summary(shares[:, 0], shares[:, 1]),
+            "background_on_foreground": _summary(shares[:, 2], shares[:, 3]),
+        }
+
+
+def _summary(attention: np.ndarray, uniform: np.ndarray) -> dict[str, float]:
+    return {
+        "attention": float(attention.mean()),
+        "uniform": float(uniform.mean()),
+        "images_above_uniform": float((attention > uniform).mean()),
+    }

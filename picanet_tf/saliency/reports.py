@@ -1,0 +1,341 @@
+"""What was scored, as tables, Markdown, JSON and CSV. Writes no files.
+
+Imports no TensorFlow.
+"""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import io
+import math
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from picanet_tf.saliency import reference
+from picanet_tf.saliency.bootstrap import RESAMPLES, draw_scores, interval
+from picanet_tf.saliency.evaluation import Evaluation
+from picanet_tf.saliency.metrics import ImageScores
+from picanet_tf.saliency.reference import PaperScore
+
+# Beside the table's scores; in --help and in each report.
+CONVENTIONS = """\
+max_f         the paper's: precision and recall averaged over the images at each of
+              256 thresholds, then F with beta^2 0.3, then the maximum
+max_mean_f    PySODMetrics': F of each image, averaged over the images at each
+              threshold, then the maximum; typically 0.03-0.04 lower than max_f
+mean_f        the mean of that curve; adaptive_f: F at twice the map's mean
+mae           mean absolute error, lower is better
+s_measure     structure measure, alpha 0.5
+*_e           enhanced-alignment measure, as for F; weighted_f: beta^2 1
+Ground truth  is foreground above 128 of 255. Maps are scored at its size; a map of
+              another size is resized to it bilinearly, and the report says so.
+Maps          are stretched to 0..1 by their own minimum and maximum, as the field
+              does, unless --nonormalize. Where no pixel reaches a threshold,
+              precision is 0.
+No object     An image whose ground truth is empty counts for MAE, S and E only;
+              PySODMetrics gives it F = 0. The report says how many there are.
+Intervals     95%, bootstrap over images (1,000 draws); of a difference of two
+              methods, paired. What another training would change is not in them.
+"""
+
+# Table 1's and 2's columns.
+_PAPER = {"max_f": "max F", "s_measure": "S", "mae": "MAE"}
+_NEVER = float("nan")
+
+
+@dataclasses.dataclass(frozen=True)
+class Result:
+    """One method on one data set.
+
+    Attributes:
+        method, dataset: names.
+        scores: means over the images by name.
+        images: number of them, and `empty`: of those with an empty mask.
+        complete: images of the complete data set; None if that is unknown.
+        resized: maps that had not their mask's size.
+        normalize: whether maps were stretched to 0..1.
+        seconds: wall time, reading and predicting included.
+        draws: see `draw_scores`.
+        paper: what the paper reports for this method and data set, if anything.
+        details: of the method, such as its run directory.
+        data: of the data set, such as its fingerprint.
+    """
+
+    method: str
+    dataset: str
+    scores: Mapping[str, float]
+    images: int
+    empty: int
+    complete: int | None
+    resized: int
+    normalize: bool
+    seconds: float
+    draws: Mapping[str, np.ndarray]
+    paper: PaperScore | None
+    details: Mapping
+    data: Mapping
+
+    @property
+    def intervals(self) -> dict[str, tuple[float, float]]:
+        return {name: interval(draws) for name, draws in self.draws.items()}
+
+
+def summarize(
+    evaluation: Evaluation,
+    *,
+    method: str,
+    dataset: str,
+    variant: str | None = None,
+    complete: int | None = None,
+    seconds: float = _NEVER,
+    details: Mapping | None = None,
+    data: Mapping | None = None,
+) -> Result:
+    """What is kept of an evaluation once its pictures are drawn.
+
+    Args:
+        variant: the method's row in Table 1; without one, its name is looked up in
+            Table 2.
+        complete: images of the complete data set.
+    """
+    scores = evaluation.scores
+    return Result(
+        method=method,
+        dataset=dataset,
+        scores=scores.scores,
+        images=scores.images,
+        empty=scores.empty,
+        complete=complete,
+        resized=evaluation.resized,
+        normalize=scores.normalize,
+        seconds=seconds,
+        draws=draw_scores(evaluation),
+        paper=paper_row(dataset, variant=variant, method=method),
+        details=details or {},
+        data=data or {},
+    )
+
+
+def paper_row(
+    dataset: str, *, variant: str | None, method: str = ""
+) -> PaperScore | None:
+    """The paper's scores of a variant or else of a published method, by any spelling.
+
+    `"DUTS-TE"` and `"duts_te"` are the same data set, `"dss"` and `"DSS"` one method.
+    """
+    key = dataset.lower().replace("-", "_")
+    key = {"dut_o": "dut_omron", "pascals": "pascal_s", "hkuis": "hku_is"}.get(key, key)
+    if variant is not None:
+        return reference.paper_score(variant, key)
+    names = {name.lower(): name for name in reference.TABLE_2}
+    return reference.published_score(names.get(method.lower(), ""), key)
+
+
+def difference(result: Result, other: Result) -> dict[str, dict[str, float]]:
+    """{score: its difference `result - other` and the paired interval of it}.
+
+    Only where both were scored on the same images does this mean anything.
+    """
+    found = {}
+    for name in result.draws.keys() & other.draws.keys():
+        low, high = interval(result.draws[name] - other.draws[name])
+        value = result.scores[name] - other.scores[name]
+        found[name] = {"difference": value, "low": low, "high": high}
+    return {name: found[name] for name in _PAPER if name in found}
+
+
+def table(results: Sequence[Result]) -> str:
+    """All scores of one data set's methods, the paper's below each, for a terminal."""
+    first = results[0]
+    names = list(first.scores)
+    lines = [["", *names]]
+    for result in results:
+        lines.append([result.method, *(_number(result.scores[n]) for n in names)])
+        spans = result.intervals
+        lines.append(["  95% interval", *(_span(spans.get(name)) for name in names)])
+        if result.paper:
+            paper = result.paper._asdict()
+            lines.append(["  the paper", *(_number(paper.get(n)) for n in names)])
+    text = [_heading(first), _aligned(lines)]
+    text += [note for result in results for note in _notes(result)]
+    text += [_difference_line(result, first) for result in results[1:]]
+    return "\n".join(text) + "\n"
+
+
+def comparison(results: Sequence[Result]) -> str:
+    """Table 1's form, for a terminal: methods down, data sets across."""
+    return _aligned(_paper_form(results)) + "\n"
+
+
+def markdown(results: Sequence[Result]) -> str:
+    """The whole report for people: Table 1's form, all scores, conventions."""
+    head, *rows = _paper_form(results)
+    names = list(results[0].scores)
+    parts = [
+        "# Saliency scores",
+        _markdown_table([head, *rows]),
+        "All scores:",
+        _markdown_table(
+            [["method", "data set", "images", "empty", *names]]
+            + [
+                [r.method, r.dataset, str(r.images), str(r.empty)]
+                + [_number(r.scores[name]) for name in names]
+                for r in results
+            ]
+        ),
+    ]
+    groups = _by_dataset(results).values()
+    notes = [note for group in groups for r in group for note in _notes(r)]
+    notes += [_difference_line(r, group[0]) for group in groups for r in group[1:]]
+    if notes:
+        parts.append("\n".join(f"- {note}" for note in notes))
+    parts.append(f"```\n{CONVENTIONS}```")
+    return "\n\n".join(parts) + "\n"
+
+
+def to_json(results: Sequence[Result], **facts) -> dict:
+    """The whole report for programs; `facts` are added at the top, as versions."""
+    datasets = {}
+    for dataset, group in _by_dataset(results).items():
+        first = group[0]
+        datasets[dataset] = {
+            "images": first.images,
+            "empty": first.empty,
+            "complete": first.complete,
+            **first.data,
+            "methods": {result.method: _method_json(result) for result in group},
+            "differences": [
+                {"method": r.method, "minus": first.method, **difference(r, first)}
+                for r in group[1:]
+            ],
+        }
+    report = {
+        **facts,
+        "normalize": results[0].normalize,
+        "resamples": RESAMPLES,
+        "conventions": CONVENTIONS.splitlines(),
+        "datasets": datasets,
+    }
+    return _without_nan(report)
+
+
+def images_csv(evaluation: Evaluation) -> str:
+    """Each image's own scores, a line an image, in the data set's order."""
+    rows = evaluation.scores.rows
+    measured = [
+        name
+        for name in ImageScores._fields[2:]
+        if any(getattr(row, name) is not None for row in rows)
+    ]
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["name", "empty", *measured])
+    for row in rows:
+        values = [getattr(row, name) for name in measured]
+        writer.writerow(
+            [row.name, int(row.empty)]
+            + ["" if value is None else f"{value:.6f}" for value in values]
+        )
+    return text.getvalue()
+
+
+def _method_json(result: Result) -> dict:
+    return {
+        **result.scores,
+        "intervals": {name: list(span) for name, span in result.intervals.items()},
+        "paper": result.paper._asdict() if result.paper else None,
+        "resized": result.resized,
+        "seconds": round(result.seconds, 2),
+        "details": dict(result.details),
+    }
+
+
+def _paper_form(results: Sequence[Result]) -> list[list[str]]:
+    datasets = list(_by_dataset(results))
+    columns = [name for name in _PAPER if name in results[0].scores]
+    head = [f"{dataset} {_PAPER[name]}" for dataset in datasets for name in columns]
+    rows = [["", *head]]
+    for method in dict.fromkeys(result.method for result in results):
+        own = {r.dataset: r for r in results if r.method == method}
+        scores = {dataset: r.scores for dataset, r in own.items()}
+        papers = {d: r.paper._asdict() for d, r in own.items() if r.paper}
+        for label, source in ((method, scores), (f"{method}, the paper", papers)):
+            if source:
+                cells = [source.get(d, {}).get(n) for d in datasets for n in columns]
+                rows.append([label, *map(_number, cells)])
+    return rows
+
+
+def _by_dataset(results: Sequence[Result]) -> dict[str, list[Result]]:
+    groups: dict[str, list[Result]] = {}
+    for result in results:
+        groups.setdefault(result.dataset, []).append(result)
+    return groups
+
+
+def _heading(result: Result) -> str:
+    text = f"{result.dataset}, {result.images:,} images"
+    if result.complete and result.complete != result.images:
+        text += f" of the {result.complete:,} that the paper scores"
+    if result.empty:
+        text += f", {result.empty:,} with an empty mask (not in F)"
+    return text
+
+
+def _notes(result: Result) -> list[str]:
+    notes = []
+    if result.resized:
+        notes.append(
+            f"{result.method}, {result.dataset}: {result.resized:,} of "
+            f"{result.images:,} maps were resized to their mask"
+        )
+    if not result.normalize:
+        notes.append(f"{result.method}, {result.dataset}: maps not stretched to 0..1")
+    return notes
+
+
+def _difference_line(result: Result, other: Result) -> str:
+    found = [
+        f"{name} {d['difference']:+.3f} [{d['low']:+.3f}, {d['high']:+.3f}]"
+        for name, d in difference(result, other).items()
+    ]
+    return (
+        f"{result.dataset}, {result.method} minus {other.method}, paired 95% "
+        f"interval: {', '.join(found)}"
+    )
+
+
+def _number(value: float | None) -> str:
+    return "-" if value is None or math.isnan(value) else f"{value:.3f}"
+
+
+def _span(span: tuple[float, float] | None) -> str:
+    return "" if span is None else f"{_number(span[0])}-{_number(span[1])}"
+
+
+def _aligned(lines: Sequence[Sequence[str]]) -> str:
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    return "\n".join(
+        "  ".join(
+            [line[0].ljust(widths[0])]
+            + [cell.rjust(w) for cell, w in zip(line[1:], widths[1:], strict=True)]
+        ).rstrip()
+        for line in lines
+    )
+
+
+def _markdown_table(rows: Sequence[Sequence[str]]) -> str:
+    head, *body = ([cell.replace("|", "\\|") for cell in row] for row in rows)
+    rule = ["---", *["---:"] * (len(head) - 1)]
+    return "\n".join(f"| {' | '.join(row)} |" for row in (head, rule, *body))
+
+
+def _without_nan(value):
+    """JSON has no NaN."""
+    if isinstance(value, Mapping):
+        return {key: _without_nan(each) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [_without_nan(each) for each in value]
+    return None if isinstance(value, float) and math.isnan(value) else value

@@ -1,0 +1,193 @@
+"""What `evaluate.py` scores: data sets and methods, whatever they come from.
+
+Opens no file itself: readers are handed in. Imports no TensorFlow.
+"""
+
+from __future__ import annotations
+
+import collections
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from picanet_tf.errors import PicanetError
+from picanet_tf.saliency.evaluation import (
+    CENTER_SIGMA,
+    Predicted,
+    Sample,
+    center_map,
+    predict_samples,
+)
+
+
+class DataSet(NamedTuple):
+    """Images with masks.
+
+    Attributes:
+        name: as in papers: "ECSSD".
+        count: images.
+        keys: gives their names, without decoding what they name.
+        samples: reads them, in order; anew at each call.
+        facts: for the report, such as where it lies.
+    """
+
+    name: str
+    count: int
+    keys: Callable[[], Iterable[str]]
+    samples: Callable[[], Iterable[Sample]]
+    facts: Mapping
+
+
+class Method(NamedTuple):
+    """What makes maps of images.
+
+    Attributes:
+        name: unique among the methods.
+        predict: samples and their maps, of a data set.
+        facts: for the report, such as the run directory.
+        variant: its row in the paper's Table 1; without one, its name is looked up in
+            Table 2.
+        check: raises `PicanetError` if it cannot do a data set; before any work.
+    """
+
+    name: str
+    predict: Callable[[DataSet], Iterable[Predicted]]
+    facts: Mapping
+    variant: str | None = None
+    check: Callable[[DataSet], object] = lambda data: None
+
+
+Read = Callable[[Path], np.ndarray]
+
+
+def read_files(
+    files: Mapping[str, tuple[Path | None, Path]], read_image: Read, read_mask: Read
+) -> Iterator[Sample]:
+    """Samples of files.
+
+    Args:
+        files: {name: (image or None, mask)}.
+
+    Raises:
+        PicanetError: an image and its mask differ in size.
+    """
+    for name, (image_file, mask_file) in files.items():
+        image = None if image_file is None else read_image(image_file)
+        mask = read_mask(mask_file)
+        if image is not None and image.shape[:2] != mask.shape:
+            raise PicanetError(
+                f"{mask_file}: {mask.shape[1]} x {mask.shape[0]}, but its image "
+                f"{image_file} is {image.shape[1]} x {image.shape[0]} (width x height)"
+            )
+        yield Sample(name, mask, image)
+
+
+def center() -> Method:
+    """The baseline that knows no image: a Gaussian at the centre of each."""
+
+    def predict(data: DataSet) -> Iterator[Predicted]:
+        for sample in data.samples():
+            yield sample, center_map(*sample.mask.shape)
+
+    return Method("center", predict, {"sigma": CENTER_SIGMA})
+
+
+def maps_on_disk(
+    flag: str, list_images: Callable[[Path], Sequence[Path]], read_mask: Read
+) -> Method:
+    """Maps that some method left in a folder, named as the masks.
+
+    Args:
+        flag: `NAME=DIR`, or `DIR` alone, whose own name is then the method's. The maps
+            are in DIR, or in a folder of it that is called as the data set.
+        list_images: the image files of a folder.
+    """
+    name, separator, folder = flag.partition("=")
+    if not separator or Path(flag).is_dir():
+        name, folder = Path(flag).resolve().name, flag
+    if not (name and folder):
+        raise PicanetError(f"--predictions must be NAME=DIR. Received: {flag!r}")
+
+    def files(data: DataSet) -> dict[str, Path]:
+        paths = list_images(_folder_for(data, Path(folder)))
+        repeated = collections.Counter(path.stem for path in paths).most_common(1)
+        if repeated and repeated[0][1] > 1:
+            raise PicanetError(f"{folder}: {repeated[0][0]} is there more than once")
+        return {path.stem: path for path in paths}
+
+    def check(data: DataSet) -> None:
+        found = files(data)
+        missing = [key for key in data.keys() if key not in found]
+        if missing:
+            raise PicanetError(
+                f"--predictions {_folder_for(data, Path(folder))}: {len(missing):,} of "
+                f"{data.count:,} maps for {data.name} are missing, the first is "
+                f"{missing[0]}"
+            )
+
+    def predict(data: DataSet) -> Iterator[Predicted]:
+        found = files(data)
+        for sample in data.samples():
+            yield sample, read_mask(found[sample.name])
+
+    return Method(name, predict, {"maps": folder}, check=check)
+
+
+def network(
+    name: str, load: Callable[[], Callable], facts: Mapping, variant: str | None
+) -> Method:
+    """A network.
+
+    Args:
+        load: loads it: a function from images to maps, both in order.
+    """
+
+    def check(data: DataSet) -> None:
+        if next(iter(data.samples())).image is None:
+            raise PicanetError(
+                f"{name} needs images, {data.name} has masks only: give --images"
+            )
+
+    def predict(data: DataSet) -> Iterator[Predicted]:
+        return predict_samples(load(), data.samples())
+
+    return Method(name, predict, facts, variant, check)
+
+
+def tell_apart(methods: Sequence[Method]) -> list[Method]:
+    """Names methods of equal names after their run directories as well.
+
+    Raises:
+        PicanetError: two are still alike.
+    """
+    counts = collections.Counter(method.name for method in methods)
+    named = [
+        method._replace(name=f"{method.name} ({Path(method.facts['run']).name})")
+        if counts[method.name] > 1 and "run" in method.facts
+        else method
+        for method in methods
+    ]
+    only_once([method.name for method in named], "methods")
+    return named
+
+
+def only_once(names: Sequence[str], what: str) -> None:
+    """Raises `PicanetError` if a name comes twice: reports go by name."""
+    name, count = collections.Counter(names).most_common(1)[0]
+    if count > 1:
+        raise PicanetError(f"Two {what} are called {name}; each needs its own name")
+
+
+def evenly(count: int, wanted: int) -> set[int]:
+    """`wanted` numbers, evenly spread over 0..count - 1."""
+    return {int(number) for number in np.linspace(0, count - 1, min(wanted, count))}
+
+
+def _folder_for(data: DataSet, folder: Path) -> Path:
+    inside = sorted(folder.iterdir()) if folder.is_dir() else []
+    for path in inside:
+        if path.is_dir() and path.name.lower() == data.name.lower():
+            return path
+    return folder

@@ -1,0 +1,207 @@
+"""Pictures for people: labelled panels of images, maps and attention."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from PIL import Image, ImageDraw
+
+from picanet_tf.errors import PicanetError
+from picanet_tf.saliency.attention import Context, Pixel, cell_of, context_of, spread
+from picanet_tf.saliency.rendering import (
+    as_rgb,
+    grey,
+    heat,
+    overlay,
+    resized,
+    scaled_to,
+)
+from picanet_tf.training.run_directory import replacing
+
+
+class Row(NamedTuple):
+    """One row of a panel: a label and its pictures.
+
+    Attributes:
+        label: written to the left.
+        pictures: uint8 [H, W, 3], uint8 [H, W] or float [H, W] in 0..1, in the order of
+            the panel's columns; None leaves a gap.
+    """
+
+    label: str
+    pictures: Sequence[np.ndarray | None]
+
+
+def save_panel(
+    path: Path, columns: Sequence[str], rows: Sequence[Row], title=""
+) -> None:
+    """Writes rows of pictures under column titles to a PNG.
+
+    Args:
+        path: where to; replaced in one step.
+        columns: titles, one for each picture of a row.
+        rows: from top to bottom.
+        title: above everything.
+    """
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(
+        figsize=(2.6 * len(columns), 2.1 * len(rows) + 0.6), layout="constrained"
+    )
+    FigureCanvasAgg(figure)
+    if title:
+        figure.suptitle(title, fontsize=11)
+    axes = figure.subplots(len(rows), len(columns), squeeze=False)
+    for line, row in zip(axes, rows, strict=True):
+        for axis, picture in zip(line, row.pictures, strict=True):
+            axis.set_xticks([])
+            axis.set_yticks([])
+            axis.set_frame_on(False)
+            if picture is not None:
+                limit = 255 if picture.dtype == np.uint8 else 1
+                axis.imshow(picture, cmap="gray", vmin=0, vmax=limit)
+        line[0].set_ylabel(row.label, fontsize=9)
+    for axis, name in zip(axes[0], columns, strict=True):
+        axis.set_title(name, fontsize=10)
+    with replacing(Path(path)) as temporary:
+        figure.savefig(temporary, dpi=110)
+
+
+_TILE = 448  # the longer side of what panels show, in pixels
+_RED = (255, 0, 0)
+
+
+def save_image(path: Path, array: np.ndarray) -> None:
+    """Writes a uint8 array, in one step; makes the folders above it.
+
+    Raises:
+        PicanetError: it could not be written, such as to a full disk.
+    """
+    path = Path(path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with replacing(path) as temporary:
+            Image.fromarray(array).save(temporary)
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise PicanetError(f"Cannot write {path}: {reason}") from error
+
+
+def attention_rows(
+    image: np.ndarray,
+    saliency: np.ndarray,
+    attention: Mapping[int, np.ndarray],
+    kinds: Mapping[int, str],
+    pixels: Mapping[str, Pixel],
+) -> tuple[list[str], list[Row]]:
+    """Figure 5 of the paper: from each pixel, what each attentive module looks at.
+
+    Each map is stretched over its own range, which is written below it.
+
+    Args:
+        image: uint8 [H, W, 3].
+        saliency: float [H, W] in [0, 1].
+        attention: {decoding stage: float [h, w, K*K]}.
+        kinds: {decoding stage: "GAP", "LAP" or "AC"}.
+        pixels: {label: pixel of the image}.
+
+    Returns:
+        Column titles and rows for `save_panel`.
+
+    Raises:
+        PicanetError: a pixel outside the image.
+    """
+    small = _shown(image)
+    rows = []
+    for label, pixel in pixels.items():
+        pictures = [
+            _marked(small, image.shape, pixel),
+            _marked(as_rgb(_shown(grey(saliency))), image.shape, pixel),
+        ]
+        for stage, kind in kinds.items():
+            weights = attention[stage]
+            cell = cell_of(pixel, image.shape[:2], weights.shape[:2])
+            context = context_of(weights, kind, cell)
+            tile = overlay(small, _stretched(spread(context, small.shape[:2])))
+            tile = _marked(tile, image.shape, pixel, context)
+            pictures.append(_captioned(tile, _range_of(context, kind)))
+        rows.append(Row(f"{label}\n{pixel.x},{pixel.y}", pictures))
+    titles = [f"D{stage}  {kind}" for stage, kind in kinds.items()]
+    return ["image", "saliency", *titles], rows
+
+
+def feature_rows(
+    image: np.ndarray,
+    saliency: np.ndarray,
+    features: Mapping[int, tuple[np.ndarray, np.ndarray]],
+) -> tuple[list[str], list[Row]]:
+    """Figure 4 of the paper: what goes into each context module, and what comes out.
+
+    Args:
+        image: uint8 [H, W, 3].
+        saliency: float [H, W] in [0, 1].
+        features: {decoding stage: (F_i, F_att)}, float [h, w], of any range; each is
+            stretched over its own.
+
+    Returns:
+        Column titles and rows for `save_panel`.
+    """
+    small = _shown(image)
+    rows = []
+    for number, (label, first) in enumerate(
+        [("F", small), ("F att", _shown(grey(saliency)))]
+    ):
+        maps = [
+            heat(_stretched(resized(pair[number], small.shape[:2])), "viridis")
+            for pair in features.values()
+        ]
+        rows.append(Row(label, [first, *maps]))
+    return ["image, saliency", *(f"D{stage}" for stage in features)], rows
+
+
+def _shown(image: np.ndarray) -> np.ndarray:
+    """A uint8 image of which the longer side is a tile's."""
+    return scaled_to(image, _TILE)
+
+
+def _stretched(values: np.ndarray) -> np.ndarray:
+    """Over 0..1; one value alone becomes 0. NaN stays."""
+    low, high = np.nanmin(values), np.nanmax(values)
+    return (values - low) / (high - low) if high > low else values * 0.0
+
+
+def _marked(picture, shape, pixel: Pixel, context: Context | None = None):
+    """The context region in a red rectangle, the pixel as a white dot."""
+    height, width = picture.shape[:2]
+    drawing = Image.fromarray(picture)
+    draw = ImageDraw.Draw(drawing)
+    if context is not None:
+        left, top, right, bottom = context.box
+        box = (left * width, top * height, right * width - 1, bottom * height - 1)
+        x0, y0, x1, y1 = map(round, box)
+        draw.rectangle((x0, y0, max(x0, x1), max(y0, y1)), outline=_RED, width=3)
+    x = (pixel.x + 0.5) * width / shape[1]
+    y = (pixel.y + 0.5) * height / shape[0]
+    draw.ellipse((x - 7, y - 7, x + 7, y + 7), fill="white", outline="black", width=2)
+    return np.asarray(drawing)
+
+
+def _range_of(context: Context, kind: str) -> str:
+    low, high = context.weights.min(), context.weights.max()
+    if kind == "AC":
+        return f"gates {low:.2f} to {high:.2f}"
+    uniform = context.weights.size
+    return f"{low * uniform:.2f} to {high * uniform:.2f} of uniform"
+
+
+def _captioned(picture, text: str, size: int = 26):
+    height, width = picture.shape[:2]
+    drawing = Image.new("RGB", (width, height + size + 8), "white")
+    drawing.paste(Image.fromarray(picture))
+    draw = ImageDraw.Draw(drawing)
+    draw.text((width / 2, height + 4), text, fill="black", font_size=size, anchor="ma")
+    return np.asarray(drawing)
