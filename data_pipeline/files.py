@@ -53,6 +53,8 @@ def find_inputs(words: Sequence[str], *, flag: str = "--input") -> list[Input]:
 
 
 def _find(word: str, flag: str) -> list[Input]:
+    if not word:  # An unset shell variable; Path would take it for this folder.
+        raise UserError(f"{flag}: an empty name")
     path = Path(word)
     if path.is_dir():
         images = list_images(path, recursive=True)
@@ -63,7 +65,7 @@ def _find(word: str, flag: str) -> list[Input]:
     if path.exists():
         return [Input(path, Path(path.name))]
     if not glob.has_magic(word):
-        raise UserError(f"{flag}: there is no {word or 'file without a name'}")
+        raise UserError(f"{flag}: there is no {word}")
     known = EXTENSIONS | VIDEO_EXTENSIONS
     matches = [
         match

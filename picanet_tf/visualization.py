@@ -4,13 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from PIL import Image, ImageDraw
 
 from picanet_tf.errors import PicanetError
-from picanet_tf.saliency.attention import Context, Pixel, cell_of, context_of, spread
+from picanet_tf.saliency.attention import (
+    Context,
+    Pixel,
+    cell_of,
+    context_of,
+    spread,
+    telling_pixels,
+)
 from picanet_tf.saliency.rendering import (
     as_rgb,
     grey,
@@ -20,6 +27,9 @@ from picanet_tf.saliency.rendering import (
     scaled_to,
 )
 from picanet_tf.training.run_directory import replacing
+
+if TYPE_CHECKING:
+    from picanet_tf.inference import Look
 
 
 class Row(NamedTuple):
@@ -119,8 +129,8 @@ def attention_rows(
     rows = []
     for label, pixel in pixels.items():
         pictures = [
-            _marked(small, image.shape, pixel),
-            _marked(as_rgb(_shown(grey(saliency))), image.shape, pixel),
+            _captioned(_marked(picture, image.shape, pixel), "")
+            for picture in (small, as_rgb(_shown(grey(saliency))))
         ]
         for stage, kind in kinds.items():
             weights = attention[stage]
@@ -132,6 +142,26 @@ def attention_rows(
         rows.append(Row(f"{label}\n{pixel.x},{pixel.y}", pictures))
     titles = [f"D{stage}  {kind}" for stage, kind in kinds.items()]
     return ["image", "saliency", *titles], rows
+
+
+def save_attention(
+    path: Path,
+    image: np.ndarray,
+    look: Look,
+    kinds: Mapping[int, str],
+    pixels: Mapping[str, Pixel] | None = None,
+    title: str = "",
+) -> None:
+    """Writes `attention_rows` of an image, by default from two telling pixels."""
+    pixels = pixels or telling_pixels(look.saliency)
+    columns, rows = attention_rows(image, look.saliency, look.attention, kinds, pixels)
+    save_panel(path, columns, rows, title)
+
+
+def save_features(path: Path, image: np.ndarray, look: Look, title: str = "") -> None:
+    """Writes `feature_rows` of an image."""
+    columns, rows = feature_rows(image, look.saliency, look.features)
+    save_panel(path, columns, rows, title)
 
 
 def feature_rows(
@@ -153,7 +183,7 @@ def feature_rows(
     small = _shown(image)
     rows = []
     for number, (label, first) in enumerate(
-        [("F", small), ("F att", _shown(grey(saliency)))]
+        [("into it: F", small), ("out of it: F att", _shown(grey(saliency)))]
     ):
         maps = [
             heat(_stretched(resized(pair[number], small.shape[:2])), "viridis")
@@ -186,7 +216,7 @@ def _marked(picture, shape, pixel: Pixel, context: Context | None = None):
         draw.rectangle((x0, y0, max(x0, x1), max(y0, y1)), outline=_RED, width=3)
     x = (pixel.x + 0.5) * width / shape[1]
     y = (pixel.y + 0.5) * height / shape[0]
-    draw.ellipse((x - 7, y - 7, x + 7, y + 7), fill="white", outline="black", width=2)
+    draw.ellipse((x - 6, y - 6, x + 6, y + 6), fill="white", outline="black", width=2)
     return np.asarray(drawing)
 
 

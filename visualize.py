@@ -1,0 +1,156 @@
+"""Shows where the network looks: Figures 4 and 5 of the paper for any image.
+
+    python visualize.py --run runs/latest --input photo.jpg --output out/
+    python visualize.py --input photo.jpg --output out/ --pixel 120,80 --pixel 40,200
+    python visualize.py --tfrecords data/duts-te --output out/
+
+For each image, out/photo.attention.png: from each pixel (the white dot), what each
+attentive module attends to, and the region that it can attend to (red). And
+out/photo.features.png: the features that go into each context module and those that
+come out, averaged over the channels.
+
+With --tfrecords, out/attention.json and a table: which share of the global attention
+of foreground pixels falls on background, and the reverse.
+"""
+
+import sys
+from pathlib import Path
+
+from absl import flags, logging
+from tqdm import tqdm
+
+from data_pipeline import cli
+from data_pipeline.cli import UserError
+from data_pipeline.files import assign_outputs, check_folder, find_inputs
+from data_pipeline.images import ImageError, read_image
+from data_pipeline.manifest import load_manifest
+from picanet_tf.errors import PicanetError
+from picanet_tf.training.run_directory import WEIGHTS, RunDirectory, write_json
+
+FLAGS = flags.FLAGS
+
+
+def define_flags() -> None:
+    flags.DEFINE_string(
+        "run", "runs/latest", "The run directory of the network, or a .keras file."
+    )
+    flags.DEFINE_enum(
+        "weights", "model", WEIGHTS, "Those of the last checkpoint, or the best ones."
+    )
+    flags.DEFINE_multi_string(
+        "input", [], "An image, a folder or a pattern. May be given again."
+    )
+    flags.DEFINE_multi_string(
+        "pixel",
+        [],
+        "A pixel to look from: x,y from the image's upper left corner. May be given "
+        "again. By default one in the foreground and one in the background.",
+    )
+    flags.DEFINE_string(
+        "tfrecords", "", "A data set of data_pipeline.convert, to measure attention on."
+    )
+    flags.DEFINE_string(
+        "output", None, "The folder for the results; made when missing."
+    )
+    flags.DEFINE_integer(
+        "max_images", 0, "Measure on the first so many; 0 is all.", lower_bound=0
+    )
+    flags.DEFINE_integer("batch_size", 8, "Images measured at once.", lower_bound=1)
+
+
+def main(words: list[str]) -> int:
+    try:
+        return visualize(FLAGS.input + words)
+    except PicanetError as error:
+        raise UserError(str(error)) from error
+
+
+def visualize(words: list[str]) -> int:
+    if not words and not FLAGS.tfrecords:
+        raise UserError("--input is missing: an image; or --tfrecords, to measure on")
+    if FLAGS.pixel and not words:
+        raise UserError("--pixel goes with --input")
+    if not FLAGS.output:
+        raise UserError("--output is missing: the folder for the results")
+    folder = check_folder(FLAGS.output)
+    inputs = find_inputs(words)
+    for item in inputs:
+        if item.is_video:
+            raise UserError(f"--input: {item.path} is a video, an image is wanted")
+    pairs = assign_outputs(inputs, folder, suffix="")
+    if FLAGS.tfrecords:
+        load_manifest(FLAGS.tfrecords)
+    if Path(FLAGS.run).suffix != ".keras":
+        RunDirectory.open(FLAGS.run).weights(FLAGS.weights)
+
+    from picanet_tf.inference import AttentionModel, load_model
+
+    model = load_model(FLAGS.run, FLAGS.weights)
+    attention = AttentionModel(model)
+    if FLAGS.tfrecords:
+        measure(attention, model.image_size, folder / "attention.json")
+    return draw(attention, pairs) if pairs else 0
+
+
+def draw(model, pairs) -> int:
+    from picanet_tf.saliency.attention import parse_pixel
+    from picanet_tf.visualization import save_attention, save_features
+
+    chosen = [parse_pixel(text) for text in FLAGS.pixel]
+    pixels = {f"pixel {number}": pixel for number, pixel in enumerate(chosen, 1)}
+    failed = 0
+    for item, output in tqdm(pairs, unit="image", disable=len(pairs) == 1):
+        try:
+            image = read_image(item.path)
+        except ImageError as error:
+            tqdm.write(f"skipped: {error}", file=sys.stderr)
+            failed += 1
+            continue
+        look = model.look(image)
+        output.parent.mkdir(parents=True, exist_ok=True)
+        title = str(item.place)
+        save_attention(
+            Path(f"{output}.attention.png"), image, look, model.kinds, pixels, title
+        )
+        save_features(Path(f"{output}.features.png"), image, look, title)
+    logging.info("%d images drawn in %s", len(pairs) - failed, FLAGS.output)
+    if failed:
+        logging.error("%d of %d could not be read", failed, len(pairs))
+    return 1 if failed else 0
+
+
+def measure(model, image_size: int, path: Path) -> None:
+    from data_pipeline.readers import read_saliency
+    from picanet_tf.saliency.attention import ContrastStatistics
+    from picanet_tf.saliency.targets import resize_mask
+
+    batches = read_saliency(
+        FLAGS.tfrecords,
+        batch_size=FLAGS.batch_size,
+        training=False,
+        image_size=image_size,
+    )
+    if FLAGS.max_images:
+        batches = batches.unbatch().take(FLAGS.max_images).batch(FLAGS.batch_size)
+    statistics = {stage: ContrastStatistics() for stage in model.global_stages}
+    for images, masks in tqdm(batches, unit="batch"):
+        for stage, attention in model.global_attention(images).items():
+            masks_there = resize_mask(masks, *attention.shape[1:3]).numpy()
+            statistics[stage].update(attention, masks_there)
+    results = {f"D{stage}": found.result() for stage, found in statistics.items()}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_json(path, {"run": FLAGS.run, "tfrecords": FLAGS.tfrecords, **results})
+    for stage, result in results.items():
+        print(f"{stage}, {result['images']} images   attention   uniform   ratio")
+        for name in ("foreground_on_background", "background_on_foreground"):
+            share = result[name]
+            ratio = share["attention"] / share["uniform"]
+            print(
+                f"  {name.replace('_', ' '):<26} {share['attention']:7.1%} "
+                f"{share['uniform']:9.1%} {ratio:7.2f}"
+            )
+
+
+if __name__ == "__main__":
+    define_flags()
+    cli.run(main, positional="[INPUT ...]")
