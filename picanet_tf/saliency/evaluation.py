@@ -266,9 +266,7 @@ def _ctrl_c_waits() -> Iterator[None]:
 def _end_with_parent() -> None:
     # A parent that was killed cannot tell its workers, which would wait for ever.
     parent = multiprocessing.parent_process()
-    threading.Thread(
-        target=lambda: (parent.join(), os._exit(1)), daemon=True
-    ).start()
+    threading.Thread(target=lambda: (parent.join(), os._exit(1)), daemon=True).start()
 
 
 class _Ranking:

@@ -44,7 +44,7 @@ class ImageScores(NamedTuple):
 
 
 class Measured(NamedTuple):
-    """What `SaliencyMetrics.measure` found out about one image; curves `(256,)` float64.
+    """What `SaliencyMetrics.measure` found in one image; curves are `(256,)` float64.
 
     Attributes:
         row: Its scores.

@@ -6,7 +6,16 @@ is `SaliencyMetrics`' `max_f`. Table 2's last row is Table 1's `6GAP_5432AC`.
 
 from typing import NamedTuple
 
-DATASETS = ("sod", "ecssd", "pascal_s", "hku_is", "dut_omron", "duts_te")
+# Data set -> number of its images, in the order of the tables' columns.
+IMAGES = {
+    "sod": 300,
+    "ecssd": 1_000,
+    "pascal_s": 850,
+    "hku_is": 4_447,
+    "dut_omron": 5_168,
+    "duts_te": 5_019,
+}
+DATASETS = tuple(IMAGES)
 
 # Published as "PiCANet"; the default variant here.
 FINAL_VARIANT = "6GAP_5432AC"

@@ -10,6 +10,7 @@ import dataclasses
 import io
 import math
 from collections.abc import Mapping, Sequence
+from importlib import metadata
 
 import numpy as np
 
@@ -18,6 +19,7 @@ from picanet_tf.saliency.bootstrap import RESAMPLES, draw_scores, interval
 from picanet_tf.saliency.evaluation import Evaluation
 from picanet_tf.saliency.metrics import ImageScores
 from picanet_tf.saliency.reference import PaperScore
+from picanet_tf.saliency.sources import DataSet, Method
 
 # Beside the table's scores; in --help and in each report.
 CONVENTIONS = """\
@@ -42,7 +44,8 @@ Intervals     95%, bootstrap over images (1,000 draws); of a difference of two
 
 # Table 1's and 2's columns.
 _PAPER = {"max_f": "max F", "s_measure": "S", "mae": "MAE"}
-_NEVER = float("nan")
+_PACKAGES = ("tensorflow", "keras", "numpy", "pysodmetrics")
+_OTHER_NAMES = {"dut_o": "dut_omron", "pascals": "pascal_s", "hkuis": "hku_is"}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -83,54 +86,44 @@ class Result:
 
 
 def summarize(
-    evaluation: Evaluation,
-    *,
-    method: str,
-    dataset: str,
-    variant: str | None = None,
-    complete: int | None = None,
-    seconds: float = _NEVER,
-    details: Mapping | None = None,
-    data: Mapping | None = None,
+    evaluation: Evaluation, method: Method, data: DataSet, seconds: float = math.nan
 ) -> Result:
-    """What is kept of an evaluation once its pictures are drawn.
-
-    Args:
-        variant: the method's row in Table 1; without one, its name is looked up in
-            Table 2.
-        complete: images of the complete data set.
-    """
+    """What is kept of an evaluation once its pictures are drawn."""
     scores = evaluation.scores
     return Result(
-        method=method,
-        dataset=dataset,
+        method=method.name,
+        dataset=data.name,
         scores=scores.scores,
         images=scores.images,
         empty=scores.empty,
-        complete=complete,
+        complete=reference.IMAGES.get(_paper_key(data.name)),
         resized=evaluation.resized,
         normalize=scores.normalize,
         seconds=seconds,
         draws=draw_scores(evaluation),
-        paper=paper_row(dataset, variant=variant, method=method),
-        details=details or {},
-        data=data or {},
+        paper=paper_row(data.name, method.variant, method.name),
+        details=method.facts,
+        data=data.facts,
     )
 
 
-def paper_row(
-    dataset: str, *, variant: str | None, method: str = ""
-) -> PaperScore | None:
+def paper_row(dataset: str, variant: str | None, method: str = "") -> PaperScore | None:
     """The paper's scores of a variant or else of a published method, by any spelling.
 
     `"DUTS-TE"` and `"duts_te"` are the same data set, `"dss"` and `"DSS"` one method.
     """
-    key = dataset.lower().replace("-", "_")
-    key = {"dut_o": "dut_omron", "pascals": "pascal_s", "hkuis": "hku_is"}.get(key, key)
     if variant is not None:
-        return reference.paper_score(variant, key)
+        return reference.paper_score(variant, _paper_key(dataset))
     names = {name.lower(): name for name in reference.TABLE_2}
-    return reference.published_score(names.get(method.lower(), ""), key)
+    return reference.published_score(names.get(method.lower(), ""), _paper_key(dataset))
+
+
+def paper_variant(experiment) -> str:
+    """The row of Table 1 that an `Experiment` belongs to."""
+    # Only with a GAP is there an attention to supervise.
+    if "GAP" in experiment.variant and not experiment.attention_loss_weight:
+        return f"{experiment.variant}_no_attention_loss"
+    return experiment.variant
 
 
 def difference(result: Result, other: Result) -> dict[str, dict[str, float]]:
@@ -176,27 +169,31 @@ def markdown(results: Sequence[Result]) -> str:
     parts = [
         "# Saliency scores",
         _markdown_table([head, *rows]),
-        "All scores:",
+        "All scores, with 95% intervals over the images:",
         _markdown_table(
             [["method", "data set", "images", "empty", *names]]
             + [
                 [r.method, r.dataset, str(r.images), str(r.empty)]
-                + [_number(r.scores[name]) for name in names]
+                + [_with_interval(r, name) for name in names]
                 for r in results
             ]
         ),
     ]
     groups = _by_dataset(results).values()
+    facts = {r.method: r.details for r in results} | {
+        r.dataset: r.data for r in results
+    }
+    parts.append("\n".join(f"- {name}: {_facts(told)}" for name, told in facts.items()))
     notes = [note for group in groups for r in group for note in _notes(r)]
     notes += [_difference_line(r, group[0]) for group in groups for r in group[1:]]
     if notes:
         parts.append("\n".join(f"- {note}" for note in notes))
-    parts.append(f"```\n{CONVENTIONS}```")
+    parts.append(f"```\n{CONVENTIONS}```\n\nScored with {_facts(versions())}.")
     return "\n\n".join(parts) + "\n"
 
 
-def to_json(results: Sequence[Result], **facts) -> dict:
-    """The whole report for programs; `facts` are added at the top, as versions."""
+def to_json(results: Sequence[Result]) -> dict:
+    """The whole report for programs."""
     datasets = {}
     for dataset, group in _by_dataset(results).items():
         first = group[0]
@@ -212,13 +209,18 @@ def to_json(results: Sequence[Result], **facts) -> dict:
             ],
         }
     report = {
-        **facts,
+        "versions": versions(),
         "normalize": results[0].normalize,
         "resamples": RESAMPLES,
         "conventions": CONVENTIONS.splitlines(),
         "datasets": datasets,
     }
     return _without_nan(report)
+
+
+def versions() -> dict[str, str]:
+    """Of the packages that scores depend on."""
+    return {package: metadata.version(package) for package in _PACKAGES}
 
 
 def images_csv(evaluation: Evaluation) -> str:
@@ -268,11 +270,20 @@ def _paper_form(results: Sequence[Result]) -> list[list[str]]:
     return rows
 
 
+def _paper_key(dataset: str) -> str:
+    key = dataset.lower().replace("-", "_")
+    return _OTHER_NAMES.get(key, key)
+
+
 def _by_dataset(results: Sequence[Result]) -> dict[str, list[Result]]:
     groups: dict[str, list[Result]] = {}
     for result in results:
         groups.setdefault(result.dataset, []).append(result)
     return groups
+
+
+def _facts(facts: Mapping) -> str:
+    return ", ".join(f"{key} {value}" for key, value in facts.items())
 
 
 def _heading(result: Result) -> str:
@@ -309,6 +320,11 @@ def _difference_line(result: Result, other: Result) -> str:
 
 def _number(value: float | None) -> str:
     return "-" if value is None or math.isnan(value) else f"{value:.3f}"
+
+
+def _with_interval(result: Result, name: str) -> str:
+    span = result.intervals.get(name)
+    return _number(result.scores[name]) + (f" ({_span(span)})" if span else "")
 
 
 def _span(span: tuple[float, float] | None) -> str:

@@ -84,6 +84,21 @@ def read_files(
         yield Sample(name, mask, image)
 
 
+def split_commas(values: Iterable[str]) -> list[str]:
+    """`["a,b", "c"]` -> `["a", "b", "c"]`, of a flag that is repeated or a list."""
+    return [part for value in values for part in value.split(",") if part]
+
+
+def by_name(paths: Iterable[Path]) -> dict[str, Path]:
+    """{name without extension: path}; raises `PicanetError` where two share one."""
+    found: dict[str, Path] = {}
+    for path in paths:
+        if path.stem in found:
+            raise PicanetError(f"{path} has the same name as {found[path.stem].name}")
+        found[path.stem] = path
+    return found
+
+
 def center() -> Method:
     """The baseline that knows no image: a Gaussian at the centre of each."""
 
@@ -111,11 +126,7 @@ def maps_on_disk(
         raise PicanetError(f"--predictions must be NAME=DIR. Received: {flag!r}")
 
     def files(data: DataSet) -> dict[str, Path]:
-        paths = list_images(_folder_for(data, Path(folder)))
-        repeated = collections.Counter(path.stem for path in paths).most_common(1)
-        if repeated and repeated[0][1] > 1:
-            raise PicanetError(f"{folder}: {repeated[0][0]} is there more than once")
-        return {path.stem: path for path in paths}
+        return by_name(list_images(_folder_for(data, Path(folder))))
 
     def check(data: DataSet) -> None:
         found = files(data)
