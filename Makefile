@@ -37,5 +37,12 @@ lint: $(STAMP)
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
 
+bench: $(STAMP)
+	$(PY) -m benchmarks.attention
+	$(PY) -m benchmarks.model
+	$(PY) -m benchmarks.pipeline
+	@if [ -d build/demo/run ]; then $(PY) -m benchmarks.startup build/demo/run; \
+	else echo "benchmarks.startup wants the run of make demo: skipped"; fi
+
 clean:
 	rm -rf build

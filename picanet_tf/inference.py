@@ -59,7 +59,8 @@ class SaliencyModel:
     """
 
     def __init__(self, model: keras.Model):
-        if not isinstance(model.output, dict) or "stage1" not in model.output:
+        outputs = getattr(model, "output", None)  # A Sequential may have none yet.
+        if not isinstance(outputs, dict) or "stage1" not in outputs:
             raise PicanetError(
                 f"The model {model.name} has no output stage1, so it is no saliency "
                 "network"

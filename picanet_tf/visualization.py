@@ -200,6 +200,8 @@ def _shown(image: np.ndarray) -> np.ndarray:
 
 def _stretched(values: np.ndarray) -> np.ndarray:
     """Over 0..1; one value alone becomes 0. NaN stays."""
+    if np.isnan(values).all():  # A region narrower than the picture's pixels.
+        return values
     low, high = np.nanmin(values), np.nanmax(values)
     return (values - low) / (high - low) if high > low else values * 0.0
 

@@ -11,7 +11,7 @@ from PIL import Image
 import picanet_tf
 from data_pipeline.errors import UserError
 from picanet_tf.errors import PicanetError
-from picanet_tf.inference import SaliencyModel
+from picanet_tf.inference import AttentionModel, SaliencyModel
 from picanet_tf.saliency import build_model
 
 
@@ -100,3 +100,91 @@ def test_a_saved_network_predicts_the_same(network, photo, tmp_path):
     np.testing.assert_allclose(
         loaded.predict(photo), SaliencyModel(network).predict(photo), atol=1e-6
     )
+
+
+def test_an_array_of_several_images(network, photo):
+    model = SaliencyModel(network)
+    maps = model.predict(np.stack([photo, photo[::-1]]))
+    assert [m.shape for m in maps] == [(30, 45)] * 2
+    np.testing.assert_allclose(maps[1], model.predict(photo[::-1].copy()), atol=1e-6)
+
+
+def test_predict_named_keeps_name_image_and_map_together(network, photo):
+    model = SaliencyModel(network)
+    images = {f"{n}": np.roll(photo[: 30 - n], n, axis=1) for n in range(5)}
+    for number, (name, image, saliency) in enumerate(
+        model.predict_named(images.items(), batch_size=2)
+    ):
+        assert name == f"{number}" and image is images[name]
+        np.testing.assert_allclose(saliency, model.predict(image), atol=1e-6)
+    assert number == 4
+
+
+def test_predict_named_holds_no_more_than_a_batch(network, photo):
+    read = []
+
+    def named():
+        for number in range(7):
+            read.append(number)
+            yield number, photo
+
+    for number, _, _ in SaliencyModel(network).predict_named(named(), batch_size=3):
+        assert len(read) <= 3 * (number // 3 + 1)
+
+
+@pytest.mark.parametrize("shape", [(0, 5, 3), (4, 4), (4, 4, 4)])
+def test_arrays_that_are_no_images(network, shape):
+    with pytest.raises(ValueError, match="not empty. Received: uint8"):
+        SaliencyModel(network).predict(np.zeros(shape, np.uint8))
+
+
+def test_a_batch_of_none_is_an_error(network, photo):
+    with pytest.raises(ValueError, match="`batch_size` must be at least 1"):
+        SaliencyModel(network).predict([photo], batch_size=0)
+
+
+@pytest.mark.parametrize("width", [1 / 32, 3 / 64])
+def test_look(photo, width):
+    keras.utils.set_random_seed(4)
+    network = build_model("6GAP_54AC_3LAP_2LC", image_size=32, width=width)
+    rng = np.random.default_rng(0)
+    for variable in network.weights:
+        if variable.path.endswith("kernel"):
+            variable.assign(variable * 5)
+        if "norm" in variable.path:  # No trained network's norms are untouched.
+            variable.assign(rng.uniform(0.5, 1.5, variable.shape))
+    saliency = SaliencyModel(network)
+    model = AttentionModel(saliency)
+    assert model.kinds == {6: "GAP", 5: "AC", 4: "AC", 3: "LAP"}
+    assert model.global_stages == (6,)
+    look = model.look(photo)
+    np.testing.assert_allclose(look.saliency, saliency.predict(photo), atol=1e-5)
+    shapes = {stage: weights.shape for stage, weights in look.attention.items()}
+    assert shapes == {6: (4, 4, 16), 5: (4, 4, 49), 4: (4, 4, 49), 3: (8, 8, 49)}
+    for stage in (6, 3):
+        np.testing.assert_allclose(look.attention[stage].sum(-1), 1, atol=1e-5)
+    for stage in (5, 4):
+        assert 0 < look.attention[stage].min() < 0.5 < look.attention[stage].max() < 1
+    # The attention is the network's own, which D6 gives in any case.
+    small = saliency.resize(photo)[np.newaxis]
+    own = network(small, training=False)["attention6"].numpy()
+    np.testing.assert_allclose(look.attention[6], own[0], atol=1e-5)
+    np.testing.assert_allclose(model.global_attention(small)[6], own, atol=1e-5)
+    # F_att of D6 is what its attention pools: the grid is the whole 4 x 4 map here.
+    into, out = look.features[6]
+    pooled = look.attention[6].reshape(16, 16) @ into.ravel()
+    np.testing.assert_allclose(out.ravel(), pooled, rtol=1e-4, atol=1e-5)
+    assert list(look.features) == [6, 5, 4, 3, 2]
+    assert look.features[2][1].shape == (16, 16)
+
+
+def test_looking_at_a_network_without_attention(network):
+    with pytest.raises(PicanetError, match="UNet has no attention to look at"):
+        AttentionModel(SaliencyModel(network))
+
+
+def test_global_attention_of_a_network_without_gap():
+    network = build_model("2LAP", image_size=32, width=1 / 32)
+    model = AttentionModel(SaliencyModel(network))
+    with pytest.raises(PicanetError, match="picanet_2LAP has no GAP"):
+        model.global_attention(np.zeros([1, 32, 32, 3], np.float32))

@@ -188,7 +188,10 @@ def telling_pixels(saliency: np.ndarray, cells: int = 28) -> dict[str, Pixel]:
     ):
         # Where a region is missing (a map of one value), its likeliest pixel.
         score = _depth(inside) if inside.any() else values
-        row, column = np.unravel_index(np.argmax(score), score.shape)
+        best = np.argwhere(score == score.max())
+        # Of several, the one in their middle.
+        off = ((best - best.mean(axis=0)) ** 2).sum(axis=1)
+        row, column = best[np.argmin(off)]
         found[name] = Pixel(int(centres_x[column]), int(centres_y[row]))
     return found
 

@@ -1,0 +1,117 @@
+"""What the benchmarks share: timing, memory, tables, and a line in results/*.csv."""
+
+from __future__ import annotations
+
+import csv
+import datetime
+import json
+import os
+import platform
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+RESULTS = Path(__file__).parent / "results"
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def median_seconds(run: Callable[[], object], repeats: int, warm_up: int = 1) -> float:
+    """Median wall time of `run`, which must not return before its work is done."""
+    for _ in range(warm_up):
+        run()
+    times = []
+    for _ in range(repeats):
+        start = time.perf_counter()
+        run()
+        times.append(time.perf_counter() - start)
+    return statistics.median(times)
+
+
+def reset_peak_memory() -> int:
+    """Forgets the process' peak resident memory; returns what is resident, in bytes."""
+    Path("/proc/self/clear_refs").write_text("5")
+    return _status("VmRSS")
+
+
+def peak_memory() -> int:
+    """Peak resident memory in bytes since `reset_peak_memory`."""
+    return _status("VmHWM")
+
+
+def resident_memory() -> int:
+    return _status("VmRSS")
+
+
+def _status(field: str) -> int:
+    for line in Path("/proc/self/status").read_text().splitlines():
+        if line.startswith(field + ":"):
+            return int(line.split()[1]) * 1024
+    raise OSError(f"/proc/self/status has no {field}")
+
+
+def in_own_process(module: str, *arguments) -> dict:
+    """Runs `python -m module arguments`; returns the JSON of its last line."""
+    done = subprocess.run(
+        [sys.executable, "-m", module, *map(str, arguments)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"},
+    )
+    if done.returncode:
+        raise RuntimeError(f"{module} {arguments}:\n{done.stderr[-2000:]}")
+    return json.loads(done.stdout.strip().splitlines()[-1])
+
+
+def report(name: str, rows: list[dict]) -> None:
+    """Prints the rows as a table and appends them to results/<name>.csv."""
+    columns = list(rows[0])
+    cells = [columns] + [[_text(row[column]) for column in columns] for row in rows]
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    for line in cells:
+        print(
+            "  ".join(
+                cell.rjust(width) for cell, width in zip(line, widths, strict=True)
+            )
+        )
+    path = RESULTS / f"{name}.csv"
+    path.parent.mkdir(exist_ok=True)
+    known = path.open().readline().strip().split(",") if path.exists() else None
+    context = environment()
+    header = [*context, *columns]
+    if known is not None and known != header:
+        path.rename(path.with_suffix(f".{int(path.stat().st_mtime)}.csv"))
+        known = None
+    with path.open("a", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        if known is None:
+            writer.writerow(header)
+        for row in rows:
+            writer.writerow([*context.values(), *(_text(v) for v in row.values())])
+
+
+def environment() -> dict[str, str]:
+    from importlib.metadata import version
+
+    return {
+        "date": f"{datetime.datetime.now():%Y-%m-%d %H:%M}",
+        "tensorflow": version("tensorflow"),
+        "keras": version("keras"),
+        "python": platform.python_version(),
+        "cpu": _cpu(),
+        "threads": str(os.cpu_count()),
+    }
+
+
+def _cpu() -> str:
+    for line in Path("/proc/cpuinfo").read_text().splitlines():
+        if line.startswith("model name"):
+            return line.split(":", 1)[1].strip()
+    return platform.processor()
+
+
+def _text(value) -> str:
+    return f"{value:.3g}" if isinstance(value, float) else str(value)

@@ -1,0 +1,68 @@
+"""Where do the seconds go before the first map of `python predict.py`?
+
+    python -m benchmarks.startup RUN
+
+RUN is a run directory of a full network, such as build/demo/run of `make demo`.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import tempfile
+import time
+
+from benchmarks.common import ROOT, in_own_process, median_seconds, report
+
+PHOTO = ROOT / "samples" / "images" / "chelsea.png"
+
+
+def main(run: str) -> None:
+    parts = [in_own_process("benchmarks.startup", "--parts", run) for _ in range(3)]
+    median = {name: sorted(part[name] for part in parts)[1] for name in parts[0]}
+    with tempfile.TemporaryDirectory() as output:
+        words = ("predict.py", "--run", run, "--input", PHOTO, "--output", output)
+        whole = median_seconds(lambda: python(*words), 3, warm_up=0)
+        help_ = median_seconds(lambda: python("predict.py", "--help"), 3, warm_up=0)
+    share = {f"{name}, share": seconds / whole for name, seconds in median.items()}
+    report("startup", [{"predict.py s": whole, "--help s": help_, **share}])
+
+
+def python(*words) -> None:
+    subprocess.run(
+        [sys.executable, *map(str, words)], cwd=ROOT, check=True, capture_output=True
+    )
+
+
+def parts(run: str) -> dict[str, float]:
+    seconds, last = {}, time.perf_counter()
+
+    def lap(name):
+        nonlocal last
+        now = time.perf_counter()
+        seconds[name], last = now - last, now
+
+    import tensorflow  # noqa: F401
+
+    lap("import TensorFlow")
+    from picanet_tf import load_model
+
+    load = load_model
+    lap("import the rest")
+    model = load(run)
+    lap("load")
+    model.predict(PHOTO)
+    lap("first prediction")
+    model.predict(PHOTO)
+    lap("second prediction")
+    return seconds
+
+
+if __name__ == "__main__":
+    if sys.argv[1:2] == ["--parts"]:
+        print(json.dumps(parts(sys.argv[2])))
+    elif len(sys.argv) == 2:
+        main(sys.argv[1])
+    else:
+        sys.exit(__doc__)

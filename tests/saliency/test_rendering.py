@@ -1,0 +1,90 @@
+"""A saliency map as a picture."""
+
+import numpy as np
+import pytest
+
+from picanet_tf.saliency.rendering import FORMATS, heat, overlay, render
+
+
+@pytest.fixture
+def image():
+    return np.random.default_rng(0).integers(0, 256, (6, 8, 3)).astype(np.uint8)
+
+
+@pytest.fixture
+def saliency():
+    values = np.linspace(0, 1, 48, dtype=np.float32).reshape(6, 8)
+    values[0, 1] = 0.5
+    return values
+
+
+def test_map(image, saliency):
+    drawn = render("map", image, saliency)
+    np.testing.assert_array_equal(drawn, np.round(saliency * 255))
+    assert drawn.dtype == np.uint8
+
+
+def test_mask(image, saliency):
+    drawn = render("mask", image, saliency, 0.5)
+    assert drawn.dtype == np.uint8 and set(np.unique(drawn)) == {0, 255}
+    assert drawn[0, 1] == 255  # the threshold itself is salient
+    np.testing.assert_array_equal(drawn == 255, saliency >= 0.5)
+    assert (render("mask", image, saliency, 0) == 255).all()
+
+
+def test_cutout(image, saliency):
+    drawn = render("cutout", image, saliency)
+    np.testing.assert_array_equal(drawn[..., :3], image)
+    np.testing.assert_array_equal(drawn[..., 3], render("map", image, saliency))
+
+
+def test_overlay_mixes_the_image_with_its_heat(image, saliency):
+    drawn = overlay(image, saliency, opacity=0.25)
+    expected = 0.75 * image + 0.25 * heat(saliency)
+    assert np.abs(drawn - expected).max() <= 0.51
+    # turbo: dark blue below, dark red above
+    low, high = heat(np.array([[0.0, 1.0]]))[0].astype(int)
+    assert low[2] > low[0] and high[0] > high[2]
+
+
+def test_overlay_leaves_nan_unpainted(image, saliency):
+    saliency[2:] = np.nan
+    drawn = overlay(image, saliency)
+    np.testing.assert_array_equal(drawn[2:], image[2:])
+    assert (drawn[:2] != image[:2]).any()
+
+
+def test_panel_holds_the_others_side_by_side(image, saliency):
+    drawn = render("panel", image, saliency)
+    assert drawn.shape == (6, 4 * 8 + 3 * 4, 3)
+    np.testing.assert_array_equal(drawn[:, :8], image)
+    np.testing.assert_array_equal(drawn[:, 12:20, 0], render("map", image, saliency))
+    np.testing.assert_array_equal(drawn[:, 24:32], overlay(image, saliency))
+    # The cut-out lies on a checkerboard: nothing of it where the map is 0.
+    assert drawn[0, 36].tolist() == [204, 204, 204]
+    np.testing.assert_array_equal(drawn[5, 43], image[5, 7])
+
+
+@pytest.mark.parametrize(
+    ("size", "expected"),
+    [
+        ((1, 1), (1, 16)),
+        ((10, 20_000), (4 * 1 + 12, 1024)),  # below one another
+        ((3000, 2000), (1024, 4 * 683 + 12)),
+    ],
+)
+def test_panels_of_extreme_sizes(size, expected):
+    image = np.zeros([*size, 3], np.uint8)
+    drawn = render("panel", image, np.zeros(size, np.float32))
+    assert drawn.shape == (*expected, 3)
+
+
+def test_every_format_of_one_pixel():
+    for form in FORMATS:
+        drawn = render(form, np.zeros([1, 1, 3], np.uint8), np.ones([1, 1]))
+        assert drawn.dtype == np.uint8
+
+
+def test_unknown_format(image, saliency):
+    with pytest.raises(ValueError, match="`form` must be one of .*form='jpeg'"):
+        render("jpeg", image, saliency)

@@ -1,0 +1,272 @@
+"""What a report says, spelled out on sets small enough to score by hand."""
+
+import csv
+import io
+import json
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from picanet_tf.errors import PicanetError
+from picanet_tf.saliency import gallery, reports, sources
+from picanet_tf.saliency.evaluation import Sample, evaluate
+from picanet_tf.saliency.sources import DataSet, Method
+
+MASK = np.array([[0, 0, 255, 255]], np.uint8)
+# One image each: precision and recall 1; precision 1/2 and recall 1.
+PERFECT, ALL = MASK, np.full_like(MASK, 255)
+
+
+def data_set(name="ECSSD"):
+    samples = [Sample("a", MASK), Sample("b", MASK)]
+    return DataSet(name, 2, lambda: "ab", lambda: iter(samples), {"masks": "gt"})
+
+
+def method(name="ours", maps=(PERFECT, ALL), **options):
+    def predict(data):
+        return zip(data.samples(), maps, strict=True)
+
+    return Method(name, predict, {"run": f"runs/{name}"}, **options)
+
+
+def result(method, data=None, **options):
+    data = data or data_set()
+    found = evaluate(method.predict(data), **options)
+    return found, reports.summarize(found, method, data, seconds=1.234)
+
+
+def lines_of(text):
+    return [line.split() for line in text.splitlines()]
+
+
+class TestPaper:
+    def test_data_sets_by_any_spelling(self):
+        for name in ("ECSSD", "ecssd"):
+            assert reports.paper_row(name, "6GAP_5432AC").max_f == 0.935
+        assert reports.paper_row("DUTS-TE", "UNet") == (0.823, 0.834, 0.057)
+        assert reports.paper_row("PASCAL-S", "UNet").mae == 0.097
+        for name in ("DUT-O", "DUT-OMRON"):
+            assert reports.paper_row(name, "UNet").max_f == 0.762
+        assert reports.paper_row("mine", "UNet") is None
+
+    def test_published_methods(self):
+        assert reports.paper_row("SOD", None, "dss").max_f == 0.846
+        assert reports.paper_row("SOD", None, "nobody") is None
+        # A variant of our own naming is no published method.
+        assert reports.paper_row("SOD", "6AC", "DSS") is None
+
+    def test_the_row_of_a_training(self):
+        for variant, weight, expected in (
+            ("6GAP_5432AC", 0.2, "6GAP_5432AC"),
+            ("6GAP_5432AC", 0.0, "6GAP_5432AC_no_attention_loss"),
+            ("UNet", 0.0, "UNet"),
+        ):
+            experiment = SimpleNamespace(variant=variant, attention_loss_weight=weight)
+            assert reports.paper_variant(experiment) == expected
+        assert reports.paper_row("SOD", "6GAP_5432AC_no_attention_loss").mae == 0.109
+
+
+class TestTable:
+    def test_scores_intervals_and_the_papers_row(self):
+        _, ours = result(method(variant="UNet"), which=["max_f", "mae"])
+        heading, head, row, interval, paper = lines_of(reports.table([ours]))
+        assert " ".join(heading) == "ECSSD, 2 images of the 1,000 that the paper scores"
+        assert head == ["max_f", "mae"]
+        # Mean precision 3/4, recall 1: 1.3 * 0.75 / (0.3 * 0.75 + 1) = 0.796.
+        assert row == ["ours", "0.796", "0.250"]
+        assert interval == ["95%", "interval", "0.565-1.000", "0.000-0.500"]
+        assert paper == ["the", "paper", "0.906", "0.052"]
+
+    def test_difference_is_paired(self):
+        _, ours = result(method(), which=["mae"])
+        _, worse = result(method("worse", (ALL, ALL)), which=["mae"])
+        assert reports.difference(worse, ours)["mae"] == {
+            "difference": 0.25, "low": 0.0, "high": 0.5,
+        }  # fmt: skip
+        told = reports.table([ours, worse]).splitlines()[-1]
+        assert told == (
+            "ECSSD, worse minus ours, paired 95% interval: mae +0.250 [+0.000, +0.500]"
+        )
+        # The same maps under another name do not differ, however wide the intervals.
+        _, same = result(method("same"), which=["mae"])
+        assert reports.difference(same, ours)["mae"]["high"] == 0
+
+    def test_notes(self):
+        _, small = result(method(maps=(PERFECT, ALL[:, :2])), normalize=False)
+        text = reports.table([small])
+        assert "ours, ECSSD: 1 of 2 maps were resized to their mask" in text
+        assert "ours, ECSSD: maps not stretched to 0..1" in text
+
+    def test_empty_masks(self):
+        samples = [Sample("a", MASK), Sample("none", np.zeros_like(MASK))]
+        data = data_set("mine")._replace(samples=lambda: iter(samples))
+        _, ours = result(method(), data)
+        assert reports.table([ours]).startswith(
+            "mine, 2 images, 1 with an empty mask (not in F)\n"
+        )
+
+    def test_table_1s_form(self):
+        results = [
+            result(each, data, which=["max_f", "s_measure", "mae"])[1]
+            for data in (data_set(), data_set("mine"))
+            for each in (method(variant="UNet"), method("center", (ALL, ALL)))
+        ]
+        head, ours, paper, center = lines_of(reports.comparison(results))
+        assert (
+            head == "ECSSD max F ECSSD S ECSSD MAE mine max F mine S mine MAE".split()
+        )
+        assert ours[0] == "ours" and ours[1] == ours[4] == "0.796"
+        assert paper == "ours, the paper 0.906 0.886 0.052 - - -".split()
+        assert center[0] == "center" and center[3] == center[6] == "0.500"
+
+
+class TestFiles:
+    def test_json(self):
+        _, ours = result(method(variant="UNet"))
+        _, center = result(method("center", (ALL, ALL)))
+        report = json.loads(json.dumps(reports.to_json([ours, center])))
+        assert set(report) == {
+            "versions", "normalize", "resamples", "conventions", "datasets",
+        }  # fmt: skip
+        ecssd = report["datasets"]["ECSSD"]
+        assert (ecssd["images"], ecssd["complete"], ecssd["masks"]) == (2, 1000, "gt")
+        scores = ecssd["methods"]["ours"]
+        assert scores["max_f"] == pytest.approx(0.975 / 1.225)
+        assert scores["mae"] == 0.25 and scores["seconds"] == 1.23
+        assert scores["intervals"]["mae"] == [0, 0.5]
+        assert scores["paper"] == {"max_f": 0.906, "s_measure": 0.886, "mae": 0.052}
+        assert scores["details"] == {"run": "runs/ours"}
+        (difference,) = ecssd["differences"]
+        assert difference["method"] == "center" and difference["minus"] == "ours"
+        assert difference["mae"]["difference"] == 0.25
+
+    def test_json_has_no_nan(self):
+        samples = [Sample("none", np.zeros_like(MASK))] * 2
+        data = data_set()._replace(samples=lambda: iter(samples))
+        _, ours = result(method(), data)
+        report = json.loads(json.dumps(reports.to_json([ours]), allow_nan=False))
+        scores = report["datasets"]["ECSSD"]["methods"]["ours"]
+        assert scores["max_f"] is None and scores["intervals"]["max_f"] == [None, None]
+        assert scores["mae"] == pytest.approx((0.5 + 1) / 2)
+        assert " - " in reports.markdown([ours])
+
+    def test_csv(self):
+        found, _ = result(method(), which=["max_f", "mae"])
+        rows = list(csv.DictReader(io.StringIO(reports.images_csv(found))))
+        assert rows == [
+            {"name": "a", "empty": "0", "max_f": "1.000000", "mae": "0.000000"},
+            {"name": "b", "empty": "0", "max_f": "0.565217", "mae": "0.500000"},
+        ]
+
+    def test_markdown(self):
+        _, ours = result(method("a|b", variant="UNet"), which=["max_f", "mae"])
+        text = reports.markdown([ours])
+        assert "| a\\|b | 0.796 | 0.250 |\n" in text
+        assert "| a\\|b, the paper | 0.906 | 0.052 |\n" in text
+        assert "- a|b: run runs/a|b\n- ECSSD: masks gt\n" in text
+        assert reports.CONVENTIONS in text and "pysodmetrics 1." in text
+
+
+class TestGallery:
+    def test_panels(self):
+        found = {
+            "ours": evaluate(method().predict(data_set()), pick={1}),
+            "x/y": evaluate(method(maps=(ALL, ALL)).predict(data_set()), pick={1}),
+        }
+        panels = {path: rest for path, *rest in gallery.panels(found)}
+        assert list(panels) == [
+            "ours/worst.png", "ours/best.png", "x_y/worst.png", "x_y/best.png",
+            "examples.png",
+        ]  # fmt: skip
+        columns, rows = panels["ours/worst.png"]
+        assert columns == ["ground truth", "ours"]  # there are no images
+        assert [label for label, _ in rows] == ["b\nF 0.565", "a\nF 1.000"]
+        np.testing.assert_array_equal(rows[0][1][1], ALL)
+        columns, rows = panels["examples.png"]
+        assert columns == ["ground truth", "ours", "x/y"]
+        assert [label for label, _ in rows] == ["b"]
+        assert len(rows[0][1]) == len(columns)
+
+    def test_curves(self, tmp_path):
+        found = {"ours": evaluate(method().predict(data_set()))}
+        for path, figure in gallery.figures(found, "ECSSD"):
+            (axes,) = figure.axes
+            line = axes.lines[0]
+            if path == "pr_curve.png":
+                np.testing.assert_allclose(
+                    line.get_xdata(), found["ours"].scores.recall
+                )
+                np.testing.assert_allclose(line.get_ydata()[255], 0.75)
+            else:
+                assert path == "f_curve.png" and line.get_xdata()[-1] == 255
+                assert line.get_ydata().max() == pytest.approx(0.975 / 1.225)
+            figure.savefig(tmp_path / path)
+
+    def test_folder_names(self):
+        assert gallery.folder_name("6GAP (run/a)") == "6GAP_run_a"
+        assert gallery.folder_name("..") == "_"
+
+
+class TestSources:
+    def test_maps_on_disk(self, tmp_path):
+        lists = {tmp_path: ["a.png", "b.png", "more.png"]}
+        read = {"a.png": PERFECT, "b.png": ALL}
+        maps = sources.maps_on_disk(
+            f"DSS={tmp_path}",
+            lambda folder: [Path(folder, name) for name in lists[folder]],
+            lambda path: read[path.name],
+        )
+        assert maps.name == "DSS"
+        maps.check(data_set())
+        found = list(maps.predict(data_set()))
+        assert [sample.name for sample, _ in found] == ["a", "b"]
+        assert found[1][1] is ALL
+
+        # A folder of the data set's name, in any case, goes ahead.
+        (tmp_path / "ecssd").mkdir()
+        lists[tmp_path / "ecssd"] = ["b.png"]
+        with pytest.raises(PicanetError, match="ecssd: 1 of 2 maps for ECSSD are.* a$"):
+            maps.check(data_set())
+        lists[tmp_path / "ecssd"] = ["b.png", "b.jpg"]
+        with pytest.raises(PicanetError, match="b.jpg has the same name as b.png"):
+            maps.check(data_set())
+
+    def test_names(self, tmp_path):
+        named = tmp_path / "a=b"
+        named.mkdir()
+        assert sources.maps_on_disk(str(named), list, list).name == "a=b"
+        assert sources.maps_on_disk("maps/dss", list, list).name == "dss"
+        for flag in ("=maps", "DSS="):
+            with pytest.raises(PicanetError, match="must be NAME=DIR"):
+                sources.maps_on_disk(flag, list, list)
+
+    def test_equal_methods_are_told_apart(self):
+        first, second = method("UNet"), method("UNet")
+        second = second._replace(facts={"run": "runs/other"})
+        named = sources.tell_apart([first, second, method("center")])
+        assert [each.name for each in named] == [
+            "UNet (UNet)",
+            "UNet (other)",
+            "center",
+        ]
+        with pytest.raises(PicanetError, match="Two methods are called DSS"):
+            sources.tell_apart([method("DSS")._replace(facts={})] * 2)
+
+    def test_networks_want_images(self):
+        network = sources.network("ours", None, {}, None)
+        with pytest.raises(PicanetError, match="ours needs images.*give --images"):
+            network.check(data_set())
+
+    def test_sizes_must_agree(self):
+        files = {"a": (Path("a.jpg"), Path("a.png"))}
+        image = np.zeros((3, 5, 3), np.uint8)
+        samples = sources.read_files(files, lambda _: image, lambda _: MASK)
+        with pytest.raises(PicanetError, match="a.png: 4 x 1, but.*a.jpg is 5 x 3"):
+            next(samples)
+
+    def test_evenly(self):
+        assert sources.evenly(100, 3) == {0, 49, 99}
+        assert sources.evenly(2, 6) == {0, 1}
+        assert sources.evenly(5, 0) == set()

@@ -1,0 +1,238 @@
+"""`predict.py`, as a command: what it writes, says and answers."""
+
+import io
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+from PIL import Image
+
+from picanet_tf.inference import SaliencyModel
+from picanet_tf.saliency import build_model
+
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.fixture(scope="module")
+def network(tmp_path_factory):
+    keras.utils.set_random_seed(3)
+    model = build_model("UNet", image_size=32, width=1 / 32)
+    for variable in model.weights:
+        if variable.path.endswith("kernel"):
+            variable.assign(variable * 20)
+    path = tmp_path_factory.mktemp("network") / "model.keras"
+    model.save(path)
+    return path, SaliencyModel(model)
+
+
+def photo(size=(30, 45), seed=0):
+    rng = np.random.default_rng(seed)
+    small = Image.fromarray(rng.integers(0, 256, (6, 9, 3)).astype(np.uint8))
+    return small.resize(size[::-1])
+
+
+def predict(*words, cwd=ROOT, **options):
+    return subprocess.run(
+        [sys.executable, ROOT / "predict.py", *map(str, words)],
+        cwd=cwd,
+        env={"PATH": "/usr/bin:/bin", "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        timeout=120,
+        **options,
+    )
+
+
+def written(folder):
+    """Everything in it, hidden files too."""
+    return sorted(
+        path.relative_to(folder).as_posix()
+        for path in folder.rglob("*")
+        if path.is_file()
+    )
+
+
+def bad_and_odd_files(folder):
+    """The inputs that a user's disk holds."""
+    folder.mkdir()
+    image = photo()
+    jpeg = io.BytesIO()
+    photo((200, 300)).save(jpeg, "JPEG")
+    (folder / "truncated.jpg").write_bytes(jpeg.getvalue()[:1500])
+    (folder / "text.jpg").write_text("hello")
+    deep = np.asarray(image.convert("L")).astype(np.uint16) * 257
+    Image.fromarray(deep).save(folder / "sixteen.png")
+    image.quantize(8).save(folder / "palette.png")
+    image.convert("CMYK").save(folder / "cmyk.jpg")
+    Image.new("RGB", (1, 1)).save(folder / "one.png")
+    Image.new("RGB", (20_000, 10)).save(folder / "long.png")
+    image.save(folder / "moving.gif", save_all=True, append_images=[photo(seed=1)])
+    exif = Image.Exif()
+    exif[274] = 6
+    (folder / "sub").mkdir()
+    image.save(folder / "sub" / "turned.png", exif=exif)
+    return folder
+
+
+def test_a_folder_with_bad_and_odd_files(network, tmp_path):
+    path, _ = network
+    source, out = bad_and_odd_files(tmp_path / "in"), tmp_path / "out"
+    arguments = ("--run", path, "--input", source, "--output", out, "--batch_size", 3)
+    run = predict(*arguments)
+    errors = run.stderr.decode()
+    assert run.returncode == 1, errors
+    assert "Traceback" not in errors
+    assert "truncated.jpg: image file is truncated" in errors
+    assert "text.jpg: not an image of a known format" in errors
+    assert "2 of 9 could not be read" in errors
+    assert run.stdout == b""
+    expected = {
+        "cmyk.png": (45, 30),
+        "long.png": (20_000, 10),
+        "moving.png": (45, 30),
+        "one.png": (1, 1),
+        "palette.png": (45, 30),
+        "sixteen.png": (45, 30),
+        "sub/turned.png": (30, 45),
+    }
+    assert written(out) == sorted(expected)
+    for name, size in expected.items():
+        image = Image.open(out / name)
+        assert (image.mode, image.size) == ("L", size)
+
+    (out / "one.png").unlink()
+    before = (out / "long.png").stat().st_mtime_ns
+    (source / "text.jpg").unlink()
+    (source / "truncated.jpg").unlink()
+    run = predict(*arguments, "--resume")
+    assert run.returncode == 0, run.stderr
+    assert b"6 of 7 exist already" in run.stderr
+    assert (out / "long.png").stat().st_mtime_ns == before
+    assert written(out) == sorted(expected)
+
+
+def test_from_stdin_to_stdout(network, tmp_path):
+    path, model = network
+    buffer = io.BytesIO()
+    photo().save(buffer, "PNG")
+    arguments = ("--run", path, "--input", "-")
+    run = predict(*arguments, "--format", "cutout", input=buffer.getvalue())
+    assert run.returncode == 0, run.stderr
+    cutout = np.asarray(Image.open(io.BytesIO(run.stdout)))
+    image = np.asarray(photo())
+    np.testing.assert_array_equal(cutout[..., :3], image)
+    expected = np.round(model.predict(image) * 255)
+    assert np.abs(cutout[..., 3] - expected).max() <= 1
+
+    run = predict(*arguments, input=b"no image")
+    assert run.returncode == 1 and run.stdout == b""
+    assert run.stderr.decode().strip() == (
+        "predict.py: error: standard input: not an image of a known format"
+    )
+
+
+def test_a_video(network, tmp_path):
+    cv2 = pytest.importorskip("cv2")
+    path, _ = network
+    clip, out = tmp_path / "clip.mp4", tmp_path / "out"
+    writer = cv2.VideoWriter(str(clip), cv2.VideoWriter_fourcc(*"mp4v"), 10, (64, 48))
+    if not writer.isOpened():
+        pytest.skip("OpenCV has no MPEG-4 encoder here")
+    for seed in range(5):
+        writer.write(np.asarray(photo((48, 64), seed)))
+    writer.release()
+    (tmp_path / "broken.mp4").write_bytes(clip.read_bytes()[:100])
+    run = predict(
+        *("--run", path, "--format", "overlay", "--output", out),
+        *(tmp_path / "broken.mp4", clip),
+    )
+    errors = run.stderr.decode()
+    assert run.returncode == 1 and "Traceback" not in errors
+    assert "broken.mp4: not a video that OpenCV reads" in errors
+    assert "1 of 2 could not be read" in errors
+    assert written(out) == ["clip.saliency.mp4"]
+    result = cv2.VideoCapture(str(out / "clip.saliency.mp4"))
+    assert result.get(cv2.CAP_PROP_FRAME_COUNT) == 5
+    assert result.read()[1].shape == (48, 64, 3)
+
+
+def test_after_ctrl_c_nothing_is_half_written(network, tmp_path):
+    path, _ = network
+    source, out = tmp_path / "in", tmp_path / "out"
+    source.mkdir()
+    for seed in range(400):
+        photo((300, 400), seed).save(source / f"{seed}.bmp")
+    run = subprocess.Popen(
+        [sys.executable, "predict.py", "--run", path, "--input", source]
+        + ["--output", out, "--batch_size", "1"],
+        cwd=ROOT,
+        stderr=subprocess.PIPE,
+    )
+    deadline = time.monotonic() + 60
+    while not (out.is_dir() and any(out.glob("*.png"))):
+        assert run.poll() is None and time.monotonic() < deadline
+        time.sleep(0.02)
+    run.send_signal(signal.SIGINT)
+    errors = run.communicate(timeout=60)[1].decode()
+    assert run.returncode == 130, errors
+    assert "predict.py: interrupted" in errors and "Traceback" not in errors
+    results = written(out)
+    assert 0 < len(results) < 400
+    for name in results:
+        assert not name.startswith(".")
+        Image.open(out / name).load()
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ([], "--input is missing"),
+        (["--input", "a.jpg"], "--output is missing"),
+        (["--input", "a.jpg", "--output", "out"], "--input: there is no a.jpg"),
+        (["--input", ".", "--output", "out"], "--input: no images in ."),
+        (["--input", "*.jpg", "--output", "out"], "no images match *.jpg"),
+        (["--input", "-", "--output", "out"], "--input - stands alone"),
+        (["a.jpg", "--threshold", "0.2"], "--threshold goes with --format mask"),
+        (["a.jpg", "--format", "jpeg"], "map|mask|cutout|overlay|panel"),
+        (["a.jpg", "--threshold", "2"], "flag --threshold=2.0"),
+        (["here.png", "--output", "."], "would overwrite the input here.png"),
+        (["here.png", "--output", "here.png"], "--output: here.png is a file"),
+        (["here.png", "--output", "o", "--run", "r"], "no run directory r"),
+        (["here.png", "--output", "o", "--run", "r.keras"], "no model file r.keras"),
+    ],
+)
+def test_errors_are_one_line(words, message, tmp_path, monkeypatch, capsys):
+    """In this process, since each is answered before TensorFlow is wanted."""
+    from absl import flags
+
+    import predict
+    from data_pipeline import cli
+
+    if "here.png" in words:
+        photo().save(tmp_path / "here.png")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(predict, "FLAGS", flags.FlagValues())
+    monkeypatch.setattr(flags, "FLAGS", predict.FLAGS)
+    for name in ("string", "multi_string", "float", "integer", "bool", "enum"):
+        define = getattr(flags, f"DEFINE_{name}")
+        monkeypatch.setattr(
+            flags,
+            f"DEFINE_{name}",
+            lambda *a, define=define, **k: define(*a, flag_values=predict.FLAGS, **k),
+        )
+    flags.DEFINE_integer("verbosity", 0, "")
+    predict.define_flags()
+    with pytest.raises(SystemExit) as end:
+        cli.run(
+            predict.main,
+            positional="[INPUT ...]",
+            argv=["predict.py", *map(str, words)],
+        )
+    said = capsys.readouterr().err.strip()
+    assert end.value.code == 1
+    assert message in said and len(said.splitlines()) == 1
+    assert written(tmp_path) in ([], ["here.png"])
