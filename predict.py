@@ -95,9 +95,11 @@ def predict(words: list[str]) -> int:
 
 
 def load():
+    # Looked for before TensorFlow is imported, which takes seconds.
     if Path(FLAGS.run).suffix != ".keras":
-        # Before TensorFlow is imported, which takes seconds.
         RunDirectory.open(FLAGS.run).weights(FLAGS.weights)
+    elif not Path(FLAGS.run).is_file():
+        raise UserError(f"--run: there is no model file {FLAGS.run}")
     from picanet_tf import load_model
 
     return load_model(FLAGS.run, FLAGS.weights)

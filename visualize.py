@@ -82,6 +82,8 @@ def visualize(words: list[str]) -> int:
         load_manifest(FLAGS.tfrecords)
     if Path(FLAGS.run).suffix != ".keras":
         RunDirectory.open(FLAGS.run).weights(FLAGS.weights)
+    elif not Path(FLAGS.run).is_file():
+        raise UserError(f"--run: there is no model file {FLAGS.run}")
 
     from picanet_tf.inference import AttentionModel, load_model
 

@@ -1,0 +1,302 @@
+"""evaluate.py as a user meets it."""
+
+import csv
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+ROOT = Path(__file__).resolve().parent.parent
+FAST = ("--metrics", "fast", "--workers", "0")
+
+
+ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT)}
+
+
+def run(*arguments, cwd):
+    return subprocess.run(
+        [sys.executable, str(ROOT / "evaluate.py"), *map(str, arguments)],
+        cwd=cwd,
+        capture_output=True,
+        text=True,
+        env=ENVIRONMENT,
+    )
+
+
+def error_of(done):
+    assert done.returncode == 1, done.stderr
+    assert "Traceback" not in done.stderr
+    return done.stderr.strip().splitlines()[-1]
+
+
+def save(path, array, **options):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(array).save(path, **options)
+    return path
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory):
+    """ecssd/{images,masks}, and the masks' own right halves as maps of a method."""
+    folder = tmp_path_factory.mktemp("sets") / "ecssd"
+    rng = np.random.default_rng(0)
+    for number, name in enumerate("abc"):
+        mask = np.zeros((40, 50), np.uint8)
+        mask[10:30, 10:30] = 255
+        photo = rng.integers(0, 256, (40, 50, 3), dtype=np.uint8)
+        save(folder / "images" / f"{name}.png", photo)
+        save(folder / "masks" / f"{name}.png", mask)
+        found = mask.copy()
+        found[:, 10 : 10 + 5 * number] = 0
+        save(folder / "maps" / "ECSSD" / f"{name}.png", found)
+    return folder
+
+
+def pairs(folder):
+    return "--images", folder / "images", "--masks", folder / "masks"
+
+
+def test_help(tmp_path):
+    done = run("--help", cwd=tmp_path)
+    assert done.returncode == 0
+    for word in ("--predictions", "--baseline", "--[no]normalize", "max_mean_f",
+                 "foreground above 128 of 255"):  # fmt: skip
+        assert word in done.stdout, word
+    assert "tensorflow" not in done.stderr.lower()
+
+
+@pytest.mark.parametrize(
+    "arguments, message",
+    [
+        ("--baseline center", "no data set: give --tfrecords, or --masks"),
+        ("--baseline center --tfrecords nowhere", "nowhere: no such data set folder"),
+        ("--baseline center --masks nowhere", "nowhere: no such folder"),
+        ("--baseline center --masks empty", "--masks: no images in empty"),
+        ("--baseline center --images empty", "must come as often as --masks"),
+        ("--baseline centre --masks S/masks", "--baseline.*center"),
+        ("--masks S/masks", "no run directory runs/latest"),
+        ("--run empty --masks S/masks", "empty is not a run directory"),
+        ("--run no.keras --masks S/masks", "there is no model file no.keras"),
+        ("--predictions X=empty --masks S/masks", "empty: 3 of 3 maps for ecssd"),
+        ("--predictions X=S/maps --predictions X=S/masks --masks S/masks",
+         "Two methods are called X"),
+        ("--baseline center --masks S/masks --masks S/masks",
+         "Two data sets are called ecssd"),
+        ("--baseline center --masks S/masks --output text.txt", "text.txt is a file"),
+        ("--baseline center --images S/images --masks other", "4 files.*no mask of"),
+        ("--baseline center --masks S/masks S/maps", "unexpected argument"),
+    ],
+)  # fmt: skip
+def test_mistakes_are_told_in_one_line(arguments, message, photos, tmp_path):
+    import re
+
+    (tmp_path / "empty").mkdir()
+    save(tmp_path / "other" / "z.png", np.zeros((3, 3), np.uint8))
+    (tmp_path / "text.txt").write_text("")
+    before = sorted(tmp_path.rglob("*"))
+    words = arguments.replace("S/", f"{photos}/").split()
+    if not {"text.txt"} & set(words):
+        words += ["--output", "out"]
+    error = error_of(run(*words, *FAST, cwd=tmp_path))
+    assert re.search(message, error), error
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def write_bad(folder, kind):
+    """A pair of which the image or the mask is bad; the file that errors must name."""
+    photo = np.zeros((40, 50, 3), np.uint8)
+    image = save(folder / "images" / "bad.jpg", photo)
+    mask = save(folder / "masks" / "bad.png", photo[..., 0])
+    if kind == "truncated":
+        image.write_bytes(image.read_bytes()[:-300])
+    elif kind == "text":
+        image.write_text("no photo")
+    elif kind == "other size":
+        save(mask, photo[1:, :, 0])
+        return mask
+    elif kind == "0 and 1":
+        save(mask, photo[..., 0] + np.eye(40, 50, dtype=np.uint8))
+        return Path("bad")
+    return image
+
+
+@pytest.mark.parametrize("kind", ["truncated", "text", "other size", "0 and 1"])
+def test_bad_files_are_named_and_nothing_is_written(kind, tmp_path):
+    bad = write_bad(tmp_path / "set", kind)
+    done = run("--baseline", "center", *pairs(tmp_path / "set"), "--output", "out",
+               *FAST, cwd=tmp_path)  # fmt: skip
+    assert f"{bad}: " in error_of(done)
+    assert not (tmp_path / "out").exists()
+
+
+def test_odd_but_good_files(tmp_path):
+    folder = tmp_path / "set"
+    half = np.zeros((40, 50), np.uint8)
+    half[:, 25:] = 255
+    grey = Image.fromarray(half)
+    (folder / "images").mkdir(parents=True)
+    (folder / "masks").mkdir()
+
+    def pair(name, image, mask, extension="png"):
+        image.save(folder / "images" / f"{name}.{extension}")
+        mask.save(folder / "masks" / f"{name}.png")
+
+    pair("bits16", Image.fromarray(half.astype(np.uint16) * 257), grey)
+    pair("palette", grey.convert("P"), grey.convert("P"))
+    pair("cmyk", grey.convert("CMYK"), grey, "jpg")
+    pair("mask16", grey, Image.fromarray(half.astype(np.uint16) * 257))
+    pair("rgb", grey, grey.convert("RGB"))
+    pixel = Image.new("L", (1, 1), 255)
+    pair("pixel", pixel, pixel)
+    long = grey.resize((20_000, 10), Image.Resampling.NEAREST)
+    pair("long", long, long)
+    done = run("--predictions", f"same={folder}/masks", *pairs(folder),
+               "--output", "out", "--workers", "0", cwd=tmp_path)  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    report = json.loads((tmp_path / "out" / "report.json").read_text())
+    scores = report["datasets"]["set"]["methods"]["same"]
+    assert scores["max_f"] == pytest.approx(1) and scores["mae"] == 0
+
+
+def test_methods_on_folders(photos, tmp_path):
+    done = run(
+        *("--predictions", f"DSS={photos}/maps", "--baseline", "center"),
+        *(*pairs(photos), "--output", "out/deep", "--grid_images", "2", *FAST),
+        cwd=tmp_path,
+    )
+    assert done.returncode == 0, done.stderr
+    out = tmp_path / "out" / "deep"
+    assert {path.relative_to(out).as_posix() for path in out.rglob("*.*")} == {
+        "report.json", "report.md", "ecssd/pr_curve.png", "ecssd/f_curve.png",
+        "ecssd/examples.png",
+        *(f"ecssd/{name}/{file}" for name in ("DSS", "center")
+          for file in ("images.csv", "worst.png", "best.png")),
+    }  # fmt: skip
+    ecssd = json.loads((out / "report.json").read_text())["datasets"]["ecssd"]
+    # Recall 1, 3/4 and 1/2 of 400 pixels out of 2,000; precision 1.
+    expected = 1.3 * 0.75 / (0.3 + 0.75)
+    assert ecssd["methods"]["DSS"]["max_f"] == pytest.approx(expected)
+    assert ecssd["methods"]["DSS"]["mae"] == pytest.approx((0 + 100 + 200) / 3 / 2000)
+    assert ecssd["methods"]["DSS"]["paper"]["max_f"] == 0.916
+    assert ecssd["differences"][0]["minus"] == "DSS"
+    assert "DSS, the paper" in done.stdout and f"{expected:.3f}" in done.stdout
+    with (out / "ecssd" / "DSS" / "images.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert [row["name"] for row in rows] == ["a", "b", "c"]
+    assert rows[2]["mae"] == "0.100000"
+
+
+def test_no_stretching(tmp_path):
+    mask = np.zeros((4, 4), np.uint8)
+    mask[2:] = 255
+    save(tmp_path / "set" / "masks" / "a.png", mask)
+    save(tmp_path / "maps" / "a.png", mask // 5)
+    for flag, expected in (("--normalize", "0.000"), ("--nonormalize", "0.400")):
+        done = run("--predictions", "maps", "--masks", "set/masks", flag, *FAST,
+                   cwd=tmp_path)  # fmt: skip
+        assert done.returncode == 0, done.stderr
+        row = done.stdout.splitlines()[2].split()
+        assert row[0] == "maps" and row[5] == expected
+    assert "not stretched" in done.stdout
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["maps", "set"]
+
+
+def test_ctrl_c_leaves_nothing(photos, tmp_path):
+    (tmp_path / "masks").mkdir()
+    for number in range(10_000):
+        (tmp_path / "masks" / f"{number}.png").symlink_to(photos / "masks" / "a.png")
+    process = subprocess.Popen(
+        [sys.executable, str(ROOT / "evaluate.py"), "--baseline", "center",
+         "--masks", "masks", "--name", "many", "--output", "out", "--workers", "1",
+         "--metrics", "fast"],
+        cwd=tmp_path, env=ENVIRONMENT, stderr=subprocess.PIPE,
+        stdout=subprocess.PIPE, start_new_session=True,
+    )  # fmt: skip
+    seen = b""
+    while b" 1%" not in seen:
+        seen += process.stderr.read(16)
+        assert process.poll() is None, seen
+    os.killpg(process.pid, signal.SIGINT)  # as a terminal does, to workers as well
+    _, rest = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert b"evaluate.py: interrupted" in rest and b"Traceback" not in rest
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["masks"]
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """A run directory with a network that nobody trained."""
+    import keras
+
+    from picanet_tf.saliency import build_model
+    from picanet_tf.training.experiments import Experiment
+    from picanet_tf.training.run_directory import RunDirectory
+
+    keras.utils.set_random_seed(1)
+    path = tmp_path_factory.mktemp("runs") / "tiny"
+    run = RunDirectory.create(
+        Experiment(variant="UNet", image_size=32, width=1 / 32), str(path)
+    )
+    model = build_model("UNet", image_size=32, width=1 / 32)
+    for variable in model.weights:  # else 0.5 everywhere
+        if variable.path.endswith("kernel"):
+            variable.assign(variable * 20)
+    model.save(run.path / "model.keras")
+    return run.path
+
+
+def test_a_network_on_records_and_on_folders(trained, photos, tmp_path):
+    """By a subprocess, against the library called by hand."""
+    from data_pipeline.convert import convert_saliency
+    from data_pipeline.images import read_image, read_mask
+    from picanet_tf import load_model
+    from picanet_tf.saliency.metrics import SaliencyMetrics
+
+    convert_saliency(
+        photos / "images", photos / "masks", tmp_path / "records", name="ECSSD"
+    )
+    for name in ("ECSSD", "folders"):
+        shutil.copytree(photos / "maps" / "ECSSD", tmp_path / "maps" / name)
+    done = run(
+        *("--run", trained, "--tfrecords", "records", "--output", "out"),
+        *("--predictions", "DSS=maps", "--batch_size", "2"),
+        *(*pairs(photos), "--name", "folders", "--workers", "0"),
+        cwd=tmp_path,
+    )
+    assert done.returncode == 0, done.stderr
+    datasets = json.loads((tmp_path / "out" / "report.json").read_text())["datasets"]
+    model, metrics = load_model(trained), SaliencyMetrics()
+    for name in "abc":
+        saliency = model.predict(read_image(photos / "images" / f"{name}.png"))
+        metrics.update(saliency, read_mask(photos / "masks" / f"{name}.png"))
+    for dataset in ("ECSSD", "folders"):
+        scores = datasets[dataset]["methods"]["UNet"]
+        for score, value in metrics.result().scores.items():
+            assert scores[score] == pytest.approx(value, rel=1e-4), score
+        assert scores["details"]["run"] == str(trained)
+        assert len(scores["details"]["sha256"]) == 64
+    assert datasets["ECSSD"]["methods"]["UNet"]["paper"]["max_f"] == 0.906
+    assert len(datasets["ECSSD"]["fingerprint"]) == 64
+    assert "ECSSD max F" in done.stdout and "folders MAE" in done.stdout
+
+
+def test_a_spoilt_record_is_told(photos, tmp_path):
+    from data_pipeline.convert import convert_saliency
+
+    records = tmp_path / "records"
+    convert_saliency(photos / "images", photos / "masks", records, name="ECSSD")
+    shard = next(records.glob("*.tfrecord"))
+    data = bytearray(shard.read_bytes())
+    data[len(data) // 2] ^= 255
+    shard.write_bytes(data)
+    error = error_of(run("--baseline", "center", "--tfrecords", "records",
+                         "--output", "out", *FAST, cwd=tmp_path))  # fmt: skip
+    assert "records: " in error and "data_pipeline.verify" in error
+    assert not (tmp_path / "out").exists()

@@ -1,0 +1,127 @@
+"""`visualize.py`, as a command: what it draws, measures, says and answers."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+from PIL import Image
+
+from picanet_tf.saliency import build_model
+
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.fixture(scope="module")
+def network(tmp_path_factory):
+    keras.utils.set_random_seed(3)
+    path = tmp_path_factory.mktemp("network") / "model.keras"
+    build_model("6GAP_5AC", image_size=32, width=1 / 32).save(path)
+    return path
+
+
+def command(script, *words, cwd=ROOT):
+    return subprocess.run(
+        [sys.executable, *script, *map(str, words)],
+        cwd=cwd,
+        env={"PATH": "/usr/bin:/bin", "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+
+
+def visualize(*words, cwd=ROOT):
+    return command([ROOT / "visualize.py"], *words, cwd=cwd)
+
+
+def pairs(folder, number=3):
+    """Images with a square in them, and their masks."""
+    for kind in ("images", "masks"):
+        (folder / kind).mkdir(parents=True)
+    for index in range(number):
+        mask = np.zeros([40, 60], np.uint8)
+        mask[10:30, 10 + 5 * index : 30 + 5 * index] = 255
+        image = np.dstack([mask // 2 + 50, mask, mask])
+        Image.fromarray(mask).save(folder / "masks" / f"{index}.png")
+        Image.fromarray(image).save(folder / "images" / f"{index}.png")
+
+
+def test_figures_and_statistics(network, tmp_path):
+    pairs(tmp_path / "in")
+    (tmp_path / "in" / "images" / "text.jpg").write_text("hello")
+    converted = command(
+        ["-m", "data_pipeline.convert"],
+        *("--dataset", "pairs", "--images", tmp_path / "in" / "masks"),
+        *("--masks", tmp_path / "in" / "masks", "--output", tmp_path / "data"),
+    )
+    assert converted.returncode == 0, converted.stderr
+    run = visualize(
+        *("--run", network, "--output", tmp_path / "out"),
+        *("--input", tmp_path / "in" / "images", "--tfrecords", tmp_path / "data"),
+        *("--batch_size", 2, "--pixel", "59,39", "--pixel", "0,0"),
+    )
+    assert run.returncode == 1 and "Traceback" not in run.stderr, run.stderr
+    assert "text.jpg: not an image of a known format" in run.stderr
+    assert "1 of 4 could not be read" in run.stderr
+    expected = {"attention.json"} | {
+        f"{index}.{kind}.png"
+        for index in range(3)
+        for kind in ("attention", "features")
+    }
+    assert {path.name for path in (tmp_path / "out").iterdir()} == expected
+    for name in expected - {"attention.json"}:
+        Image.open(tmp_path / "out" / name).load()
+
+    results = json.loads((tmp_path / "out" / "attention.json").read_text())
+    assert results["D6"]["images"] == 3
+    # An untrained network attends about evenly.
+    for name in ("foreground_on_background", "background_on_foreground"):
+        share = results["D6"][name]
+        assert share["attention"] == pytest.approx(share["uniform"], abs=0.05)
+        assert f"{share['attention']:.1%}" in run.stdout
+    assert "D6, 3 images" in run.stdout
+
+
+def test_a_pixel_outside_the_image(network, tmp_path):
+    Image.new("RGB", (30, 20)).save(tmp_path / "photo.png")
+    run = visualize(
+        *("--run", network, "--input", tmp_path / "photo.png"),
+        *("--output", tmp_path / "out", "--pixel", "30,5"),
+    )
+    assert run.returncode == 1 and "Traceback" not in run.stderr
+    assert run.stderr.strip().splitlines()[-1] == (
+        "visualize.py: error: --pixel 30,5 is outside the image: x must be in 0..29 "
+        "and y in 0..19"
+    )
+    assert [path.name for path in tmp_path.iterdir()] == ["photo.png"]
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ([], "--input is missing"),
+        (["--input", "here.png"], "--output is missing"),
+        (["--pixel", "1,2", "--tfrecords", "d"], "--pixel goes with --input"),
+        (["here.png", "--pixel", "12", "--output", "o"], "--pixel must be x,y"),
+        (["--input", "a.jpg", "--output", "o"], "--input: there is no a.jpg"),
+        (["--input", "empty", "--output", "o"], "--input: no images in empty"),
+        (["--input", "clip.mp4", "--output", "o"], "clip.mp4 is a video, an image"),
+        (["--tfrecords", "nowhere", "--output", "o"], "nowhere"),
+        (["here.png", "--output", "o", "--run", "r"], "no run directory r"),
+        (["here.png", "--output", "o", "--run", "r.keras"], "no model file r.keras"),
+    ],
+)
+def test_errors_are_one_line(words, message, tmp_path):
+    """Each is answered before TensorFlow is wanted."""
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "clip.mp4").write_bytes(b"")
+    Image.new("RGB", (30, 20)).save(tmp_path / "here.png")
+    run = visualize(*words, cwd=tmp_path)
+    assert run.returncode == 1 and not run.stdout
+    assert run.stderr.startswith("visualize.py: error: ") and message in run.stderr
+    assert len(run.stderr.strip().splitlines()) == 1
+    assert not (tmp_path / "o").exists()
