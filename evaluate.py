@@ -167,13 +167,14 @@ def network(path: str) -> Method:
 
 def score(method: Method, data: DataSet, results: list) -> Evaluation:
     started, label = time.monotonic(), f"{method.name}, {data.name}"
-    found = evaluate(
-        tqdm(method.predict(data), label, data.count, unit="image"),
-        normalize=FLAGS.normalize,
-        which=SCORES[FLAGS.metrics],
-        workers=FLAGS.workers if data.count > 50 else 0,
-        pick=sources.evenly(data.count, FLAGS.grid_images),
-    )
+    with tqdm(method.predict(data), label, data.count, unit="image") as predicted:
+        found = evaluate(
+            predicted,
+            normalize=FLAGS.normalize,
+            which=SCORES[FLAGS.metrics],
+            workers=FLAGS.workers if data.count > 50 else 0,
+            pick=sources.evenly(data.count, FLAGS.grid_images),
+        )
     seconds = time.monotonic() - started
     results.append(reports.summarize(found, method, data, seconds))
     return found
