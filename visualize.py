@@ -25,6 +25,7 @@ from data_pipeline.files import assign_outputs, check_folder, find_inputs
 from data_pipeline.images import ImageError, read_image
 from data_pipeline.manifest import load_manifest
 from picanet_tf.errors import PicanetError
+from picanet_tf.saliency.pixels import parse_pixel
 from picanet_tf.training.run_directory import WEIGHTS, RunDirectory, write_json
 
 FLAGS = flags.FLAGS
@@ -72,6 +73,8 @@ def visualize(words: list[str]) -> int:
         raise UserError("--pixel goes with --input")
     if not FLAGS.output:
         raise UserError("--output is missing: the folder for the results")
+    chosen = [parse_pixel(text) for text in FLAGS.pixel]
+    pixels = {f"pixel {number}": pixel for number, pixel in enumerate(chosen, 1)}
     folder = check_folder(FLAGS.output)
     inputs = find_inputs(words)
     for item in inputs:
@@ -91,15 +94,12 @@ def visualize(words: list[str]) -> int:
     attention = AttentionModel(model)
     if FLAGS.tfrecords:
         measure(attention, model.image_size, folder / "attention.json")
-    return draw(attention, pairs) if pairs else 0
+    return draw(attention, pairs, pixels) if pairs else 0
 
 
-def draw(model, pairs) -> int:
-    from picanet_tf.saliency.attention import parse_pixel
+def draw(model, pairs, pixels) -> int:
     from picanet_tf.visualization import save_attention, save_features
 
-    chosen = [parse_pixel(text) for text in FLAGS.pixel]
-    pixels = {f"pixel {number}": pixel for number, pixel in enumerate(chosen, 1)}
     failed = 0
     for item, output in tqdm(pairs, unit="image", disable=len(pairs) == 1):
         try:
@@ -109,7 +109,6 @@ def draw(model, pairs) -> int:
             failed += 1
             continue
         look = model.look(image)
-        output.parent.mkdir(parents=True, exist_ok=True)
         title = str(item.place)
         save_attention(
             Path(f"{output}.attention.png"), image, look, model.kinds, pixels, title

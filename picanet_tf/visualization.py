@@ -10,14 +10,8 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from picanet_tf.errors import PicanetError
-from picanet_tf.saliency.attention import (
-    Context,
-    Pixel,
-    cell_of,
-    context_of,
-    spread,
-    telling_pixels,
-)
+from picanet_tf.saliency.attention import Context, context_of, spread
+from picanet_tf.saliency.pixels import Pixel, cell_of, telling_pixels
 from picanet_tf.saliency.rendering import (
     as_rgb,
     grey,
@@ -155,12 +149,14 @@ def save_attention(
     """Writes `attention_rows` of an image, by default from two telling pixels."""
     pixels = pixels or telling_pixels(look.saliency)
     columns, rows = attention_rows(image, look.saliency, look.attention, kinds, pixels)
+    path.parent.mkdir(parents=True, exist_ok=True)
     save_panel(path, columns, rows, title)
 
 
 def save_features(path: Path, image: np.ndarray, look: Look, title: str = "") -> None:
     """Writes `feature_rows` of an image."""
     columns, rows = feature_rows(image, look.saliency, look.features)
+    path.parent.mkdir(parents=True, exist_ok=True)
     save_panel(path, columns, rows, title)
 
 
@@ -232,7 +228,7 @@ def _range_of(context: Context, kind: str) -> str:
 
 def _captioned(picture, text: str, size: int = 26):
     height, width = picture.shape[:2]
-    drawing = Image.new("RGB", (width, height + size + 8), "white")
+    drawing = Image.new("RGB", (width, height + size + 14), "white")
     drawing.paste(Image.fromarray(picture))
     draw = ImageDraw.Draw(drawing)
     draw.text((width / 2, height + 4), text, fill="black", font_size=size, anchor="ma")

@@ -52,13 +52,13 @@ def pairs(folder, number=3):
 
 def test_figures_and_statistics(network, tmp_path):
     pairs(tmp_path / "in")
-    (tmp_path / "in" / "images" / "text.jpg").write_text("hello")
     converted = command(
         ["-m", "data_pipeline.convert"],
-        *("--dataset", "pairs", "--images", tmp_path / "in" / "masks"),
+        *("--dataset", "pairs", "--images", tmp_path / "in" / "images"),
         *("--masks", tmp_path / "in" / "masks", "--output", tmp_path / "data"),
     )
     assert converted.returncode == 0, converted.stderr
+    (tmp_path / "in" / "images" / "text.jpg").write_text("hello")
     run = visualize(
         *("--run", network, "--output", tmp_path / "out"),
         *("--input", tmp_path / "in" / "images", "--tfrecords", tmp_path / "data"),
