@@ -171,7 +171,7 @@ def test_after_ctrl_c_nothing_is_half_written(network, tmp_path):
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     deadline = time.monotonic() + 60
-    while not (out.is_dir() and any(out.glob("*.png"))):
+    while not (out.is_dir() and any(out.glob("[!.]*.png"))):
         assert run.poll() is None and time.monotonic() < deadline
         time.sleep(0.02)
     run.send_signal(signal.SIGINT)
