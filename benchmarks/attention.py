@@ -15,6 +15,7 @@ import sys
 
 from benchmarks.common import (
     in_own_process,
+    in_turn,
     median_seconds,
     peak_memory,
     report,
@@ -116,39 +117,32 @@ def measure(kind: str, stage: str, batch: int, implementation: str) -> dict:
 def _bare_products(tf, pixels: int, channels: int, filters: int, batch: int) -> dict:
     """The matrix products of AC, one window row each, and of its two gradients."""
     taps = tf.random.normal([pixels, K * channels])
-    matrix = tf.random.normal([K * channels, filters])
     outputs = tf.random.normal([pixels, filters])
+    # One matrix a row: equal products would be computed once.
+    matrices = [tf.random.normal([K * channels, filters]) for _ in range(K)]
 
     @tf.function
     def forward():
-        return _in_turn(tf, [lambda: tf.matmul(taps, matrix)] * K)
+        return in_turn([lambda m=m: tf.matmul(taps, m) for m in matrices])
 
     @tf.function
     def both():
-        return _in_turn(
-            tf,
-            [
-                lambda: tf.matmul(taps, matrix),
-                lambda: tf.matmul(outputs, matrix, transpose_b=True),
-                lambda: tf.matmul(taps, outputs, transpose_a=True),
+        # The kernel's gradients have no matrix of their own: a scaled side each.
+        products = []
+        for row, matrix in enumerate(matrices):
+            products += [
+                lambda m=matrix: tf.matmul(taps, m),
+                lambda m=matrix: tf.matmul(outputs, m, transpose_b=True),
+                lambda scale=row + 1.0: tf.matmul(
+                    taps, outputs * scale, transpose_a=True
+                ),
             ]
-            * K,
-        )
+        return in_turn(products)
 
     return {
         "bare_forward": median_seconds(forward, REPEATS[batch]),
         "bare_both": median_seconds(both, REPEATS[batch]),
     }
-
-
-def _in_turn(tf, products):
-    """Runs the products one after the other, none shared, none left out."""
-    result = None
-    for product in products:
-        with tf.control_dependencies([] if result is None else [result]):
-            # An assertion on a corner keeps the optimizer from merging equal products.
-            result = tf.raw_ops.Identity(input=product())
-    return result
 
 
 def measure_gap() -> dict:

@@ -11,7 +11,7 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 RESULTS = Path(__file__).parent / "results"
@@ -64,6 +64,20 @@ def in_own_process(module: str, *arguments) -> dict:
     if done.returncode:
         raise RuntimeError(f"{module} {arguments}:\n{done.stderr[-2000:]}")
     return json.loads(done.stdout.strip().splitlines()[-1])
+
+
+def in_turn(products: Sequence[Callable]):
+    """In a graph: the products one after the other, each of them computed.
+
+    Returns one element of the last, so that nobody pays for handing out results.
+    """
+    import tensorflow as tf
+
+    result = tf.constant(0.0)
+    for product in products:
+        with tf.control_dependencies([result]):
+            result = tf.reshape(product(), [-1])[0]
+    return result
 
 
 def report(name: str, rows: list[dict]) -> None:

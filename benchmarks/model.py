@@ -15,6 +15,7 @@ import sys
 
 from benchmarks.common import (
     in_own_process,
+    in_turn,
     median_seconds,
     peak_memory,
     report,
@@ -198,8 +199,10 @@ def _products(model, images) -> list:
         elif isinstance(layer, layers.AttentionConvolution):
             n, height, width, channels = shape
             row = layer.kernel_size * channels
-            product = _matmul(tf, n * height * width, row, layer.filters)
-            products += [product] * layer.kernel_size
+            products += [
+                _matmul(tf, n * height * width, row, layer.filters)
+                for _ in range(layer.kernel_size)
+            ]
         else:
             n, height, width, channels = shape
             products.append(
@@ -219,8 +222,10 @@ def _convolution(tf, layer, shape):
 def _lstm(tf, layer, shape):
     lines, steps, channels = shape
     units = layer.units
-    result = [_matmul(tf, lines * steps, channels, 4 * units)]
-    return result + [_matmul(tf, lines, units, 4 * units)] * steps
+    return [
+        _matmul(tf, lines * steps, channels, 4 * units),
+        *(_matmul(tf, lines, units, 4 * units) for _ in range(steps)),
+    ]
 
 
 def _matmul(tf, rows, inner, columns):
@@ -231,15 +236,7 @@ def _matmul(tf, rows, inner, columns):
 def _floor(products):
     import tensorflow as tf
 
-    @tf.function
-    def run():
-        result = tf.constant(0.0)
-        for product, _ in products:
-            with tf.control_dependencies([result]):
-                result = tf.reshape(product(), [-1])[0]
-        return result
-
-    return run
+    return tf.function(lambda: in_turn([product for product, _ in products]))
 
 
 if __name__ == "__main__":

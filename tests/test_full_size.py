@@ -1,4 +1,4 @@
-"""One smoke test of the network as people use it: full width, 224 pixels, a real photo."""
+"""A smoke test of the network as people use it: full width, 224 pixels, a photo."""
 
 from pathlib import Path
 

@@ -55,7 +55,12 @@ def data(tmp_path_factory):
 def test_help(tmp_path):
     done = run("train.py", "--help", cwd=tmp_path)
     assert done.returncode == 0
-    for flag in ("--tfrecords", "--variant", "--encoder_rate_ratio", "--freeze_encoder"):
+    for flag in (
+        "--tfrecords",
+        "--variant",
+        "--encoder_rate_ratio",
+        "--freeze_encoder",
+    ):
         assert flag in done.stdout
     assert "6GAP_5432AC" in done.stdout and "tensorflow" not in done.stderr.lower()
 
