@@ -15,7 +15,7 @@ setup: $(STAMP)
 $(STAMP): requirements.txt requirements-dev.txt
 	@set -e; found=; \
 	for python in python3.11 python3.12 python3.13 python3.10 python3 python; do \
-	  if $$python -c 'import sys, venv; sys.exit(not (3,10) <= sys.version_info[:2] <= (3,13))' \
+	  if $$python -c 'import sys, venv, ensurepip; sys.exit(not (3,10) <= sys.version_info[:2] <= (3,13))' \
 	      >/dev/null 2>&1; then found=$$python; break; fi; \
 	done; \
 	if [ -z "$$found" ]; then \
