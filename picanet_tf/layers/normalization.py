@@ -31,7 +31,7 @@ class BatchNormalization(keras.layers.BatchNormalization):
     Output shape: the input's; float32 inside whatever the dtype policy.
     """
 
-    def __init__(self, momentum=0.9, epsilon=1e-5, synchronized=True, **kwargs):
+    def __init__(self, momentum=0.95, epsilon=1e-5, synchronized=True, **kwargs):
         super().__init__(
             momentum=momentum, epsilon=epsilon, synchronized=synchronized, **kwargs
         )
