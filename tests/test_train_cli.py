@@ -1,5 +1,6 @@
 """train.py as a user meets it. Most mistakes are told before TensorFlow is imported."""
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -80,8 +81,6 @@ def test_help(tmp_path):
     ],
 )
 def test_mistakes_are_told_in_one_line(arguments, message, tmp_path):
-    import re
-
     error = error_of(run("train.py", *arguments, cwd=tmp_path))
     assert re.search(message, error), error
     assert list(tmp_path.iterdir()) == []
@@ -96,10 +95,9 @@ def test_train_then_resume_then_predict(data, tmp_path):
         "experiment.json",
         "provenance.json",
         "checkpoints",
-        "metrics.csv",
         "model.keras",
         "tensorboard",
-    } - {"metrics.csv"}
+    }
 
     again = run("train.py", "--tfrecords", data, *TINY, "--run", latest, cwd=tmp_path)
     assert "exists already. Give --resume" in error_of(again)
@@ -109,8 +107,6 @@ def test_train_then_resume_then_predict(data, tmp_path):
     done = run("train.py", "--resume", cwd=tmp_path)  # nothing is left to do
     assert done.returncode == 0, done.stderr
 
-    shards = sorted(data.glob("*.tfrecord*"))
-    assert shards
     done = run("predict.py", "--input", data.parent / "images", "--output", "maps",
                cwd=tmp_path)  # fmt: skip
     assert done.returncode == 0, done.stderr

@@ -58,7 +58,7 @@ def local_window(position: int, kernel_size: int, dilation_rate: int) -> range:
         The ``kernel_size`` positions, centred on the pixel's; those below 0 or beyond
         the map count as zero. 5, 7, 2 gives -1, 1, ..., 11.
     """
-    reach = dilation_rate * (kernel_size - 1) // 2
+    reach = _margin(kernel_size, dilation_rate)
     return range(position - reach, position + reach + 1, dilation_rate)
 
 
@@ -228,8 +228,13 @@ def _as_matrices(kernel):
     return tf.reshape(kernel, [kernel.shape[0] ** 2, *kernel.shape[2:]])
 
 
+def _margin(kernel_size, dilation_rate):
+    """How far a window reaches beyond its centre, in positions."""
+    return dilation_rate * (kernel_size - 1) // 2
+
+
 def _pad(features, kernel_size, dilation_rate):
-    margin = dilation_rate * (kernel_size - 1) // 2
+    margin = _margin(kernel_size, dilation_rate)
     return tf.pad(features, [[0, 0], [margin, margin], [margin, margin], [0, 0]])
 
 
@@ -243,10 +248,6 @@ class _Window(NamedTuple):
     kernel_size: int
     dilation_rate: int
     strides: int
-
-    @property
-    def margin(self) -> int:
-        return self.dilation_rate * (self.kernel_size - 1) // 2
 
     def pad(self, features):
         return _pad(features, self.kernel_size, self.dilation_rate)
@@ -279,7 +280,7 @@ class _Window(NamedTuple):
         return self._add_lines(lines, row, padded_height)
 
     def unpad(self, padded):
-        margin = self.margin
+        margin = _margin(self.kernel_size, self.dilation_rate)
         return padded[:, margin:-margin, margin:-margin] if margin else padded
 
     def _columns(self):

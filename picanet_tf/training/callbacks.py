@@ -14,10 +14,9 @@ from picanet_tf.training.run_directory import RunDirectory, write_text
 
 
 class ProgressBar:
-    """A bar with the loss, images a second, and the time left."""
+    """A bar with the loss, the rate in steps, and the time left."""
 
-    def __init__(self, start: int, steps: int, batch_size: int):
-        self._batch_size = batch_size
+    def __init__(self, start: int, steps: int):
         self._bar = tqdm(
             desc="training",
             initial=start,

@@ -171,27 +171,28 @@ class _Loop:
         batches = iter(self.strategy.experimental_distribute_dataset(dataset))
         panel_batch = next(iter((read_validation or (lambda: read_training(0)))()))
         recorder = Recorder(self.run_directory, start, experiment.log_interval)
-        bar = ProgressBar(start, experiment.steps, experiment.batch_size)
+        bar = ProgressBar(start, experiment.steps)
         try:
             with StopRequest() as stop:
                 for step in range(start + 1, experiment.steps + 1):
                     logs = self._checked(step, self._train_step(next(batches)))
                     bar.on_step(step, logs)
                     recorder.on_step(step, logs)
-                    last = step == experiment.steps or stop.received
+                    last = step == experiment.steps
                     if read_validation and (
-                        step % experiment.validation_interval == 0
-                        or step == experiment.steps
+                        last or step % experiment.validation_interval == 0
                     ):
                         scores = self._validate(read_validation())
                         bar.on_validation(step, scores)
                         recorder.on_validation(step, scores)
                         self._keep_best(scores)
-                    if last or step % experiment.checkpoint_interval == 0:
+                    # Asked once: a signal that comes after the saving waits a step.
+                    stopped_by = stop.received
+                    if last or stopped_by or step % experiment.checkpoint_interval == 0:
                         self._save(step)
                         recorder.on_panels(step, self._panels(*panel_batch))
-                    if stop.received:
-                        raise TrainingInterrupted(step, stop.received)
+                    if stopped_by:
+                        raise TrainingInterrupted(step, stopped_by)
         finally:
             bar.close()
             recorder.close()

@@ -64,14 +64,14 @@ def groups(pretrained: Sequence[str], encoder_rate_ratio: float, weight_decay: f
         encoder_rate_ratio: their rate, relative to the decoder's.
         weight_decay: of kernels and gammas.
     """
-    bias = r"/(bias|beta)$"
+    bias = r"(bias|beta)$"
     result = []
     if pretrained:
         layers = rf"(^|/)({'|'.join(map(re.escape, pretrained))})/"
         ratio = encoder_rate_ratio
-        result.append(Group("encoder biases", layers + bias[1:], 2 * ratio, 0.0))
+        result.append(Group("encoder biases", layers + bias, 2 * ratio, 0.0))
         result.append(Group("encoder", layers, ratio, weight_decay))
-    result.append(Group("decoder biases", bias, 2.0, 0.0))
+    result.append(Group("decoder biases", "/" + bias, 2.0, 0.0))
     result.append(Group("decoder", "", 1.0, weight_decay))
     return result
 
