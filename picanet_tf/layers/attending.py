@@ -15,9 +15,10 @@ the K * K-fold patch tensor, neither in the forward nor in the backward pass.
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 import tensorflow as tf
+
+from picanet_tf.layers import fused
+from picanet_tf.layers.fused import Window
 
 IMPLEMENTATIONS = ("patches", "fused")
 
@@ -58,7 +59,7 @@ def local_window(position: int, kernel_size: int, dilation_rate: int) -> range:
         The ``kernel_size`` positions, centred on the pixel's; those below 0 or beyond
         the map count as zero. 5, 7, 2 gives -1, 1, ..., 11.
     """
-    reach = _margin(kernel_size, dilation_rate)
+    reach = Window(kernel_size, dilation_rate).margin
     return range(position - reach, position + reach + 1, dilation_rate)
 
 
@@ -131,8 +132,7 @@ def local_attention_pool(
     """
     _check(implementation, kernel_size, attention, dilation_rate, odd=True)
     if implementation == "fused":
-        window = _Window(kernel_size, dilation_rate, strides=1)
-        return _fused_pool(features, attention, window)
+        return fused.pool(features, attention, Window(kernel_size, dilation_rate))
     patches = _local_patches(features, kernel_size, dilation_rate, strides=1)
     return tf.reduce_sum(patches * attention[..., tf.newaxis], axis=3)
 
@@ -178,8 +178,10 @@ def attention_conv(
                 f"gates.shape={gates.shape}, strides={strides}"
             )
     if implementation == "fused":
-        window = _Window(kernel_size, dilation_rate, strides)
-        outputs = _fused_conv(features, gates, kernel, window)
+        window = Window(kernel_size, dilation_rate)
+        outputs = fused.conv(
+            features, _spread(gates, features, strides), kernel, window
+        )[:, ::strides, ::strides]
     else:
         patches = _local_patches(features, kernel_size, dilation_rate, strides)
         gated = patches * gates[..., tf.newaxis]
@@ -228,170 +230,25 @@ def _as_matrices(kernel):
     return tf.reshape(kernel, [kernel.shape[0] ** 2, *kernel.shape[2:]])
 
 
-def _margin(kernel_size, dilation_rate):
-    """How far a window reaches beyond its centre, in positions."""
-    return dilation_rate * (kernel_size - 1) // 2
-
-
 def _pad(features, kernel_size, dilation_rate):
-    margin = _margin(kernel_size, dilation_rate)
+    margin = Window(kernel_size, dilation_rate).margin
     return tf.pad(features, [[0, 0], [margin, margin], [margin, margin], [0, 0]])
 
 
-# The fused forms walk the window one row of K taps at a time: [N, H', W', K, C] is
-# gathered, a K-th of the patches, used, and gathered again in the backward pass
-# instead of being kept. `_after` keeps the executor from running the rows side by
-# side, which would hold all of them at once.
+def _spread(gates, features, strides):
+    """Gates of a striding window as those of one that does not: closed in between.
 
-
-class _Window(NamedTuple):
-    kernel_size: int
-    dilation_rate: int
-    strides: int
-
-    def pad(self, features):
-        return _pad(features, self.kernel_size, self.dilation_rate)
-
-    def row_of(self, attention, row):
-        """The weights of one window row: [N, H', W', K, 1]."""
-        first = row * self.kernel_size
-        return attention[..., first : first + self.kernel_size, tf.newaxis]
-
-    def taps(self, padded, row, height, width):
-        """The features that one window row meets: [N, H', W', K, C]."""
-        start = row * self.dilation_rate
-        stop = start + (height - 1) * self.strides + 1
-        lines = padded[:, start : stop : self.strides]
-        x = tf.range(width)[:, tf.newaxis] * self.strides
-        return tf.gather(lines, x + self._columns(), axis=2)
-
-    def add_taps(self, taps, row, padded_height, padded_width):
-        """The transpose of `taps`: what arrives at each position of the padded map."""
-        n, height, width, size, channels = _shape(taps)
-        # Position p receives from tap k of output x where p = x * strides + k * rate.
-        # That is a gather again; where there is no such x, of a zero past the end.
-        distance = tf.range(padded_width)[:, tf.newaxis] - self._columns()
-        x = distance // self.strides
-        exists = (distance >= 0) & (distance % self.strides == 0) & (x < width)
-        source = tf.where(exists, x * size + tf.range(size), width * size)
-        flat = tf.reshape(taps, [n, height, width * size, channels])
-        flat = tf.pad(flat, [[0, 0], [0, 0], [0, 1], [0, 0]])
-        lines = tf.reduce_sum(tf.gather(flat, source, axis=2), axis=3)
-        return self._add_lines(lines, row, padded_height)
-
-    def unpad(self, padded):
-        margin = _margin(self.kernel_size, self.dilation_rate)
-        return padded[:, margin:-margin, margin:-margin] if margin else padded
-
-    def _columns(self):
-        return tf.range(self.kernel_size) * self.dilation_rate
-
-    def _add_lines(self, lines, row, padded_height):
-        start = row * self.dilation_rate
-        if self.strides > 1:
-            n, height, width, channels = _shape(lines)
-            gaps = [[0, 0], [0, 0], [0, self.strides - 1], [0, 0], [0, 0]]
-            lines = tf.pad(lines[:, :, tf.newaxis], gaps)
-            lines = tf.reshape(lines, [n, height * self.strides, width, channels])
-            lines = lines[:, : (height - 1) * self.strides + 1]
-        after = padded_height - start - _size(lines, 1)
-        return tf.pad(lines, [[0, 0], [start, after], [0, 0], [0, 0]])
-
-
-def _fused_pool(features, attention, window):
-    @tf.custom_gradient
-    def pool(features, attention):
-        height, width = _size(attention, 1), _size(attention, 2)
-        padded = window.pad(features)
-        pooled = None
-        for row in range(window.kernel_size):
-            taps = window.taps(_after(padded, pooled), row, height, width)
-            weighted = tf.reduce_sum(taps * window.row_of(attention, row), axis=3)
-            pooled = _add(pooled, weighted)
-
-        def gradient(upstream):
-            padded = window.pad(features)
-            padded_height, padded_width = _size(padded, 1), _size(padded, 2)
-            d_pooled = upstream[:, :, :, tf.newaxis]
-            d_padded, d_attention = None, []
-            for row in range(window.kernel_size):
-                done = (d_padded, d_attention[-1:])
-                taps = window.taps(_after(padded, done), row, height, width)
-                d_attention.append(tf.reduce_sum(d_pooled * taps, axis=-1))
-                d_taps = _after(d_pooled, done) * window.row_of(attention, row)
-                d_padded = _add(
-                    d_padded,
-                    window.add_taps(d_taps, row, padded_height, padded_width),
-                )
-            return window.unpad(d_padded), tf.concat(d_attention, axis=-1)
-
-        return pooled, gradient
-
-    return pool(features, attention)
-
-
-def _fused_conv(features, gates, kernel, window):
-    @tf.custom_gradient
-    def conv(features, gates, kernel):
-        size, _, channels, filters = kernel.shape
-        n, height, width, _ = _shape(gates)
-        padded = window.pad(features)
-        outputs = None
-        for row in range(size):
-            taps = window.taps(_after(padded, outputs), row, height, width)
-            gated = tf.reshape(taps * window.row_of(gates, row), [-1, size * channels])
-            matrix = tf.reshape(kernel[row], [size * channels, filters])
-            outputs = _add(outputs, tf.matmul(gated, matrix))
-
-        def gradient(upstream):
-            padded = window.pad(features)
-            padded_height, padded_width = _size(padded, 1), _size(padded, 2)
-            d_outputs = tf.reshape(upstream, [-1, filters])
-            d_padded, d_gates, d_kernel = None, [], []
-            for row in range(size):
-                done = (d_padded, d_gates[-1:], d_kernel[-1:])
-                taps = window.taps(_after(padded, done), row, height, width)
-                row_gates = window.row_of(gates, row)
-                gated = tf.reshape(taps * row_gates, [-1, size * channels])
-                d_kernel.append(tf.matmul(gated, d_outputs, transpose_a=True))
-                matrix = tf.reshape(kernel[row], [size * channels, filters])
-                d_gated = tf.matmul(_after(d_outputs, done), matrix, transpose_b=True)
-                d_gated = tf.reshape(d_gated, [n, height, width, size, channels])
-                d_gates.append(tf.reduce_sum(d_gated * taps, axis=-1))
-                d_padded = _add(
-                    d_padded,
-                    window.add_taps(
-                        d_gated * row_gates, row, padded_height, padded_width
-                    ),
-                )
-            return (
-                window.unpad(d_padded),
-                tf.concat(d_gates, axis=-1),
-                tf.reshape(tf.stack(d_kernel), kernel.shape),
-            )
-
-        return tf.reshape(outputs, [n, height, width, filters]), gradient
-
-    return conv(features, gates, tf.convert_to_tensor(kernel))
-
-
-def _add(total, term):
-    return term if total is None else total + term
-
-
-def _after(tensor, others):
-    """`tensor`, to be read only when `others` have been computed."""
-    others = [other for other in tf.nest.flatten(others) if other is not None]
-    if not others:
-        return tensor
-    with tf.control_dependencies(others):
-        return tf.identity(tensor)
-
-
-def _shape(tensor):
-    return [_size(tensor, axis) for axis in range(tensor.shape.rank)]
-
-
-def _size(tensor, axis):
-    static = tensor.shape[axis]
-    return tf.shape(tensor)[axis] if static is None else static
+    Costs `strides` squared times the arithmetic; only SSD's conv8_2 strides, on a map
+    of 19x19.
+    """
+    if strides == 1:
+        return gates
+    for axis in (1, 2):
+        shape, size = tf.shape(gates), tf.shape(features)[axis]
+        gaps = [[0, 0]] * 5
+        gaps[axis + 1] = [0, strides - 1]
+        gates = tf.pad(tf.expand_dims(gates, axis + 1), gaps)
+        scale = tf.one_hot(axis, 4, strides, 1, dtype=tf.int32)
+        gates = tf.reshape(gates, shape * scale)
+        gates = gates[:, :size] if axis == 1 else gates[:, :, :size]
+    return gates
