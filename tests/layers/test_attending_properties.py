@@ -1,11 +1,13 @@
 """Property-based: both implementations agree on random shapes, gradients too."""
 
+from unittest import mock
+
 import numpy as np
 import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from picanet_tf.layers import attending
+from picanet_tf.layers import attending, fused
 
 sizes = st.integers(1, 9)
 channels = st.integers(1, 5)
@@ -27,6 +29,11 @@ def agree(function, *arguments):
         results.append([outputs, *tape.gradient(weighted, tensors)])
     for ours, theirs in zip(*results, strict=True):
         np.testing.assert_allclose(ours, theirs, atol=1e-11)
+
+
+def agree_in_blocks(block_pixels, function, *arguments):
+    with mock.patch.object(fused, "BLOCK_PIXELS", block_pixels):
+        agree(function, *arguments)
 
 
 def normal(seed, *shape):
@@ -52,12 +59,18 @@ def test_global(seed, n, height, width, c, data):
 
 windows = st.sampled_from([1, 3, 5, 7])
 rates = st.integers(1, 3)
+# From a line a block to the whole map in one.
+blocks = st.sampled_from([1, 7, 20, 1600])
 
 
 @settings(deadline=None, max_examples=15)
-@given(st.integers(0, 99), st.integers(1, 2), sizes, sizes, channels, windows, rates)
-def test_local(seed, n, height, width, c, kernel_size, dilation_rate):
-    agree(
+@given(
+    st.integers(0, 99), st.integers(1, 2), sizes, sizes, channels, windows, rates,
+    blocks,
+)  # fmt: skip
+def test_local(seed, n, height, width, c, kernel_size, dilation_rate, block_pixels):
+    agree_in_blocks(
+        block_pixels,
         lambda implementation, f, a: attending.local_attention_pool(
             f, a, kernel_size=kernel_size, dilation_rate=dilation_rate,
             implementation=implementation,
@@ -70,13 +83,14 @@ def test_local(seed, n, height, width, c, kernel_size, dilation_rate):
 @settings(deadline=None, max_examples=25)
 @given(
     st.integers(0, 99), st.integers(1, 2), sizes, sizes, channels, channels, windows,
-    rates, st.integers(1, 3),
+    rates, st.integers(1, 3), blocks,
 )  # fmt: skip
 def test_convolution(
-    seed, n, height, width, c, filters, kernel_size, dilation_rate, strides
+    seed, n, height, width, c, filters, kernel_size, dilation_rate, strides, block_pixels
 ):
     gates = (n, -(-height // strides), -(-width // strides), kernel_size**2)
-    agree(
+    agree_in_blocks(
+        block_pixels,
         lambda implementation, f, g, w, b: attending.attention_conv(
             f, g, w, b, dilation_rate=dilation_rate, strides=strides,
             implementation=implementation,
