@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -57,8 +58,10 @@ def save_panel(
         figsize=(2.6 * len(columns), 2.1 * len(rows) + 0.6), layout="constrained"
     )
     FigureCanvasAgg(figure)
+    # Names of files are no mathematics, whatever dollars are in them.
+    plain = {"parse_math": False}
     if title:
-        figure.suptitle(title, fontsize=11)
+        figure.suptitle(title, fontsize=11, **plain)
     axes = figure.subplots(len(rows), len(columns), squeeze=False)
     for line, row in zip(axes, rows, strict=True):
         for axis, picture in zip(line, row.pictures, strict=True):
@@ -68,10 +71,12 @@ def save_panel(
             if picture is not None:
                 limit = 255 if picture.dtype == np.uint8 else 1
                 axis.imshow(picture, cmap="gray", vmin=0, vmax=limit)
-        line[0].set_ylabel(row.label, fontsize=9)
+        line[0].set_ylabel(row.label, fontsize=9, **plain)
     for axis, name in zip(axes[0], columns, strict=True):
-        axis.set_title(name, fontsize=10)
-    with replacing(Path(path)) as temporary:
+        axis.set_title(name, fontsize=10, **plain)
+    with replacing(Path(path)) as temporary, warnings.catch_warnings():
+        # A name in letters that the font lacks shows boxes in their place.
+        warnings.filterwarnings("ignore", message="Glyph .* missing from font")
         figure.savefig(temporary, dpi=110)
 
 
@@ -123,7 +128,7 @@ def attention_rows(
     rows = []
     for label, pixel in pixels.items():
         pictures = [
-            _captioned(_marked(picture, image.shape, pixel), "")
+            _captioned(marked(picture, image.shape, pixel), "")
             for picture in (small, as_rgb(_shown(grey(saliency))))
         ]
         for stage, kind in kinds.items():
@@ -131,7 +136,7 @@ def attention_rows(
             cell = cell_of(pixel, image.shape[:2], weights.shape[:2])
             context = context_of(weights, kind, cell)
             tile = overlay(small, _stretched(spread(context, small.shape[:2])))
-            tile = _marked(tile, image.shape, pixel, context)
+            tile = marked(tile, image.shape, pixel, context)
             pictures.append(_captioned(tile, _range_of(context, kind)))
         rows.append(Row(f"{label}\n{pixel.x},{pixel.y}", pictures))
     titles = [f"D{stage}  {kind}" for stage, kind in kinds.items()]
@@ -202,8 +207,25 @@ def _stretched(values: np.ndarray) -> np.ndarray:
     return (values - low) / (high - low) if high > low else values * 0.0
 
 
-def _marked(picture, shape, pixel: Pixel, context: Context | None = None):
-    """The context region in a red rectangle, the pixel as a white dot."""
+def marked(
+    picture: np.ndarray,
+    shape: Sequence[int],
+    pixel: Pixel,
+    context: Context | None = None,
+    radius: int = 6,
+) -> np.ndarray:
+    """A picture with the pixel as a white dot, its context region in a red rectangle.
+
+    Args:
+        picture: uint8 [h, w, 3], the image at any scale.
+        shape: (height, width, ...) of the image itself.
+        pixel: of the image.
+        context: what the pixel looks at; None draws no rectangle.
+        radius: of the dot, in the picture's pixels.
+
+    Returns:
+        uint8 [h, w, 3].
+    """
     height, width = picture.shape[:2]
     drawing = Image.fromarray(picture)
     draw = ImageDraw.Draw(drawing)
@@ -214,7 +236,8 @@ def _marked(picture, shape, pixel: Pixel, context: Context | None = None):
         draw.rectangle((x0, y0, max(x0, x1), max(y0, y1)), outline=_RED, width=3)
     x = (pixel.x + 0.5) * width / shape[1]
     y = (pixel.y + 0.5) * height / shape[0]
-    draw.ellipse((x - 6, y - 6, x + 6, y + 6), fill="white", outline="black", width=2)
+    box = (x - radius, y - radius, x + radius, y + radius)
+    draw.ellipse(box, fill="white", outline="black", width=max(1, radius // 3))
     return np.asarray(drawing)
 
 
