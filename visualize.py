@@ -11,6 +11,11 @@ come out, averaged over the channels.
 
 With --tfrecords, out/attention.json and a table: which share of the global attention
 of foreground pixels falls on background, and the reverse.
+
+    python visualize.py --run runs/latest --serve
+
+opens the same to play with, as a page for this machine's browsers: drop a photo, click
+a pixel, drag a threshold, download the cut-out. It wants pip install 'gradio~=6.31'.
 """
 
 import sys
@@ -24,11 +29,15 @@ from data_pipeline.cli import UserError
 from data_pipeline.files import assign_outputs, check_folder, find_inputs
 from data_pipeline.images import ImageError, read_image
 from data_pipeline.manifest import load_manifest
+from picanet_tf import page
 from picanet_tf.errors import PicanetError
 from picanet_tf.saliency.pixels import parse_pixel
 from picanet_tf.training.run_directory import WEIGHTS, RunDirectory, write_json
 
 FLAGS = flags.FLAGS
+NOT_SERVED = ("input", "pixel", "tfrecords", "output", "max_images", "batch_size")
+# The page keeps an upload and its map in memory for as long as it is open.
+MAX_UPLOAD_PIXELS = 64_000_000
 
 
 def define_flags() -> None:
@@ -57,6 +66,8 @@ def define_flags() -> None:
         "max_images", 0, "Measure on the first so many; 0 is all.", lower_bound=0
     )
     flags.DEFINE_integer("batch_size", 8, "Images measured at once.", lower_bound=1)
+    flags.DEFINE_bool("serve", False, "Open a page on this machine to click on photos.")
+    flags.DEFINE_integer("port", 7860, "Of the page.", lower_bound=1, upper_bound=65535)
 
 
 def main(words: list[str]) -> int:
@@ -67,6 +78,10 @@ def main(words: list[str]) -> int:
 
 
 def visualize(words: list[str]) -> int:
+    if FLAGS.serve:
+        return serve(words)
+    if FLAGS["port"].present:
+        raise UserError("--port goes with --serve")
     if not words and not FLAGS.tfrecords:
         raise UserError("--input is missing: an image; or --tfrecords, to measure on")
     if FLAGS.pixel and not words:
@@ -83,6 +98,14 @@ def visualize(words: list[str]) -> int:
     pairs = assign_outputs(inputs, folder, suffix="")
     if FLAGS.tfrecords:
         load_manifest(FLAGS.tfrecords)
+    model, attention = load()
+    if FLAGS.tfrecords:
+        measure(attention, model.image_size, folder / "attention.json")
+    return draw(attention, pairs, pixels) if pairs else 0
+
+
+def load():
+    # Looked for before TensorFlow is imported, which takes seconds.
     if Path(FLAGS.run).suffix != ".keras":
         RunDirectory.open(FLAGS.run).weights(FLAGS.weights)
     elif not Path(FLAGS.run).is_file():
@@ -91,10 +114,24 @@ def visualize(words: list[str]) -> int:
     from picanet_tf.inference import AttentionModel, load_model
 
     model = load_model(FLAGS.run, FLAGS.weights)
-    attention = AttentionModel(model)
-    if FLAGS.tfrecords:
-        measure(attention, model.image_size, folder / "attention.json")
-    return draw(attention, pairs, pixels) if pairs else 0
+    return model, AttentionModel(model)
+
+
+def serve(words: list[str]) -> int:
+    given = [f"--{name}" for name in NOT_SERVED if FLAGS[name].present]
+    if given or words:
+        raise UserError(f"--serve does not go with {', '.join([*given, *words])}")
+    page.check(FLAGS.port)
+    _, attention = load()
+    page.serve(page.Page(attention, read_upload), FLAGS.port, FLAGS.run)
+    return 0
+
+
+def read_upload(path: str):
+    try:
+        return read_image(path, max_pixels=MAX_UPLOAD_PIXELS, name=Path(path).name)
+    except ImageError as error:
+        raise PicanetError(str(error)) from error
 
 
 def draw(model, pairs, pixels) -> int:

@@ -1,0 +1,113 @@
+"""Serves the page to the browsers of this machine, and to no one else."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import logging as standard_logging
+import os
+import re
+import socket
+import tempfile
+import time
+from pathlib import Path
+
+from absl import logging
+
+from picanet_tf.errors import PicanetError
+from picanet_tf.page.answers import Page
+from picanet_tf.training.signals import StopRequest
+
+HOST = "127.0.0.1"  # This machine only: the page has no password.
+PACKAGE = "gradio~=6.31"
+_OLDEST, _BEFORE = (6, 31), (7, 0)
+
+_LARGEST_UPLOAD = "200mb"
+_SESSIONS = 8  # browser tabs whose photo is remembered
+
+
+def check(port: int) -> None:
+    """That the page could be served; quick, so that one is not kept waiting.
+
+    Raises:
+        PicanetError: gradio is missing or of another version, or the port is taken.
+    """
+    install = f"pip install '{PACKAGE}'"
+    try:
+        version = importlib.metadata.version("gradio")
+    except importlib.metadata.PackageNotFoundError:
+        raise PicanetError(
+            f"--serve wants the package gradio, which is not installed: {install}"
+        ) from None
+    numbers = tuple(map(int, re.findall(r"\d+", version)[:2]))
+    if not _OLDEST <= numbers < _BEFORE:
+        raise PicanetError(f"--serve wants {PACKAGE}, found {version}: {install}")
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((HOST, port))
+        except OSError as error:
+            raise PicanetError(
+                f"--port {port} of {HOST} cannot be used: {error.strerror}. Give "
+                "another one"
+            ) from error
+
+
+def serve(page: Page, port: int, title: str) -> None:
+    """Serves the page on this machine, until Ctrl-C.
+
+    Asks nothing of the internet. Uploads and results are kept in a temporary folder,
+    which is removed in the end.
+
+    Raises:
+        PicanetError: as of `check`.
+    """
+    check(port)
+    with (
+        tempfile.TemporaryDirectory(prefix="picanet_page_") as folder,
+        StopRequest() as stop,
+    ):
+        _set_environment(folder)
+        from picanet_tf.page.layout import CSS, build, theme
+
+        blocks = build(page, title, Path(folder))
+        try:
+            blocks.launch(
+                server_name=HOST,
+                server_port=port,
+                share=False,
+                quiet=True,
+                inline=False,
+                prevent_thread_lock=True,
+                show_error=True,
+                footer_links=[],
+                run_history=False,
+                enable_monitoring=False,
+                ssr_mode=False,
+                pwa=False,
+                mcp_server=False,
+                max_file_size=_LARGEST_UPLOAD,
+                state_session_capacity=_SESSIONS,
+                theme=theme(),
+                css=CSS,
+            )
+        except OSError as error:  # Taken between the check and now.
+            raise PicanetError(f"--port {port} cannot be used: {error}") from error
+        try:
+            logging.info("http://%s:%d  Ctrl-C ends it", HOST, port)
+            while stop.received is None:
+                time.sleep(0.1)
+            logging.info("The page is closed")
+        finally:
+            blocks.close(verbose=False)
+
+
+def _set_environment(folder: str) -> None:
+    """What gradio reads from there, for this process alone."""
+    os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
+    os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
+    os.environ["GRADIO_TEMP_DIR"] = folder
+    # It asks its own server for a sign of life: not by way of a proxy.
+    for name in ("no_proxy", "NO_PROXY"):
+        hosts = filter(None, [os.environ.get(name), HOST])
+        os.environ[name] = ",".join(hosts)
+    standard_logging.getLogger("httpx").setLevel(standard_logging.WARNING)
