@@ -10,6 +10,7 @@ import keras
 
 from picanet_tf.layers import (
     AttentionConvolution,
+    DilatedConv2D,
     GlobalAttentionPooling,
     GlobalContextPooling,
     LocalAttentionPooling,
@@ -133,7 +134,7 @@ def _large_convolution(filters, strides, window, name):
     """LC, an AC whose gates are all 1."""
     if strides > 1:
         raise NotImplementedError(f"LC with strides. Received: strides={strides}")
-    return keras.layers.Conv2D(
+    return DilatedConv2D(
         filters,
         window["kernel_size"],
         padding="same",

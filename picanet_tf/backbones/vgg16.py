@@ -5,6 +5,8 @@ from typing import Any
 import keras
 from keras import layers, ops
 
+from picanet_tf.layers import DilatedConv2D
+
 # Channels and number of 3x3 convolutions of blocks 1 to 5.
 BLOCKS = ((64, 2), (128, 2), (256, 3), (512, 3), (512, 3))
 FC_CHANNELS = 1024
@@ -129,7 +131,7 @@ def vgg16_features(
             # not matter, or start from nothing, and then the release's Gaussian 0.01,
             # meant for a few layers on top of a trained encoder, lets the signal die
             # out within 13 layers.
-            x = layers.Conv2D(
+            x = DilatedConv2D(
                 scaled(channels, width),
                 kernel_size=3,
                 padding="same",
@@ -145,7 +147,7 @@ def vgg16_features(
     if not include_fc:
         return features
 
-    x = layers.Conv2D(
+    x = DilatedConv2D(
         scaled(FC_CHANNELS, width),
         kernel_size=3,
         padding="same",

@@ -2,6 +2,7 @@
 
 from picanet_tf.layers.attention_convolution import AttentionConvolution
 from picanet_tf.layers.context_controls import GlobalContextPooling, LocalContextPooling
+from picanet_tf.layers.dilated_convolution import DilatedConv2D
 from picanet_tf.layers.global_attention_pooling import GlobalAttentionPooling
 from picanet_tf.layers.local_attention import LocalAttention
 from picanet_tf.layers.local_attention_pooling import LocalAttentionPooling
@@ -11,6 +12,7 @@ from picanet_tf.layers.renet import ReNet
 __all__ = [
     "AttentionConvolution",
     "BatchNormalization",
+    "DilatedConv2D",
     "GlobalAttentionPooling",
     "GlobalContextPooling",
     "LocalAttention",

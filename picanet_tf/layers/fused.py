@@ -38,7 +38,7 @@ class Window(NamedTuple):
 
     def expand(self, lines):
         """The window's columns at each pixel: [H, N, W, C] -> [H, N, W, K, C]."""
-        padded = tf.pad(lines, [[0, 0], [0, 0], [self.margin] * 2, [0, 0]])
+        padded = _with_zeros(lines, 2, self.margin, self.margin)
         columns = tf.range(self.kernel_size) * self.dilation_rate
         x = tf.range(_size(lines, 2))[:, tf.newaxis]
         return tf.gather(padded, x + columns, axis=2)
@@ -48,8 +48,8 @@ class Window(NamedTuple):
         reach, arriving = 2 * self.margin, []
         for column in range(self.kernel_size):
             start = column * self.dilation_rate
-            paddings = [[0, 0], [0, 0], [start, reach - start], [0, 0]]
-            arriving.append(tf.pad(taps[:, :, :, column], paddings))
+            arrives = _with_zeros(taps[:, :, :, column], 2, start, reach - start)
+            arriving.append(arrives)
         width = _size(taps, 2)
         return tf.add_n(arriving)[:, :, self.margin : self.margin + width]
 
@@ -64,20 +64,20 @@ class Window(NamedTuple):
 
     def pad_lines(self, lines):
         """Zero lines above and below, as far as the window reaches."""
-        return tf.pad(lines, [[self.margin] * 2] + [[0, 0]] * (lines.shape.rank - 1))
+        return _with_zeros(lines, 0, self.margin, self.margin)
 
     def move_lines(self, lines, by):
         """Lines of the same number, each from `by` lines below; zeros from outside."""
         start = self.margin + by
         return self.pad_lines(lines)[start : start + _size(lines, 0)]
 
-    def blocks(self, taps):
-        """(start, stop) of the blocks of lines of [H, N, W, K, C] taps."""
-        height = _size(taps, 0)
-        if None in (taps.shape[0], taps.shape[2]):
+    def blocks(self, lines):
+        """(start, stop) of the blocks of lines of an [H, N, W, ...] map."""
+        height = _size(lines, 0)
+        if None in (lines.shape[0], lines.shape[2]):
             count = 4
         else:
-            count = max(1, round(taps.shape[0] * taps.shape[2] / BLOCK_PIXELS))
+            count = max(1, round(lines.shape[0] * lines.shape[2] / BLOCK_PIXELS))
             count = min(count, height)
         for block in range(count):
             yield height * block // count, height * (block + 1) // count
@@ -108,14 +108,14 @@ def pool(features, attention, window: Window):
 
     @tf.custom_gradient
     def forward(features, attention):
-        taps = window.expand(lines_first(features))
-        padded, rows, pooled = window.pad_lines(taps), window.rows(attention), []
+        taps = window.expand(window.pad_lines(lines_first(features)))
+        rows, pooled = window.rows(attention), []
         turns = _Turns()
-        for start, stop in window.blocks(taps):
+        for start, stop in window.blocks(rows[0]):
             total = None
             for row, weights in enumerate(rows):
                 first = start + row * window.dilation_rate
-                met = turns.read(padded)[first : first + stop - start]
+                met = turns.read(taps)[first : first + stop - start]
                 total = _add(total, tf.reduce_sum(met * weights[start:stop], axis=3))
                 turns.done(total)
             pooled.append(total)
@@ -140,15 +140,15 @@ def conv(features, gates, kernel, window: Window):
 
     @tf.custom_gradient
     def forward(features, gates, kernel):
-        taps = window.expand(lines_first(features))
-        padded, rows, outputs = window.pad_lines(taps), window.rows(gates), []
+        taps = window.expand(window.pad_lines(lines_first(features)))
+        rows, outputs = window.rows(gates), []
         turns = _Turns()
         matrices = tf.unstack(tf.reshape(kernel, [size, *flat[1:], filters]))
-        for start, stop in window.blocks(taps):
+        for start, stop in window.blocks(rows[0]):
             total = None
             for row, row_gates in enumerate(rows):
                 first = start + row * window.dilation_rate
-                met = turns.read(padded)[first : first + stop - start]
+                met = turns.read(taps)[first : first + stop - start]
                 gated = tf.reshape(met * row_gates[start:stop], flat)
                 total = _add(total, tf.matmul(gated, matrices[row]))
                 turns.done(total)
@@ -172,7 +172,7 @@ def conv(features, gates, kernel, window: Window):
             d_kernel = [tf.add_n(blocks) for blocks in d_kernel]
             return d_features, d_gates, tf.reshape(tf.stack(d_kernel), kernel.shape)
 
-        shape = [_size(taps, 0), _size(taps, 1), _size(taps, 2), filters]
+        shape = [*(_size(rows[0], axis) for axis in range(3)), filters]
         outputs = tf.reshape(tf.concat(outputs, axis=0), shape)
         return lines_first(outputs), backward
 
@@ -222,6 +222,16 @@ def _backward(window: Window, features, attention, upstream, of_row):
 def lines_first(tensor):
     """[N, H, ...] <-> [H, N, ...]; of one image, no copy."""
     return tf.transpose(tensor, [1, 0, *range(2, tensor.shape.rank)])
+
+
+def _with_zeros(tensor, axis: int, before: int, after: int):
+    """Zeros on both sides along an axis. Several times as fast as `tf.pad`."""
+
+    def zeros(length):
+        shape = [_size(tensor, other) for other in range(tensor.shape.rank)]
+        return tf.zeros([*shape[:axis], length, *shape[axis + 1 :]], tensor.dtype)
+
+    return tf.concat([zeros(before), tensor, zeros(after)], axis)
 
 
 def _add(total, term):

@@ -6,6 +6,7 @@ import keras
 from keras import ops
 
 from picanet_tf.layers.arguments import centred
+from picanet_tf.layers.dilated_convolution import DilatedConv2D
 from picanet_tf.layers.initializers import gaussian
 from picanet_tf.layers.normalization import BatchNormalization
 
@@ -43,7 +44,7 @@ class LocalAttention(keras.layers.Layer):
         # "Same" padding of a strided convolution would move the window's centre on
         # maps of even size. A dilated convolution of stride 1, subsampled, does not,
         # and Keras refuses strides together with dilation.
-        self.see = keras.layers.Conv2D(
+        self.see = DilatedConv2D(
             filters,
             kernel_size,
             padding="same",

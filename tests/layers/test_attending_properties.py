@@ -86,11 +86,11 @@ def test_local(seed, n, height, width, c, kernel_size, dilation_rate, block_pixe
     rates, st.integers(1, 3), blocks,
 )  # fmt: skip
 def test_convolution(
-    seed, n, height, width, c, filters, kernel_size, dilation_rate, strides, block_pixels
+    seed, n, height, width, c, filters, kernel_size, dilation_rate, strides, pixels
 ):
     gates = (n, -(-height // strides), -(-width // strides), kernel_size**2)
     agree_in_blocks(
-        block_pixels,
+        pixels,
         lambda implementation, f, g, w, b: attending.attention_conv(
             f, g, w, b, dilation_rate=dilation_rate, strides=strides,
             implementation=implementation,
