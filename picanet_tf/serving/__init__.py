@@ -1,0 +1,1 @@
+"""Exports a trained network: SavedModel for TF Serving, TFLite, ONNX."""
