@@ -1,0 +1,185 @@
+"""What headers of encoded images tell, read inside a graph, byte by byte.
+
+Every loop has an end that does not depend on what the bytes say.
+"""
+
+from __future__ import annotations
+
+import tensorflow as tf
+
+# Markers or blocks that are looked at before the picture itself must have begun.
+_MOST_SEGMENTS = 64
+_MOST_EXTENSIONS = 16  # of a GIF, ahead of its first picture
+_HOPS_A_STEP = 32
+_ORIENTATION_TAG = 0x0112
+_SHORT = 3
+
+
+def jpeg_exif(encoded):
+    """int64 [], where a JPEG's TIFF structure begins; 0 where it has none."""
+
+    def going_on(position, count, exif):
+        segment = read_bytes(encoded, position, 2)
+        at_marker = tf.equal(segment[0], 0xFF)
+        over = tf.reduce_any(tf.equal(segment[1], [0xD9, 0xDA])) | (exif > 0)
+        return at_marker & ~over & (count < _MOST_SEGMENTS)
+
+    def step(position, count, exif):
+        segment = read_bytes(encoded, position, 10)
+        wanted = [0xFF, 0xE1, *b"Exif\0\0"]
+        found = tf.equal(tf.gather(segment, [0, 1, *range(4, 10)]), wanted)
+        exif = tf.where(tf.reduce_all(found), position + 10, exif)
+        fill = tf.equal(segment[1], 0xFF)  # Any number of them may stand ahead.
+        return (
+            position + tf.where(fill, _int64(1), 2 + number(segment[2:4], True)),
+            count + 1,
+            exif,
+        )
+
+    return tf.while_loop(going_on, step, [_int64(2), 0, _int64(0)])[2]
+
+
+def png_chunks(encoded):
+    """Of the chunks ahead of a PNG's pixels: whether they have transparency, bool [];
+    where EXIF's TIFF structure begins, int64 [], 0 for nowhere."""
+
+    def going_on(position, count, transparent, exif):
+        over = _is_chunk(read_bytes(encoded, position, 8), b"IDAT")
+        return ~over & (count < _MOST_SEGMENTS)
+
+    def step(position, count, transparent, exif):
+        chunk = read_bytes(encoded, position, 8)
+        return (
+            position + 12 + number(chunk[:4], True),
+            count + 1,
+            transparent | _is_chunk(chunk, b"tRNS"),
+            tf.where(_is_chunk(chunk, b"eXIf"), position + 8, exif),
+        )
+
+    start = [_int64(8), 0, False, _int64(0)]
+    return tf.while_loop(going_on, step, start)[2:]
+
+
+def _is_chunk(head, name: bytes):
+    return tf.reduce_all(tf.equal(head[4:8], [*name]))
+
+
+def orientation_at(encoded, exif):
+    """int32 [], 1..8, of the TIFF structure that begins there; of none, 1."""
+    return tf.cond(
+        exif > 0,
+        lambda: _orientation_tag(read_bytes(encoded, exif, 2**16)),
+        lambda: tf.constant(1),
+    )
+
+
+def _orientation_tag(tiff):
+    """int32 [], 1..8, of the TIFF structure of EXIF, int64 [size]."""
+    size = tf.size(tiff, tf.int64)
+    big = tf.equal(tiff[0], ord("M"))
+
+    def values_at(position, count):
+        places = position[..., tf.newaxis] + tf.range(count, dtype=tf.int64)
+        values = tf.gather(tiff, tf.minimum(places, size - 1))
+        values = tf.where(big, values, tf.reverse(values, [-1]))
+        return number(values, True)
+
+    directory = values_at(_int64(4), 4)
+    entries = tf.minimum(values_at(directory, 2), 512)
+    positions = directory + 2 + 12 * tf.range(entries)
+    tags, types = values_at(positions, 2), values_at(positions + 2, 2)
+    wanted = tf.equal(tags, _ORIENTATION_TAG) & tf.equal(types, _SHORT)
+    values = tf.boolean_mask(values_at(positions + 8, 2), wanted)
+    value = tf.concat([values, [1]], 0)[0]
+    return tf.cast(tf.where((1 <= value) & (value <= 8), value, 1), tf.int32)
+
+
+def first_frame(encoded):
+    """A GIF with its first picture only, and the larger of its and the screen's size.
+
+    The decoder would unpack all of an animation, make room for each picture by its own
+    header, and take a time that grows with the square of the comments' blocks.
+    """
+    length = tf.strings.length(encoded)
+    # Room for what lies beyond the end: a block has up to 256 bytes.
+    values = tf.cast(tf.io.decode_raw(encoded, tf.uint8), tf.int32)
+    values = tf.pad(values, [[0, 1024]])
+    # From a block of data to the next one; the one without data stays where it is.
+    hops = tf.where(values > 0, values + 1, 0)
+    most_hops = _MOST_SEGMENTS + length // 64  # A full block has 256 bytes.
+
+    def at(position, count):
+        return tf.ensure_shape(values[position : position + count], [count])
+
+    def behind_blocks(position):
+        def going_on(position, count):
+            unfinished = (position < length) & (count < most_hops)
+            return unfinished & (tf.gather(hops, position) > 0)
+
+        def step(position, count):
+            for _ in range(_HOPS_A_STEP):
+                position = tf.minimum(position + tf.gather(hops, position), length)
+            return position, count + _HOPS_A_STEP
+
+        start = [tf.minimum(position, length), 0]
+        return tf.while_loop(going_on, step, start)[0] + 1
+
+    def going_on(position, count, picture, control):
+        return (picture < 0) & (position < length) & (count < _MOST_EXTENSIONS)
+
+    def step(position, count, picture, control):
+        kind, label = tf.unstack(at(position, 2))
+        extension = tf.equal(kind, 0x21)
+        return (
+            tf.cond(extension, lambda: behind_blocks(position + 2), lambda: length),
+            count + 1,
+            tf.where(tf.equal(kind, 0x2C), position, picture),
+            tf.where(extension & tf.equal(label, 0xF9), position, control),
+        )
+
+    header = at(0, 13)
+    behind_header = 13 + _colour_table(header[10])
+    _, _, picture, control = tf.while_loop(
+        going_on, step, [behind_header, 0, -1, length]
+    )
+    # Without a picture it is cut to its header, which the decoder then refuses.
+    picture = tf.where(picture < 0, length, picture)
+    head = at(picture, 10)
+    end = behind_blocks(picture + 11 + _colour_table(head[9]))
+    first = tf.strings.join(
+        [
+            tf.strings.substr(encoded, 0, tf.minimum(behind_header, length)),
+            tf.strings.substr(encoded, control, 8),  # which colour is transparent
+            tf.strings.substr(encoded, picture, end - picture),
+            b";",
+        ]
+    )
+    width = tf.maximum(number(header[6:8]), number(head[5:7]))
+    height = tf.maximum(number(header[8:10]), number(head[7:9]))
+    return first, width, height
+
+
+def _colour_table(flags):
+    """Bytes of the table that a GIF's flags announce."""
+    return tf.where(flags >= 128, 3 * 2 ** (flags % 8 + 1), tf.zeros_like(flags))
+
+
+def read_bytes(encoded, position, count: int):
+    """int64 [count] from a position on; zeros beyond the end."""
+    length = tf.cast(tf.strings.length(encoded), tf.int64)
+    position = tf.minimum(tf.cast(position, tf.int64), length)
+    part = tf.strings.substr(encoded, position, tf.constant(count, tf.int64))
+    values = tf.cast(tf.io.decode_raw(part, tf.uint8), tf.int64)
+    missing = count - tf.size(values)
+    return tf.ensure_shape(tf.pad(values, [[0, missing]]), [count])
+
+
+def _int64(value: int):
+    return tf.constant(value, tf.int64)
+
+
+def number(values, big_endian: bool = False):
+    """Bytes in the last axis as one unsigned number, in the bytes' dtype."""
+    count = values.shape[-1]
+    powers = [256**i for i in range(count)]
+    return tf.reduce_sum(values * (powers[::-1] if big_endian else powers), -1)
