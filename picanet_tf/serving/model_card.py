@@ -1,0 +1,116 @@
+"""`assets/model_card.json`: what a served network is, for whoever finds it later."""
+
+from __future__ import annotations
+
+import csv
+import datetime
+import json
+from collections.abc import Mapping
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+from picanet_tf.serving.decoding import MAX_PIXELS
+from picanet_tf.training.run_directory import RunDirectory
+
+PATH = Path("assets") / "model_card.json"
+
+_LICENCE_NOTES = (
+    "The code is under the Apache License 2.0. Weights are not covered by it alone: "
+    "the encoder starts from a VGG16 trained on ImageNet, and the data sets of the "
+    "field (DUTS, ECSSD and others) are distributed for research. Ask their owners "
+    "before a commercial use of weights trained on them."
+)
+_PREPROCESSING = (
+    "An upright RGB photo, 0..255, resized to S x S (aspect not kept) bilinearly with "
+    "half-pixel centres and no antialiasing. Nothing else: channel order and means are "
+    "part of the network."
+)
+_IMAGE_BYTES = {
+    "formats": "JPEG, PNG, BMP (grey, 24 and 32 bits) and the first frame of a GIF",
+    "max_pixels": MAX_PIXELS,
+    "orientation": "EXIF orientation of JPEG and PNG is applied in the graph",
+    "transparency": "PNG over white; transparent pixels of a GIF are black",
+    "errors": "an image that cannot be decoded fails its whole batch with "
+    "INVALID_ARGUMENT: let the server merge requests of serving_default only",
+}
+
+
+def facts_of_run(run: RunDirectory, weights: str) -> dict:
+    """What a run directory tells about its network; None for what it does not know."""
+    experiment = run.load_experiment()
+    step = _last_step(run)
+    rows = _rows(run.validation)
+    known = {
+        "best": lambda: max(rows, key=lambda row: row["max_f"]),
+        "model": lambda: next(row for row in reversed(rows) if row["step"] == step),
+    }
+    try:
+        validation = known[weights]()
+    except (KeyError, StopIteration, ValueError):
+        validation = None
+    if weights == "best":
+        step = validation and validation["step"]
+    return {
+        "run": run.path.name,
+        "weights": weights,
+        "steps": step,
+        "batch_size": experiment.batch_size,
+        "training_set": run.recorded().get("training_set"),
+        "backbone_weights": Path(experiment.backbone_weights).name,
+        "validation_set": Path(experiment.validation_tfrecords).name or None,
+        "validation": validation,
+        "trained_with": {
+            package: run.recorded().get(package) for package in ("tensorflow", "keras")
+        },
+    }
+
+
+def write_card(folder: Path, **values) -> Path:
+    """Writes the card; `values` go ahead of what is the same for every export."""
+    now = datetime.datetime.now(datetime.timezone.utc)
+    card = {
+        **values,
+        "preprocessing": _PREPROCESSING,
+        "image_bytes": _IMAGE_BYTES,
+        "precision": "float32, whatever the network was trained with",
+        "exported_with": _versions("picanet-tf", "tensorflow", "keras"),
+        "exported": now.isoformat("T", "seconds"),
+        "licence_notes": _LICENCE_NOTES,
+    }
+    path = folder / PATH
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(card, indent=2, ensure_ascii=False) + "\n", "utf-8")
+    return path
+
+
+def _last_step(run: RunDirectory) -> int | None:
+    """Of the newest checkpoint, which `model.keras` was written with."""
+    steps = [
+        int(path.stem.removeprefix("step-"))
+        for path in run.checkpoints.glob("step-*.index")
+        if path.stem.removeprefix("step-").isdecimal()
+    ]
+    return max(steps, default=None)
+
+
+def _rows(path: Path) -> list[Mapping]:
+    if not path.is_file():
+        return []
+    with path.open(newline="") as file:
+        return [
+            {
+                name: int(value) if name == "step" else float(value)
+                for name, value in row.items()
+            }
+            for row in csv.DictReader(file)
+        ]
+
+
+def _versions(*packages: str) -> dict[str, str | None]:
+    found: dict[str, str | None] = {}
+    for package in packages:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            found[package] = None
+    return found

@@ -1,0 +1,57 @@
+"""A network as an ONNX file, by Keras' own exporter. Imports no TensorFlow itself."""
+
+from __future__ import annotations
+
+import importlib.util
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from picanet_tf.errors import PicanetError
+
+if TYPE_CHECKING:
+    import keras
+    import numpy as np
+
+FILE_NAME = "picanet.onnx"
+_PACKAGES = ("tf2onnx", "onnx", "onnxruntime")
+
+
+def check_packages() -> None:
+    """Raises `PicanetError`, with the pip command, if a package is missing."""
+    missing = [name for name in _PACKAGES if importlib.util.find_spec(name) is None]
+    if missing:
+        raise PicanetError(
+            f"--formats onnx needs {', '.join(missing)}: "
+            f"pip install {' '.join(missing)}"
+        )
+
+
+def write_onnx(network: keras.Model, path: Path) -> None:
+    """Writes a network.
+
+    Args:
+        network: of `serving_network`, without its attention.
+        path: the file; its input is `image` float32 [N, S, S, 3], RGB 0..255, its
+            output `saliency` float32 [N, S, S, 1].
+    """
+    from keras import InputSpec
+
+    shape = (None, *network.input.shape[1:])
+    image = InputSpec(shape=shape, dtype="float32", name="image")
+    with warnings.catch_warnings():
+        # Keras asks NumPy 2 for what it has no more, to help an older tf2onnx.
+        warnings.simplefilter("ignore", FutureWarning)
+        network.export(str(path), format="onnx", verbose=False, input_signature=[image])
+
+
+def runner(path: Path) -> Callable[[np.ndarray], np.ndarray]:
+    """An ONNX file as a function of images float32 [N, S, S, 3], by onnxruntime."""
+    import onnxruntime
+
+    session = onnxruntime.InferenceSession(
+        str(path), providers=["CPUExecutionProvider"]
+    )
+    (image,), (saliency,) = session.get_inputs(), session.get_outputs()
+    return lambda images: session.run([saliency.name], {image.name: images})[0]

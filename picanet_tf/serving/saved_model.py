@@ -1,0 +1,160 @@
+"""A network as a SavedModel for TF Serving: its signatures, each by name.
+
+| signature | in | out |
+|---|---|---|
+| `serving_default` | `image` | `saliency` |
+| `image_bytes` | `image_bytes` | `saliency`, `saliency_png_bytes` |
+| `attention` | `image` | `saliency`, `attention6` ... `attention2` (where there are) |
+
+`image` is float32 [N, S, S, 3], RGB 0..255; `saliency` float32 [N, S, S, 1] in 0..1;
+`image_bytes` string [N], encoded images of any size; `saliency_png_bytes` string [N],
+8-bit PNGs, each of its image's own size. The names of strings end in `_bytes`, by
+which TF Serving's REST knows that they are base64.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import keras
+import numpy as np
+import tensorflow as tf
+from tensorflow.core.protobuf import saved_model_pb2
+
+from picanet_tf.serving.decoding import MAX_PIXELS, decode_image
+
+DEFAULT, IMAGE_BYTES, ATTENTION = "serving_default", "image_bytes", "attention"
+# Encoded images that are decoded at once, each up to MAX_PIXELS.
+_AT_ONCE = 4
+_GRAPH = "saved_model.pb"
+
+
+def write_saved_model(
+    network: keras.Model, folder: Path, max_pixels: int = MAX_PIXELS
+) -> tuple[str, ...]:
+    """Writes a network of `serving_network`.
+
+    Args:
+        network: with its attention.
+        folder: made; holds `saved_model.pb` and `variables/` afterwards.
+        max_pixels: the most that an image of `image_bytes` may have.
+
+    Returns:
+        The signatures' names: `attention` is missing where the network has none.
+    """
+    side = network.input.shape[1]
+    image = [tf.TensorSpec([None, side, side, 3], tf.float32, name="image")]
+    encoded = [tf.TensorSpec([None], tf.string, name="image_bytes")]
+
+    def infer(image):
+        return network(image, training=False)
+
+    def saliency(image):
+        return {"saliency": infer(image)["saliency"]}
+
+    def of_bytes(image_bytes):
+        images, sizes = _decode(image_bytes, side, max_pixels)
+        maps = infer(images)["saliency"]
+        return {"saliency": maps, "saliency_png_bytes": _encode(maps, sizes)}
+
+    # Not tracked: what the endpoints use is saved anyhow, and would be once more.
+    archive = keras.export.ExportArchive()
+    archive.add_endpoint(DEFAULT, saliency, image)
+    archive.add_endpoint(IMAGE_BYTES, of_bytes, encoded)
+    signatures = [DEFAULT, IMAGE_BYTES]
+    if len(network.output) > 1:
+        archive.add_endpoint(ATTENTION, infer, image)
+        signatures.append(ATTENTION)
+    write_out(archive, folder)
+    return tuple(signatures)
+
+
+def write_out(archive: keras.export.ExportArchive, folder: str | Path) -> None:
+    """Writes an archive without the gradients that its layers bring along.
+
+    Loading would warn that they are missing. Without their names, differentiating is
+    TensorFlow's own affair again.
+    """
+    options = tf.saved_model.SaveOptions(experimental_custom_gradients=False)
+    archive.write_out(str(folder), options=options, verbose=False)
+    saved = _read(folder)
+    for meta_graph in saved.meta_graphs:
+        for function in meta_graph.graph_def.library.function:
+            for node in function.node_def:
+                node.attr.pop("_gradient_op_type", None)
+    (Path(folder) / _GRAPH).write_bytes(saved.SerializeToString(deterministic=True))
+    # A checksum of what was there before.
+    (Path(folder) / "fingerprint.pb").unlink(missing_ok=True)
+
+
+def _decode(encoded, side, max_pixels):
+    """string [N] -> images float32 [N, S, S, 3], their own sizes int32 [N, 2]."""
+
+    def decode(item):
+        image = decode_image(*item, max_pixels)
+        resized = tf.image.resize(image, [side, side], method="bilinear")
+        return resized, tf.shape(image)[:2]
+
+    return tf.map_fn(
+        decode,
+        (encoded, tf.range(tf.size(encoded))),
+        fn_output_signature=(
+            tf.TensorSpec([side, side, 3], tf.float32),
+            tf.TensorSpec([2], tf.int32),
+        ),
+        parallel_iterations=_AT_ONCE,
+    )
+
+
+def _encode(maps, sizes):
+    """Maps [N, S, S, 1] as 8-bit PNGs of these sizes: string [N]."""
+
+    def encode(item):
+        saliency, size = item
+        grey = tf.round(tf.image.resize(saliency, size, method="bilinear") * 255)
+        return tf.io.encode_png(tf.cast(grey, tf.uint8))
+
+    return tf.map_fn(
+        encode,
+        (maps, sizes),
+        fn_output_signature=tf.TensorSpec([], tf.string),
+        parallel_iterations=_AT_ONCE,
+    )
+
+
+class Loaded:
+    """A SavedModel read back from disk, as a server would.
+
+    Args:
+        folder: that holds it.
+
+    Attributes:
+        signatures: {name: function of named tensors}.
+    """
+
+    def __init__(self, folder: Path):
+        self._model = tf.saved_model.load(str(folder))
+        self.signatures = dict(self._model.signatures)
+
+    def __call__(self, signature: str, **inputs) -> Mapping[str, np.ndarray]:
+        tensors = {name: tf.constant(value) for name, value in inputs.items()}
+        outputs = self.signatures[signature](**tensors)
+        return {name: value.numpy() for name, value in outputs.items()}
+
+
+def operations(folder: Path) -> set[str]:
+    """Names of all operations of a SavedModel, its functions' included."""
+    found = set()
+    for meta_graph in _read(folder).meta_graphs:
+        graph = meta_graph.graph_def
+        found |= {node.op for node in graph.node}
+        for function in graph.library.function:
+            found |= {node.op for node in function.node_def}
+    return found
+
+
+def _read(folder: str | Path) -> saved_model_pb2.SavedModel:
+    saved = saved_model_pb2.SavedModel()
+    saved.ParseFromString((Path(folder) / _GRAPH).read_bytes())
+    return saved

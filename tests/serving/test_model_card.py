@@ -1,0 +1,57 @@
+"""The model card tells what is known, and None for what is not."""
+
+import json
+
+import pytest
+
+from picanet_tf.serving import model_card
+from picanet_tf.training.experiments import Experiment
+from picanet_tf.training.run_directory import RunDirectory
+
+
+@pytest.fixture
+def run(tmp_path):
+    experiment = Experiment(
+        tfrecords="/somewhere/duts", validation_tfrecords="data/ecssd", steps=90
+    )
+    run = RunDirectory.create(experiment, str(tmp_path / "run"))
+    run.record(tensorflow="2.21.0", keras="3.15.1", training_set={"name": "DUTS-TR"})
+    run.checkpoints.mkdir()
+    for step in (30, 60):
+        (run.checkpoints / f"step-{step}.index").write_text("")
+    run.validation.write_text("step,max_f,mae\n30,0.8,0.1\n60,0.7,0.2\n90,0.6,0.3\n")
+    return run
+
+
+def test_the_last_checkpoint(run):
+    facts = model_card.facts_of_run(run, "model")
+    assert facts["steps"] == 60  # and not the 90 that were meant
+    assert facts["validation"] == {"step": 60, "max_f": 0.7, "mae": 0.2}
+    assert facts["validation_set"] == "ecssd"
+    assert facts["training_set"] == {"name": "DUTS-TR"}
+    assert facts["trained_with"] == {"tensorflow": "2.21.0", "keras": "3.15.1"}
+    assert "somewhere" not in json.dumps(facts)  # No path of this machine.
+
+
+def test_the_best_one(run):
+    facts = model_card.facts_of_run(run, "best")
+    assert facts["steps"] == 30
+    assert facts["validation"] == {"step": 30, "max_f": 0.8, "mae": 0.1}
+
+
+def test_a_bare_run(tmp_path):
+    run = RunDirectory.create(Experiment(), str(tmp_path / "run"))
+    facts = model_card.facts_of_run(run, "model")
+    for name in ("steps", "training_set", "validation", "validation_set"):
+        assert facts[name] is None
+
+
+def test_the_card(tmp_path):
+    path = model_card.write_card(tmp_path, variant="UNet", steps=None)
+    assert path == tmp_path / "assets" / "model_card.json"
+    card = json.loads(path.read_text())
+    assert card["variant"] == "UNet" and card["steps"] is None
+    assert "bilinear" in card["preprocessing"]
+    assert card["image_bytes"]["max_pixels"] == 64_000_000
+    assert card["exported_with"]["keras"].startswith("3.")
+    assert "research" in card["licence_notes"]
