@@ -1,0 +1,243 @@
+"""One export: every artefact made, read back, and compared with the Keras model."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import logging as python_logging
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import keras
+import numpy as np
+import tensorflow as tf
+from absl import logging
+
+from picanet_tf.errors import PicanetError
+from picanet_tf.serving import model_card, onnx, saved_model, tflite, warmup
+from picanet_tf.serving.network import (
+    attentive_stages,
+    rebuilt,
+    serving_network,
+    variant_of,
+)
+from picanet_tf.serving.order import Order
+from picanet_tf.serving.versions import publishing
+
+# An artefact in float32 that differs by more than this from the Keras model is wrong.
+TOLERANCE = 1e-3
+
+
+class Artefact(NamedTuple):
+    """A file, or the SavedModel's folder, within the version.
+
+    Attributes:
+        name: its path there.
+        bytes: its size.
+        difference: the largest from the Keras model, of saliency 0..1.
+        note: what else there is to say.
+    """
+
+    name: str
+    bytes: int
+    difference: float
+    note: str = ""
+
+
+def export(
+    trained: keras.Model,
+    order: Order,
+    images: Sequence[np.ndarray],
+    *,
+    calibration: Iterable[np.ndarray] | None = None,
+    facts: Mapping | None = None,
+) -> tuple[Path, list[Artefact]]:
+    """Exports a trained network.
+
+    Args:
+        trained: a network of `build_model`.
+        order: what and where to.
+        images: real ones, uint8 [H, W, 3], RGB, to compare the artefacts on.
+        calibration: of `"int8"`, more of them; can be iterated over again and again.
+        facts: of the run, for the model card.
+
+    Returns:
+        (folder of the version, its artefacts).
+
+    Raises:
+        PicanetError: nothing was exported; says why.
+    """
+    order.check(calibrated=calibration is not None)
+    try:
+        with publishing(order.output, order.version, order.overwrite) as staged:
+            export_ = _Export(trained, order, images, calibration, staged.folder)
+            artefacts = export_.run(facts or {})
+        return staged.published, artefacts
+    except (OSError, tf.errors.OpError) as error:
+        if not _disk_is_full(error):
+            raise
+        raise PicanetError(
+            f"--output: no space left on the device of {order.output}; nothing was "
+            "exported"
+        ) from error
+
+
+class _Export:
+    def __init__(self, trained, order, images, calibration, folder):
+        self.trained = trained
+        self.order = order
+        self.folder = folder
+        self.calibration = calibration
+        self.originals = images
+        self.size = order.image_size or trained.input.shape[1]
+        self.images = np.stack([self._resized(image) for image in images])
+        reference = trained
+        if self.size != trained.input.shape[1]:
+            reference = rebuilt(trained, self.size)
+        self.reference = [
+            {name: value.numpy() for name, value in reference(batch).items()}
+            for batch in self.images[:, np.newaxis]
+        ]
+        for outputs in self.reference:
+            outputs["saliency"] = tf.sigmoid(outputs["stage1"]).numpy()
+
+    def run(self, facts) -> list[Artefact]:
+        variant = variant_of(self.trained)
+        makers = {
+            "saved_model": self._saved_model,
+            "tflite": self._tflite,
+            "onnx": self._onnx,
+        }
+        if not attentive_stages(variant):
+            logging.info("No signature attention: %s has no attention", variant)
+        artefacts = []
+        for form in self.order.formats:
+            logging.info("Exporting %s", form)
+            with _quietly():
+                artefacts += makers[form]()
+        model_card.write_card(
+            self.folder,
+            variant=variant,
+            image_size=self.size,
+            **facts,
+            artefacts=[artefact._asdict() for artefact in artefacts],
+            compared_on=f"{len(self.images)} images",
+        )
+        return artefacts
+
+    def _saved_model(self):
+        network = serving_network(self.trained, self.order.image_size)
+        signatures = saved_model.write_saved_model(network, self.folder)
+        cudnn = [op for op in saved_model.operations(self.folder) if "Cudnn" in op]
+        if cudnn:
+            raise PicanetError(f"The graph holds operations of cuDNN: {cudnn}")
+        photo = tf.io.encode_jpeg(self.originals[0]).numpy()
+        image = {"image": self.images[:1]}
+        requests = {
+            saved_model.DEFAULT: image,
+            saved_model.IMAGE_BYTES: {"image_bytes": np.array([photo])},
+            saved_model.ATTENTION: image,
+        }
+        warmup.write_warmup(
+            self.folder, [(name, requests[name]) for name in signatures]
+        )
+        loaded = saved_model.Loaded(self.folder)
+        difference = max(self._difference(loaded, name) for name in signatures)
+        _check_difference("SavedModel", difference)
+        yield Artefact(
+            "saved_model.pb, variables/",
+            _size(self.folder / "saved_model.pb") + _size(self.folder / "variables"),
+            difference,
+            ", ".join(signatures),
+        )
+
+    def _difference(self, loaded, signature) -> float:
+        worst = 0.0
+        for original, image, wanted in zip(
+            self.originals, self.images, self.reference, strict=True
+        ):
+            if signature == saved_model.IMAGE_BYTES:
+                # PNG, so that decoding adds nothing.
+                encoded = tf.io.encode_png(original).numpy()
+                outputs = loaded(signature, image_bytes=np.array([encoded]))
+                grey = tf.io.decode_png(outputs.pop("saliency_png_bytes")[0]).numpy()
+                own_size = tf.image.resize(wanted["saliency"][0], original.shape[:2])
+                # Rounded to 256 greys it may be half of one off.
+                off = np.abs(grey / 255 - own_size).max() - 0.5 / 255
+                worst = max(worst, float(off))
+            else:
+                outputs = loaded(signature, image=image[np.newaxis])
+            for name, value in outputs.items():
+                if name in wanted:
+                    worst = max(worst, float(np.abs(value - wanted[name]).max()))
+                if not np.isfinite(value).all():
+                    raise PicanetError(f"The signature {signature} gives {name} = NaN")
+        return worst
+
+    def _tflite(self):
+        folder = self.folder / "tflite"
+        folder.mkdir()
+        for quantization in self.order.quantize:
+            path = folder / tflite.file_name(quantization)
+            calibration = self.calibration or ()
+            tflite.write_tflite(
+                self.trained,
+                path,
+                quantization,
+                image_size=self.order.image_size,
+                calibration=map(self._resized, calibration),
+            )
+            run = tflite.runner(path)
+            difference = max(
+                float(np.abs(run(image) - wanted["saliency"][0]).max())
+                for image, wanted in zip(self.images, self.reference, strict=True)
+            )
+            if quantization == "none":
+                _check_difference(path.name, difference)
+            yield Artefact(f"tflite/{path.name}", _size(path), difference)
+
+    def _onnx(self):
+        folder = self.folder / "onnx"
+        folder.mkdir()
+        path = folder / onnx.FILE_NAME
+        network = serving_network(self.trained, self.order.image_size, attention=False)
+        onnx.write_onnx(network, path)
+        run = onnx.runner(path)
+        difference = max(
+            float(np.abs(run(image[np.newaxis]) - wanted["saliency"]).max())
+            for image, wanted in zip(self.images, self.reference, strict=True)
+        )
+        _check_difference(path.name, difference)
+        yield Artefact(f"onnx/{path.name}", _size(path), difference)
+
+    def _resized(self, image: np.ndarray) -> np.ndarray:
+        return tf.image.resize(image, [self.size] * 2, method="bilinear").numpy()
+
+
+def _check_difference(name: str, difference: float) -> None:
+    if not difference <= TOLERANCE:  # NaN, too
+        raise PicanetError(
+            f"{name} differs by {difference:.1e} from the Keras model, more than "
+            f"{TOLERANCE:.0e}; nothing was exported"
+        )
+
+
+@contextlib.contextmanager
+def _quietly():
+    """Keeps back what TensorFlow and the converters say of their inner workings."""
+    python_logging.disable(python_logging.WARNING)
+    try:
+        yield
+    finally:
+        python_logging.disable(python_logging.NOTSET)
+
+
+def _size(path: Path) -> int:
+    files = path.rglob("*") if path.is_dir() else [path]
+    return sum(file.stat().st_size for file in files if file.is_file())
+
+
+def _disk_is_full(error: Exception) -> bool:
+    full = getattr(error, "errno", None) == errno.ENOSPC
+    return full or "No space left on device" in str(error)

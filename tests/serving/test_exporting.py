@@ -1,0 +1,115 @@
+"""A whole export: what it leaves, what it refuses, what a failure leaves."""
+
+import json
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from picanet_tf.errors import PicanetError
+from picanet_tf.serving import exporting, warmup
+from picanet_tf.serving.order import Order
+from picanet_tf.serving.saved_model import Loaded
+from tests.serving.networks import photo, trained_like
+
+PHOTOS = [photo((30, 45), 1), photo((50, 40), 2)]
+
+
+def everything(folder):
+    return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*"))
+
+
+def test_an_export(network, tmp_path):
+    order = Order(tmp_path / "picanet", formats=("saved_model", "tflite"))
+    folder, artefacts = exporting.export(
+        network, order, PHOTOS, facts={"steps": 12, "run": "x"}
+    )
+    assert folder == tmp_path / "picanet" / "1"
+    assert everything(folder) == [
+        "assets",
+        "assets.extra",
+        "assets.extra/tf_serving_warmup_requests",
+        "assets/model_card.json",
+        "saved_model.pb",
+        "tflite",
+        "tflite/picanet_float32.json",
+        "tflite/picanet_float32.tflite",
+        "variables",
+        "variables/variables.data-00000-of-00001",
+        "variables/variables.index",
+    ]
+    saved, lite = artefacts
+    assert saved.note == "serving_default, image_bytes, attention"
+    assert lite.bytes == (folder / lite.name).stat().st_size
+    assert 0 < saved.difference < 1e-4 and 0 < lite.difference < 1e-4
+    card = json.loads((folder / "assets" / "model_card.json").read_text())
+    assert card["variant"] == "6GAP_5AC" and card["image_size"] == 64
+    assert card["steps"] == 12 and card["compared_on"] == "2 images"
+    assert [a["name"] for a in card["artefacts"]] == [a.name for a in artefacts]
+    records = list(tf.data.TFRecordDataset(str(folder / warmup.PATH)))
+    assert len(records) == 3
+
+
+def test_another_size_and_no_attention(tmp_path):
+    order = Order(tmp_path, version=7, image_size=48)
+    folder, (artefact,) = exporting.export(trained_like("UNet"), order, PHOTOS)
+    assert folder == tmp_path / "7" and artefact.difference < 1e-4
+    assert artefact.note == "serving_default, image_bytes"
+    image = np.zeros([2, 48, 48, 3], np.float32)
+    outputs = Loaded(folder)("serving_default", image=image)
+    assert outputs["saliency"].shape == (2, 48, 48, 1)
+
+
+def test_int8(network, tmp_path):
+    order = Order(tmp_path, formats=("tflite",), quantize=("int8",))
+    with pytest.raises(PicanetError, match="int8 needs real images"):
+        exporting.export(network, order, PHOTOS)
+    assert everything(tmp_path) == []
+    folder, (artefact,) = exporting.export(
+        network, order, PHOTOS, calibration=[photo((40, 40), n) for n in range(4)]
+    )
+    assert artefact.name == "tflite/picanet_int8.tflite"
+    assert 1e-4 < artefact.difference < 0.1
+
+
+def test_an_artefact_that_differs_is_not_published(network, tmp_path, monkeypatch):
+    right = exporting.serving_network
+
+    def shifted(*arguments, **options):
+        served = right(*arguments, **options)
+        bias = served.get_layer("stage1").bias
+        bias.assign(bias + 0.1)
+        return served
+
+    monkeypatch.setattr(exporting, "serving_network", shifted)
+    with pytest.raises(PicanetError, match="SavedModel differs by .*nothing was"):
+        exporting.export(network, Order(tmp_path / "a"), PHOTOS)
+    assert everything(tmp_path) == []
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        OSError(28, "No space left on device"),
+        tf.errors.ResourceExhaustedError(None, None, "x; No space left on device"),
+    ],
+)
+def test_a_full_disk(network, tmp_path, monkeypatch, error):
+    def fail(*_, **__):
+        raise error
+
+    monkeypatch.setattr(exporting.model_card, "write_card", fail)
+    order = Order(tmp_path / "deep" / "down")
+    with pytest.raises(PicanetError, match="--output: no space left on .*deep/down"):
+        exporting.export(network, order, PHOTOS[:1])
+    assert everything(tmp_path) == []
+
+
+def test_other_errors_are_not_called_a_full_disk(network, tmp_path, monkeypatch):
+    def fail(*_, **__):
+        raise tf.errors.InternalError(None, None, "a bug")
+
+    monkeypatch.setattr(exporting.model_card, "write_card", fail)
+    with pytest.raises(tf.errors.InternalError):
+        exporting.export(network, Order(tmp_path / "a"), PHOTOS[:1])
+    assert everything(tmp_path) == []

@@ -1,0 +1,138 @@
+"""A version appears whole or not at all."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+
+import pytest
+
+from picanet_tf.errors import PicanetError
+from picanet_tf.serving.versions import check_version, publishing, versions
+
+
+def publish(base, text="new", version=None, overwrite=False):
+    with publishing(base, version, overwrite) as staged:
+        (staged.folder / "file").write_text(text)
+        assert staged.folder.parent == base and staged.folder.name.startswith(".")
+        assert staged.published is None
+    return staged.published
+
+
+def everything(folder):
+    return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*"))
+
+
+def test_the_next_version(tmp_path):
+    base = tmp_path / "export" / "picanet"
+    assert publish(base) == base / "1"
+    assert publish(base, version=9) == base / "9"
+    (base / "latest").mkdir()
+    assert publish(base) == base / "10"
+    assert versions(base) == [1, 9, 10]
+    assert (base / "10" / "file").read_text() == "new"
+
+
+def test_an_existing_version(tmp_path):
+    publish(tmp_path, "old")
+    with pytest.raises(PicanetError, match="--version: .*/1 exists already.*overwrite"):
+        publish(tmp_path, version=1)
+    assert (tmp_path / "1" / "file").read_text() == "old"
+    publish(tmp_path, version=1, overwrite=True)
+    assert everything(tmp_path) == ["1", "1/file"]
+    assert (tmp_path / "1" / "file").read_text() == "new"
+
+
+def test_output_that_is_a_file(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(PicanetError, match="--output: .*file is a file, not a folder"):
+        check_version(tmp_path / "file", None, False)
+
+
+@pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt])
+def test_a_failure_leaves_nothing(tmp_path, error):
+    with pytest.raises(error):
+        with publishing(tmp_path / "a" / "b", None, False) as staged:
+            (staged.folder / "file").write_text("half")
+            raise error
+    assert everything(tmp_path) == []
+
+
+def test_a_failed_overwrite_keeps_the_old_one(tmp_path, monkeypatch):
+    publish(tmp_path, "old")
+    with pytest.raises(ValueError):
+        with publishing(tmp_path, 1, True):
+            raise ValueError
+    assert (tmp_path / "1" / "file").read_text() == "old"
+
+    rename = type(tmp_path).rename
+
+    def failing(path, target):
+        if path.suffix == ".tmp":
+            raise PermissionError(13, "no")
+        return rename(path, target)
+
+    monkeypatch.setattr(type(tmp_path), "rename", failing)
+    with pytest.raises(PermissionError):
+        publish(tmp_path, version=1, overwrite=True)
+    assert everything(tmp_path) == ["1", "1/file"]
+    assert (tmp_path / "1" / "file").read_text() == "old"
+
+
+def test_two_exports_at_once(tmp_path):
+    with publishing(tmp_path, None, False) as first:
+        (first.folder / "file").write_text("slow")
+        # The quicker one, of another process.
+        (tmp_path / "1").mkdir()
+        (tmp_path / "1" / "file").write_text("quick")
+    assert first.published == tmp_path / "2"
+    assert (tmp_path / "1" / "file").read_text() == "quick"
+    with pytest.raises(PicanetError, match="/3 exists already"):
+        with publishing(tmp_path, 3, False) as asked:
+            (asked.folder / "file").write_text("slow")
+            (tmp_path / "3").mkdir()
+            (tmp_path / "3" / "file").write_text("quick")
+    assert everything(tmp_path) == ["1", "1/file", "2", "2/file", "3", "3/file"]
+
+
+def test_leftovers_of_killed_exports(tmp_path):
+    ended = subprocess.run([sys.executable, "-c", "import os; print(os.getpid())"],
+                           capture_output=True, text=True).stdout.strip()  # fmt: skip
+    host = socket.gethostname()
+    for name in (
+        f".4.{host}.{ended}.tmp",
+        f".2.{host}.{ended}.old",
+        f".5.{host}.{os.getppid()}.tmp",
+        f".6.elsewhere.{ended}.tmp",
+    ):
+        (tmp_path / name).mkdir()
+    publish(tmp_path, version=1)
+    assert everything(tmp_path) == sorted(
+        [
+            "1",
+            "1/file",
+            "2",  # Killed between two renamings: the old version comes back.
+            f".5.{host}.{os.getppid()}.tmp",
+            f".6.elsewhere.{ended}.tmp",
+        ]
+    )
+
+
+def test_sigterm_leaves_nothing(tmp_path):
+    code = (
+        "import pathlib, sys, time\n"
+        "from picanet_tf.serving.versions import publishing\n"
+        "with publishing(pathlib.Path(sys.argv[1]) / 'base', None, False) as staged:\n"
+        "    (staged.folder / 'file').write_text('half')\n"
+        "    time.sleep(60)\n"
+    )
+    process = subprocess.Popen([sys.executable, "-c", code, tmp_path])
+    deadline = time.monotonic() + 30
+    while not list(tmp_path.rglob("file")):
+        assert process.poll() is None and time.monotonic() < deadline
+        time.sleep(0.01)
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(30) == 128 + signal.SIGTERM
+    assert everything(tmp_path) == []
