@@ -1,0 +1,179 @@
+"""`export.py`, as a command: what it writes, says and answers."""
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from picanet_tf.training.experiments import Experiment
+from picanet_tf.training.run_directory import RunDirectory
+from tests.serving.networks import encoded, photo, trained_like
+
+ROOT = Path(__file__).parents[1]
+ENVIRONMENT = {"PATH": "/usr/bin:/bin", "PYTHONPATH": str(ROOT)}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """runs/latest, and a converted data set in data/."""
+    folder = tmp_path_factory.mktemp("export")
+    run = RunDirectory.create(
+        Experiment(variant="6GAP", image_size=32, width=1 / 32), str(folder / "runs/a")
+    )
+    trained_like("6GAP", image_size=32, width=1 / 32).save(run.path / "model.keras")
+    (folder / "runs" / "latest").symlink_to("a")
+    for number in range(3):
+        for kind in ("images", "masks"):
+            path = folder / "own" / kind / f"{number}.png"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(encoded(photo(seed=number), "PNG"))
+    done = subprocess.run(
+        [sys.executable, "-m", "data_pipeline.convert", "--dataset", "pairs"]
+        + ["--images", "own/images", "--masks", "own/masks", "--output", "data"],
+        cwd=folder,
+        env=ENVIRONMENT,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    manifest = json.loads((folder / "data" / "manifest.json").read_text())
+    (folder / "boxes").mkdir()
+    (folder / "boxes" / "manifest.json").write_text(
+        json.dumps({**manifest, "task": "detection"})
+    )
+    return folder
+
+
+def start(*words, cwd):
+    return subprocess.Popen(
+        [sys.executable, ROOT / "export.py", *map(str, words)],
+        cwd=cwd,
+        env=ENVIRONMENT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        # Where the tests themselves run in the background, it would be ignored.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
+
+
+def export(*words, cwd):
+    process = start(*words, cwd=cwd)
+    output, errors = process.communicate(timeout=300)
+    return process.returncode, output, errors
+
+
+def files(folder):
+    return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*"))
+
+
+def test_alone_it_exports_the_latest_run(folder):
+    code, output, errors = export(cwd=folder)
+    assert code == 0, errors
+    first, *lines = output.splitlines()
+    assert first.startswith("export/picanet/1, compared with the Keras model on 5 im")
+    assert len(lines) == 1 and "saved_model.pb, variables/" in lines[0]
+    assert "MB  differs by " in lines[0]
+    assert "serving_default, image_bytes, attention" in lines[0]
+    version = folder / "export" / "picanet" / "1"
+    card = json.loads((version / "assets" / "model_card.json").read_text())
+    assert card["run"] == "a" and card["weights"] == "model"
+    assert (version / "assets.extra" / "tf_serving_warmup_requests").is_file()
+    for noise in ("Traceback", "Assets written", "gradient", "fingerprint"):
+        assert noise not in errors
+
+    code, output, errors = export(
+        *("--formats", "tflite,saved_model", "--quantize", "int8,none"),
+        *("--calibration_tfrecords", "data", "--run", "runs/a/model.keras"),
+        cwd=folder,
+    )
+    assert code == 0, errors
+    first, *lines = output.splitlines()
+    assert first.startswith("export/picanet/2, compared with the Keras model on 3 im")
+    assert [line.split()[0] for line in lines] == [
+        "tflite/picanet_int8.tflite",
+        "tflite/picanet_float32.tflite",
+        "saved_model.pb,",
+    ]
+    assert files(folder / "export" / "picanet")[:2] == ["1", "1/assets"]
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_interrupted_it_leaves_nothing(folder, tmp_path, number):
+    process = start("--output", tmp_path / "deep" / "out", cwd=folder)
+    deadline = time.monotonic() + 120
+    while not list(tmp_path.glob("deep/out/.*/*")):
+        assert process.poll() is None and time.monotonic() < deadline
+        time.sleep(0.02)
+    process.send_signal(number)
+    errors = process.communicate(timeout=120)[1]
+    assert process.returncode == 128 + number, errors
+    assert "Traceback" not in errors
+    assert files(tmp_path) == []
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ("--run nowhere", "There is no run directory nowhere"),
+        ("--run own", "own is not a run directory: no experiment.json"),
+        ("--run no.keras", "--run: there is no model file no.keras"),
+        ("--weights best", "has no best.keras: it was trained without"),
+        (
+            "--formats saved_model,coreml",
+            "--formats must be some of saved_model,tflite",
+        ),
+        ("--formats tflite --quantize int4", "--quantize must be some of none,float16"),
+        ("--quantize dynamic", "--quantize goes with --formats tflite only"),
+        ("--formats tflite --quantize int8", "int8 needs real images to calibrate on"),
+        ("--calibration_tfrecords nowhere", "nowhere: no such data set folder"),
+        ("--calibration_tfrecords own", "own: no manifest.json"),
+        (
+            "--calibration_tfrecords boxes",
+            "boxes must be a saliency data set. Received: one for detection",
+        ),
+        ("--version 0", "--version must be 1 or more. Received: 0"),
+        ("--version 3", "--version: here/3 exists already. Give --overwrite"),
+        ("--version x", "flag --version=x"),
+        ("--formats tflite", "here holds versions for TF Serving"),
+        ("--output data/manifest.json", "--output: data/manifest.json is a file"),
+        ("extra", "unexpected argument 'extra'"),
+    ],
+)
+def test_mistakes_are_told_in_one_line_at_once(folder, words, message):
+    here = folder / "here" / "3"
+    here.mkdir(parents=True, exist_ok=True)
+    (here / "saved_model.pb").write_text("")
+    before = files(folder)
+    output = [] if "--output" in words else ["--output", "here"]
+    code, said, errors = export(*output, *words.split(), cwd=folder)
+    assert code == 1 and not said
+    assert errors.startswith("export.py: error: ") and message in errors
+    assert len(errors.strip().splitlines()) == 1
+    assert files(folder) == before
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ("--image_size 30", "must be a multiple of 8"),
+        ("--image_size 64", "trained at image_size 32 and cannot be moved to 64"),
+    ],
+)
+def test_sizes_that_do_not_fit(folder, words, message):
+    code, said, errors = export("--output", "sizes", *words.split(), cwd=folder)
+    assert code == 1 and not said
+    assert message in errors and "Traceback" not in errors
+    assert not (folder / "sizes").exists()
+
+
+def test_help(folder):
+    code, output, errors = export("--help", cwd=folder)
+    assert code == 0
+    for word in ("--calibration_tfrecords", "none, float16, dynamic, int8", "latest"):
+        assert word in output
+    assert "tensorflow" not in errors.lower()
