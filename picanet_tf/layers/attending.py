@@ -15,6 +15,7 @@ the K * K-fold patch tensor, neither in the forward nor in the backward pass.
 
 from __future__ import annotations
 
+import numpy as np
 import tensorflow as tf
 
 from picanet_tf.layers import fused
@@ -103,7 +104,13 @@ def global_attention_pool(
             padding="VALID",
         )
     else:
-        context = features[:, rows, columns]
+        # A strided slice of two sides takes as long as the product itself.
+        positions_of = np.arange(height * width).reshape(height, width)
+        context = tf.gather(
+            tf.reshape(features, [-1, height * width, channels]),
+            positions_of[rows, columns].ravel(),
+            axis=1,
+        )
     context = tf.reshape(context, [-1, positions, channels])
     weights = tf.reshape(attention, [-1, height * width, positions])
     pooled = tf.matmul(weights, context)
