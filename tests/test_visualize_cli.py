@@ -11,6 +11,7 @@ import pytest
 from PIL import Image
 
 from picanet_tf.saliency import build_model
+from tests import bad_images
 
 ROOT = Path(__file__).parents[1]
 
@@ -86,6 +87,31 @@ def test_figures_and_statistics(network, tmp_path):
     assert "D6, 3 images" in run.stdout
 
 
+def test_bad_and_odd_files(network, tmp_path):
+    bad_images.write_all(tmp_path / "in")
+    # A name is no formula: matplotlib would choke on it.
+    Image.new("RGB", (9, 6)).save(tmp_path / "in" / "$\\frac$ \u5b57.png")
+    run = visualize(
+        *("--run", network, "--input", tmp_path / "in", "--output", tmp_path / "out")
+    )
+    assert run.returncode == 1 and "Traceback" not in run.stderr, run.stderr
+    for name in bad_images.BAD:
+        case = bad_images.CASES[name]
+        assert f"{case.file}: {case.reason}" in run.stderr
+    total = len(bad_images.CASES) + 1
+    assert f"{len(bad_images.BAD)} of {total} could not be read" in run.stderr
+    assert "Warning" not in run.stderr
+    good = [Path(bad_images.CASES[name].file).stem for name in bad_images.GOOD]
+    expected = {
+        f"{stem}.{kind}.png"
+        for stem in [*good, "$\\frac$ \u5b57"]
+        for kind in ("attention", "features")
+    }
+    assert {path.name for path in (tmp_path / "out").iterdir()} == expected
+    for name in expected:
+        Image.open(tmp_path / "out" / name).load()
+
+
 def test_a_pixel_outside_the_image(network, tmp_path):
     Image.new("RGB", (30, 20)).save(tmp_path / "photo.png")
     run = visualize(
@@ -112,6 +138,9 @@ def test_a_pixel_outside_the_image(network, tmp_path):
         (["--input", "clip.mp4", "--output", "o"], "clip.mp4 is a video, an image"),
         (["--tfrecords", "nowhere", "--output", "o"], "nowhere"),
         (["here.png", "--output", "o", "--run", "r"], "no run directory r"),
+        (["--serve", "here.png", "--output", "o"], "go with --output, here.png"),
+        (["here.png", "--output", "o", "--port", "80"], "--port goes with --serve"),
+        (["--serve", "--port", "0"], "0 is not an integer in the range [1, 65535]"),
         (["here.png", "--output", "o", "--run", "r.keras"], "no model file r.keras"),
     ],
 )
