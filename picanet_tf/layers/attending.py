@@ -105,10 +105,10 @@ def global_attention_pool(
         )
     else:
         # A strided slice of two sides takes as long as the product itself.
-        positions_of = np.arange(height * width).reshape(height, width)
+        cells = np.arange(height * width).reshape(height, width)
         context = tf.gather(
             tf.reshape(features, [-1, height * width, channels]),
-            positions_of[rows, columns].ravel(),
+            cells[rows, columns].ravel(),
             axis=1,
         )
     context = tf.reshape(context, [-1, positions, channels])
@@ -138,6 +138,7 @@ def local_attention_pool(
             implementation.
     """
     _check(implementation, kernel_size, attention, dilation_rate, odd=True)
+    features, attention = map(tf.convert_to_tensor, (features, attention))
     if implementation == "fused":
         return fused.pool(features, attention, Window(kernel_size, dilation_rate))
     patches = _local_patches(features, kernel_size, dilation_rate, strides=1)
@@ -184,6 +185,7 @@ def attention_conv(
                 f"and rounded up. Received: features.shape={features.shape}, "
                 f"gates.shape={gates.shape}, strides={strides}"
             )
+    features, gates, kernel = map(tf.convert_to_tensor, (features, gates, kernel))
     if implementation == "fused":
         window = Window(kernel_size, dilation_rate)
         outputs = fused.conv(

@@ -176,7 +176,7 @@ def conv(features, gates, kernel, window: Window):
         outputs = tf.reshape(tf.concat(outputs, axis=0), shape)
         return lines_first(outputs), backward
 
-    return forward(features, gates, tf.convert_to_tensor(kernel))
+    return forward(features, gates, kernel)
 
 
 def _backward(window: Window, features, attention, upstream, of_row):
