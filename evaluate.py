@@ -101,20 +101,20 @@ def find_data_sets() -> list[DataSet]:
 def converted(folder: str) -> DataSet:
     manifest = load_manifest(folder)
 
-    def read(only_keys: bool):
-        import tensorflow as tf
-
+    def keys():
         from data_pipeline import readers
 
-        try:
-            for record in readers.read_saliency_originals(folder).as_numpy_iterator():
-                key, mask = os.fsdecode(record["key"]), record["mask"][..., 0]
-                yield key if only_keys else Sample(key, mask, record["image"])
-        except tf.errors.OpError as error:
-            reason = f"{error.message}; `python -m data_pipeline.verify` says more"
-            raise UserError(f"{folder}: {reason}") from error
+        with readers.errors_named(folder):
+            yield from readers.read_keys(folder)
 
-    keys, samples = (functools.partial(read, only_keys) for only_keys in (True, False))
+    def samples():
+        from data_pipeline import readers
+
+        with readers.errors_named(folder):
+            for record in readers.read_saliency_originals(folder).as_numpy_iterator():
+                mask = record["mask"][..., 0]
+                yield Sample(os.fsdecode(record["key"]), mask, record["image"])
+
     facts = {"tfrecords": folder, "fingerprint": manifest.fingerprint}
     return DataSet(manifest.name, manifest.count, keys, samples, facts)
 

@@ -22,7 +22,7 @@ from data_pipeline import cli
 from data_pipeline.cli import UserError
 from data_pipeline.files import Input, assign_outputs, check_folder, find_inputs
 from data_pipeline.images import ImageError, read_image
-from data_pipeline.video import VideoReader, video_writer
+from data_pipeline.video import VideoError, VideoReader, video_writer
 from picanet_tf.errors import PicanetError
 from picanet_tf.saliency.rendering import FORMATS, render
 from picanet_tf.training.run_directory import WEIGHTS, RunDirectory, replacing
@@ -127,7 +127,7 @@ def predict_files(pairs: list[tuple[Input, Path]]) -> int:
     from picanet_tf.visualization import save_image
 
     def failure(error: Exception) -> None:
-        tqdm.write(f"skipped: {error}", file=sys.stderr)
+        tqdm.write(f"unreadable: {error}", file=sys.stderr)
         failed.append(error)
         bar.update()
 
@@ -168,6 +168,11 @@ def predict_video(model, path: Path, output: Path) -> None:
         for _, frame, saliency in model.predict_named(named, FLAGS.batch_size):
             add(render(FLAGS.format, frame, saliency, FLAGS.threshold))
             bar.update()
+    if reader.missing:
+        raise VideoError(
+            f"{path}: {reader.missing:,} of its {reader.count:,} frames; the others "
+            f"are in {output}"
+        )
 
 
 if __name__ == "__main__":

@@ -142,7 +142,12 @@ def run_training() -> int:
     from picanet_tf.training.loop import train
     from picanet_tf.training.signals import TrainingInterrupted
 
+    data_sets = experiment.tfrecords, experiment.validation_tfrecords
     if run is None:
+        # Bad records are told before there is a run that cannot go on.
+        for folder in filter(None, data_sets):
+            with readers.errors_named(folder):
+                next(iter(read(folder, training=False, **shape)))
         run = RunDirectory.create(experiment, FLAGS.run)
         run.record(
             tensorflow=tf.__version__,
@@ -163,14 +168,15 @@ def run_training() -> int:
         run.path,
     )
     try:
-        train(
-            experiment,
-            run,
-            read_training=lambda step: read_training(start_step=step),
-            read_validation=read_validation,
-            init_from=init_from,
-            resume=FLAGS.resume,
-        )
+        with readers.errors_named(*data_sets):
+            train(
+                experiment,
+                run,
+                read_training=lambda step: read_training(start_step=step),
+                read_validation=read_validation,
+                init_from=init_from,
+                resume=FLAGS.resume,
+            )
     except TrainingInterrupted as stop:
         logging.warning(
             "Stopped after step %d of %d, everything is saved. Go on with: "

@@ -109,9 +109,9 @@ def _by_stem(files: list[Path], bad: list[BadFile]) -> dict[str, list[Path]]:
 def encode_pair(pair: Pair) -> EncodedPair | list[BadFile]:
     """Reads, checks and encodes one pair.
 
-    The image's bytes are kept as they came when every decoder makes the same upright
-    8-bit picture of them.  Otherwise the image is turned and encoded anew: JPEG at
-    quality 95 without chroma subsampling when it was a JPEG, else PNG.
+    The bytes of image and mask are kept as they came when every decoder makes the same
+    upright 8-bit picture of them.  Otherwise they are turned and encoded anew: as JPEG
+    at quality 95 without chroma subsampling what was one, if an image, else as PNG.
 
     Returns:
         The encoded pair, or what is wrong with its files.
@@ -122,7 +122,7 @@ def encode_pair(pair: Pair) -> EncodedPair | list[BadFile]:
     except ImageError as error:
         bad.append(BadFile(error.name, error.reason))
     try:
-        mask = images.read_mask(pair.mask)
+        mask, encoded_mask = _encode_mask(pair.mask)
     except ImageError as error:
         bad.append(BadFile(error.name, error.reason))
     if bad:
@@ -138,7 +138,7 @@ def encode_pair(pair: Pair) -> EncodedPair | list[BadFile]:
     return EncodedPair(
         key=pair.key,
         image=image,
-        mask=_encode(Image.fromarray(mask), "PNG"),
+        mask=encoded_mask,
         height=height,
         width=width,
         warning=_odd(mask),
@@ -163,6 +163,22 @@ def _encode_image(path: Path) -> tuple[bytes, int, int, bool]:
     if not _plain(image):
         data = _encode(upright, "JPEG" if image.format in _JPEG_FORMATS else "PNG")
     return data, upright.height, upright.width, upright.size != image.size
+
+
+def _encode_mask(path: Path) -> tuple[np.ndarray, bytes]:
+    """The mask as `images.read_mask` reads it, and as PNG bytes."""
+    with images.errors_named(str(path)):
+        data = path.read_bytes()
+        image = images.load(data)
+        grey = images.to_grey(image)
+    if not (_plain(image) and _is_grey_png(data)):
+        data = _encode(grey, "PNG")
+    return np.array(grey), data
+
+
+def _is_grey_png(data: bytes) -> bool:
+    """Whether its header says PNG, 8 bits and grey."""
+    return data.startswith(b"\x89PNG") and data[24:26] == b"\x08\x00"
 
 
 def _plain(image: Image.Image) -> bool:

@@ -68,6 +68,11 @@ def decode_saliency(serialized: tf.Tensor) -> dict[str, tf.Tensor]:
     }
 
 
+def decode_key(serialized: tf.Tensor) -> tf.Tensor:
+    """The key alone of any task's record, a scalar string."""
+    return tf.io.parse_single_example(serialized, {KEY: _COMMON[KEY]})[KEY]
+
+
 def decode_image(encoded: tf.Tensor) -> tf.Tensor:
     """JPEG or PNG bytes -> uint8 `(height, width, 3)`, RGB.
 

@@ -23,6 +23,8 @@ class VideoReader:
     Attributes:
         frames_per_second: as the file says; 25 where it does not.
         count: how many frames the file says it has; 0 where it does not.
+        missing: how many of these could not be read, known at the end; 0 where it is
+            less than a tenth of them, since some files only estimate their count.
 
     Raises:
         VideoError: it cannot be opened, or OpenCV is missing.
@@ -46,6 +48,7 @@ class VideoReader:
         # Some files say 0, NaN, or the ticks of their clock.
         self.frames_per_second = rate if 0 < rate <= 1000 else 25.0
         self.count = max(0, int(self._capture.get(cv2.CAP_PROP_FRAME_COUNT)))
+        self.missing = 0
 
     def __iter__(self) -> Iterator[np.ndarray]:
         cv2 = _opencv()
@@ -59,6 +62,9 @@ class VideoReader:
         self._capture.release()
         if number == 0:
             raise VideoError(f"{self.path}: no frame of it can be read")
+        # OpenCV takes damage for the end.
+        if number < 0.9 * self.count:
+            self.missing = self.count - number
 
 
 @contextlib.contextmanager
@@ -99,6 +105,8 @@ def video_writer(path: str | os.PathLike, frames_per_second: float):
 
 
 def _opencv():
+    # Its own complaints and FFmpeg's, hundreds about one clip, would bury ours.
+    os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
     try:
         import cv2
     except ImportError as error:
@@ -107,7 +115,6 @@ def _opencv():
             "opencv-python-headless`; the wheel opencv-python also wants libGL, "
             "libglib and libX11 of the system"
         ) from error
-    # Its own complaints would stand between ours.
     with contextlib.suppress(AttributeError):
         cv2.setLogLevel(0)
     return cv2

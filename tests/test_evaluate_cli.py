@@ -299,5 +299,6 @@ def test_a_spoilt_record_is_told(photos, tmp_path):
     shard.write_bytes(data)
     error = error_of(run("--baseline", "center", "--tfrecords", "records",
                          "--output", "out", *FAST, cwd=tmp_path))  # fmt: skip
-    assert "records: " in error and "data_pipeline.verify" in error
+    assert "error: records: corrupted record at " in error
+    assert error.endswith("; `python -m data_pipeline.verify` names the record")
     assert not (tmp_path / "out").exists()

@@ -1,6 +1,7 @@
 """train.py as a user meets it. Most mistakes are told before TensorFlow is imported."""
 
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -71,6 +72,7 @@ def test_help(tmp_path):
     [
         ([], "--tfrecords is missing"),
         (["--tfrecords", "nowhere"], "nowhere"),
+        (["--tfrecords", "."], "no manifest.json, so not a data set"),
         (["--tfrecords", "x", "--variant", "6GAPP"], "Cannot read variant '6GAPP'"),
         (["--tfrecords", "x", "--image_size", "100"], "multiple of 8.*Received: 100"),
         (["--tfrecords", "x", "--steps", "0"], "--steps must be at least 1"),
@@ -84,6 +86,23 @@ def test_mistakes_are_told_in_one_line(arguments, message, tmp_path):
     error = error_of(run("train.py", *arguments, cwd=tmp_path))
     assert re.search(message, error), error
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("record", ["first", "last"])
+def test_bad_records_are_told_in_one_line(record, data, tmp_path):
+    """Those of the first batch, as all are of foreign files, before there is a run."""
+    records = shutil.copytree(data, tmp_path / "records")
+    (shard,) = records.glob("*.tfrecord")
+    content = bytearray(shard.read_bytes())
+    content[100 if record == "first" else -100] ^= 1
+    shard.write_bytes(content)
+    error = error_of(run("train.py", "--tfrecords", "records", *TINY, cwd=tmp_path))
+    assert re.fullmatch(
+        r"train.py: error: records: corrupted record at \d+; "
+        "`python -m data_pipeline.verify` names the record",
+        error,
+    )
+    assert (tmp_path / "runs").exists() == (record == "last")
 
 
 def test_train_then_resume_then_predict(data, tmp_path):

@@ -129,10 +129,31 @@ def test_exit_codes(capsys):
     assert (code, err) == (1, "program: error: a.png: too small\n")
     code, err = outcome(fails(PermissionError(13, "Permission denied", "/x")), capsys)
     assert (code, err) == (1, "program: error: /x: Permission denied\n")
+    code, err = outcome(fails(OSError(28, "No space left on device")), capsys)
+    assert (code, err) == (1, "program: error: No space left on device\n")
     code, err = outcome(fails(KeyboardInterrupt()), capsys)
     assert (code, err) == (130, "program: interrupted\n")
     with pytest.raises(ZeroDivisionError):  # A bug of ours keeps its traceback.
         cli.run(fails(ZeroDivisionError()), argv=["program"])
+    with pytest.raises(OSError, match="odd"):
+        cli.run(fails(OSError(71, "odd")), argv=["program"])
+
+
+@pytest.mark.parametrize("size", [1, 1_000_000])  # In Python's buffer, and beyond.
+def test_a_closed_output_is_told_in_one_line(size):
+    script = f"from data_pipeline import cli; cli.run(lambda _: print('a' * {size}))"
+    read, write = os.pipe()
+    os.close(read)
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        cwd=ROOT,
+        stdout=write,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    os.close(write)
+    assert done.returncode == 1
+    assert done.stderr == "-c: error: the output was closed before all was written\n"
 
 
 def test_positional_arguments(capsys):

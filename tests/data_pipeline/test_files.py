@@ -40,6 +40,12 @@ def test_a_pattern_keeps_what_is_below_its_fixed_part(photos):
     assert places([photos / "*"]) == ["im2.JPG", "im10.jpg", "odd[1].jpg"]
 
 
+def test_broken_links_are_listed_so_that_reading_names_them(photos):
+    (photos / "deep" / "gone.png").symlink_to("nowhere.png")
+    assert "deep/gone.png" in places([photos])
+    assert places([photos / "**/g*.png"]) == ["deep/gone.png"]
+
+
 def test_a_file_is_taken_as_it_is(photos):
     assert places([photos / "odd[1].jpg"]) == ["odd[1].jpg"]
     assert places([photos / "notes.txt"]) == ["notes.txt"]

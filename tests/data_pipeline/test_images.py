@@ -145,6 +145,7 @@ def test_list_images(tmp_path):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).touch()
     (tmp_path / "folder.png").mkdir()
+    (tmp_path / "link.png").symlink_to("folder.png")
 
     def names(**options):
         return [
@@ -153,6 +154,8 @@ def test_list_images(tmp_path):
 
     assert names() == ["im2.png", "im10.JPG"]
     assert names(recursive=True) == ["im2.png", "im10.JPG", "sub/im1.webp"]
+    (tmp_path / "broken.png").symlink_to("gone.png")  # To be named when it is read.
+    assert names() == ["broken.png", "im2.png", "im10.JPG"]
     with pytest.raises(UserError, match="no such folder"):
         list_images(tmp_path / "none")
 

@@ -1,5 +1,7 @@
+import dataclasses
 import itertools
 import json
+import re
 import shutil
 
 import numpy as np
@@ -7,7 +9,13 @@ import pytest
 import tensorflow as tf
 
 from data_pipeline.errors import DatasetError, UserError
-from data_pipeline.readers import read_saliency, read_saliency_originals
+from data_pipeline.manifest import load_manifest, save_manifest
+from data_pipeline.readers import (
+    errors_named,
+    read_keys,
+    read_saliency,
+    read_saliency_originals,
+)
 from tests.data_pipeline.conftest import picture
 
 # `converted` has ten pairs in three shards; 24 x 32 pixels, mask = red channel.
@@ -176,3 +184,78 @@ def test_wrong_data_sets(converted, tmp_path):
     expect(folder, "00001.tfrecord: .* bytes, the manifest says .*verify")
     (folder / "00001.tfrecord").unlink()
     expect(folder, "00001.tfrecord: missing")
+
+
+def rewritten(folder, copy, change):
+    """A copy of a data set that differs in its second record alone."""
+    shutil.copytree(folder, copy)
+    manifest = load_manifest(copy)
+    path = copy / manifest.shards[0].file
+    records = [r.numpy() for r in tf.data.TFRecordDataset(str(path))]
+    example = tf.train.Example.FromString(records[1])
+    change(example.features.feature)
+    records[1] = example.SerializeToString()
+    with tf.io.TFRecordWriter(str(path)) as writer:
+        for record in records:
+            writer.write(record)
+    shard = dataclasses.replace(manifest.shards[0], bytes=path.stat().st_size)
+    shards = (shard, *manifest.shards[1:])
+    save_manifest(dataclasses.replace(manifest, shards=shards))
+    return copy
+
+
+def no_image(features):
+    features["image/encoded"].bytes_list.value[0] = b"text"
+
+
+def foreign(features):
+    del features["mask/encoded"]
+
+
+def test_keys_are_read_without_a_picture(converted, tmp_path):
+    expected = [f"im{number}" for number in range(EPOCH)]
+    assert list(read_keys(converted)) == expected
+    spoilt = rewritten(converted, tmp_path / "data", no_image)
+    assert list(read_keys(spoilt)) == expected
+
+
+@pytest.mark.parametrize(
+    "change, reason",
+    [
+        (no_image, "Unknown image file format. One of JPEG, .* required."),
+        (foreign, "Feature: mask/encoded .* is required but could not be found."),
+    ],
+)
+def test_bad_records_are_told_in_one_line(converted, tmp_path, change, reason):
+    spoilt = rewritten(converted, tmp_path / "data", change)
+    with pytest.raises(DatasetError) as raised, errors_named(str(spoilt), ""):
+        list(read_saliency_originals(spoilt).as_numpy_iterator())
+    told = f"{spoilt}: {reason}; `python -m data_pipeline.verify` names the record"
+    assert re.fullmatch(told, str(raised.value))
+
+
+def test_a_wrong_checksum_is_told_in_one_line(converted, tmp_path):
+    shutil.copytree(converted, tmp_path / "data")
+    path = tmp_path / "data" / "00000.tfrecord"
+    content = bytearray(path.read_bytes())
+    content[100] ^= 1
+    path.write_bytes(content)
+    dataset = read_saliency(tmp_path / "data", batch_size=2, training=True)
+    with pytest.raises(DatasetError) as raised, errors_named("a", "b"):
+        next(iter(dataset))
+    assert str(raised.value).startswith("a or b: corrupted record at 12; ")
+
+
+def test_other_errors_of_tensorflow_are_left_alone():
+    with pytest.raises(tf.errors.InvalidArgumentError), errors_named("data"):
+        tf.reshape(tf.zeros([3]), [2])
+
+
+def test_no_deleted_iterator_is_waited_for(converted):
+    """The autotuner's thread may sleep on for half a minute."""
+    for dataset in (
+        read_saliency(converted, batch_size=1, training=True),
+        read_saliency(converted, batch_size=1, training=False),
+        read_saliency_originals(converted),
+    ):
+        assert dataset.options().autotune.enabled is False

@@ -71,6 +71,24 @@ def test_errors_name_the_file(clip, tmp_path):
         add(np.zeros([24, 64, 3], np.uint8))
 
 
+def test_a_spoilt_end_is_counted(clip, tmp_path):
+    whole = VideoReader(clip)
+    assert len(list(whole)) == 5 and whole.missing == 0
+    # The frames' data lie ahead of the index, which stays whole.
+    spoilt = tmp_path / "spoilt.mp4"
+    content = bytearray(clip.read_bytes())
+    begin = content.index(b"mdat") + 4
+    begin += (content.index(b"moov") - begin) // 2
+    content[begin : content.index(b"moov") - 4] = bytes(
+        content.index(b"moov") - 4 - begin
+    )
+    spoilt.write_bytes(content)
+    reader = VideoReader(spoilt)
+    seen = len(list(reader))
+    assert 0 < seen < 5
+    assert (reader.count, reader.missing) == (5, 5 - seen)
+
+
 def test_a_missing_opencv_says_what_to_install(monkeypatch, tmp_path):
     def missing(name, *args, real=builtins.__import__, **kwargs):
         if name == "cv2":
