@@ -9,6 +9,7 @@ Flags are global in absl: define them in a function that only the script calls, 
 import whatever needs TensorFlow inside `main`.
 """
 
+import errno
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -17,9 +18,12 @@ from typing import NoReturn
 from absl import flags, logging
 
 from data_pipeline.errors import UserError
+from data_pipeline.imports import refuse_extras
 
 __all__ = ["UserError", "run"]
 
+# Writing then fails without a word on which file.
+_FULL = (errno.ENOSPC, errno.EDQUOT)
 _HELP_WORDS = ("--help", "-help", "-h", "--helpshort", "--helpfull")
 
 
@@ -40,27 +44,36 @@ def run(
         argv: the command line, program name first; `sys.argv` by default.
 
     Exit codes: what `main` returned; 0 after `--help`; 1 after a `UserError`, a
-    wrong flag, or an `OSError` about a named file, each told in one line; 130
-    after Ctrl-C.  Any other exception is a bug of ours and keeps its traceback.
+    wrong flag, an `OSError` about a named file, a full disk, or when nobody reads
+    on (`| head`), each told in one line; 130 after Ctrl-C.  Any other exception is
+    a bug of ours and keeps its traceback.
     """
     sys.exit(_run(main, positional, list(sys.argv if argv is None else argv)))
 
 
 def _run(main: Callable, positional: str, argv: list[str]) -> int:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    refuse_extras()
     program = _program_name(argv[0])
     if any(word in _HELP_WORDS for word in _before_double_dash(argv[1:])):
         print(_help(program, positional, full="--helpfull" in argv))
         return 0
     try:
         arguments = _parse(argv, positional)
-        return main(arguments) or 0
+        code = main(arguments) or 0
+        sys.stdout.flush()  # Here, where it can still be told that it fails.
+        return code
     except (UserError, flags.Error) as error:
         return _fail(program, str(error))
+    except BrokenPipeError:
+        # Python flushes once more on its way out.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return _fail(program, "the output was closed before all was written")
     except OSError as error:
-        if error.filename is None:
+        if error.filename is None and error.errno not in _FULL:
             raise
-        return _fail(program, f"{error.filename}: {error.strerror}")
+        name = "" if error.filename is None else f"{error.filename}: "
+        return _fail(program, f"{name}{error.strerror}")
     except KeyboardInterrupt:
         print(f"{program}: interrupted", file=sys.stderr)
         return 130

@@ -70,7 +70,7 @@ def _find(word: str, flag: str) -> list[Input]:
     matches = [
         match
         for match in map(Path, glob.iglob(word, recursive=True))
-        if match.suffix.lower() in known and match.is_file()
+        if match.suffix.lower() in known and (match.is_file() or not match.exists())
     ]
     if not matches:
         raise UserError(f"{flag}: no images match {word}")

@@ -124,7 +124,7 @@ def list_images(folder: str | os.PathLike, *, recursive: bool = False) -> list[P
         for path in paths
         if path.suffix.lower() in EXTENSIONS
         and not any(part.startswith(".") for part in path.relative_to(folder).parts)
-        and path.is_file()
+        and (path.is_file() or not path.exists())  # A broken link is told when read.
     ]
     return sorted(images, key=lambda path: natural_key(str(path.relative_to(folder))))
 

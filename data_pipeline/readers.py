@@ -225,16 +225,15 @@ def _finished(dataset: tf.data.Dataset) -> tf.data.Dataset:
     """The end of every reader: how it runs, and how far ahead of its consumer.
 
     By a number: `prefetch(AUTOTUNE)` doubles its buffer whenever a consumer finds it
-    empty, without end, and fills it in the next pause, such as a validation.  Nor shall
-    tf.data put such a prefetch behind the `take` or `repeat` of a caller.
+    empty, without end, and fills it in the next pause, such as a validation.
     """
     options = tf.data.Options()
     options.deterministic = True
     # Its thread sleeps ever longer, up to a minute, and TensorFlow 2.21 does not always
     # wake it when an iterator is deleted: 8 of 12 were waited for, up to 35 s. Without
-    # it, AUTOTUNE is one call a core, which reads as fast.
+    # it, AUTOTUNE is one call a core, which reads as fast, and no prefetch of its own
+    # is put behind the `take` or `repeat` of a caller.
     options.autotune.enabled = False
-    options.experimental_optimization.inject_prefetch = False
     return dataset.prefetch(_BATCHES_AHEAD).with_options(options)
 
 

@@ -15,6 +15,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from typing import NamedTuple
 
 import numpy as np
@@ -111,7 +112,8 @@ def evaluate(
         pick: numbers of images, from 0, to keep as well.
 
     Raises:
-        PicanetError: there is no image, or one cannot be scored; names it.
+        PicanetError: there is no image; one cannot be scored, named; or a process was
+            killed.
 
     Example:
         >>> evaluate((sample, center_map(*sample.mask.shape)) for sample in samples)
@@ -233,6 +235,11 @@ def _measured(
                 yield finished()
         while under_way:
             yield finished()
+    except BrokenProcessPool as error:
+        raise PicanetError(
+            "A process that scores was killed, perhaps for want of memory. Fewer of "
+            f"them need less. Received: workers={workers}"
+        ) from error
     finally:
         executor.shutdown(wait=True, cancel_futures=True)
 

@@ -37,7 +37,8 @@ Maps          are stretched to 0..1 by their own minimum and maximum, as the fie
               does, unless --nonormalize. Where no pixel reaches a threshold,
               precision is 0.
 No object     An image whose ground truth is empty counts for MAE, S and E only;
-              PySODMetrics gives it F = 0. The report says how many there are.
+              PySODMetrics gives it F = 0. The report says how many there are,
+              and their MAE apart.
 Intervals     95%, bootstrap over images (1,000 draws); of a difference of two
               methods, paired. What another training would change is not in them.
 """
@@ -56,6 +57,7 @@ class Result:
         method, dataset: names.
         scores: means over the images by name.
         images: number of them, and `empty`: of those with an empty mask.
+        empty_mae: mean MAE of the latter; NaN if there are none or it is unknown.
         complete: images of the complete data set; None if that is unknown.
         resized: maps that had not their mask's size.
         normalize: whether maps were stretched to 0..1.
@@ -71,6 +73,7 @@ class Result:
     scores: Mapping[str, float]
     images: int
     empty: int
+    empty_mae: float
     complete: int | None
     resized: int
     normalize: bool
@@ -90,12 +93,14 @@ def summarize(
 ) -> Result:
     """What is kept of an evaluation once its pictures are drawn."""
     scores = evaluation.scores
+    of_empty = [row.mae for row in scores.rows if row.empty and row.mae is not None]
     return Result(
         method=method.name,
         dataset=data.name,
         scores=scores.scores,
         images=scores.images,
         empty=scores.empty,
+        empty_mae=math.fsum(of_empty) / len(of_empty) if of_empty else math.nan,
         complete=reference.IMAGES.get(_paper_key(data.name)),
         resized=evaluation.resized,
         normalize=scores.normalize,
@@ -193,7 +198,11 @@ def markdown(results: Sequence[Result]) -> str:
 
 
 def to_json(results: Sequence[Result]) -> dict:
-    """The whole report for programs."""
+    """The whole report for programs.
+
+    `["datasets"][name]` holds the scores of the first method themselves, and under
+    `["methods"][method]` each one's with their intervals.
+    """
     datasets = {}
     for dataset, group in _by_dataset(results).items():
         first = group[0]
@@ -202,6 +211,8 @@ def to_json(results: Sequence[Result]) -> dict:
             "empty": first.empty,
             "complete": first.complete,
             **first.data,
+            "method": first.method,
+            **first.scores,
             "methods": {result.method: _method_json(result) for result in group},
             "differences": [
                 {"method": r.method, "minus": first.method, **difference(r, first)}
@@ -248,6 +259,7 @@ def _method_json(result: Result) -> dict:
         **result.scores,
         "intervals": {name: list(span) for name, span in result.intervals.items()},
         "paper": result.paper._asdict() if result.paper else None,
+        "empty_mae": result.empty_mae,
         "resized": result.resized,
         "seconds": round(result.seconds, 2),
         "details": dict(result.details),
@@ -297,6 +309,11 @@ def _heading(result: Result) -> str:
 
 def _notes(result: Result) -> list[str]:
     notes = []
+    if not math.isnan(result.empty_mae):
+        notes.append(
+            f"{result.method}, {result.dataset}: mae {_number(result.empty_mae)} of "
+            f"the images with an empty mask, {result.empty:,} of {result.images:,}"
+        )
     if result.resized:
         notes.append(
             f"{result.method}, {result.dataset}: {result.resized:,} of "

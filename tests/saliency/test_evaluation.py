@@ -1,6 +1,7 @@
 """Scoring a set: by hand, against PySODMetrics, in processes, and its intervals."""
 
 import json
+import multiprocessing
 
 import numpy as np
 import py_sod_metrics
@@ -110,6 +111,16 @@ class TestScores:
         for workers in (0, 1):
             with pytest.raises(OSError, match="the disk is gone"):
                 evaluate(read(), workers=workers, which=["mae"])
+
+    def test_a_killed_process_is_told(self):
+        def read():
+            yield from blurry(2)
+            for process in multiprocessing.active_children():
+                process.kill()
+            yield from blurry(6)
+
+        with pytest.raises(PicanetError, match="was killed, .* Received: workers=1"):
+            evaluate(read(), workers=1, which=["mae"])
 
     def test_empty_masks_are_told_apart(self):
         sample = Sample("none", np.zeros((1, 4), np.uint8))

@@ -103,9 +103,11 @@ class TestTable:
         samples = [Sample("a", MASK), Sample("none", np.zeros_like(MASK))]
         data = data_set("mine")._replace(samples=lambda: iter(samples))
         _, ours = result(method(), data)
-        assert reports.table([ours]).startswith(
-            "mine, 2 images, 1 with an empty mask (not in F)\n"
-        )
+        text = reports.table([ours])
+        assert text.startswith("mine, 2 images, 1 with an empty mask (not in F)\n")
+        # The second map is white, its mask black.
+        told = "ours, mine: mae 1.000 of the images with an empty mask, 1 of 2"
+        assert told in text and told in reports.markdown([ours])
 
     def test_table_1s_form(self):
         results = [
@@ -126,7 +128,8 @@ class TestFiles:
     def test_json(self):
         _, ours = result(method(variant="UNet"))
         _, center = result(method("center", (ALL, ALL)))
-        report = json.loads(json.dumps(reports.to_json([ours, center])))
+        report = reports.to_json([ours, center])
+        report = json.loads(json.dumps(report, allow_nan=False))
         assert set(report) == {
             "versions", "normalize", "resamples", "conventions", "datasets",
         }  # fmt: skip
@@ -138,6 +141,11 @@ class TestFiles:
         assert scores["intervals"]["mae"] == [0, 0.5]
         assert scores["paper"] == {"max_f": 0.906, "s_measure": 0.886, "mae": 0.052}
         assert scores["details"] == {"run": "runs/ours"}
+        assert scores["empty_mae"] is None  # There is none.
+        # Short cuts to those of the first method.
+        assert ecssd["method"] == "ours"
+        for name in ("max_f", "max_mean_f", "mae", "s_measure"):
+            assert ecssd[name] == scores[name] is not None, name
         (difference,) = ecssd["differences"]
         assert difference["method"] == "center" and difference["minus"] == "ours"
         assert difference["mae"]["difference"] == 0.25
