@@ -18,7 +18,6 @@ from typing import NoReturn
 from absl import flags, logging
 
 from data_pipeline.errors import UserError
-from data_pipeline.imports import refuse_extras
 
 __all__ = ["UserError", "run"]
 
@@ -53,7 +52,6 @@ def run(
 
 def _run(main: Callable, positional: str, argv: list[str]) -> int:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    refuse_extras()
     program = _program_name(argv[0])
     if any(word in _HELP_WORDS for word in _before_double_dash(argv[1:])):
         print(_help(program, positional, full="--helpfull" in argv))
