@@ -167,7 +167,8 @@ class _Loop:
         dataset = read_training(start).map(
             self._with_targets, num_parallel_calls=tf.data.AUTOTUNE
         )
-        dataset = dataset.prefetch(tf.data.AUTOTUNE)
+        # Not AUTOTUNE: its buffer doubles with every pause, without end.
+        dataset = dataset.prefetch(2)
         batches = iter(self.strategy.experimental_distribute_dataset(dataset))
         panel_batch = next(iter((read_validation or (lambda: read_training(0)))()))
         recorder = Recorder(self.run_directory, start, experiment.log_interval)
