@@ -36,11 +36,16 @@ class ReNet(keras.layers.Layer):
         self.units = units
         self.use_cudnn = use_cudnn
         self.unroll = unroll
-        self.rows = self._sweep("rows")
-        self.columns = self._sweep("columns")
+        rows, columns = self._lstm(), self._lstm()
+        policy = self.dtype_policy
+        self.rows = keras.layers.Bidirectional(rows, dtype=policy, name="rows")
+        self.columns = keras.layers.Bidirectional(columns, dtype=policy, name="columns")
+        # Bidirectional copies them, known by their id(). While it loads a model, Keras
+        # takes a second object of the same id for the same layer: none may be freed.
+        self._keep = lambda: (rows, columns)
 
-    def _sweep(self, name):
-        lstm = keras.layers.LSTM(
+    def _lstm(self):
+        return keras.layers.LSTM(
             self.units,
             kernel_initializer=keras.initializers.RandomUniform(-0.2, 0.2),
             recurrent_initializer=keras.initializers.RandomUniform(-0.2, 0.2),
@@ -51,7 +56,6 @@ class ReNet(keras.layers.Layer):
             dtype=self.dtype_policy,
             name="lstm",
         )
-        return keras.layers.Bidirectional(lstm, dtype=self.dtype_policy, name=name)
 
     def build(self, input_shape):
         _, height, width, channels = input_shape

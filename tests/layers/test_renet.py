@@ -3,6 +3,7 @@
 import keras
 import numpy as np
 import pytest
+from keras.src.saving.serialization_lib import ObjectSharingScope
 
 from picanet_tf.layers import ReNet
 from tests.layers.harness import LayerContract, random_input
@@ -140,3 +141,11 @@ def test_use_cudnn_reaches_the_lstms(use_cudnn):
     for sweep in (layer.rows, layer.columns):
         assert sweep.forward_layer.use_cudnn is use_cudnn
         assert sweep.backward_layer.use_cudnn is use_cudnn
+
+
+def test_while_a_model_loads_no_two_share_a_sweep():
+    with ObjectSharingScope():  # As keras.models.load_model.
+        layers = [ReNet(2) for _ in range(30)]
+    sweeps = [sweep for layer in layers for sweep in (layer.rows, layer.columns)]
+    assert len({id(sweep.forward_layer) for sweep in sweeps}) == 60
+    assert len({id(sweep.backward_layer) for sweep in sweeps}) == 60
