@@ -162,7 +162,7 @@ def _mapped(function, pairs: list[Pair], workers: int) -> Iterator[Iterable]:
     )
     try:
         with _ctrl_c_waits():
-            results = executor.map(function, pairs, chunksize=4)
+            results = executor.map(function, pairs, chunksize=16)
         yield results
     finally:
         executor.shutdown(wait=True, cancel_futures=True)

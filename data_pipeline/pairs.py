@@ -159,8 +159,9 @@ def _encode_image(path: Path) -> tuple[bytes, int, int, bool]:
         data = path.read_bytes()
         # Decoded even where the bytes are kept: that is what finds truncated files.
         image = images.load(data)
-        upright = images.to_rgb(image)
-    if not _plain(image):
+        plain = _plain(image)
+        upright = image if plain else images.to_rgb(image)
+    if not plain:
         data = _encode(upright, "JPEG" if image.format in _JPEG_FORMATS else "PNG")
     return data, upright.height, upright.width, upright.size != image.size
 

@@ -11,7 +11,6 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from picanet_tf.errors import PicanetError
-from picanet_tf.saliency.attention import Context, context_of, spread
 from picanet_tf.saliency.pixels import Pixel, cell_of, telling_pixels
 from picanet_tf.saliency.rendering import (
     as_rgb,
@@ -25,6 +24,7 @@ from picanet_tf.training.run_directory import replacing
 
 if TYPE_CHECKING:
     from picanet_tf.inference import Look
+    from picanet_tf.saliency.attention import Context
 
 
 class Row(NamedTuple):
@@ -124,6 +124,9 @@ def attention_rows(
     Raises:
         PicanetError: a pixel outside the image.
     """
+    # Not above: it imports TensorFlow, which other panels do without.
+    from picanet_tf.saliency.attention import context_of, spread
+
     small = _shown(image)
     rows = []
     for label, pixel in pixels.items():

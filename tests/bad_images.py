@@ -16,7 +16,6 @@ import numpy as np
 from PIL import Image
 
 WIDTH, HEIGHT = 45, 30
-# A mask that goes with each of them: its right half is the object.
 
 
 class Case(NamedTuple):

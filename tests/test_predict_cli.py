@@ -1,6 +1,7 @@
 """`predict.py`, as a command: what it writes, says and answers."""
 
 import io
+import re
 import signal
 import subprocess
 import sys
@@ -14,6 +15,7 @@ from PIL import Image
 
 from picanet_tf.inference import SaliencyModel
 from picanet_tf.saliency import build_model
+from tests import bad_images
 
 ROOT = Path(__file__).parents[1]
 
@@ -56,59 +58,36 @@ def written(folder):
     )
 
 
-def bad_and_odd_files(folder):
-    """The inputs that a user's disk holds."""
-    folder.mkdir()
-    image = photo()
-    jpeg = io.BytesIO()
-    photo((200, 300)).save(jpeg, "JPEG")
-    (folder / "truncated.jpg").write_bytes(jpeg.getvalue()[:1500])
-    (folder / "text.jpg").write_text("hello")
-    deep = np.asarray(image.convert("L")).astype(np.uint16) * 257
-    Image.fromarray(deep).save(folder / "sixteen.png")
-    image.quantize(8).save(folder / "palette.png")
-    image.convert("CMYK").save(folder / "cmyk.jpg")
-    Image.new("RGB", (1, 1)).save(folder / "one.png")
-    Image.new("RGB", (20_000, 10)).save(folder / "long.png")
-    image.save(folder / "moving.gif", save_all=True, append_images=[photo(seed=1)])
-    exif = Image.Exif()
-    exif[274] = 6
-    (folder / "sub").mkdir()
-    image.save(folder / "sub" / "turned.png", exif=exif)
-    return folder
-
-
 def test_a_folder_with_bad_and_odd_files(network, tmp_path):
     path, _ = network
-    source, out = bad_and_odd_files(tmp_path / "in"), tmp_path / "out"
+    source, out = tmp_path / "in", tmp_path / "out"
+    bad_images.write_all(source)
+    bad_images.write(source / "sub", "turned")
+    (source / "gone.jpg").symlink_to("nowhere.jpg")
     arguments = ("--run", path, "--input", source, "--output", out, "--batch_size", 3)
     run = predict(*arguments)
     errors = run.stderr.decode()
     assert run.returncode == 1, errors
     assert "Traceback" not in errors
-    assert "truncated.jpg: image file is truncated" in errors
-    assert "text.jpg: not an image of a known format" in errors
-    assert "2 of 9 could not be read" in errors
+    bad = [bad_images.CASES[name] for name in bad_images.BAD]
+    for case in bad:
+        assert f"unreadable: {source / case.file}: {case.reason}" in errors
+    assert f"unreadable: {source}/gone.jpg: no such file" in errors
+    assert f"{len(bad) + 1} of {len(bad_images.CASES) + 2} could not" in errors
     assert run.stdout == b""
-    expected = {
-        "cmyk.png": (45, 30),
-        "long.png": (20_000, 10),
-        "moving.png": (45, 30),
-        "one.png": (1, 1),
-        "palette.png": (45, 30),
-        "sixteen.png": (45, 30),
-        "sub/turned.png": (30, 45),
-    }
+    good = [bad_images.CASES[name] for name in bad_images.GOOD]
+    expected = {f"{Path(case.file).stem}.png": case.size for case in good}
+    expected["sub/turned.png"] = bad_images.CASES["turned"].size
     assert written(out) == sorted(expected)
     for name, size in expected.items():
         image = Image.open(out / name)
         assert (image.mode, image.size) == ("L", size)
 
-    (source / "text.jpg").unlink()
-    (source / "truncated.jpg").unlink()
+    for name in (*(case.file for case in bad), "gone.jpg"):
+        (source / name).unlink()
     run = predict(*arguments, "--resume")
     assert run.returncode == 0, run.stderr
-    assert b"7 of 7 exist already" in run.stderr
+    assert f"{len(expected)} of {len(expected)} exist already" in run.stderr.decode()
 
 
 def test_from_stdin_to_stdout(network, tmp_path):
@@ -142,15 +121,23 @@ def test_a_video(network, tmp_path):
         writer.write(np.asarray(photo((48, 64), seed)))
     writer.release()
     (tmp_path / "broken.mp4").write_bytes(clip.read_bytes()[:100])
+    spoilt = bytearray(clip.read_bytes())
+    begin, end = spoilt.index(b"mdat") + 4, spoilt.index(b"moov") - 4
+    middle = (begin + end) // 2
+    spoilt[middle:end] = bytes(end - middle)
+    (tmp_path / "spoilt.mp4").write_bytes(spoilt)
     run = predict(
         *("--run", path, "--format", "overlay", "--output", out),
-        *(tmp_path / "broken.mp4", clip),
+        *(tmp_path / "broken.mp4", clip, tmp_path / "spoilt.mp4"),
     )
     errors = run.stderr.decode()
     assert run.returncode == 1 and "Traceback" not in errors
     assert "broken.mp4: not a video that OpenCV reads" in errors
-    assert "1 of 2 could not be read" in errors
-    assert written(out) == ["clip.saliency.mp4"]
+    assert re.search(
+        f"spoilt.mp4: [1-4] of its 5 frames; the others are in {out}/spoilt", errors
+    )
+    assert "2 of 3 could not be read" in errors
+    assert written(out) == ["clip.saliency.mp4", "spoilt.saliency.mp4"]
     result = cv2.VideoCapture(str(out / "clip.saliency.mp4"))
     assert result.get(cv2.CAP_PROP_FRAME_COUNT) == 5
     assert result.read()[1].shape == (48, 64, 3)

@@ -15,6 +15,8 @@ from data_pipeline.errors import UserError
 from data_pipeline.images import read_image
 from data_pipeline.manifest import load_manifest
 from data_pipeline.readers import read_saliency_originals
+from data_pipeline.verify import verify
+from tests import bad_images
 from tests.data_pipeline.conftest import make_pairs, picture, save
 
 SHARED = Path(__file__).parents[3] / "shared" / "data"
@@ -239,6 +241,46 @@ def test_every_bad_file_is_listed_and_nothing_written(tmp_path):
     manifest, bad = run(tmp_path, skip_bad=True)
     assert len(bad) == 5
     assert list(records(tmp_path / "out")) == ["im3", "im4", "im5"]
+
+
+@pytest.mark.parametrize("role", ["images", "masks"])
+def test_bad_images_are_named(role, tmp_path):
+    for name in bad_images.BAD:
+        bad_images.write(tmp_path / role, name)
+        other = tmp_path / ("masks" if role == "images" else "images")
+        stem = Path(bad_images.CASES[name].file).stem
+        save(other / f"{stem}.png", np.asarray(bad_images.half()))
+    with pytest.raises(UserError) as raised:
+        run(tmp_path)
+    for name in bad_images.BAD:
+        case = bad_images.CASES[name]
+        assert f"  {tmp_path / role / case.file}: {case.reason}" in str(raised.value)
+    assert not (tmp_path / "out").exists()
+
+
+def test_odd_images_are_images_and_masks(tmp_path):
+    for role in ("images", "masks"):
+        bad_images.write_all(tmp_path / role, bad_images.GOOD)
+    run(tmp_path)
+    assert verify(tmp_path / "out")[1] == []
+    found = records(tmp_path / "out")
+    assert len(found) == len(bad_images.GOOD)
+    for name in bad_images.GOOD:
+        case = bad_images.CASES[name]
+        record = found[Path(case.file).stem]
+        assert (record["width"], record["height"]) == case.size
+        expected = np.asarray(bad_images.half())
+        if name in ("pixel", "long"):
+            expected = np.asarray(bad_images.half(*case.size))
+        if name == "turned":
+            expected = np.rot90(expected, -1)
+        mask = record["mask"][..., 0].astype(int)
+        # JPEG, and transparency: over black in masks, over white in images.
+        np.testing.assert_allclose(mask, expected, atol=8, err_msg=name)
+        image = record["image"][..., 1].astype(int)
+        if name == "transparent":
+            expected = np.full_like(expected, 255)
+        np.testing.assert_allclose(image, expected, atol=8, err_msg=name)
 
 
 def test_images_and_masks_in_one_folder(tmp_path):
