@@ -13,7 +13,7 @@ from picanet_tf.serving import exporting
 from picanet_tf.serving.order import Order
 from tests.deploy.models import Model, load_versions
 from tests.deploy.server import Server
-from tests.serving.networks import photo, trained_like
+from tests.serving.networks import encoded, photo, trained_like
 
 ROOT = Path(__file__).parents[2]
 
@@ -69,3 +69,25 @@ def run(kind: str, *words) -> subprocess.CompletedProcess:
     )
     assert "Traceback" not in done.stderr
     return done
+
+
+def write_photos(folder: Path, count: int, corrupt: int = 0) -> tuple[list, list]:
+    """Writes images into sub-folders, the corrupt ones spread over them.
+
+    Returns:
+        (good ones, corrupt ones), paths below `folder`.
+    """
+    good, bad = [], []
+    for number in range(count):
+        spoilt = corrupt and number % (count // corrupt) == 1
+        sub = ("", "a", "a/b")[number % 3]
+        form = ("JPEG", "PNG", "GIF")[number % 3]
+        height, width = 20 + number % 7, 31 + number % 11
+        content = encoded(photo((height, width), number), form)
+        path = Path(sub) / f"{number}.{form.lower()}"
+        if spoilt:
+            content = (b"", b"no photo", content[:40])[number % 3]
+        (folder / path).parent.mkdir(parents=True, exist_ok=True)
+        (folder / path).write_bytes(content)
+        (bad if spoilt else good).append(path)
+    return good, bad

@@ -5,7 +5,7 @@ GetModelMetadata) with the official stubs, and the REST API's predict (rows), st
 metadata. Answers, errors and their codes are those of TF Serving's source and manual;
 it never ran beside the real server. Never to serve anybody.
 
-    python -m tests.deploy.server BASE       as a process that can be killed
+    python -m tests.deploy.server BASE DELAY     as a process that can be killed
 """
 
 from __future__ import annotations
@@ -263,6 +263,8 @@ class Server:
 
 
 if __name__ == "__main__":
-    with Server(Model("picanet", load_versions(Path(sys.argv[1])))) as started:
+    model = Model("picanet", load_versions(Path(sys.argv[1])))
+    model.delay = float(sys.argv[2])
+    with Server(model) as started:
         print(started.grpc, started.rest, flush=True)
         threading.Event().wait()

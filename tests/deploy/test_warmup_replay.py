@@ -1,4 +1,4 @@
-"""The warm-up file of an export, replayed as TF Serving does before its first caller."""
+"""The warm-up file of an export, replayed as TF Serving does at its start."""
 
 import grpc
 import numpy as np
