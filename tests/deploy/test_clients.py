@@ -13,6 +13,7 @@ import pytest
 from PIL import Image
 
 from tests.deploy.conftest import ROOT, command, run, write_photos
+from tests.serving.networks import encoded
 
 BOTH = pytest.mark.parametrize("kind", ["rest", "grpc"])
 NOBODY = {"rest": "http://127.0.0.1:1", "grpc": "127.0.0.1:1"}
@@ -106,6 +107,20 @@ def test_one_photo_of_a_version(kind, serve, direct, photos, tmp_path):
     answer = (tmp_path / "out" / "0.png").read_bytes()
     assert answer == direct((photos / "0.jpeg").read_bytes())
     assert server.model.served == [1]
+
+
+@BOTH
+def test_a_photo_larger_than_grpcs_default(kind, serve, direct, tmp_path):
+    noise = np.random.default_rng(0).integers(0, 256, (1300, 1300, 3), np.uint8)
+    photo = encoded(noise, "PNG")
+    assert len(photo) > 5e6
+    (tmp_path / "large.png").write_bytes(photo)
+    done = run(
+        kind, f"--server={getattr(serve(), kind)}", tmp_path / "large.png",
+        f"--output={tmp_path / 'out'}",
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "out" / "large.png").read_bytes() == direct(photo)
 
 
 @BOTH
