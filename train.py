@@ -111,7 +111,7 @@ def main(_) -> int:
 def run_training() -> int:
     experiment, run = old_run() if FLAGS.resume else new_run()
     init_from = None
-    if experiment.init_from and run is None:
+    if experiment.init_from and not (run and run.begun):
         init_from = Path(experiment.init_from)
         if init_from.suffix != ".keras":
             init_from = RunDirectory.open(init_from).weights()
@@ -148,8 +148,9 @@ def run_training() -> int:
         for folder in filter(None, data_sets):
             with readers.errors_named(folder):
                 next(iter(read(folder, training=False, **shape)))
-        run = RunDirectory.create(experiment, FLAGS.run)
-        run.record(
+        run = RunDirectory.create(
+            experiment,
+            FLAGS.run,
             tensorflow=tf.__version__,
             keras=keras.__version__,
             training_set={

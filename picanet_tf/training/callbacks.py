@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import os
 import sys
 from pathlib import Path
 
@@ -47,10 +48,15 @@ class TableWriter:
         self._columns: list[str] = []
         if path.exists():
             with path.open(newline="") as file:
-                rows = list(csv.reader(file))
+                # A power cut may have torn the last line.
+                rows = list(csv.reader(line for line in file if line.endswith("\n")))
             if rows:
                 self._columns = rows[0]
-                kept = [rows[0]] + [row for row in rows[1:] if int(row[0]) <= start]
+                kept = [rows[0]] + [
+                    row
+                    for row in rows[1:]
+                    if len(row) == len(rows[0]) and int(row[0]) <= start
+                ]
                 write_text(path, "".join(",".join(row) + "\n" for row in kept))
 
     def write(self, step: int, values: dict[str, float]) -> None:
@@ -63,6 +69,8 @@ class TableWriter:
                 writer.writerow(self._columns)
             row = {"step": step, **{k: f"{v:.6g}" for k, v in values.items()}}
             writer.writerow([row.get(column, "") for column in self._columns])
+            file.flush()
+            os.fsync(file.fileno())
 
 
 class Recorder:

@@ -59,13 +59,17 @@ def train(
         read_validation: -> the validation set's batches, each image once, or None.
         init_from: a `.keras` file whose weights to start from, in place of
             `experiment.backbone_weights`.
-        resume: go on from the run's last checkpoint.
+        resume: go on from the run's last checkpoint, or from step 0 when the run
+            was killed before its first.
 
     Raises:
         TrainingError: the loss is not finite.
         TrainingInterrupted: SIGINT or SIGTERM came; the state is saved.
         PicanetError: weights or a checkpoint that do not fit.
     """
+    if resume and not run.begun:
+        logging.warning("%s has no checkpoint yet: starting at step 0", run.path)
+        resume = False
     task = TASKS[experiment.task]
     strategy = make_strategy(experiment.replicas)
     keras.utils.set_random_seed(experiment.seed)
@@ -164,6 +168,9 @@ class _Loop:
 
     def run(self, start, read_training, read_validation) -> None:
         experiment = self.experiment
+        if start >= experiment.steps:  # killed after the last checkpoint
+            self._save_model(self.run_directory.path / "model.keras")
+            return
         dataset = read_training(start).map(
             self._with_targets, num_parallel_calls=tf.data.AUTOTUNE
         )

@@ -34,13 +34,14 @@ class RunDirectory:
     path: Path
 
     @classmethod
-    def create(cls, experiment: Experiment, path: str = "") -> RunDirectory:
-        """Makes a run directory and writes the experiment into it.
+    def create(cls, experiment: Experiment, path: str = "", **facts) -> RunDirectory:
+        """Makes a run directory that holds the experiment: whole, or not at all.
 
         Args:
             experiment: what will be trained.
             path: the directory; by default `runs/<time>-<variant>`, and `runs/latest`
                 is pointed at it.
+            **facts: about the run, for `provenance.json`.
 
         Raises:
             PicanetError: the directory exists.
@@ -51,12 +52,16 @@ class RunDirectory:
                 f"The run directory {directory} exists already. Give --resume to "
                 "continue it, or another --run"
             )
-        directory.mkdir(parents=True)
-        run = cls(directory)
+        temporary = directory.with_name(f".{directory.name}.{os.getpid()}.tmp")
+        temporary.mkdir(parents=True)
+        run = cls(temporary)
         write_text(run.experiment, experiment.to_json())
+        write_json(run.provenance, facts)
+        os.rename(temporary, directory)
+        sync(directory.parent)
         if not path:
             _point(directory.parent / "latest", directory.name)
-        return run
+        return cls(directory)
 
     @classmethod
     def open(cls, path: str | os.PathLike) -> RunDirectory:
@@ -74,6 +79,12 @@ class RunDirectory:
 
     def load_experiment(self) -> Experiment:
         return Experiment.load(self.experiment)
+
+    @property
+    def begun(self) -> bool:
+        """Whether it ever had a checkpoint; before that, it can only start anew."""
+        written = any(self.checkpoints.glob("step-*.index"))
+        return written or (self.path / "model.keras").exists()
 
     def record(self, **values) -> None:
         """Adds facts about the run to `provenance.json`."""
@@ -137,17 +148,27 @@ class RunDirectory:
 def replacing(path: Path):
     """Yields a temporary path beside `path`, renamed to it when all went well.
 
-    The temporary name keeps the suffix, which says the format to many a writer.
+    The temporary name keeps the suffix, which says the format to many a writer. After
+    a power cut there is the old file or the new one.
     """
     path = Path(path)
     temporary = path.with_name(f".{path.stem}.{os.getpid()}.tmp{path.suffix}")
     try:
         yield temporary
-        with open(temporary, "rb") as file:
-            os.fsync(file.fileno())
+        sync(temporary)
         os.replace(temporary, path)
+        sync(path.parent)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def sync(path: Path) -> None:
+    """Waits until a file's content, or the names in a directory, are on the disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def write_text(path: Path, text: str) -> None:
@@ -176,3 +197,4 @@ def _point(link: Path, target: str) -> None:
     temporary.unlink(missing_ok=True)
     temporary.symlink_to(target)
     os.replace(temporary, link)
+    sync(link.parent)

@@ -130,10 +130,6 @@ def test_another_runs_weights_and_a_frozen_encoder(tmp_path):
 
 
 def test_errors_are_a_users_to_mend(tmp_path):
-    with pytest.raises(PicanetError, match="nothing to resume"):
-        run = run_of(tmp_path / "empty", variant="UNet")
-        run.record(pretrained_layers=[])
-        trained(run, resume=True)
     with pytest.raises(PicanetError, match="hed.*block1_conv1.*found"):
         trained(run_of(tmp_path / "narrow", backbone_weights="hed", variant="UNet"))
 
