@@ -8,6 +8,7 @@ runs/20261123-141500-6GAP_5432AC/
     best.keras          the network at its best validation
     metrics.csv         one row every `log_interval` steps
     validation.csv      one row a validation
+    skipped.csv         steps whose batch was not finite, with `--on_nonfinite skip`
     tensorboard/        the same as curves, and image panels
 runs/latest             the newest of them
 """
@@ -47,11 +48,7 @@ class RunDirectory:
             PicanetError: the directory exists.
         """
         directory = Path(path) if path else _fresh_directory(experiment.variant)
-        if directory.exists():
-            raise PicanetError(
-                f"The run directory {directory} exists already. Give --resume to "
-                "continue it, or another --run"
-            )
+        cls.check_new(directory)
         temporary = directory.with_name(f".{directory.name}.{os.getpid()}.tmp")
         temporary.mkdir(parents=True)
         run = cls(temporary)
@@ -62,6 +59,15 @@ class RunDirectory:
         if not path:
             _point(directory.parent / "latest", directory.name)
         return cls(directory)
+
+    @staticmethod
+    def check_new(path: str | os.PathLike) -> None:
+        """Raises `PicanetError` when there is something at `path`."""
+        if Path(path).exists():
+            raise PicanetError(
+                f"The run directory {path} exists already. Give --resume to continue "
+                "it, or another --run"
+            )
 
     @classmethod
     def open(cls, path: str | os.PathLike) -> RunDirectory:
@@ -138,6 +144,10 @@ class RunDirectory:
     @property
     def metrics(self) -> Path:
         return self.path / "metrics.csv"
+
+    @property
+    def skipped(self) -> Path:
+        return self.path / "skipped.csv"
 
     @property
     def validation(self) -> Path:

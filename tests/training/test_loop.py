@@ -46,7 +46,7 @@ def stopping_after(step):
     """Batches, and a Ctrl-C while batch `step` (from 1) is read."""
     import signal
 
-    def read(start):
+    def read(start, share=(0, 1)):
         dataset = disks.read(start)
 
         def maybe_stop(number):

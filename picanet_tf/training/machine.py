@@ -1,0 +1,112 @@
+"""What this machine can bear, asked before the first step. Imports no TensorFlow."""
+
+from __future__ import annotations
+
+import glob
+import os
+import shutil
+from pathlib import Path
+
+from absl import logging
+
+from picanet_tf.errors import PicanetError
+from picanet_tf.saliency.variants import parse_variant
+from picanet_tf.training.experiments import Experiment
+
+
+def unused_gpu(used_by_tensorflow: int) -> str:
+    """Why there seems to be an NVIDIA GPU that TensorFlow does not use; "" if not so.
+
+    A GPU that `CUDA_VISIBLE_DEVICES` hides is left alone on purpose.
+    """
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if used_by_tensorflow or visible in ("", "-1"):
+        return ""
+    devices = sorted(glob.glob("/dev/nvidia[0-9]*"))
+    if devices:
+        return f"{', '.join(devices)} exists"
+    if visible:
+        return f"CUDA_VISIBLE_DEVICES is {visible}"
+    if shutil.which("nvidia-smi"):
+        return "nvidia-smi is installed"
+    return ""
+
+
+def warn_of_unused_gpu(used_by_tensorflow: int) -> None:
+    """Says so loudly when a GPU would sit idle."""
+    sign = unused_gpu(used_by_tensorflow)
+    if sign:
+        logging.warning(
+            "\n%s\nTHIS MACHINE SEEMS TO HAVE A GPU, BUT TENSORFLOW USES NONE (%s).\n"
+            "Training goes on on the CPU, many times slower. Look at the driver with "
+            "nvidia-smi, install\npip install 'tensorflow[and-cuda]', and see what "
+            'python -c "import tensorflow as tf; print(tf.config.list_physical_devices'
+            "('GPU'))\"\nsays; or set CUDA_VISIBLE_DEVICES=-1 to mean it.\n%s",
+            "*" * 78,
+            sign,
+            "*" * 78,
+        )
+
+
+def needed_memory(experiment: Experiment) -> float:
+    """Bytes that training on a CPU takes at its height, estimated.
+
+    Measured at full width and 224 pixels (see `_MEASURED`), the part of an image
+    scaled by the pixels and the channels, weights, velocities and gradients by the
+    square of the channels.
+    """
+    plan = parse_variant(experiment.variant)
+    fixed, parameters, image = _MEASURED[bool(plan)]
+    size = (experiment.image_size / 224) ** 2
+    copies = 2.0 if experiment.on_nonfinite == "skip" else 1.0
+    return 1e9 * (
+        fixed
+        + parameters * copies * experiment.width**2
+        + image * experiment.batch_size * size * experiment.width
+    )
+
+
+def check_memory(experiment: Experiment, workers: int = 1) -> None:
+    """Refuses what this machine cannot hold, warns of what it might not.
+
+    The rule: more than all memory (or the control group's limit) is refused, more than
+    what is free now is warned of. Asked on CPUs only: what a GPU takes is not measured.
+
+    Raises:
+        PicanetError: the estimate is above all memory that there is.
+    """
+    total, free = memory()
+    needed = needed_memory(experiment)
+    if workers > 1:
+        needed = needed_memory(experiment) / workers
+    said = (
+        f"Training {experiment.variant} with --batch_size {experiment.batch_size} at "
+        f"{experiment.image_size} pixels takes about {needed / 1e9:.1f} GB"
+    )
+    if total and needed > total:
+        raise PicanetError(
+            f"{said}, and this machine has {total / 1e9:.1f} GB. Lower --batch_size, "
+            "--image_size or --width"
+        )
+    if free and needed > free:
+        logging.warning("%s, and %.1f GB are free now", said, free / 1e9)
+
+
+def memory() -> tuple[float, float]:
+    """Bytes of memory that this process may use, and that are free; 0 if unknown."""
+    try:
+        lines = Path("/proc/meminfo").read_text().splitlines()
+        sizes = {line.split(":")[0]: 1024.0 * int(line.split()[1]) for line in lines}
+        total, free = sizes["MemTotal"], sizes["MemAvailable"]
+    except (OSError, ValueError, LookupError):
+        return 0.0, 0.0
+    for limit in ("memory.max", "memory/memory.limit_in_bytes"):
+        try:
+            total = min(total, float(Path("/sys/fs/cgroup", limit).read_text()))
+        except (OSError, ValueError):  # no control group, or "max"
+            continue
+    return total, min(free, total)
+
+
+# Of a U-Net (False) and of one with attention (True), in GB.
+_MEASURED = {False: (1.0, 1.0, 0.5), True: (1.0, 1.0, 0.7)}
