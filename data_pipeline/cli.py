@@ -85,7 +85,7 @@ def _parse(argv: list[str], positional: str) -> list[str]:
     logging.use_absl_handler()
     if flags.FLAGS["verbosity"].using_default_value:
         logging.set_verbosity(logging.INFO)
-        logging.get_absl_logger().addFilter(
+        logging.get_absl_handler().addFilter(
             lambda record: record.filename not in _TALKATIVE
         )
     if arguments and not positional:

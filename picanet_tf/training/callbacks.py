@@ -14,7 +14,7 @@ from absl import logging
 from tqdm import tqdm
 
 from picanet_tf.training.experiments import Experiment
-from picanet_tf.training.run_directory import RunDirectory, write_text
+from picanet_tf.training.run_directory import RunDirectory, cannot_write, write_text
 
 
 class Listener:
@@ -92,6 +92,13 @@ class TableWriter:
                 write_text(path, text.getvalue())
 
     def write(self, step: int, values: dict[str, float | str]) -> None:
+        try:
+            self._append(step, values)
+        except OSError as error:
+            raise cannot_write(self._path, error) from error
+        self.rows += 1
+
+    def _append(self, step: int, values: dict[str, float | str]) -> None:
         new = not self._columns
         if new:
             self._columns = ["step", *values]
@@ -105,7 +112,6 @@ class TableWriter:
             writer.writerow([row.get(column, "") for column in self._columns])
             file.flush()
             os.fsync(file.fileno())
-        self.rows += 1
 
 
 class Recorder(Listener):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 from pathlib import Path
@@ -83,8 +84,28 @@ class Checkpoints:
         return [steps[step] for step in sorted(steps)]
 
     def save(self, step: int) -> None:
-        """Writes the state after `step` steps."""
+        """Writes the state after `step` steps.
+
+        Raises:
+            PicanetError: it cannot be written; those before it stay as they were.
+        """
         self._step.assign(step)
+        try:
+            self._write(step)
+        except (tf.errors.OpError, OSError) as error:
+            with contextlib.suppress(OSError):
+                self._remove(_WRITING)
+            raise PicanetError(
+                f"Cannot write the checkpoint {self._directory}/step-{step}: "
+                f"{_reason(error)}. {self._intact()}"
+            ) from error
+
+    def _intact(self) -> str:
+        if not self.written:
+            return "There is no checkpoint before it"
+        return f"The last one, {self.written[-1]}, is intact"
+
+    def _write(self, step: int) -> None:
         self._directory.mkdir(parents=True, exist_ok=True)
         self._remove(_WRITING)
         written = Path(self._checkpoint.write(str(self._directory / _WRITING)))
@@ -121,14 +142,19 @@ class Checkpoints:
             try:
                 self._checkpoint.restore(str(path)).assert_consumed()
             except _UNREADABLE as error:
-                reason = str(error).splitlines()[0]
-                logging.warning("Cannot restore %s: %s", path, reason)
+                logging.warning("Cannot restore %s: %s", path, _reason(error))
                 continue
             return self.step
         raise PicanetError(
             f"No checkpoint in {self._directory} can be restored, so there is "
             "nothing to resume"
         )
+
+
+def _reason(error: Exception) -> str:
+    """`<some file of TensorFlow's>; No space left on device [Op:SaveV2]`, shortened."""
+    text = getattr(error, "strerror", None) or str(error).splitlines()[0]
+    return re.sub(r"\{\{.*?\}\} ?| \[Op:.*", "", text).split("; ")[-1]
 
 
 def _step_of(path: Path) -> int:

@@ -160,6 +160,9 @@ def replacing(path: Path):
 
     The temporary name keeps the suffix, which says the format to many a writer. After
     a power cut there is the old file or the new one.
+
+    Raises:
+        PicanetError: it cannot be written, as on a full disk; the old file stays.
     """
     path = Path(path)
     temporary = path.with_name(f".{path.stem}.{os.getpid()}.tmp{path.suffix}")
@@ -168,8 +171,17 @@ def replacing(path: Path):
         sync(temporary)
         os.replace(temporary, path)
         sync(path.parent)
+    except OSError as error:
+        raise cannot_write(path, error) from error
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def cannot_write(path: Path, error: OSError) -> PicanetError:
+    """What to say of a file that cannot be written."""
+    # h5py's and the like are full of numbers, and name no file.
+    reason = error.strerror or (os.strerror(error.errno) if error.errno else error)
+    return PicanetError(f"Cannot write {path}: {reason}")
 
 
 def sync(path: Path) -> None:
