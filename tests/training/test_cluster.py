@@ -1,5 +1,6 @@
 """Several machines, as several processes of this one."""
 
+import functools
 import json
 import os
 import re
@@ -14,6 +15,7 @@ import tensorflow as tf
 
 from picanet_tf.errors import PicanetError
 from picanet_tf.training.cluster import ALONE, Cluster
+from picanet_tf.training.loop import train
 from picanet_tf.training.run_directory import RunDirectory
 from tests.training import disks
 from tests.training.test_survival import assert_equal, weights_of
@@ -54,8 +56,8 @@ def test_what_is_no_place(text, monkeypatch):
 
 
 WORKER = """
+import functools
 import sys
-from absl import logging
 from picanet_tf.training import step, strategy
 from picanet_tf.training.cluster import Cluster
 from picanet_tf.training.loop import train
@@ -63,13 +65,18 @@ from picanet_tf.training.run_directory import RunDirectory
 from picanet_tf.training.signals import TrainingInterrupted
 from tests.training import disks
 cluster = Cluster.from_environment()
-run = RunDirectory.open(sys.argv[1])
+folder, data, resume = sys.argv[1:]
+run = RunDirectory.open(folder)
 try:
     with step.lost_workers_named(cluster):
         train(
-            run.load_experiment(), run, read_training=disks.read, cluster=cluster,
-            read_validation=disks.read_validation, resume="resume" in sys.argv,
-            fingerprint=sys.argv[-1] if cluster.index else "resume",
+            run.load_experiment(),
+            run,
+            read_training=functools.partial(disks.read, batch_size=6),
+            read_validation=disks.read_validation,
+            resume=bool(resume),
+            cluster=cluster,
+            fingerprint=data if cluster.index else "the data",
         )
 except step.WorkerLost as lost:
     print(lost)
@@ -80,7 +87,7 @@ except TrainingInterrupted as stop:
 """
 
 
-def start(count, *arguments):
+def start(count, run, data="the data", resume=""):
     """Starts the workers on ports that are free now."""
     sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
     names = [f"127.0.0.1:{s.getsockname()[1]}" for s in sockets]
@@ -92,7 +99,7 @@ def start(count, *arguments):
         place = json.dumps({"cluster": {"worker": names}, "task": task})
         workers.append(
             subprocess.Popen(
-                [sys.executable, "-c", WORKER, *map(str, arguments)],
+                [sys.executable, "-c", WORKER, str(run.path), data, resume],
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
                 text=True,
@@ -129,21 +136,16 @@ def wait_for_step(run, step):
 
 def test_workers_train_as_one_process(tmp_path):
     """Two machines, one of three, one alone: the same weights to 1e-5, and scores."""
-    from picanet_tf.training.loop import train
-
-    def read(step, share=(0, 1)):
-        return disks.read(step, batch_size=6, share=share)
-
     whole = run_of(tmp_path / "1")
     train(
         whole.load_experiment(),
         whole,
-        read_training=read,
+        read_training=functools.partial(disks.read, batch_size=6),
         read_validation=disks.read_validation,
     )
     for count in (2, 3):
         run = run_of(tmp_path / str(count))
-        for code, text in ends(start(count, run.path)):
+        for code, text in ends(start(count, run)):
             assert code == 0, text[-3000:]
         assert_equal(weights_of(run), weights_of(whole), rtol=1e-5, atol=1e-5)
         assert run.validation.read_text().splitlines()[0] == "step,max_f,mae"
@@ -153,12 +155,12 @@ def test_workers_train_as_one_process(tmp_path):
 
 
 def test_a_lost_worker_ends_the_job_and_it_resumes(tmp_path):
-    """kill -9 of one, SIGTERM to another, and the weights of a run without either."""
+    """kill -9 of one, then SIGTERM to one: all end with 75, and no step is lost twice."""
     run = run_of(
         tmp_path / "run", variant="UNet", steps=400, checkpoint_interval=2,
         log_interval=1, validation_interval=1000,
     )  # fmt: skip
-    workers = start(2, run.path)
+    workers = start(2, run)
     wait_for_step(run, 3)
     workers[1].send_signal(signal.SIGKILL)
     (code, text), (killed, _) = ends(workers)
@@ -166,7 +168,7 @@ def test_a_lost_worker_ends_the_job_and_it_resumes(tmp_path):
     assert code == 75, text[-3000:]
     assert "Another worker is gone" in text and "Traceback" not in text
 
-    workers = start(2, run.path, "resume")
+    workers = start(2, run, resume="resume")
     before = len(run.metrics.read_text().splitlines())
     wait_for_step(run, before + 2)
     workers[1].send_signal(signal.SIGTERM)
@@ -181,7 +183,7 @@ def test_a_lost_worker_ends_the_job_and_it_resumes(tmp_path):
 
 def test_workers_that_differ_are_told(tmp_path):
     run = run_of(tmp_path / "run", variant="UNet")
-    for code, text in ends(start(2, run.path, "other data")):
+    for code, text in ends(start(2, run, "other data")):
         assert code == 1 and "The workers differ in: data." in text, text[-3000:]
 
 
