@@ -37,6 +37,7 @@ def define_flags() -> None:
     )
     flags.DEFINE_bool("resume", False, "Go on from the run's last checkpoint.")
     experiment_flags.define_flags()
+    flags.adopt_module_key_flags(experiment_flags)  # for --help
 
 
 def described(manifest: Manifest | None) -> dict | None:

@@ -155,7 +155,7 @@ def test_workers_train_as_one_process(tmp_path):
 
 
 def test_a_lost_worker_ends_the_job_and_it_resumes(tmp_path):
-    """kill -9 of one, then SIGTERM to one: all end with 75, and no step is lost twice."""
+    """kill -9 of one, then SIGTERM to one: all end with 75, and no row is missing."""
     run = run_of(
         tmp_path / "run", variant="UNet", steps=400, checkpoint_interval=2,
         log_interval=1, validation_interval=1000,
