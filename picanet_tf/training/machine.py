@@ -48,13 +48,15 @@ def warn_of_unused_gpu(used_by_tensorflow: int) -> None:
         )
 
 
-# Highest resident memory of a training step at full width and 224 pixels, in GB, with
-# batches of 1 and 4 (`python -m benchmarks.model training 4 224`): 2.78 and 3.76 of
-# 6GAP_5432AC, 57.5 M weights; 1.58 and 2.52 of UNet, 22.7 M. So, to 5%:
+# Highest resident memory of a training step at full width and 224 pixels, in GB
+# (`python -m benchmarks.model training 4 224`): 2.74, 3.33, 4.64 and 7.8 of
+# 6GAP_5432AC, 57.5 M weights, with batches of 1, 2, 4 and 9 on two threads, which hold
+# more than one; 1.58 and 2.52 of UNet, 22.7 M, with batches of 1 and 4 on one. So, to
+# 10%:
 _PROCESS = 0.5e9
-_WEIGHT = 34.0  # bytes: itself, its velocity, its gradient, and what comes in between
-_IMAGE = 0.32e9
+_WEIGHT = 28.0  # bytes: itself, its velocity, its gradient, and what comes in between
 _WEIGHTS = {False: 22.7e6, True: 57.5e6}  # of a U-Net, and of one with attention
+_IMAGE = {False: 0.31e9, True: 0.63e9}
 
 
 def needed_memory(experiment: Experiment, workers: int = 1) -> float:
@@ -67,7 +69,8 @@ def needed_memory(experiment: Experiment, workers: int = 1) -> float:
         experiment: what is trained.
         workers: how many machines share the batch.
     """
-    weights = _WEIGHTS[bool(parse_variant(experiment.variant))] * experiment.width**2
+    attends = bool(parse_variant(experiment.variant))
+    weights = _WEIGHTS[attends] * experiment.width**2
     # A second copy of weights and velocities, to go back to.
     each = _WEIGHT + (8 if experiment.on_nonfinite == "skip" else 0)
     pixels = (experiment.image_size / 224) ** 2
@@ -75,7 +78,7 @@ def needed_memory(experiment: Experiment, workers: int = 1) -> float:
     return (
         _PROCESS
         + max(experiment.replicas, 1) * each * weights
-        + images * _IMAGE * pixels * experiment.width
+        + images * _IMAGE[attends] * pixels * experiment.width
     )
 
 

@@ -42,15 +42,17 @@ def of(**changes):
 @pytest.mark.parametrize(
     "variant, batch_size, measured",
     [
-        ("6GAP_5432AC", 1, 2.78e9),
-        ("6GAP_5432AC", 4, 3.76e9),
+        ("6GAP_5432AC", 1, 2.74e9),
+        ("6GAP_5432AC", 2, 3.33e9),
+        ("6GAP_5432AC", 4, 4.64e9),
+        ("6GAP_5432AC", 9, 7.8e9),
         ("UNet", 1, 1.58e9),
         ("UNet", 4, 2.52e9),
     ],
 )
 def test_the_estimate_is_what_was_measured(variant, batch_size, measured):
     experiment = of(variant=variant, batch_size=batch_size)
-    assert machine.needed_memory(experiment) == pytest.approx(measured, rel=0.05)
+    assert machine.needed_memory(experiment) == pytest.approx(measured, rel=0.1)
 
 
 def test_the_estimate_grows_as_memory_does():
