@@ -18,7 +18,7 @@ from picanet_tf.training.loop import train
 from picanet_tf.training.run_directory import RunDirectory
 from tests.training import disks
 
-DEATHS = ("step", "step", "sync", "sync", "inside a checkpoint", "inside a checkpoint")
+DEATHS = ("step", "sync", "sync", "inside a checkpoint")
 
 
 def die_at(owner, name, countdown):
