@@ -15,7 +15,7 @@ import os
 import secrets
 import shutil
 import signal
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
@@ -79,28 +79,28 @@ def convert_saliency(
         if value is not None and value < 1:
             raise UserError(f"--{flag} must be at least 1. Received: {value}")
     output = Path(output)
-    _check_output(output, overwrite)
+    check_output(output, overwrite)
     pairs, bad = pair_by_name(image_folder, mask_folder)
     workers = workers or _cores()
     if len(pairs) < _WORTH_WORKERS:
         workers = 1
-    with _renamed_at_the_end(output) as temporary:
+    with renamed_at_the_end(output) as temporary:
         with _mapped(encode_pair, pairs, workers) as results:
             progress = tqdm(results, total=len(pairs), unit="pair", disable=None)
-            good = _only_good(progress, bad, skip_bad)
+            good = only_good(progress, bad, skip_bad)
             shards = _write_shards(good, temporary, shard_size)
         if bad and not skip_bad:
-            raise UserError(_list_bad(bad, "nothing is written without --skip_bad"))
+            raise UserError(list_bad(bad, "nothing is written without --skip_bad"))
         count = sum(shard.count for shard in shards)
         if not count:
-            found = _list_bad(bad, "none is left") if bad else "no images"
+            found = list_bad(bad, "none is left") if bad else "no images"
             raise UserError(f"no pair in {image_folder} and {mask_folder}: {found}")
         manifest = Manifest(temporary, name, "saliency", count, tuple(shards))
         save_manifest(manifest)
     return load_manifest(output), bad
 
 
-def _only_good(
+def only_good(
     results: Iterable[EncodedPair | list[BadFile]], bad: list[BadFile], skip_bad: bool
 ) -> Iterator[EncodedPair]:
     """Sorts results: bad files are added to `bad`, good pairs come out.
@@ -119,32 +119,33 @@ def _only_good(
 def _write_shards(
     pairs: Iterator[EncodedPair], folder: Path, shard_size: int
 ) -> list[Shard]:
+    shards = []
+    for first in pairs:
+        rest = itertools.islice(pairs, shard_size - 1)
+        path = folder / f"{len(shards):05d}.tfrecord"
+        shards.append(write_shard(itertools.chain([first], rest), path))
+    return shards
+
+
+def write_shard(pairs: Iterable[EncodedPair], path: Path) -> Shard:
+    """Writes one TFRecord file."""
     import tensorflow as tf  # Seconds to import; by now the workers are at work.
 
     from data_pipeline import schema
 
-    paths, counts = [], []
-    for first in pairs:
-        path = folder / f"{len(paths):05d}.tfrecord"
-        count = 0
-        with tf.io.TFRecordWriter(str(path)) as writer:
-            rest = itertools.islice(pairs, shard_size - 1)
-            for pair in itertools.chain([first], rest):
-                record = schema.encode_saliency(
-                    key=pair.key,
-                    image=pair.image,
-                    mask=pair.mask,
-                    height=pair.height,
-                    width=pair.width,
-                )
-                writer.write(record)
-                count += 1
-        paths.append(path)
-        counts.append(count)
-    return [
-        Shard(path.name, count, path.stat().st_size, sha256_of(path))
-        for path, count in zip(paths, counts, strict=True)
-    ]
+    count = 0
+    with tf.io.TFRecordWriter(str(path)) as writer:
+        for pair in pairs:
+            record = schema.encode_saliency(
+                key=pair.key,
+                image=pair.image,
+                mask=pair.mask,
+                height=pair.height,
+                width=pair.width,
+            )
+            writer.write(record)
+            count += 1
+    return Shard(path.name, count, path.stat().st_size, sha256_of(path))
 
 
 @contextlib.contextmanager
@@ -195,7 +196,7 @@ def _cores() -> int:
     return os.cpu_count() or 1
 
 
-def _check_output(output: Path, overwrite: bool) -> None:
+def check_output(output: Path, overwrite: bool) -> None:
     if not os.path.lexists(output):
         return
     if not overwrite:
@@ -208,7 +209,7 @@ def _check_output(output: Path, overwrite: bool) -> None:
 
 
 @contextlib.contextmanager
-def _renamed_at_the_end(output: Path) -> Iterator[Path]:
+def renamed_at_the_end(output: Path) -> Iterator[Path]:
     """A new folder beside `output` that takes its place, or vanishes on any error."""
     new_parents = [path for path in output.parents if not path.exists()]
     output.parent.mkdir(parents=True, exist_ok=True)
@@ -234,7 +235,7 @@ def _renamed_at_the_end(output: Path) -> Iterator[Path]:
                 parent.rmdir()
 
 
-def _list_bad(bad: list[BadFile], consequence: str) -> str:
+def list_bad(bad: list[BadFile], consequence: str) -> str:
     files = "\n".join(f"  {file}" for file in bad)
     noun = "bad file" if len(bad) == 1 else "bad files"
     return f"{len(bad)} {noun}, {consequence}:\n{files}"
@@ -253,16 +254,21 @@ def define_flags() -> None:
     flags.DEFINE_bool("overwrite", False, "Replace the data set at --output.")
     flags.DEFINE_bool("skip_bad", False, "Leave bad files out, listing them.")
     flags.DEFINE_integer("shard_size", SHARD_SIZE, "Records in a shard, at most.")
-    flags.DEFINE_integer("workers", None, "Processes; default: one a core.")
 
 
 def main(_: list[str]) -> None:
+    values = flags.FLAGS
+    run(convert_saliency, workers=values.workers)
+
+
+def run(convert: Callable, **options) -> None:
+    """What the flags say, by `convert`, which takes what `convert_saliency` does."""
     values = flags.FLAGS
     for flag in ("dataset", "output"):
         if not values[flag].value:
             raise UserError(f"--{flag} is missing; --help shows an example")
     image_folder, mask_folder, name, complete = _resolve_source(values)
-    manifest, bad = convert_saliency(
+    manifest, bad = convert(
         image_folder,
         mask_folder,
         values.output,
@@ -270,10 +276,10 @@ def main(_: list[str]) -> None:
         skip_bad=values.skip_bad,
         overwrite=values.overwrite,
         shard_size=values.shard_size,
-        workers=values.workers,
+        **options,
     )
     if bad:
-        print(_list_bad(bad, "left out"))
+        print(list_bad(bad, "left out"))
     if complete and manifest.count != complete:
         logging.warning(
             "%s has %d pairs when complete, here are %d", name, complete, manifest.count
@@ -306,4 +312,5 @@ def _check_given(
 
 if __name__ == "__main__":
     define_flags()
+    flags.DEFINE_integer("workers", None, "Processes; default: one a core.")
     cli.run(main)
