@@ -72,7 +72,7 @@ class TableWriter:
     """Rows of a CSV file, by step; a resumed run drops the rows after its step."""
 
     def __init__(self, path: Path, start: int):
-        self._path = path
+        self.path = path
         self._columns: list[str] = []
         self.rows = 0
         if path.exists():
@@ -95,14 +95,14 @@ class TableWriter:
         try:
             self._append(step, values)
         except OSError as error:
-            raise cannot_write(self._path, error) from error
+            raise cannot_write(self.path, error) from error
         self.rows += 1
 
     def _append(self, step: int, values: dict[str, float | str]) -> None:
         new = not self._columns
         if new:
             self._columns = ["step", *values]
-        with self._path.open("a", newline="") as file:
+        with self.path.open("a", newline="") as file:
             writer = csv.writer(file, lineterminator="\n")
             if new:
                 writer.writerow(self._columns)
@@ -120,7 +120,6 @@ class Recorder(Listener):
     def __init__(self, run: RunDirectory, start: int, experiment: Experiment):
         self._experiment = experiment
         self._skipped = TableWriter(run.skipped, start)
-        self._skipped_path = run.skipped
         self._metrics = TableWriter(run.metrics, start)
         self._validation = TableWriter(run.validation, start)
         self._board = tf.summary.create_file_writer(str(run.tensorboard))
@@ -155,7 +154,7 @@ class Recorder(Listener):
                 "%d of %d batches were not finite and were skipped; %s names them",
                 self._skipped.rows,
                 self._experiment.steps,
-                self._skipped_path,
+                self._skipped.path,
             )
 
     def on_validation(self, step: int, scores: dict[str, float]) -> None:
