@@ -10,6 +10,7 @@ are listed; unless --skip_bad is given, nothing is then written.
 """
 
 import contextlib
+import functools
 import itertools
 import os
 import secrets
@@ -25,6 +26,7 @@ from tqdm import tqdm
 
 from data_pipeline import catalog, cli
 from data_pipeline.errors import UserError
+from data_pipeline.images import MAX_PIXELS
 from data_pipeline.manifest import (
     FILE_NAME,
     Manifest,
@@ -50,6 +52,7 @@ def convert_saliency(
     overwrite: bool = False,
     shard_size: int = SHARD_SIZE,
     workers: int | None = None,
+    max_pixels: int = MAX_PIXELS,
 ) -> tuple[Manifest, list[BadFile]]:
     """Writes image and mask pairs as a data set at `output`.
 
@@ -67,6 +70,7 @@ def convert_saliency(
         shard_size: records in a shard, at most.
         workers: processes that decode and encode; all cores by default.  With
             several, the calling script needs `if __name__ == "__main__"`.
+        max_pixels: the largest width x height of a file; larger ones are bad.
 
     Returns:
         The manifest, and the files left out.
@@ -84,10 +88,11 @@ def convert_saliency(
     workers = workers or _cores()
     if len(pairs) < _WORTH_WORKERS:
         workers = 1
+    encode = functools.partial(encode_pair, max_pixels=max_pixels)
     with _renamed_at_the_end(output) as temporary:
-        with _mapped(encode_pair, pairs, workers) as results:
+        with _mapped(encode, pairs, workers) as results:
             progress = tqdm(results, total=len(pairs), unit="pair", disable=None)
-            good = _only_good(progress, bad, skip_bad)
+            good = _only_good(zip(pairs, progress, strict=False), bad, skip_bad)
             shards = _write_shards(good, temporary, shard_size)
         if bad and not skip_bad:
             raise UserError(_list_bad(bad, "nothing is written without --skip_bad"))
@@ -101,19 +106,45 @@ def convert_saliency(
 
 
 def _only_good(
-    results: Iterable[EncodedPair | list[BadFile]], bad: list[BadFile], skip_bad: bool
+    results: Iterable[tuple[Pair, EncodedPair | list[BadFile]]],
+    bad: list[BadFile],
+    skip_bad: bool,
 ) -> Iterator[EncodedPair]:
     """Sorts results: bad files are added to `bad`, good pairs come out.
 
     When nothing will be written anyway, the rest is only checked.
     """
-    for result in results:
+    for pair, result in results:
+        if isinstance(result, EncodedPair):
+            result = _readable(pair, result)
         if isinstance(result, list):
             bad.extend(result)
         elif skip_bad or not bad:
             if result.warning:
                 logging.warning("%s: %s", result.key, result.warning)
             yield result
+
+
+def _readable(pair: Pair, encoded: EncodedPair) -> EncodedPair | list[BadFile]:
+    """What was encoded, if TensorFlow decodes it too; it is the stricter of the two.
+
+    Pillow reads many a damaged file, whose bytes are kept where they are sound to it.
+    """
+    import tensorflow as tf
+
+    from data_pipeline import schema
+
+    bad = []
+    for path, decode, data in (
+        (pair.image, schema.decode_image, encoded.image),
+        (pair.mask, schema.decode_mask, encoded.mask),
+    ):
+        try:
+            decode(tf.constant(data))
+        except tf.errors.OpError as error:
+            reason = schema.reason_of(schema.message_of(error))
+            bad.append(BadFile(str(path), f"TensorFlow cannot read it: {reason}"))
+    return bad or encoded
 
 
 def _write_shards(
@@ -127,7 +158,7 @@ def _write_shards(
     for first in pairs:
         path = folder / f"{len(paths):05d}.tfrecord"
         count = 0
-        with tf.io.TFRecordWriter(str(path)) as writer:
+        with tf.io.TFRecordWriter(os.fsencode(path)) as writer:
             rest = itertools.islice(pairs, shard_size - 1)
             for pair in itertools.chain([first], rest):
                 record = schema.encode_saliency(
@@ -253,6 +284,13 @@ def define_flags() -> None:
     flags.DEFINE_bool("overwrite", False, "Replace the data set at --output.")
     flags.DEFINE_bool("skip_bad", False, "Leave bad files out, listing them.")
     flags.DEFINE_integer("shard_size", SHARD_SIZE, "Records in a shard, at most.")
+    flags.DEFINE_integer(
+        "max_pixels",
+        MAX_PIXELS,
+        "The largest width x height of a file, looked up in its header.",
+        lower_bound=1,
+        upper_bound=MAX_PIXELS,
+    )
     flags.DEFINE_integer("workers", None, "Processes; default: one a core.")
 
 
@@ -271,6 +309,7 @@ def main(_: list[str]) -> None:
         overwrite=values.overwrite,
         shard_size=values.shard_size,
         workers=values.workers,
+        max_pixels=values.max_pixels,
     )
     if bad:
         print(_list_bad(bad, "left out"))
