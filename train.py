@@ -36,6 +36,9 @@ def define_flags() -> None:
         "default).",
     )
     flags.DEFINE_bool("resume", False, "Go on from the run's last checkpoint.")
+    flags.DEFINE_integer(
+        "skip_corrupt", 0, "Leave out up to so many corrupt records, telling each.", 0
+    )
     define = {
         bool: flags.DEFINE_bool,
         int: flags.DEFINE_integer,
@@ -117,13 +120,14 @@ def run_training() -> int:
             init_from = RunDirectory.open(init_from).weights()
         init_from = init_from.resolve()
 
-    manifest = load_manifest(experiment.tfrecords)
-    if experiment.validation_tfrecords:
-        load_manifest(experiment.validation_tfrecords)
+    data_sets = experiment.tfrecords, experiment.validation_tfrecords
+    manifest, *_ = map(load_manifest, filter(None, data_sets))
 
-    from data_pipeline import readers
+    from data_pipeline import corrupt, readers
 
-    read = {"saliency": readers.read_saliency}[experiment.task]
+    recorded = run.recorded() if run else {}
+    clean = corrupt.without_corrupt(data_sets, FLAGS.skip_corrupt, recorded)
+    read = clean.around({"saliency": readers.read_saliency}[experiment.task])
     shape = {"batch_size": experiment.batch_size, "image_size": experiment.image_size}
     read_training = functools.partial(
         read, experiment.tfrecords, training=True, seed=experiment.seed, **shape
@@ -142,7 +146,6 @@ def run_training() -> int:
     from picanet_tf.training.loop import train
     from picanet_tf.training.signals import TrainingInterrupted
 
-    data_sets = experiment.tfrecords, experiment.validation_tfrecords
     if run is None:
         # Bad records are told before there is a run that cannot go on.
         for folder in filter(None, data_sets):
@@ -158,6 +161,7 @@ def run_training() -> int:
                 "fingerprint": manifest.fingerprint,
             },
         )
+    run.record(left_out=clean.left_out)
     logging.info(
         "%s on %d images of %s, %d steps of %d; run directory %s",
         experiment.variant,
