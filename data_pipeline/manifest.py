@@ -127,13 +127,25 @@ def _check_files(file: Path, shards: tuple[Shard, ...]) -> None:
     """A shard lies in the data set's own folder, whatever the manifest says."""
     seen = set()
     for name in (shard.file for shard in shards):
-        if name in ("", ".", "..") or set(name) & set("/\\\0"):
+        if name in ("", ".", "..") or not _is_plain(name):
             raise DatasetError(
                 f"{file}: a shard must be a file in this folder. Received: {name!r}"
             )
         if name in seen:
             raise DatasetError(f"{file}: lists the shard {name!r} twice")
         seen.add(name)
+    hashes = [shard.sha256 for shard in shards if shard.sha256]
+    if len(set(hashes)) < len(hashes):
+        raise DatasetError(f"{file}: two of its shards have one SHA-256")
+
+
+def _is_plain(name: str) -> bool:
+    """Whether it is a file's name, without folders, that the file system can spell."""
+    try:
+        os.fsencode(name)
+    except UnicodeEncodeError:
+        return False
+    return not set(name) & set("/\\\0")
 
 
 def sha256_of(path: str | os.PathLike) -> str:

@@ -132,6 +132,7 @@ GOOD = {"file": "0.tfrecord", "count": 1, "bytes": 1, "sha256": ""}
         ({"file": "/etc/hostname"}, "must be a file in this folder. Received: '/etc"),
         ({"file": ".."}, "must be a file in this folder"),
         ({"file": "a\0b"}, "must be a file in this folder"),
+        ({"file": "\ud800"}, "must be a file in this folder"),
         ({"file": 3}, "'file' must be str, is 3"),
         ({"count": True}, "'count' must be int, is True"),
         ({"count": -1}, "'count' must be 0 or more, is -1"),
@@ -140,6 +141,16 @@ GOOD = {"file": "0.tfrecord", "count": 1, "bytes": 1, "sha256": ""}
         ({"task": ["saliency"]}, "'task' must be str"),
         ({"name": None}, "'name' must be str"),
         ({"shards": [GOOD, GOOD], "count": 2}, "lists the shard '0.tfrecord' twice"),
+        (
+            {
+                "shards": [
+                    {**GOOD, "sha256": "ab"},
+                    {**GOOD, "file": "1.tfrecord", "sha256": "ab"},
+                ],
+                "count": 2,
+            },
+            "two of its shards have one SHA-256",
+        ),
     ],
 )
 def test_a_manifest_that_lies(tmp_path, change, rule):
