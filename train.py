@@ -8,8 +8,8 @@ Without --run it makes runs/<time>-<variant> and points runs/latest at it. Defau
 the paper's recipe. After Ctrl-C, --resume goes on as if there had been no pause.
 """
 
-import dataclasses
 import functools
+import os
 import signal
 from pathlib import Path
 
@@ -17,15 +17,15 @@ from absl import flags, logging
 
 from data_pipeline import cli
 from data_pipeline.cli import UserError
-from data_pipeline.manifest import load_manifest
+from data_pipeline.manifest import Manifest, load_manifest
 from picanet_tf.errors import PicanetError
-from picanet_tf.training.experiments import Experiment
+from picanet_tf.training import experiment_flags, machine
+from picanet_tf.training.cluster import Cluster
 from picanet_tf.training.run_directory import RunDirectory
 
 FLAGS = flags.FLAGS
-# What may change when a run is resumed: it does not touch what is computed.
-CHANGEABLE = ("checkpoint_interval", "log_interval")
-EXIT_RESUMABLE = 75  # EX_TEMPFAIL, after SIGTERM: run again with --resume
+# EX_TEMPFAIL, after SIGTERM or when another worker is lost: run again with --resume
+EXIT_RESUMABLE = 75
 
 
 def define_flags() -> None:
@@ -39,69 +39,28 @@ def define_flags() -> None:
     flags.DEFINE_integer(
         "skip_corrupt", 0, "Leave out up to so many corrupt records, telling each.", 0
     )
-    define = {
-        bool: flags.DEFINE_bool,
-        int: flags.DEFINE_integer,
-        float: flags.DEFINE_float,
-        str: flags.DEFINE_string,
-        tuple: flags.DEFINE_list,
+    experiment_flags.define_flags()
+    flags.adopt_module_key_flags(experiment_flags)  # for --help
+
+
+def described(manifest: Manifest | None) -> dict | None:
+    """What a run remembers of a data set."""
+    return manifest and {
+        "name": manifest.name,
+        "count": manifest.count,
+        "fingerprint": manifest.fingerprint,
     }
-    for field in dataclasses.fields(Experiment):
-        kind = type(field.default)
-        if "choices" in field.metadata:
-            flags.DEFINE_enum(
-                field.name,
-                field.default,
-                field.metadata["choices"],
-                field.metadata["description"],
+
+
+def check_unchanged(run: RunDirectory, **manifests: Manifest | None) -> None:
+    for use, manifest in manifests.items():
+        before, now = run.recorded().get(use), described(manifest)
+        if before and before != now:
+            raise UserError(
+                f"{manifest.folder} has changed since the run {run.path} began, with "
+                f"{before}; now it is {now}. Bring the old data back, or start a new "
+                "run with --init_from"
             )
-        else:
-            default = list(field.default) if kind is tuple else field.default
-            define[kind](field.name, default, field.metadata["description"])
-
-
-def flag_value(field: dataclasses.Field):
-    value = FLAGS[field.name].value
-    if not isinstance(field.default, tuple):
-        return value
-    try:
-        return tuple(int(step) for step in value)
-    except ValueError:
-        raise UserError(
-            f"--{field.name} must be steps, with commas between. Received: {value}"
-        ) from None
-
-
-def new_run() -> tuple[Experiment, None]:
-    experiment = Experiment(
-        **{field.name: flag_value(field) for field in dataclasses.fields(Experiment)}
-    )
-    if not experiment.tfrecords:
-        raise UserError(
-            "--tfrecords is missing: the directory that data_pipeline.convert made"
-        )
-    return experiment, None
-
-
-def old_run() -> tuple[Experiment, RunDirectory]:
-    run = RunDirectory.open(FLAGS.run or "runs/latest")
-    experiment = run.load_experiment()
-    given = {
-        field.name: flag_value(field)
-        for field in dataclasses.fields(Experiment)
-        if FLAGS[field.name].present
-    }
-    changed = [
-        f"--{name} was {getattr(experiment, name)!r}"
-        for name, value in given.items()
-        if value != getattr(experiment, name) and name not in CHANGEABLE
-    ]
-    if changed:
-        raise UserError(
-            f"A resumed run keeps its settings, in {run.path} {', '.join(changed)}. "
-            "To train on with others, start a new run with --init_from"
-        )
-    return dataclasses.replace(experiment, **given), run
 
 
 def main(_) -> int:
@@ -112,19 +71,29 @@ def main(_) -> int:
 
 
 def run_training() -> int:
-    experiment, run = old_run() if FLAGS.resume else new_run()
+    cluster = Cluster.from_environment()
+    run = RunDirectory.open(FLAGS.run or "runs/latest") if FLAGS.resume else None
+    if run:
+        experiment = experiment_flags.resumed_experiment(run)
+    else:
+        experiment = experiment_flags.new_experiment(FLAGS.run, cluster)
     init_from = None
-    if experiment.init_from and run is None:
+    if experiment.init_from and not (run and run.begun):
         init_from = Path(experiment.init_from)
         if init_from.suffix != ".keras":
             init_from = RunDirectory.open(init_from).weights()
         init_from = init_from.resolve()
 
-    data_sets = experiment.tfrecords, experiment.validation_tfrecords
-    manifest, *_ = map(load_manifest, filter(None, data_sets))
+    manifest = load_manifest(experiment.tfrecords)
+    validation_manifest = None
+    if experiment.validation_tfrecords:
+        validation_manifest = load_manifest(experiment.validation_tfrecords)
+    if run:
+        check_unchanged(run, training_set=manifest, validation_set=validation_manifest)
 
     from data_pipeline import corrupt, readers
 
+    data_sets = experiment.tfrecords, experiment.validation_tfrecords
     recorded = run.recorded() if run else {}
     clean = corrupt.without_corrupt(data_sets, FLAGS.skip_corrupt, recorded)
     read = clean.around({"saliency": readers.read_saliency}[experiment.task])
@@ -132,6 +101,11 @@ def run_training() -> int:
     read_training = functools.partial(
         read, experiment.tfrecords, training=True, seed=experiment.seed, **shape
     )
+
+    def read_keys(step):
+        batch = next(iter(read_training(start_step=step, with_keys=True)))
+        return [os.fsdecode(key) for key in batch[-1].numpy()]
+
     read_validation = None
     if experiment.validation_tfrecords:
         batches = -(-experiment.validation_images // experiment.batch_size) or -1
@@ -145,23 +119,33 @@ def run_training() -> int:
 
     from picanet_tf.training.loop import train
     from picanet_tf.training.signals import TrainingInterrupted
+    from picanet_tf.training.step import WorkerLost, lost_workers_named
+    from picanet_tf.training.strategy import make_strategy
 
+    gpus = len(tf.config.list_physical_devices("GPU"))
+    machine.warn_of_unused_gpu(gpus)
+    if not gpus:
+        machine.check_memory(experiment, cluster.size)
+    strategy = make_strategy(experiment.replicas, cluster)
     if run is None:
         # Bad records are told before there is a run that cannot go on.
         for folder in filter(None, data_sets):
             with readers.errors_named(folder):
                 next(iter(read(folder, training=False, **shape)))
-        run = RunDirectory.create(experiment, FLAGS.run)
-        run.record(
-            tensorflow=tf.__version__,
-            keras=keras.__version__,
-            training_set={
-                "name": manifest.name,
-                "count": manifest.count,
-                "fingerprint": manifest.fingerprint,
-            },
-        )
-    run.record(left_out=clean.left_out)
+        if cluster.chief:
+            run = RunDirectory.create(
+                experiment,
+                FLAGS.run,
+                tensorflow=tf.__version__,
+                keras=keras.__version__,
+                training_set=described(manifest),
+                validation_set=described(validation_manifest),
+                left_out=clean.left_out,
+            )
+        else:
+            run = RunDirectory(Path(FLAGS.run))
+    elif cluster.chief:
+        run.record(left_out=clean.left_out)
     logging.info(
         "%s on %d images of %s, %d steps of %d; run directory %s",
         experiment.variant,
@@ -172,15 +156,24 @@ def run_training() -> int:
         run.path,
     )
     try:
-        with readers.errors_named(*data_sets):
+        with readers.errors_named(*data_sets), lost_workers_named(cluster):
             train(
                 experiment,
                 run,
-                read_training=lambda step: read_training(start_step=step),
+                read_training=lambda step, share=(0, 1): read_training(
+                    start_step=step, share=share
+                ),
                 read_validation=read_validation,
+                read_keys=read_keys,
                 init_from=init_from,
                 resume=FLAGS.resume,
+                strategy=strategy,
+                cluster=cluster,
+                fingerprint=manifest.fingerprint,
             )
+    except WorkerLost as lost:
+        logging.error("%s", lost)
+        return EXIT_RESUMABLE
     except TrainingInterrupted as stop:
         logging.warning(
             "Stopped after step %d of %d, everything is saved. Go on with: "

@@ -23,6 +23,9 @@ __all__ = ["UserError", "run"]
 
 # Writing then fails without a word on which file.
 _FULL = (errno.ENOSPC, errno.EDQUOT)
+# TensorFlow tells how long each checkpoint took to be put together, and each time that
+# it makes a function which machines run together.
+_TALKATIVE = ("functional_saver.py", "cross_device_ops.py", "mirrored_run.py")
 _HELP_WORDS = ("--help", "-help", "-h", "--helpshort", "--helpfull")
 
 
@@ -85,9 +88,8 @@ def _parse(argv: list[str], positional: str) -> list[str]:
     logging.use_absl_handler()
     if flags.FLAGS["verbosity"].using_default_value:
         logging.set_verbosity(logging.INFO)
-        # TensorFlow tells how long each checkpoint took to be put together.
-        logging.get_absl_logger().addFilter(
-            lambda record: record.filename != "functional_saver.py"
+        logging.get_absl_handler().addFilter(
+            lambda record: record.filename not in _TALKATIVE
         )
     if arguments and not positional:
         raise UserError(f"unexpected argument {arguments[0]!r}; only flags are taken")

@@ -16,7 +16,7 @@ import os
 import secrets
 import shutil
 import signal
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
@@ -83,40 +83,36 @@ def convert_saliency(
         if value is not None and value < 1:
             raise UserError(f"--{flag} must be at least 1. Received: {value}")
     output = Path(output)
-    _check_output(output, overwrite)
+    check_output(output, overwrite)
     pairs, bad = pair_by_name(image_folder, mask_folder)
     workers = workers or _cores()
     if len(pairs) < _WORTH_WORKERS:
         workers = 1
-    encode = functools.partial(encode_pair, max_pixels=max_pixels)
-    with _renamed_at_the_end(output) as temporary:
+    with renamed_at_the_end(output) as temporary:
+        encode = functools.partial(encode_pair, max_pixels=max_pixels)
         with _mapped(encode, pairs, workers) as results:
             progress = tqdm(results, total=len(pairs), unit="pair", disable=None)
-            good = _only_good(zip(pairs, progress, strict=False), bad, skip_bad)
+            good = only_good(readable(pairs, progress), bad, skip_bad)
             shards = _write_shards(good, temporary, shard_size)
         if bad and not skip_bad:
-            raise UserError(_list_bad(bad, "nothing is written without --skip_bad"))
+            raise UserError(list_bad(bad, "nothing is written without --skip_bad"))
         count = sum(shard.count for shard in shards)
         if not count:
-            found = _list_bad(bad, "none is left") if bad else "no images"
+            found = list_bad(bad, "none is left") if bad else "no images"
             raise UserError(f"no pair in {image_folder} and {mask_folder}: {found}")
         manifest = Manifest(temporary, name, "saliency", count, tuple(shards))
         save_manifest(manifest)
     return load_manifest(output), bad
 
 
-def _only_good(
-    results: Iterable[tuple[Pair, EncodedPair | list[BadFile]]],
-    bad: list[BadFile],
-    skip_bad: bool,
+def only_good(
+    results: Iterable[EncodedPair | list[BadFile]], bad: list[BadFile], skip_bad: bool
 ) -> Iterator[EncodedPair]:
     """Sorts results: bad files are added to `bad`, good pairs come out.
 
     When nothing will be written anyway, the rest is only checked.
     """
-    for pair, result in results:
-        if isinstance(result, EncodedPair):
-            result = _readable(pair, result)
+    for result in results:
         if isinstance(result, list):
             bad.extend(result)
         elif skip_bad or not bad:
@@ -125,11 +121,21 @@ def _only_good(
             yield result
 
 
-def _readable(pair: Pair, encoded: EncodedPair) -> EncodedPair | list[BadFile]:
-    """What was encoded, if TensorFlow decodes it too; it is the stricter of the two.
+def readable(
+    pairs: Iterable[Pair], results: Iterable[EncodedPair | list[BadFile]]
+) -> Iterator[EncodedPair | list[BadFile]]:
+    """Results of `encode_pair`, those that TensorFlow cannot decode as bad files.
 
-    Pillow reads many a damaged file, whose bytes are kept where they are sound to it.
+    Pillow reads many a damaged file, such as a PNG without its end, and its bytes are
+    kept where they look sound to it; training would end at them.
     """
+    for pair, result in zip(pairs, results, strict=True):
+        yield (
+            result if isinstance(result, list) else _undecodable(pair, result) or result
+        )
+
+
+def _undecodable(pair: Pair, encoded: EncodedPair) -> list[BadFile]:
     import tensorflow as tf
 
     from data_pipeline import schema
@@ -144,38 +150,39 @@ def _readable(pair: Pair, encoded: EncodedPair) -> EncodedPair | list[BadFile]:
         except tf.errors.OpError as error:
             reason = schema.reason_of(schema.message_of(error))
             bad.append(BadFile(str(path), f"TensorFlow cannot read it: {reason}"))
-    return bad or encoded
+    return bad
 
 
 def _write_shards(
     pairs: Iterator[EncodedPair], folder: Path, shard_size: int
 ) -> list[Shard]:
+    shards = []
+    for first in pairs:
+        rest = itertools.islice(pairs, shard_size - 1)
+        path = folder / f"{len(shards):05d}.tfrecord"
+        shards.append(write_shard(itertools.chain([first], rest), path))
+    return shards
+
+
+def write_shard(pairs: Iterable[EncodedPair], path: Path) -> Shard:
+    """Writes one TFRecord file."""
     import tensorflow as tf  # Seconds to import; by now the workers are at work.
 
     from data_pipeline import schema
 
-    paths, counts = [], []
-    for first in pairs:
-        path = folder / f"{len(paths):05d}.tfrecord"
-        count = 0
-        with tf.io.TFRecordWriter(os.fsencode(path)) as writer:
-            rest = itertools.islice(pairs, shard_size - 1)
-            for pair in itertools.chain([first], rest):
-                record = schema.encode_saliency(
-                    key=pair.key,
-                    image=pair.image,
-                    mask=pair.mask,
-                    height=pair.height,
-                    width=pair.width,
-                )
-                writer.write(record)
-                count += 1
-        paths.append(path)
-        counts.append(count)
-    return [
-        Shard(path.name, count, path.stat().st_size, sha256_of(path))
-        for path, count in zip(paths, counts, strict=True)
-    ]
+    count = 0
+    with tf.io.TFRecordWriter(os.fsencode(path)) as writer:
+        for pair in pairs:
+            record = schema.encode_saliency(
+                key=pair.key,
+                image=pair.image,
+                mask=pair.mask,
+                height=pair.height,
+                width=pair.width,
+            )
+            writer.write(record)
+            count += 1
+    return Shard(path.name, count, path.stat().st_size, sha256_of(path))
 
 
 @contextlib.contextmanager
@@ -226,7 +233,7 @@ def _cores() -> int:
     return os.cpu_count() or 1
 
 
-def _check_output(output: Path, overwrite: bool) -> None:
+def check_output(output: Path, overwrite: bool) -> None:
     if not os.path.lexists(output):
         return
     if not overwrite:
@@ -239,7 +246,7 @@ def _check_output(output: Path, overwrite: bool) -> None:
 
 
 @contextlib.contextmanager
-def _renamed_at_the_end(output: Path) -> Iterator[Path]:
+def renamed_at_the_end(output: Path) -> Iterator[Path]:
     """A new folder beside `output` that takes its place, or vanishes on any error."""
     new_parents = [path for path in output.parents if not path.exists()]
     output.parent.mkdir(parents=True, exist_ok=True)
@@ -265,7 +272,7 @@ def _renamed_at_the_end(output: Path) -> Iterator[Path]:
                 parent.rmdir()
 
 
-def _list_bad(bad: list[BadFile], consequence: str) -> str:
+def list_bad(bad: list[BadFile], consequence: str) -> str:
     files = "\n".join(f"  {file}" for file in bad)
     noun = "bad file" if len(bad) == 1 else "bad files"
     return f"{len(bad)} {noun}, {consequence}:\n{files}"
@@ -291,16 +298,21 @@ def define_flags() -> None:
         lower_bound=1,
         upper_bound=MAX_PIXELS,
     )
-    flags.DEFINE_integer("workers", None, "Processes; default: one a core.")
 
 
 def main(_: list[str]) -> None:
+    values = flags.FLAGS
+    run(convert_saliency, workers=values.workers)
+
+
+def run(convert: Callable, **options) -> None:
+    """What the flags say, by `convert`, which takes what `convert_saliency` does."""
     values = flags.FLAGS
     for flag in ("dataset", "output"):
         if not values[flag].value:
             raise UserError(f"--{flag} is missing; --help shows an example")
     image_folder, mask_folder, name, complete = _resolve_source(values)
-    manifest, bad = convert_saliency(
+    manifest, bad = convert(
         image_folder,
         mask_folder,
         values.output,
@@ -308,11 +320,11 @@ def main(_: list[str]) -> None:
         skip_bad=values.skip_bad,
         overwrite=values.overwrite,
         shard_size=values.shard_size,
-        workers=values.workers,
         max_pixels=values.max_pixels,
+        **options,
     )
     if bad:
-        print(_list_bad(bad, "left out"))
+        print(list_bad(bad, "left out"))
     if complete and manifest.count != complete:
         logging.warning(
             "%s has %d pairs when complete, here are %d", name, complete, manifest.count
@@ -345,4 +357,5 @@ def _check_given(
 
 if __name__ == "__main__":
     define_flags()
+    flags.DEFINE_integer("workers", None, "Processes; default: one a core.")
     cli.run(main)

@@ -29,6 +29,7 @@ def read_saliency(
     image_size: int = 224,
     seed: int = 0,
     start_step: int = 0,
+    share: tuple[int, int] = (0, 1),
     drop_remainder: bool = False,
     with_keys: bool = False,
     shuffle_window: int = SHUFFLE_WINDOW,
@@ -50,6 +51,10 @@ def read_saliency(
         image_size: side of image and mask.
         seed: of order and augmentation; training only.
         start_step: batches to leave out at the beginning; training only.
+        share: (worker, workers): of each batch the worker's part alone, its images
+            `worker * batch_size / workers` and on, so that the workers' parts are
+            together the batch of one; training only. Every worker passes over the
+            others' records, as bytes.
         drop_remainder: evaluation only.
         with_keys: also give each example's key, its file name without extension.
         shuffle_window: records shuffled at a time; shards are shuffled as well.
@@ -74,6 +79,13 @@ def read_saliency(
             "`start_step` must be 0, or positive when training. "
             f"Received: start_step={start_step}, training={training}"
         )
+    worker, workers = share
+    if batch_size % workers or not 0 <= worker < workers:
+        raise ValueError(
+            "`share` must be a worker's number and how many there are, which divides "
+            f"`batch_size`. Received: share={share}, batch_size={batch_size}"
+        )
+    part = batch_size // workers
     manifest = _open(path, "saliency")
 
     def example(index: tf.Tensor, serialized: tf.Tensor) -> tuple[tf.Tensor, ...]:
@@ -92,10 +104,16 @@ def read_saliency(
         records = _training_records(
             manifest, seed, start_step * batch_size, shuffle_window
         )
+        if workers > 1:
+            records = records.filter(
+                lambda index, _: index % batch_size // part == worker
+            )
     else:
         records = _records(manifest).enumerate()
     dataset = records.map(example, num_parallel_calls=tf.data.AUTOTUNE)
-    dataset = dataset.batch(batch_size, drop_remainder=training or drop_remainder)
+    dataset = dataset.batch(
+        part if training else batch_size, drop_remainder=training or drop_remainder
+    )
     return _finished(dataset)
 
 

@@ -1,9 +1,12 @@
 """train.py as a user meets it. Most mistakes are told before TensorFlow is imported."""
 
+import json
 import re
 import shutil
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +14,9 @@ import pytest
 from PIL import Image
 
 from data_pipeline.convert import convert_saliency
+from data_pipeline.manifest import load_manifest
+from picanet_tf.training.experiments import Experiment
+from picanet_tf.training.run_directory import RunDirectory
 
 ROOT = Path(__file__).resolve().parent.parent
 TINY = (
@@ -19,13 +25,21 @@ TINY = (
 )
 
 
-def run(script, *arguments, cwd):
-    return subprocess.run(
+def run(script, *arguments, cwd, **environment):
+    process = started(script, *arguments, cwd=cwd, **environment)
+    stdout, stderr = process.communicate()
+    return subprocess.CompletedProcess(process.args, process.returncode, stdout, stderr)
+
+
+def started(script, *arguments, cwd, **environment):
+    home = {"PYTHONPATH": str(ROOT), "PATH": "/usr/bin:/bin", "HOME": str(cwd)}
+    return subprocess.Popen(
         [sys.executable, str(ROOT / script), *map(str, arguments)],
         cwd=cwd,
-        capture_output=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
         text=True,
-        env={"PYTHONPATH": str(ROOT), "PATH": "/usr/bin:/bin", "HOME": str(cwd)},
+        env={**home, **environment},
     )
 
 
@@ -103,6 +117,54 @@ def test_bad_records_are_told_in_one_line(record, data, tmp_path):
         error,
     )
     assert (tmp_path / "runs").exists() == (record == "last")
+
+
+def test_several_workers_want_a_name_for_the_run(data, tmp_path):
+    place = {"cluster": {"worker": ["a:1", "b:1"]}, "task": {"type": "worker"}}
+    place["task"]["index"] = 1
+    workers = {"TF_CONFIG": json.dumps(place)}
+    done = run("train.py", "--tfrecords", data, cwd=tmp_path, **workers)
+    assert "--run must name the run directory" in error_of(done)
+    (tmp_path / "mine").mkdir()
+    done = run(
+        "train.py", "--tfrecords", data, "--run", "mine", cwd=tmp_path, **workers
+    )
+    assert "mine exists already" in error_of(done)
+
+
+def test_changed_data_are_told(data, tmp_path):
+    old = {"name": "tiny", "count": 3, "fingerprint": "f00d"}
+    RunDirectory.create(
+        Experiment(tfrecords=str(data)), str(tmp_path / "run"), training_set=old
+    )
+    error = error_of(run("train.py", "--resume", "--run", "run", cwd=tmp_path))
+    assert "records has changed since the run run began" in error
+    assert "f00d" in error and load_manifest(data).fingerprint in error
+
+
+def test_preemption_and_ctrl_c(data, tmp_path):
+    """Each saves, says how to go on, and has its exit code; --resume goes on."""
+    many = (*TINY[:-1], "100000", "--log_interval", "1", "--run", "run")
+    metrics = tmp_path / "run" / "metrics.csv"
+    arguments, done_before = ("--tfrecords", data, *many), 0
+    for number, code in ((signal.SIGTERM, 75), (signal.SIGINT, 130)):
+        process = started("train.py", *arguments, cwd=tmp_path)
+        give_up = time.monotonic() + 240
+        while time.monotonic() < give_up and process.poll() is None:
+            lines = metrics.read_text().splitlines() if metrics.exists() else []
+            if len(lines) > done_before + 3:
+                break
+            time.sleep(0.05)
+        process.send_signal(number)
+        _, stderr = process.communicate(timeout=240)
+        assert process.returncode == code, stderr
+        assert "Traceback" not in stderr
+        step = int(re.search(r"Stopped after step (\d+) of 100000", stderr)[1])
+        assert (metrics.parent / "checkpoints" / f"step-{step}.index").exists()
+        assert "python train.py --resume --run run" in stderr
+        steps = [int(line.split(",")[0]) for line in metrics.read_text().split()[1:]]
+        assert steps == list(range(1, step + 1))
+        arguments, done_before = ("--resume", "--run", "run"), step
 
 
 def test_train_then_resume_then_predict(data, tmp_path):

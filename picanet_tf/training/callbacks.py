@@ -3,17 +3,43 @@
 from __future__ import annotations
 
 import csv
+import io
+import os
 import sys
 from pathlib import Path
 
 import numpy as np
 import tensorflow as tf
+from absl import logging
 from tqdm import tqdm
 
-from picanet_tf.training.run_directory import RunDirectory, write_text
+from picanet_tf.training.experiments import Experiment
+from picanet_tf.training.run_directory import RunDirectory, cannot_write, write_text
 
 
-class ProgressBar:
+class Listener:
+    """What happens in a training, told to whoever shows or records it."""
+
+    def on_step(self, step: int, logs: dict[str, float]) -> None:
+        """A step was taken; its losses."""
+
+    def on_skip(self, step: int, names: list[str], keys: list[str]) -> None:
+        """A step was dropped: what was not finite, and its batch's records."""
+
+    def on_validation(self, step: int, scores: dict[str, float]) -> None:
+        """The network was scored."""
+
+    def on_panels(self, step: int, panels: list[np.ndarray]) -> None:
+        """Pictures of what the network makes of some images."""
+
+    def on_end(self) -> None:
+        """All steps are done."""
+
+    def close(self) -> None:
+        """Nothing more comes, for whatever reason."""
+
+
+class ProgressBar(Listener):
     """A bar with the loss, the rate in steps, and the time left."""
 
     def __init__(self, start: int, steps: int):
@@ -31,6 +57,9 @@ class ProgressBar:
         self._bar.set_postfix(loss=f"{logs['loss']:.4f}", refresh=False)
         self._bar.update()
 
+    def on_skip(self, step: int, names: list[str], keys: list[str]) -> None:
+        self._bar.update()
+
     def on_validation(self, step: int, scores: dict[str, float]) -> None:
         written = "  ".join(f"{name} {value:.4f}" for name, value in scores.items())
         self._bar.write(f"step {step}: validation {written}", file=sys.stderr)
@@ -45,15 +74,31 @@ class TableWriter:
     def __init__(self, path: Path, start: int):
         self._path = path
         self._columns: list[str] = []
+        self.rows = 0
         if path.exists():
             with path.open(newline="") as file:
-                rows = list(csv.reader(file))
+                # A power cut may have torn the last line.
+                rows = list(csv.reader(line for line in file if line.endswith("\n")))
             if rows:
                 self._columns = rows[0]
-                kept = [rows[0]] + [row for row in rows[1:] if int(row[0]) <= start]
-                write_text(path, "".join(",".join(row) + "\n" for row in kept))
+                kept = [rows[0]] + [
+                    row
+                    for row in rows[1:]
+                    if len(row) == len(rows[0]) and int(row[0]) <= start
+                ]
+                self.rows = len(kept) - 1
+                text = io.StringIO()
+                csv.writer(text, lineterminator="\n").writerows(kept)
+                write_text(path, text.getvalue())
 
-    def write(self, step: int, values: dict[str, float]) -> None:
+    def write(self, step: int, values: dict[str, float | str]) -> None:
+        try:
+            self._append(step, values)
+        except OSError as error:
+            raise cannot_write(self._path, error) from error
+        self.rows += 1
+
+    def _append(self, step: int, values: dict[str, float | str]) -> None:
         new = not self._columns
         if new:
             self._columns = ["step", *values]
@@ -61,15 +106,21 @@ class TableWriter:
             writer = csv.writer(file, lineterminator="\n")
             if new:
                 writer.writerow(self._columns)
-            row = {"step": step, **{k: f"{v:.6g}" for k, v in values.items()}}
+            row = {"step": step}
+            for name, value in values.items():
+                row[name] = value if isinstance(value, str) else f"{value:.6g}"
             writer.writerow([row.get(column, "") for column in self._columns])
+            file.flush()
+            os.fsync(file.fileno())
 
 
-class Recorder:
-    """metrics.csv, validation.csv and TensorBoard: means over `interval` steps."""
+class Recorder(Listener):
+    """The run's tables and TensorBoard: means over `experiment.log_interval` steps."""
 
-    def __init__(self, run: RunDirectory, start: int, interval: int):
-        self._interval = interval
+    def __init__(self, run: RunDirectory, start: int, experiment: Experiment):
+        self._experiment = experiment
+        self._skipped = TableWriter(run.skipped, start)
+        self._skipped_path = run.skipped
         self._metrics = TableWriter(run.metrics, start)
         self._validation = TableWriter(run.validation, start)
         self._board = tf.summary.create_file_writer(str(run.tensorboard))
@@ -77,14 +128,35 @@ class Recorder:
 
     def on_step(self, step: int, logs: dict[str, float]) -> None:
         self._window.append(logs)
-        if step % self._interval:
+        self._write_row(step)
+
+    def on_skip(self, step: int, names: list[str], keys: list[str]) -> None:
+        self._skipped.write(
+            step, {"not finite": " ".join(names), "records": " ".join(keys)}
+        )
+        self._write_row(step)
+
+    def _write_row(self, step: int) -> None:
+        if step % self._experiment.log_interval or not self._window:
             return
         means = {
-            name: float(np.mean([row[name] for row in self._window])) for name in logs
+            name: float(np.mean([row[name] for row in self._window]))
+            for name in self._window[0]
         }
+        if self._experiment.on_nonfinite == "skip":
+            means["skipped"] = self._skipped.rows  # since the run began
         self._window = []
         self._metrics.write(step, means)
         self._scalars("training", step, means)
+
+    def on_end(self) -> None:
+        if self._skipped.rows:
+            logging.warning(
+                "%d of %d batches were not finite and were skipped; %s names them",
+                self._skipped.rows,
+                self._experiment.steps,
+                self._skipped_path,
+            )
 
     def on_validation(self, step: int, scores: dict[str, float]) -> None:
         self._validation.write(step, scores)

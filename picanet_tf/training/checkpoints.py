@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
+import re
 from pathlib import Path
 
 import keras
@@ -9,13 +12,22 @@ import tensorflow as tf
 from absl import logging
 
 from picanet_tf.errors import PicanetError
+from picanet_tf.training.run_directory import sync
 
 # What TensorFlow raises for files that are cut short, garbled, or of another model.
 _UNREADABLE = (tf.errors.OpError, AssertionError, ValueError, LookupError, OSError)
 
 
+_WRITING = ".writing"  # what a checkpoint is called until it is whole
+
+
 class Checkpoints:
     """Saves and restores what a run needs to go on as if it had not stopped.
+
+    A checkpoint is `step-<n>.data-00000-of-00001` and, renamed last, `step-<n>.index`:
+    it is there once its index is. Both are on the disk before that, so that neither
+    `kill -9` nor a power cut leaves less than the checkpoint before. TensorFlow keeps
+    a checksum of each tensor, and restoring checks it.
 
     Args:
         directory: where to; made when missing.
@@ -44,9 +56,10 @@ class Checkpoints:
             optimizer=_by_index(optimizer.variables),
         )
         self._checkpoint = checkpoint
-        self._manager = tf.train.CheckpointManager(
-            checkpoint, str(directory), max_to_keep=keep, checkpoint_name="step"
-        )
+        # Made here, so that every checkpoint has it: `restore` asks for it.
+        checkpoint.save_counter  # noqa: B018
+        self._directory = Path(directory)
+        self._keep = keep
 
     @property
     def step(self) -> int:
@@ -61,10 +74,63 @@ class Checkpoints:
     def best(self, value: float) -> None:
         self._best.assign(value)
 
+    @property
+    def written(self) -> list[Path]:
+        """The checkpoints' prefixes, `<directory>/step-<n>`, oldest first."""
+        steps = {}
+        for path in self._directory.glob("step-*.index"):
+            if match := re.fullmatch(r"step-(\d+)", path.stem):
+                steps[int(match[1])] = path.with_suffix("")
+        return [steps[step] for step in sorted(steps)]
+
     def save(self, step: int) -> None:
-        """Writes the state after `step` steps."""
+        """Writes the state after `step` steps.
+
+        Raises:
+            PicanetError: it cannot be written; those before it stay as they were.
+        """
         self._step.assign(step)
-        self._manager.save(checkpoint_number=step)
+        try:
+            self._write(step)
+        except (tf.errors.OpError, OSError) as error:
+            with contextlib.suppress(OSError):
+                self._remove(_WRITING)
+            raise PicanetError(
+                f"Cannot write the checkpoint {self._directory}/step-{step}: "
+                f"{_reason(error)}. {self._intact()}"
+            ) from error
+
+    def _intact(self) -> str:
+        if not self.written:
+            return "There is no checkpoint before it"
+        return f"The last one, {self.written[-1]}, is intact"
+
+    def _write(self, step: int) -> None:
+        self._directory.mkdir(parents=True, exist_ok=True)
+        self._remove(_WRITING)
+        written = Path(self._checkpoint.write(str(self._directory / _WRITING)))
+        index = written.with_name(written.name + ".index")
+        parts = sorted(self._directory.glob(f"{_WRITING}.data-*"))
+        for path in (*parts, index):
+            sync(path)
+            os.replace(
+                path, path.with_name(path.name.replace(_WRITING, f"step-{step}"))
+            )
+        sync(self._directory)
+        # Later ones could not be read, or this step would not have been done again.
+        later = [path for path in self.written if _step_of(path) > step]
+        old = [path for path in self.written if path not in later][: -self._keep]
+        for path in (*later, *old):
+            self._remove(path.name)
+
+    def _remove(self, name: str) -> None:
+        """Removes a checkpoint's files, the index first."""
+        for path in sorted(self._directory.glob(f"{name}.*"), reverse=True):
+            path.unlink()
+        for path in self._directory.glob(f"{name}_temp*/*"):  # of a killed writer
+            path.unlink()
+        for path in self._directory.glob(f"{name}_temp*"):
+            path.rmdir()
 
     def restore(self) -> int:
         """Restores the newest checkpoint that can be read, and returns its step.
@@ -72,18 +138,27 @@ class Checkpoints:
         Raises:
             PicanetError: there is none, or none that can be read and fits the model.
         """
-        for path in reversed(self._manager.checkpoints):
+        for path in reversed(self.written):
             try:
-                self._checkpoint.restore(path).assert_consumed()
+                self._checkpoint.restore(str(path)).assert_consumed()
             except _UNREADABLE as error:
-                reason = str(error).splitlines()[0]
-                logging.warning("Cannot restore %s: %s", path, reason)
+                logging.warning("Cannot restore %s: %s", path, _reason(error))
                 continue
             return self.step
         raise PicanetError(
-            f"No checkpoint in {self._manager.directory} can be restored, so there is "
+            f"No checkpoint in {self._directory} can be restored, so there is "
             "nothing to resume"
         )
+
+
+def _reason(error: Exception) -> str:
+    """`<some file of TensorFlow's>; No space left on device [Op:SaveV2]`, shortened."""
+    text = getattr(error, "strerror", None) or str(error).splitlines()[0]
+    return re.sub(r"\{\{.*?\}\} ?| \[Op:.*", "", text).split("; ")[-1]
+
+
+def _step_of(path: Path) -> int:
+    return int(path.name.removeprefix("step-"))
 
 
 def _by_index(variables) -> dict[str, tf.Variable]:

@@ -14,6 +14,7 @@ from picanet_tf.errors import PicanetError
 from picanet_tf.saliency.variants import DEFAULT_VARIANT, parse_variant
 
 PRECISIONS = ("float32", "mixed_float16", "mixed_bfloat16")
+PAPER_BATCH = 9
 
 
 def _setting(default, description: str, **rules):
@@ -43,6 +44,11 @@ class Experiment:
     steps: int = _setting(40_000, "Training steps.", minimum=1)
     batch_size: int = _setting(9, "Images a step, over all replicas.", minimum=1)
     learning_rate: float = _setting(0.01, "Rate of the decoder.", above=0)
+    scale_rate: bool = _setting(
+        False,
+        "Multiply the rates by batch_size / 9, the paper's batch: as many images make "
+        "as much of a step.",
+    )
     encoder_rate_ratio: float = _setting(
         0.1, "Rate of the pretrained layers, relative to the decoder's.", minimum=0
     )
@@ -84,6 +90,12 @@ class Experiment:
     )
     precision: str = _setting("float32", "Dtype policy.", choices=PRECISIONS)
     checkpoint_interval: int = _setting(1000, "Steps between checkpoints.", minimum=1)
+    on_nonfinite: str = _setting(
+        "stop",
+        "When a batch's loss or gradient is not finite: stop, or skip the batch, as if "
+        "it had not been; a copy of the state is then kept while each step runs.",
+        choices=("stop", "skip"),
+    )
     log_interval: int = _setting(10, "Steps between rows of metrics.csv.", minimum=1)
     validation_tfrecords: str = _setting(
         "", "Directory of a validation set; without one, no best checkpoint is kept."
@@ -121,6 +133,12 @@ class Experiment:
             parse_variant(self.variant)
         except ValueError as error:
             raise PicanetError(f"--variant: {error}") from error
+
+    @property
+    def base_rate(self) -> float:
+        """The decoder's rate, at the batch size that there is."""
+        scale = self.batch_size / PAPER_BATCH if self.scale_rate else 1.0
+        return self.learning_rate * scale
 
     @property
     def boundaries(self) -> tuple[int, ...]:

@@ -1,12 +1,11 @@
-"""The training loop. How steps are run, on one device or many, is this file's secret.
+"""The training loop: steps, and between them what is shown, scored and saved.
 
-The loop calls `strategy.run` itself instead of `Model.fit`: it resumes at any step,
-watches every loss, and is the same on one device and on several.
+It takes its steps one by one instead of calling `Model.fit`: it resumes at any step,
+watches every loss, and is the same on one device, on several, and on many machines.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,24 +14,20 @@ import numpy as np
 import tensorflow as tf
 from absl import logging
 
-from picanet_tf.backbones.vgg16_weights import (
-    CONV_LAYERS,
-    FC_LAYERS,
-    load_vgg16_weights,
-)
 from picanet_tf.errors import PicanetError
-from picanet_tf.tasks import TASKS, Task
-from picanet_tf.training import optimizer as optimizers
-from picanet_tf.training.callbacks import ProgressBar, Recorder
+from picanet_tf.tasks import TASKS
+from picanet_tf.training import start
+from picanet_tf.training.callbacks import Listener, ProgressBar, Recorder
 from picanet_tf.training.checkpoints import Checkpoints
+from picanet_tf.training.cluster import ALONE, Cluster
 from picanet_tf.training.experiments import Experiment
 from picanet_tf.training.run_directory import RunDirectory, replacing
 from picanet_tf.training.signals import StopRequest, TrainingInterrupted
+from picanet_tf.training.step import NotFinite, TrainingStep, agree, distributed
 from picanet_tf.training.strategy import make_strategy
-from picanet_tf.weights import copy_weights, load_keras
 
-ENCODER_LAYERS = (*CONV_LAYERS, *FC_LAYERS)
 PANELS = 4  # images of the TensorBoard panel
+SKIPS_IN_A_ROW = 20  # that `--on_nonfinite skip` puts up with
 
 
 class TrainingError(PicanetError):
@@ -43,31 +38,45 @@ def train(
     experiment: Experiment,
     run: RunDirectory,
     *,
-    read_training: Callable[[int], tf.data.Dataset],
+    read_training: Callable[..., tf.data.Dataset],
     read_validation: Callable[[], tf.data.Dataset] | None = None,
+    read_keys: Callable[[int], list[str]] | None = None,
     init_from: Path | None = None,
     resume: bool = False,
+    strategy: tf.distribute.Strategy | None = None,
+    cluster: Cluster = ALONE,
+    fingerprint: str = "",
 ) -> None:
     """Trains, and leaves everything in the run directory.
 
     Args:
         experiment: what to train, and how.
         run: where to, already made.
-        read_training: start step -> endless batches (image float32 [N, S, S, 3] RGB
-            0..255, ground truth) of `experiment.batch_size`, those that an
-            uninterrupted run reads from that step on.
+        read_training: (start step, share=(worker, workers)) -> endless batches (image
+            float32 [N, S, S, 3] RGB 0..255, ground truth), those that an uninterrupted
+            run reads from that step on; of the `experiment.batch_size` images of each
+            step the worker's share, `batch_size / workers`.
         read_validation: -> the validation set's batches, each image once, or None.
+        read_keys: step (from 0) -> the names of the records in that step's batch.
         init_from: a `.keras` file whose weights to start from, in place of
             `experiment.backbone_weights`.
-        resume: go on from the run's last checkpoint.
+        resume: go on from the run's last checkpoint, or from step 0 when the run
+            was killed before its first.
+        strategy: of `make_strategy`, which is called when there is none.
+        cluster: which worker this is; the chief alone writes.
+        fingerprint: of the data, which all workers must agree on.
 
     Raises:
         TrainingError: the loss is not finite.
         TrainingInterrupted: SIGINT or SIGTERM came; the state is saved.
-        PicanetError: weights or a checkpoint that do not fit.
+        WorkerLost: another worker is gone.
+        PicanetError: weights or a checkpoint that do not fit, or a full disk.
     """
+    if resume and not run.begun:
+        logging.warning("%s has no checkpoint yet: starting at step 0", run.path)
+        resume = False
     task = TASKS[experiment.task]
-    strategy = make_strategy(experiment.replicas)
+    strategy = strategy or make_strategy(experiment.replicas, cluster)
     keras.utils.set_random_seed(experiment.seed)
     keras.config.set_dtype_policy(experiment.precision)
     if experiment.batch_size % strategy.num_replicas_in_sync:
@@ -76,176 +85,142 @@ def train(
             f"their number. Received: {experiment.batch_size} for "
             f"{strategy.num_replicas_in_sync} replicas"
         )
+    agree(strategy, cluster, settings=experiment, resume=resume, data=fingerprint)
     with strategy.scope():
-        model = _build(task, experiment)
-        pretrained = _start_weights(model, experiment, run, init_from, resume)
-        optimizer = _make_optimizer(model, experiment, pretrained)
+        model = start.build(task, experiment)
+        if resume:
+            pretrained = tuple(run.recorded()["pretrained_layers"])
+        else:
+            pretrained = start.fill(model, experiment, init_from)
+            if cluster.chief:
+                run.record(pretrained_layers=pretrained)
+        optimizer = start.make_optimizer(model, experiment, pretrained)
     checkpoints = Checkpoints(run.checkpoints, model, optimizer)
-    start = checkpoints.restore() if resume else 0
+    first = checkpoints.restore() if resume else 0
     if resume:
-        logging.info("Resuming %s after step %d", run.path, start)
-    _Loop(task, experiment, run, strategy, model, optimizer, checkpoints).run(
-        start, read_training, read_validation
-    )
-
-
-def _build(task: Task, experiment: Experiment) -> keras.Model:
-    try:
-        return task.build_model(
-            experiment.variant,
-            experiment.image_size,
-            width=experiment.width,
-            implementation=experiment.implementation,
-            dropout=experiment.dropout,
-            seed=experiment.seed,
-        )
-    except PicanetError:
-        raise
-    except ValueError as error:
-        raise PicanetError(str(error)) from error
-
-
-def _start_weights(model, experiment, run, init_from, resume) -> tuple[str, ...]:
-    """Fills the model; returns the names of the encoder layers that are pretrained."""
-    if resume:
-        return tuple(run.recorded()["pretrained_layers"])
-    if init_from is None:
-        pretrained = load_vgg16_weights(model, experiment.backbone_weights).filled
-    else:
-        source = load_keras(init_from)
-        transfer = copy_weights(source, model, partial=True)
-        logging.info("Weights from %s: %s", init_from, transfer)
-        taken = {path.split("/")[0] for path in transfer.taken}
-        pretrained = tuple(name for name in ENCODER_LAYERS if name in taken)
-    run.record(pretrained_layers=pretrained)
-    return pretrained
-
-
-def _make_optimizer(model, experiment, pretrained):
-    if experiment.freeze_encoder:
-        for name in ENCODER_LAYERS:
-            model.get_layer(name).trainable = False
-        pretrained = ()
-    groups = optimizers.groups(
-        pretrained, experiment.encoder_rate_ratio, experiment.weight_decay
-    )
-    variables = model.trainable_variables
-    optimizer = optimizers.make_optimizer(
-        optimizers.assign([variable.path for variable in variables], groups),
-        learning_rate=experiment.learning_rate,
-        boundaries=experiment.boundaries,
-        momentum=experiment.momentum,
-    )
-    if experiment.precision == "mixed_float16":
-        optimizer = keras.optimizers.LossScaleOptimizer(optimizer)
-    optimizer.build(variables)
-    return optimizer
+        logging.info("Resuming %s after step %d", run.path, first)
+    agree(strategy, cluster, step=first)
+    _Loop(
+        experiment, run, cluster, strategy, model, optimizer, checkpoints, read_keys
+    ).run(first, read_training, read_validation)
 
 
 class _Loop:
     def __init__(
-        self, task, experiment, run, strategy, model, optimizer, checkpoints
+        self,
+        experiment,
+        run,
+        cluster,
+        strategy,
+        model,
+        optimizer,
+        checkpoints,
+        read_keys,
     ) -> None:
-        self.task = task
+        self.task = TASKS[experiment.task]
         self.experiment = experiment
         self.run_directory = run
+        self.cluster = cluster
         self.strategy = strategy
         self.model = model
-        self.optimizer = optimizer
+        self.step = TrainingStep(self.task, experiment, strategy, model, optimizer)
         self.checkpoints = checkpoints
-        self.losses = task.losses(model.output)
-        self.loss_weights = task.loss_weights(
-            model.output, experiment.attention_loss_weight
-        )
-        names = set(model.output)
-        if set(self.losses) != names or set(self.loss_weights) != names:
-            raise ValueError(f"Every output needs a loss and a weight: {names}")
+        self.read_keys = read_keys
+        self.skipped_in_a_row = 0
+        self.listeners: list[Listener] = []
         self._infer = tf.function(lambda images: model(images, training=False))
 
-    def run(self, start, read_training, read_validation) -> None:
+    def run(self, first, read_training, read_validation) -> None:
         experiment = self.experiment
-        dataset = read_training(start).map(
-            self._with_targets, num_parallel_calls=tf.data.AUTOTUNE
+        if first >= experiment.steps:  # killed after the last checkpoint
+            if self.cluster.chief:
+                self._save_model(self.run_directory.path / "model.keras")
+            return
+        batches = iter(
+            distributed(
+                self.strategy,
+                experiment.batch_size,
+                lambda share: read_training(first, share=share).map(
+                    self._with_targets, num_parallel_calls=tf.data.AUTOTUNE
+                ),
+            )
         )
-        # Not AUTOTUNE: its buffer doubles with every pause, without end.
-        dataset = dataset.prefetch(2)
-        batches = iter(self.strategy.experimental_distribute_dataset(dataset))
-        panel_batch = next(iter((read_validation or (lambda: read_training(0)))()))
-        recorder = Recorder(self.run_directory, start, experiment.log_interval)
-        bar = ProgressBar(start, experiment.steps)
+        if self.cluster.chief:
+            panel_batch = next(iter((read_validation or (lambda: read_training(0)))()))
+            self.listeners = [
+                ProgressBar(first, experiment.steps),
+                Recorder(self.run_directory, first, experiment),
+            ]
         try:
             with StopRequest() as stop:
-                for step in range(start + 1, experiment.steps + 1):
-                    logs = self._checked(step, self._train_step(next(batches)))
-                    bar.on_step(step, logs)
-                    recorder.on_step(step, logs)
+                for step in range(first + 1, experiment.steps + 1):
+                    stopped = self._take(step, next(batches), stop)
                     last = step == experiment.steps
-                    if read_validation and (
+                    validating = read_validation and (
                         last or step % experiment.validation_interval == 0
-                    ):
-                        scores = self._validate(read_validation())
-                        bar.on_validation(step, scores)
-                        recorder.on_validation(step, scores)
-                        self._keep_best(scores)
+                    )
+                    if validating and self.cluster.chief:
+                        self._validate(step, read_validation())
                     # Asked once: a signal that comes after the saving waits a step.
-                    stopped_by = stop.received
-                    if last or stopped_by or step % experiment.checkpoint_interval == 0:
+                    # One worker alone need not wait for the others to hear of it.
+                    stopped = stopped or self.cluster.size == 1 and stop.received
+                    saving = (
+                        last or stopped or step % experiment.checkpoint_interval == 0
+                    )
+                    if saving and self.cluster.chief:
                         self._save(step)
-                        recorder.on_panels(step, self._panels(*panel_batch))
-                    if stopped_by:
-                        raise TrainingInterrupted(step, stopped_by)
+                        self._tell("on_panels", step, self._panels(*panel_batch))
+                    if stopped or last:  # Nobody leaves before the chief has saved.
+                        agree(self.strategy, self.cluster, step=step)
+                    if stopped:
+                        raise TrainingInterrupted(step, stop.signal)
+            self._tell("on_end")
         finally:
-            bar.close()
-            recorder.close()
+            self._tell("close")
+
+    def _take(self, step, batch, stop: StopRequest) -> bool:
+        """Takes a step; returns whether a worker was asked to stop before it."""
+        skip = self.experiment.on_nonfinite == "skip"
+        before = self.step.state() if skip else None
+        try:
+            logs, stopped = self.step(batch, bool(stop.received))
+        except NotFinite as error:
+            keys = self.read_keys(step - 1) if self.read_keys else ["unknown"]
+            if not skip:
+                raise TrainingError(
+                    f"The loss is not finite at step {step} ({error}), whose batch is "
+                    f"{' '.join(keys)}. The last checkpoint, of step "
+                    f"{self.checkpoints.step}, is intact. Lower --learning_rate, look "
+                    "for bad images with data_pipeline.verify, or start a run with "
+                    "--on_nonfinite skip"
+                ) from error
+            self.skipped_in_a_row += 1
+            if self.skipped_in_a_row > SKIPS_IN_A_ROW:
+                raise TrainingError(
+                    f"{SKIPS_IN_A_ROW} batches before step {step} were not finite: it "
+                    "is not the data. Lower --learning_rate"
+                ) from error
+            self.step.restore(before)
+            logging.warning("Step %d skipped: %s not finite", step, error)
+            self._tell("on_skip", step, error.names, keys)
+            return error.stop
+        self.skipped_in_a_row = 0
+        self._tell("on_step", step, logs)
+        return stopped
+
+    def _tell(self, event: str, *arguments) -> None:
+        for listener in self.listeners:
+            getattr(listener, event)(*arguments)
 
     def _with_targets(self, images, ground_truth):
         return images, self.task.encode_targets(ground_truth, self.model.output)
 
-    @tf.function
-    def _train_step(self, batch):
-        def replica_step(images, targets):
-            with tf.GradientTape() as tape:
-                outputs = self.model(images, training=True)
-                # A Keras loss is the replica's share of the mean over the batch: it
-                # divides by the number of replicas itself. So the shares sum up to
-                # the loss, as the optimizer sums the replicas' gradients.
-                shares = {
-                    name: loss(targets[name], outputs[name])
-                    for name, loss in self.losses.items()
-                }
-                total = tf.add_n(
-                    [self.loss_weights[name] * share for name, share in shares.items()]
-                )
-                scaled = self.optimizer.scale_loss(total)
-            variables = self.model.trainable_variables
-            gradients = tape.gradient(scaled, variables)
-            self.optimizer.apply_gradients(zip(gradients, variables, strict=True))
-            return {"loss": total, **shares}
-
-        shares = self.strategy.run(replica_step, args=batch)
-        return {
-            name: self.strategy.reduce(tf.distribute.ReduceOp.SUM, share, axis=None)
-            for name, share in shares.items()
-        }
-
-    def _checked(self, step, logs) -> dict[str, float]:
-        logs = {name: float(value) for name, value in logs.items()}
-        wrong = [name for name, value in logs.items() if not math.isfinite(value)]
-        if wrong:
-            raise TrainingError(
-                f"The loss is not finite at step {step} ({', '.join(wrong)}). The last "
-                f"checkpoint, of step {self.checkpoints.step}, is intact. Lower "
-                "--learning_rate, or look for bad images with data_pipeline.verify"
-            )
-        return logs
-
-    def _validate(self, dataset) -> dict[str, float]:
+    def _validate(self, step, dataset) -> None:
         validation = self.task.validation()
         for images, ground_truth in dataset:
             validation.update(self._outputs(images), ground_truth.numpy())
-        return validation.result()
-
-    def _keep_best(self, scores) -> None:
+        scores = validation.result()
+        self._tell("on_validation", step, scores)
         score = scores[self.task.validation.best]
         if self.checkpoints.best is None or score > self.checkpoints.best:
             self.checkpoints.best = score

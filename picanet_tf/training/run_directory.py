@@ -8,6 +8,7 @@ runs/20261123-141500-6GAP_5432AC/
     best.keras          the network at its best validation
     metrics.csv         one row every `log_interval` steps
     validation.csv      one row a validation
+    skipped.csv         steps whose batch was not finite, with `--on_nonfinite skip`
     tensorboard/        the same as curves, and image panels
 runs/latest             the newest of them
 """
@@ -34,29 +35,39 @@ class RunDirectory:
     path: Path
 
     @classmethod
-    def create(cls, experiment: Experiment, path: str = "") -> RunDirectory:
-        """Makes a run directory and writes the experiment into it.
+    def create(cls, experiment: Experiment, path: str = "", **facts) -> RunDirectory:
+        """Makes a run directory that holds the experiment: whole, or not at all.
 
         Args:
             experiment: what will be trained.
             path: the directory; by default `runs/<time>-<variant>`, and `runs/latest`
                 is pointed at it.
+            **facts: about the run, for `provenance.json`.
 
         Raises:
             PicanetError: the directory exists.
         """
         directory = Path(path) if path else _fresh_directory(experiment.variant)
-        if directory.exists():
-            raise PicanetError(
-                f"The run directory {directory} exists already. Give --resume to "
-                "continue it, or another --run"
-            )
-        directory.mkdir(parents=True)
-        run = cls(directory)
+        cls.check_new(directory)
+        temporary = directory.with_name(f".{directory.name}.{os.getpid()}.tmp")
+        temporary.mkdir(parents=True)
+        run = cls(temporary)
         write_text(run.experiment, experiment.to_json())
+        write_json(run.provenance, facts)
+        os.rename(temporary, directory)
+        sync(directory.parent)
         if not path:
             _point(directory.parent / "latest", directory.name)
-        return run
+        return cls(directory)
+
+    @staticmethod
+    def check_new(path: str | os.PathLike) -> None:
+        """Raises `PicanetError` when there is something at `path`."""
+        if Path(path).exists():
+            raise PicanetError(
+                f"The run directory {path} exists already. Give --resume to continue "
+                "it, or another --run"
+            )
 
     @classmethod
     def open(cls, path: str | os.PathLike) -> RunDirectory:
@@ -74,6 +85,12 @@ class RunDirectory:
 
     def load_experiment(self) -> Experiment:
         return Experiment.load(self.experiment)
+
+    @property
+    def begun(self) -> bool:
+        """Whether it ever had a checkpoint; before that, it can only start anew."""
+        written = any(self.checkpoints.glob("step-*.index"))
+        return written or (self.path / "model.keras").exists()
 
     def record(self, **values) -> None:
         """Adds facts about the run to `provenance.json`."""
@@ -129,6 +146,10 @@ class RunDirectory:
         return self.path / "metrics.csv"
 
     @property
+    def skipped(self) -> Path:
+        return self.path / "skipped.csv"
+
+    @property
     def validation(self) -> Path:
         return self.path / "validation.csv"
 
@@ -137,17 +158,39 @@ class RunDirectory:
 def replacing(path: Path):
     """Yields a temporary path beside `path`, renamed to it when all went well.
 
-    The temporary name keeps the suffix, which says the format to many a writer.
+    The temporary name keeps the suffix, which says the format to many a writer. After
+    a power cut there is the old file or the new one.
+
+    Raises:
+        PicanetError: it cannot be written, as on a full disk; the old file stays.
     """
     path = Path(path)
     temporary = path.with_name(f".{path.stem}.{os.getpid()}.tmp{path.suffix}")
     try:
         yield temporary
-        with open(temporary, "rb") as file:
-            os.fsync(file.fileno())
+        sync(temporary)
         os.replace(temporary, path)
+        sync(path.parent)
+    except OSError as error:
+        raise cannot_write(path, error) from error
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def cannot_write(path: Path, error: OSError) -> PicanetError:
+    """What to say of a file that cannot be written."""
+    # h5py's and the like are full of numbers, and name no file.
+    reason = error.strerror or (os.strerror(error.errno) if error.errno else error)
+    return PicanetError(f"Cannot write {path}: {reason}")
+
+
+def sync(path: Path) -> None:
+    """Waits until a file's content, or the names in a directory, are on the disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def write_text(path: Path, text: str) -> None:
@@ -176,3 +219,4 @@ def _point(link: Path, target: str) -> None:
     temporary.unlink(missing_ok=True)
     temporary.symlink_to(target)
     os.replace(temporary, link)
+    sync(link.parent)

@@ -26,6 +26,11 @@ class StopRequest:
         self.received: int | None = None
         self._previous: dict = {}
 
+    @property
+    def signal(self) -> int:
+        """What asked this worker to stop; SIGTERM when it was another one."""
+        return self.received or signal.SIGTERM
+
     def __enter__(self) -> StopRequest:
         for number in (signal.SIGINT, signal.SIGTERM):
             try:

@@ -6,19 +6,34 @@ import tensorflow as tf
 from absl import logging
 
 from picanet_tf.errors import PicanetError
+from picanet_tf.training.cluster import ALONE, Cluster
 
 
-def make_strategy(replicas: int = 0) -> tf.distribute.Strategy:
-    """The strategy of `replicas` devices of this machine.
+def make_strategy(
+    replicas: int = 0, cluster: Cluster = ALONE
+) -> tf.distribute.Strategy:
+    """The strategy of `replicas` devices of this machine, or of a whole cluster.
+
+    With several workers it waits until all of them are there, and must come before
+    anything else that TensorFlow runs.
 
     Args:
         replicas: 0 takes all visible GPUs, or one CPU device. More than there are
             GPUs takes that many logical CPU devices when there is no GPU at all.
+        cluster: of several workers, each takes all its visible GPUs, or one CPU.
 
     Raises:
         PicanetError: fewer GPUs than replicas, or the CPU was in use already and can
-            no longer be split.
+            no longer be split; replicas named in a cluster.
     """
+    if cluster.size > 1:
+        if replicas:
+            raise PicanetError(
+                "--replicas is for one machine: with TF_CONFIG, each worker takes its "
+                f"visible GPUs, or one CPU. Received: {replicas}"
+            )
+        logging.info("This is %s, %s", cluster, ", ".join(cluster.addresses))
+        return tf.distribute.MultiWorkerMirroredStrategy()
     gpus = tf.config.list_physical_devices("GPU")
     if gpus:
         count = replicas or len(gpus)

@@ -121,6 +121,23 @@ def test_start_step_holds_for_windows_too(converted):
     assert_equal(whole[6:], training(converted, 2, start_step=6, shuffle_window=4))
 
 
+@pytest.mark.parametrize("workers", [2, 4])
+@pytest.mark.parametrize("start_step", [0, 3])
+def test_shares_make_up_the_batch(converted, workers, start_step):
+    """Of three shards of unlike size, over three epochs: the very batches of one."""
+    whole = training(converted, 8, start_step=start_step)
+    shares = [
+        training(converted, 8, start_step=start_step, share=(worker, workers))
+        for worker in range(workers)
+    ]
+    assert all(len(part[0][-1]) == BATCH // workers for part in shares)
+    joined = [
+        tuple(np.concatenate(parts) for parts in zip(*step, strict=True))
+        for step in zip(*shares, strict=True)
+    ]
+    assert_equal(joined, whole)
+
+
 def test_a_late_start_reads_no_earlier_epochs(converted):
     # A million epochs on; it would take minutes to read through them.
     (batch,) = training(converted, 1, start_step=2_500_000)
@@ -151,6 +168,8 @@ def test_originals_keep_their_size(converted):
         {"shuffle_window": 0},
         {"start_step": -1},
         {"start_step": 1, "training": False},
+        {"share": (1, 1)},
+        {"share": (0, 2)},
     ],
 )
 def test_wrong_arguments(converted, wrong):

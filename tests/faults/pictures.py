@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, features
 
-from data_pipeline.convert import _readable
+from data_pipeline.convert import readable
 from data_pipeline.images import read_image, read_mask
 from data_pipeline.pairs import EncodedPair, Pair, encode_pair
 from tests.faults.mutations import spoil_bytes
@@ -154,7 +154,7 @@ def try_image(path: Path, data: bytes) -> str:
     pair = Pair("photo", path, path)
     converted = encode_pair(pair, **most)
     rule(isinstance(converted, EncodedPair), "read, but not converted:", converted)
-    converted = _readable(pair, converted)
+    (converted,) = readable([pair], [converted])
     if isinstance(converted, list):
         rule(all(bad.file == str(path) for bad in converted), "another's name")
         return SKIP
@@ -300,7 +300,8 @@ def make_masks(folder: Path) -> Attempt:
             rule(bool(error) or mask.shape != (HEIGHT, WIDTH), "refused:", *result)
             return SKIP
         rule(not error and mask.shape == (HEIGHT, WIDTH), "converted:", error)
-        result = _readable(Pair("a", folder / "image.png", path), result)
+        pair = Pair("a", folder / "image.png", path)
+        (result,) = readable([pair], [result])
         if isinstance(result, list):
             rule([bad.file for bad in result] == [str(path)], "names", result)
             return SKIP

@@ -22,7 +22,7 @@ def experiment(**changes) -> Experiment:
     return Experiment(**{**values, **changes})
 
 
-def read(start_step: int = 0, batch_size: int = 4, size: int = 32):
+def read(start_step: int = 0, batch_size: int = 4, size: int = 32, share=(0, 1)):
     """Endless (image, mask) batches; batch k is a function of k alone."""
 
     def batch(step):
@@ -35,7 +35,14 @@ def read(start_step: int = 0, batch_size: int = 4, size: int = 32):
         mask = tf.cast(inside, tf.float32)
         return noise + 180 * mask, mask
 
-    return tf.data.Dataset.range(start_step, 10**9).map(batch)
+    worker, workers = share
+    part = batch_size // workers
+    return (
+        tf.data.Dataset.range(start_step, 10**9)
+        .map(batch)
+        .map(lambda *arrays: [a[worker * part :][:part] for a in arrays])
+        .map(lambda image, mask: (image, mask))
+    )
 
 
 def read_validation():

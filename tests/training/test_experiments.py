@@ -17,6 +17,12 @@ def test_defaults_are_the_papers_recipe():
     assert paper.boundaries == (20_000, 30_000)
 
 
+def test_the_rate_scales_with_the_batch_when_asked():
+    assert Experiment(batch_size=18).base_rate == 0.01
+    assert Experiment(batch_size=18, scale_rate=True).base_rate == pytest.approx(0.02)
+    assert Experiment(batch_size=3, scale_rate=True).base_rate == pytest.approx(1 / 300)
+
+
 def test_boundaries():
     assert Experiment(steps=200).boundaries == (100, 150)
     assert Experiment(rate_boundaries=(5, 7)).boundaries == (5, 7)

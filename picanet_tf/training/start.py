@@ -1,0 +1,80 @@
+"""What a training starts from: the network, its first weights, its optimizer."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import keras
+from absl import logging
+
+from picanet_tf.backbones.vgg16_weights import (
+    CONV_LAYERS,
+    FC_LAYERS,
+    load_vgg16_weights,
+)
+from picanet_tf.errors import PicanetError
+from picanet_tf.tasks import Task
+from picanet_tf.training import optimizer as optimizers
+from picanet_tf.training.experiments import Experiment
+from picanet_tf.weights import copy_weights, load_keras
+
+ENCODER_LAYERS = (*CONV_LAYERS, *FC_LAYERS)
+
+
+def build(task: Task, experiment: Experiment) -> keras.Model:
+    try:
+        return task.build_model(
+            experiment.variant,
+            experiment.image_size,
+            width=experiment.width,
+            implementation=experiment.implementation,
+            dropout=experiment.dropout,
+            seed=experiment.seed,
+        )
+    except PicanetError:
+        raise
+    except ValueError as error:
+        raise PicanetError(str(error)) from error
+
+
+def fill(
+    model: keras.Model, experiment: Experiment, init_from: Path | None
+) -> tuple[str, ...]:
+    """Gives the model the weights that the experiment starts from.
+
+    Returns:
+        The names of the encoder layers that are pretrained.
+    """
+    if init_from is None:
+        pretrained = load_vgg16_weights(model, experiment.backbone_weights).filled
+    else:
+        source = load_keras(init_from)
+        transfer = copy_weights(source, model, partial=True)
+        logging.info("Weights from %s: %s", init_from, transfer)
+        taken = {path.split("/")[0] for path in transfer.taken}
+        pretrained = tuple(name for name in ENCODER_LAYERS if name in taken)
+    return pretrained
+
+
+def make_optimizer(
+    model: keras.Model, experiment: Experiment, pretrained: tuple[str, ...]
+) -> keras.optimizers.Optimizer:
+    """The experiment's optimizer, built for the model's variables."""
+    if experiment.freeze_encoder:
+        for name in ENCODER_LAYERS:
+            model.get_layer(name).trainable = False
+        pretrained = ()
+    groups = optimizers.groups(
+        pretrained, experiment.encoder_rate_ratio, experiment.weight_decay
+    )
+    variables = model.trainable_variables
+    optimizer = optimizers.make_optimizer(
+        optimizers.assign([variable.path for variable in variables], groups),
+        learning_rate=experiment.base_rate,
+        boundaries=experiment.boundaries,
+        momentum=experiment.momentum,
+    )
+    if experiment.precision == "mixed_float16":
+        optimizer = keras.optimizers.LossScaleOptimizer(optimizer)
+    optimizer.build(variables)
+    return optimizer

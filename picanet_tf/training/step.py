@@ -1,0 +1,209 @@
+"""One step of training. How it runs, on one device or on many, is this file's secret.
+
+All replicas of all workers take the step together, with `strategy.run`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import math
+from collections.abc import Callable
+
+import keras
+import tensorflow as tf
+
+from picanet_tf.errors import PicanetError
+from picanet_tf.tasks import Task
+from picanet_tf.training.cluster import Cluster
+from picanet_tf.training.experiments import Experiment
+
+
+class WorkerLost(PicanetError):
+    """Another worker is gone, and with it the step; the last checkpoint is intact."""
+
+
+class TrainingStep:
+    """The step as a function: a batch in, what is shown and logged out.
+
+    Args:
+        task: gives the losses.
+        experiment: gives their weights.
+        strategy: on which devices.
+        model: built under the strategy, as is
+        optimizer: of its trainable variables.
+    """
+
+    def __init__(
+        self,
+        task: Task,
+        experiment: Experiment,
+        strategy: tf.distribute.Strategy,
+        model: keras.Model,
+        optimizer: keras.optimizers.Optimizer,
+    ):
+        self._strategy = strategy
+        self._model = model
+        self._optimizer = optimizer
+        self._losses = task.losses(model.output)
+        self._loss_weights = task.loss_weights(
+            model.output, experiment.attention_loss_weight
+        )
+        names = set(model.output)
+        if set(self._losses) != names or set(self._loss_weights) != names:
+            raise ValueError(f"Every output needs a loss and a weight: {names}")
+        self._names = ["loss", *self._losses, "gradients", "stop"]
+
+    def __call__(self, batch, stop: bool = False) -> tuple[dict[str, float], bool]:
+        """Takes the step.
+
+        Args:
+            batch: the next of an iterator over `distributed`.
+            stop: whether this worker was asked to stop.
+
+        Returns:
+            {"loss": total, name: loss of that output} of the whole batch; and whether
+            any worker was asked to stop, the same for all.
+
+        Raises:
+            NotFinite: a loss or gradient is not; the model is spoilt.
+        """
+        values = self._run(batch, tf.constant(float(stop))).numpy().tolist()
+        logs = dict(zip(self._names, values, strict=True))
+        stop = logs.pop("stop") > 0
+        wrong = [name for name, value in logs.items() if not math.isfinite(value)]
+        if logs.pop("gradients") > 0:
+            wrong.append("gradients")
+        if wrong:
+            raise NotFinite(wrong, stop)
+        return logs, stop
+
+    def state(self) -> list[tf.Tensor]:
+        """What a step changes, to be given to `restore`."""
+        return [variable.read_value() for variable in self._variables()]
+
+    def restore(self, state: list[tf.Tensor]) -> None:
+        for variable, value in zip(self._variables(), state, strict=True):
+            variable.assign(value)
+
+    def _variables(self) -> list[tf.Variable]:
+        variables = (*self._model.variables, *self._optimizer.variables)
+        return [variable.value for variable in variables]
+
+    @tf.function
+    def _run(self, batch, stop):
+        def replica_step(images, targets, stop):
+            with tf.GradientTape() as tape:
+                outputs = self._model(images, training=True)
+                # A Keras loss is the replica's share of the mean over the batch: it
+                # divides by the number of replicas itself. So the shares sum up to
+                # the loss, as the optimizer sums the replicas' gradients.
+                shares = {
+                    name: loss(targets[name], outputs[name])
+                    for name, loss in self._losses.items()
+                }
+                total = tf.add_n(
+                    [self._loss_weights[name] * share for name, share in shares.items()]
+                )
+                scaled = self._optimizer.scale_loss(total)
+            variables = self._model.trainable_variables
+            gradients = tape.gradient(scaled, variables)
+            self._optimizer.apply_gradients(zip(gradients, variables, strict=True))
+            values = [total, *shares.values(), self._infinite(gradients), stop]
+            return tf.stack([tf.cast(value, tf.float32) for value in values])
+
+        # One vector: between machines, every reduction is a round trip.
+        shares = self._strategy.run(replica_step, args=(*batch, stop))
+        return self._strategy.reduce(tf.distribute.ReduceOp.SUM, shares, axis=None)
+
+    def _infinite(self, gradients) -> tf.Tensor:
+        """1 where a gradient is not finite. A loss scale meets some, and deals."""
+        if isinstance(self._optimizer, keras.optimizers.LossScaleOptimizer):
+            return tf.constant(0.0)
+        finite = [tf.reduce_all(tf.math.is_finite(g)) for g in gradients]
+        return 1.0 - tf.cast(tf.reduce_all(finite), tf.float32)
+
+
+class NotFinite(Exception):
+    """A step that met infinities.
+
+    Attributes:
+        names: of the losses that are not finite, or "gradients".
+        stop: as `TrainingStep` returns it.
+    """
+
+    def __init__(self, names: list[str], stop: bool):
+        super().__init__(", ".join(names))
+        self.names = names
+        self.stop = stop
+
+
+def distributed(
+    strategy: tf.distribute.Strategy,
+    batch_size: int,
+    read: Callable[[tuple[int, int]], tf.data.Dataset],
+):
+    """The batches, each replica's part where it is wanted.
+
+    Args:
+        strategy: whose replicas.
+        batch_size: images of all replicas of all workers.
+        read: (worker, number of workers) -> batches of that worker's share.
+    """
+
+    def of_worker(context: tf.distribute.InputContext) -> tf.data.Dataset:
+        workers = context.num_input_pipelines
+        dataset = read((context.input_pipeline_id, workers))
+        size = batch_size // strategy.num_replicas_in_sync
+        if size * workers != batch_size:
+            dataset = dataset.rebatch(size)
+        # Not AUTOTUNE: its buffer doubles with every pause, without end.
+        return dataset.prefetch(2)
+
+    return strategy.distribute_datasets_from_function(of_worker)
+
+
+def agree(strategy: tf.distribute.Strategy, cluster: Cluster, **facts) -> None:
+    """Makes sure that all workers were started alike; also waits for them all.
+
+    Raises:
+        PicanetError: a fact differs; names it.
+    """
+    if cluster.size == 1:
+        return
+    digests = [
+        int.from_bytes(hashlib.sha256(str(fact).encode()).digest()[:7], "big")
+        for fact in facts.values()
+    ]
+    ours = strategy.run(lambda: tf.constant([digests], tf.int64))
+    rows = strategy.gather(ours, axis=0).numpy()
+    different = [
+        name for name, values in zip(facts, rows.T, strict=True) if len(set(values)) > 1
+    ]
+    if different:
+        mine = "; ".join(f"{name} is {facts[name]} here" for name in different)
+        raise PicanetError(
+            f"The workers differ in: {', '.join(different)}. Start all with the same "
+            f"command, data and run directory ({mine})"
+        )
+
+
+@contextlib.contextmanager
+def lost_workers_named(cluster: Cluster):
+    """Turns TensorFlow's word for a worker that is gone into `WorkerLost`."""
+    try:
+        yield
+    except (
+        tf.errors.UnavailableError,
+        tf.errors.AbortedError,
+        tf.errors.CancelledError,
+        tf.errors.DeadlineExceededError,
+        tf.errors.InternalError,
+        tf.errors.FailedPreconditionError,
+    ) as error:
+        if cluster.size == 1:
+            raise
+        raise WorkerLost(
+            f"Another worker is gone ({type(error).__name__}). The last checkpoint is "
+            "intact: start all workers again with --resume"
+        ) from error

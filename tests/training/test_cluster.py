@@ -1,0 +1,195 @@
+"""Several machines, as several processes of this one."""
+
+import functools
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+
+import pytest
+import tensorflow as tf
+
+from picanet_tf.errors import PicanetError
+from picanet_tf.training.cluster import ALONE, Cluster
+from picanet_tf.training.loop import train
+from picanet_tf.training.run_directory import RunDirectory
+from tests.training import disks
+from tests.training.test_survival import assert_equal, weights_of
+
+# Generous, as the machines that test this are busy; a hang is far longer.
+BOUND = 240
+
+
+def config(index, count, job="worker"):
+    cluster = {"worker": [f"h{i}:1" for i in range(count)]}
+    return json.dumps({"cluster": cluster, "task": {"type": job, "index": index}})
+
+
+def test_a_workers_place(monkeypatch):
+    monkeypatch.delenv("TF_CONFIG", raising=False)
+    assert Cluster.from_environment() == ALONE
+    assert ALONE.chief and ALONE.size == 1
+    monkeypatch.setenv("TF_CONFIG", config(0, 1))
+    assert Cluster.from_environment() == ALONE
+    monkeypatch.setenv("TF_CONFIG", config(2, 3))
+    worker = Cluster.from_environment()
+    assert (worker.index, worker.size, worker.chief) == (2, 3, False)
+    assert str(worker) == "worker 2 of 3"
+    jobs = {"chief": ["c:1"], "worker": ["w:1"]}
+    for job, index in (("chief", 0), ("worker", 1)):
+        task = {"type": job, "index": 0}
+        monkeypatch.setenv("TF_CONFIG", json.dumps({"cluster": jobs, "task": task}))
+        assert Cluster.from_environment() == Cluster(index, ("c:1", "w:1"))
+
+
+@pytest.mark.parametrize(
+    "text", ["{", "[]", "{}", config(3, 3), config(0, 2, "ps"), config("a", 2)]
+)
+def test_what_is_no_place(text, monkeypatch):
+    monkeypatch.setenv("TF_CONFIG", text)
+    with pytest.raises(PicanetError, match="TF_CONFIG must be like .*Received"):
+        Cluster.from_environment()
+
+
+WORKER = """
+import functools
+import sys
+from picanet_tf.training import step, strategy
+from picanet_tf.training.cluster import Cluster
+from picanet_tf.training.loop import train
+from picanet_tf.training.run_directory import RunDirectory
+from picanet_tf.training.signals import TrainingInterrupted
+from tests.training import disks
+cluster = Cluster.from_environment()
+folder, data, resume = sys.argv[1:]
+run = RunDirectory.open(folder)
+try:
+    with step.lost_workers_named(cluster):
+        train(
+            run.load_experiment(),
+            run,
+            read_training=functools.partial(disks.read, batch_size=6),
+            read_validation=disks.read_validation,
+            resume=bool(resume),
+            cluster=cluster,
+            fingerprint=data if cluster.index else "the data",
+        )
+except step.WorkerLost as lost:
+    print(lost)
+    sys.exit(75)
+except TrainingInterrupted as stop:
+    print("stopped after step", stop.step)
+    sys.exit(75)
+"""
+
+
+def start(count, run, data="the data", resume=""):
+    """Starts the workers on ports that are free now."""
+    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
+    names = [f"127.0.0.1:{s.getsockname()[1]}" for s in sockets]
+    for s in sockets:
+        s.close()
+    workers = []
+    for index in range(count):
+        task = {"type": "worker", "index": index}
+        place = json.dumps({"cluster": {"worker": names}, "task": task})
+        workers.append(
+            subprocess.Popen(
+                [sys.executable, "-c", WORKER, str(run.path), data, resume],
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+                env={**os.environ, "TF_CONFIG": place},
+            )
+        )
+    return workers
+
+
+def ends(workers):
+    """[(exit code, output)], within the bound."""
+    try:
+        texts = [worker.communicate(timeout=BOUND)[0] for worker in workers]
+    finally:
+        for worker in workers:
+            worker.kill()
+    return [(w.returncode, text) for w, text in zip(workers, texts, strict=True)]
+
+
+def run_of(path, **changes):
+    changes = {"dropout": 0.0, "batch_size": 6, "variant": "6GAP_5AC", **changes}
+    return RunDirectory.create(disks.experiment(**changes), str(path))
+
+
+def wait_for_step(run, step):
+    give_up = time.monotonic() + BOUND
+    while time.monotonic() < give_up:
+        text = run.metrics.read_text() if run.metrics.exists() else ""
+        if re.search(rf"^{step},", text, re.MULTILINE):
+            return
+        time.sleep(0.05)
+    raise AssertionError(f"no step {step}: {text}")
+
+
+def test_workers_train_as_one_process(tmp_path):
+    """Two machines, one of three, one alone: the same weights to 1e-5, and scores."""
+    whole = run_of(tmp_path / "1")
+    train(
+        whole.load_experiment(),
+        whole,
+        read_training=functools.partial(disks.read, batch_size=6),
+        read_validation=disks.read_validation,
+    )
+    for count in (2, 3):
+        run = run_of(tmp_path / str(count))
+        for code, text in ends(start(count, run)):
+            assert code == 0, text[-3000:]
+        assert_equal(weights_of(run), weights_of(whole), rtol=1e-5, atol=1e-5)
+        assert run.validation.read_text().splitlines()[0] == "step,max_f,mae"
+        assert len(run.validation.read_text().splitlines()) == 3
+        names = {path.name.split(".")[0] for path in run.checkpoints.iterdir()}
+        assert names == {"step-3", "step-6"}
+
+
+def test_a_lost_worker_ends_the_job_and_it_resumes(tmp_path):
+    """kill -9 of one, then SIGTERM to one: all end with 75, and no row is missing."""
+    run = run_of(
+        tmp_path / "run", variant="UNet", steps=400, checkpoint_interval=2,
+        log_interval=1, validation_interval=1000,
+    )  # fmt: skip
+    workers = start(2, run)
+    wait_for_step(run, 3)
+    workers[1].send_signal(signal.SIGKILL)
+    (code, text), (killed, _) = ends(workers)
+    assert killed == -signal.SIGKILL
+    assert code == 75, text[-3000:]
+    assert "Another worker is gone" in text and "Traceback" not in text
+
+    workers = start(2, run, resume="resume")
+    before = len(run.metrics.read_text().splitlines())
+    wait_for_step(run, before + 2)
+    workers[1].send_signal(signal.SIGTERM)
+    results = ends(workers)
+    assert [code for code, _ in results] == [75, 75], results[0][1][-3000:]
+    steps = {re.search(r"stopped after step (\d+)", text)[1] for _, text in results}
+    assert len(steps) == 1
+    assert (run.checkpoints / f"step-{steps.pop()}.index").exists()
+    rows = [line.split(",")[0] for line in run.metrics.read_text().splitlines()[1:]]
+    assert rows == [str(step) for step in range(1, len(rows) + 1)]
+
+
+def test_workers_that_differ_are_told(tmp_path):
+    run = run_of(tmp_path / "run", variant="UNet")
+    for code, text in ends(start(2, run, "other data")):
+        assert code == 1 and "The workers differ in: data." in text, text[-3000:]
+
+
+def test_replicas_are_for_one_machine():
+    from picanet_tf.training.strategy import make_strategy
+
+    with pytest.raises(PicanetError, match="--replicas is for one machine"):
+        make_strategy(2, Cluster(0, ("a:1", "b:1")))
+    assert isinstance(make_strategy(1, ALONE), tf.distribute.OneDeviceStrategy)

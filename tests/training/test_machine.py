@@ -1,0 +1,84 @@
+import logging
+
+import pytest
+
+from picanet_tf.errors import PicanetError
+from picanet_tf.training import machine
+from tests.training import disks
+
+
+@pytest.fixture
+def no_gpu(monkeypatch):
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    monkeypatch.setattr(machine.glob, "glob", lambda _: [])
+    monkeypatch.setattr(machine.shutil, "which", lambda _: None)
+    return monkeypatch
+
+
+def test_a_gpu_that_is_not_used_is_told_loudly(no_gpu, caplog):
+    machine.warn_of_unused_gpu(0)
+    assert caplog.text == ""
+    no_gpu.setattr(machine.glob, "glob", lambda _: ["/dev/nvidia0"])
+    with caplog.at_level(logging.WARNING):
+        machine.warn_of_unused_gpu(0)
+    assert "TENSORFLOW USES NONE (/dev/nvidia0 exists)" in caplog.text
+    assert machine.unused_gpu(1) == ""
+    no_gpu.setenv("CUDA_VISIBLE_DEVICES", "-1")  # hidden on purpose
+    assert machine.unused_gpu(0) == ""
+
+
+def test_other_signs_of_a_gpu(no_gpu):
+    no_gpu.setattr(machine.shutil, "which", lambda name: name)
+    assert machine.unused_gpu(0) == "nvidia-smi is installed"
+    no_gpu.setenv("CUDA_VISIBLE_DEVICES", "0,1")
+    assert machine.unused_gpu(0) == "CUDA_VISIBLE_DEVICES is 0,1"
+
+
+def of(**changes):
+    changes = {"variant": "6GAP_5432AC", "width": 1.0, "image_size": 224, **changes}
+    return disks.experiment(**changes)
+
+
+@pytest.mark.parametrize(
+    "variant, batch_size, measured",
+    [
+        ("6GAP_5432AC", 1, 2.74e9),
+        ("6GAP_5432AC", 2, 3.33e9),
+        ("6GAP_5432AC", 4, 4.64e9),
+        ("6GAP_5432AC", 9, 7.8e9),
+        ("UNet", 1, 1.58e9),
+        ("UNet", 4, 2.52e9),
+    ],
+)
+def test_the_estimate_is_what_was_measured(variant, batch_size, measured):
+    experiment = of(variant=variant, batch_size=batch_size)
+    assert machine.needed_memory(experiment) == pytest.approx(measured, rel=0.1)
+
+
+def test_the_estimate_grows_as_memory_does():
+    def needed(workers=1, **changes):
+        return machine.needed_memory(of(**changes), workers)
+
+    assert needed(image_size=448, batch_size=1) == pytest.approx(
+        needed(image_size=224, batch_size=4)
+    )
+    assert needed(on_nonfinite="skip") - needed() == pytest.approx(8 * 57.5e6)
+    assert needed(batch_size=8, workers=2) == needed(batch_size=4)
+    assert needed(width=1 / 32) < 0.7e9
+
+
+def test_what_cannot_fit_is_refused(monkeypatch, caplog):
+    monkeypatch.setattr(machine, "memory", lambda: (16e9, 2e9))
+    with pytest.raises(PicanetError, match="--batch_size 64 .* has 16.0 GB. Lower"):
+        machine.check_memory(of(batch_size=64))
+    assert caplog.text == ""
+    with caplog.at_level(logging.WARNING):
+        machine.check_memory(of(batch_size=9))
+    assert "and 2.0 GB are free now" in caplog.text
+    monkeypatch.setattr(machine, "memory", lambda: (0.0, 0.0))  # unknown
+    machine.check_memory(of(batch_size=64))
+
+
+def test_this_machine_has_memory():
+    total, free = machine.memory()
+    assert 0 < free <= total
