@@ -21,7 +21,7 @@ from tqdm import tqdm
 from data_pipeline import cli
 from data_pipeline.cli import UserError
 from data_pipeline.files import Input, assign_outputs, check_folder, find_inputs
-from data_pipeline.images import ImageError, read_image
+from data_pipeline.images import MAX_PIXELS, ImageError, read_image
 from data_pipeline.video import VideoError, VideoReader, video_writer
 from picanet_tf.errors import PicanetError
 from picanet_tf.saliency.rendering import FORMATS, render
@@ -65,6 +65,13 @@ def define_flags() -> None:
     )
     flags.DEFINE_integer(
         "batch_size", 4, "Images that go through the network at once.", lower_bound=1
+    )
+    flags.DEFINE_integer(
+        "max_pixels",
+        MAX_PIXELS,
+        "The largest width x height of an image, looked up in its header.",
+        lower_bound=1,
+        upper_bound=MAX_PIXELS,
     )
     flags.DEFINE_bool("resume", False, "Pass over what has its result already.")
 
@@ -111,7 +118,9 @@ def predict_stream(words: list[str]) -> int:
         raise UserError("--input - stands alone, its result goes to standard output")
     if sys.stdin.isatty() or sys.stdout.isatty():
         raise UserError("--input - wants a pipe: predict.py --input - < in.jpg > o.png")
-    image = read_image(sys.stdin.buffer.read(), name="standard input")
+    image = read_image(
+        sys.stdin.buffer.read(), max_pixels=FLAGS.max_pixels, name="standard input"
+    )
 
     saliency = load().predict(image)
     buffer = io.BytesIO()
@@ -135,7 +144,7 @@ def predict_files(pairs: list[tuple[Input, Path]]) -> int:
         for item, output in pairs:
             if not item.is_video:
                 try:
-                    yield output, read_image(item.path)
+                    yield output, read_image(item.path, max_pixels=FLAGS.max_pixels)
                 except ImageError as error:
                     failure(error)
 

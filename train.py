@@ -36,6 +36,9 @@ def define_flags() -> None:
         "default).",
     )
     flags.DEFINE_bool("resume", False, "Go on from the run's last checkpoint.")
+    flags.DEFINE_integer(
+        "skip_corrupt", 0, "Leave out up to so many corrupt records, telling each.", 0
+    )
     experiment_flags.define_flags()
     flags.adopt_module_key_flags(experiment_flags)  # for --help
 
@@ -88,9 +91,12 @@ def run_training() -> int:
     if run:
         check_unchanged(run, training_set=manifest, validation_set=validation_manifest)
 
-    from data_pipeline import readers
+    from data_pipeline import corrupt, readers
 
-    read = {"saliency": readers.read_saliency}[experiment.task]
+    data_sets = experiment.tfrecords, experiment.validation_tfrecords
+    recorded = run.recorded() if run else {}
+    clean = corrupt.without_corrupt(data_sets, FLAGS.skip_corrupt, recorded)
+    read = clean.around({"saliency": readers.read_saliency}[experiment.task])
     shape = {"batch_size": experiment.batch_size, "image_size": experiment.image_size}
     read_training = functools.partial(
         read, experiment.tfrecords, training=True, seed=experiment.seed, **shape
@@ -121,7 +127,6 @@ def run_training() -> int:
     if not gpus:
         machine.check_memory(experiment, cluster.size)
     strategy = make_strategy(experiment.replicas, cluster)
-    data_sets = experiment.tfrecords, experiment.validation_tfrecords
     if run is None:
         # Bad records are told before there is a run that cannot go on.
         for folder in filter(None, data_sets):
@@ -135,9 +140,12 @@ def run_training() -> int:
                 keras=keras.__version__,
                 training_set=described(manifest),
                 validation_set=described(validation_manifest),
+                left_out=clean.left_out,
             )
         else:
             run = RunDirectory(Path(FLAGS.run))
+    elif cluster.chief:
+        run.record(left_out=clean.left_out)
     logging.info(
         "%s on %d images of %s, %d steps of %d; run directory %s",
         experiment.variant,

@@ -55,6 +55,8 @@ def run(
 
 def _run(main: Callable, positional: str, argv: list[str]) -> int:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    if hasattr(sys.stdout, "reconfigure"):  # A file's name may be no UTF-8.
+        sys.stdout.reconfigure(errors="backslashreplace")
     program = _program_name(argv[0])
     asks_for_help = any(word in _HELP_WORDS for word in _before_double_dash(argv[1:]))
     try:

@@ -10,6 +10,7 @@ are listed; unless --skip_bad is given, nothing is then written.
 """
 
 import contextlib
+import functools
 import itertools
 import os
 import secrets
@@ -25,6 +26,7 @@ from tqdm import tqdm
 
 from data_pipeline import catalog, cli
 from data_pipeline.errors import UserError
+from data_pipeline.images import MAX_PIXELS
 from data_pipeline.manifest import (
     FILE_NAME,
     Manifest,
@@ -50,6 +52,7 @@ def convert_saliency(
     overwrite: bool = False,
     shard_size: int = SHARD_SIZE,
     workers: int | None = None,
+    max_pixels: int = MAX_PIXELS,
 ) -> tuple[Manifest, list[BadFile]]:
     """Writes image and mask pairs as a data set at `output`.
 
@@ -67,6 +70,7 @@ def convert_saliency(
         shard_size: records in a shard, at most.
         workers: processes that decode and encode; all cores by default.  With
             several, the calling script needs `if __name__ == "__main__"`.
+        max_pixels: the largest width x height of a file; larger ones are bad.
 
     Returns:
         The manifest, and the files left out.
@@ -85,9 +89,10 @@ def convert_saliency(
     if len(pairs) < _WORTH_WORKERS:
         workers = 1
     with renamed_at_the_end(output) as temporary:
-        with _mapped(encode_pair, pairs, workers) as results:
+        encode = functools.partial(encode_pair, max_pixels=max_pixels)
+        with _mapped(encode, pairs, workers) as results:
             progress = tqdm(results, total=len(pairs), unit="pair", disable=None)
-            good = only_good(progress, bad, skip_bad)
+            good = only_good(readable(pairs, progress), bad, skip_bad)
             shards = _write_shards(good, temporary, shard_size)
         if bad and not skip_bad:
             raise UserError(list_bad(bad, "nothing is written without --skip_bad"))
@@ -116,6 +121,38 @@ def only_good(
             yield result
 
 
+def readable(
+    pairs: Iterable[Pair], results: Iterable[EncodedPair | list[BadFile]]
+) -> Iterator[EncodedPair | list[BadFile]]:
+    """Results of `encode_pair`, those that TensorFlow cannot decode as bad files.
+
+    Pillow reads many a damaged file, such as a PNG without its end, and its bytes are
+    kept where they look sound to it; training would end at them.
+    """
+    for pair, result in zip(pairs, results, strict=True):
+        yield (
+            result if isinstance(result, list) else _undecodable(pair, result) or result
+        )
+
+
+def _undecodable(pair: Pair, encoded: EncodedPair) -> list[BadFile]:
+    import tensorflow as tf
+
+    from data_pipeline import schema
+
+    bad = []
+    for path, decode, data in (
+        (pair.image, schema.decode_image, encoded.image),
+        (pair.mask, schema.decode_mask, encoded.mask),
+    ):
+        try:
+            decode(tf.constant(data))
+        except tf.errors.OpError as error:
+            reason = schema.reason_of(schema.message_of(error))
+            bad.append(BadFile(str(path), f"TensorFlow cannot read it: {reason}"))
+    return bad
+
+
 def _write_shards(
     pairs: Iterator[EncodedPair], folder: Path, shard_size: int
 ) -> list[Shard]:
@@ -134,7 +171,7 @@ def write_shard(pairs: Iterable[EncodedPair], path: Path) -> Shard:
     from data_pipeline import schema
 
     count = 0
-    with tf.io.TFRecordWriter(str(path)) as writer:
+    with tf.io.TFRecordWriter(os.fsencode(path)) as writer:
         for pair in pairs:
             record = schema.encode_saliency(
                 key=pair.key,
@@ -254,6 +291,13 @@ def define_flags() -> None:
     flags.DEFINE_bool("overwrite", False, "Replace the data set at --output.")
     flags.DEFINE_bool("skip_bad", False, "Leave bad files out, listing them.")
     flags.DEFINE_integer("shard_size", SHARD_SIZE, "Records in a shard, at most.")
+    flags.DEFINE_integer(
+        "max_pixels",
+        MAX_PIXELS,
+        "The largest width x height of a file, looked up in its header.",
+        lower_bound=1,
+        upper_bound=MAX_PIXELS,
+    )
 
 
 def main(_: list[str]) -> None:
@@ -276,6 +320,7 @@ def run(convert: Callable, **options) -> None:
         skip_bad=values.skip_bad,
         overwrite=values.overwrite,
         shard_size=values.shard_size,
+        max_pixels=values.max_pixels,
         **options,
     )
     if bad:

@@ -23,10 +23,12 @@ from data_pipeline.convert import (
     check_output,
     list_bad,
     only_good,
+    readable,
     renamed_at_the_end,
     write_shard,
 )
 from data_pipeline.errors import UserError
+from data_pipeline.images import MAX_PIXELS
 from data_pipeline.manifest import Manifest, Shard, load_manifest, save_manifest
 from data_pipeline.pairs import BadFile, Pair, encode_pair, pair_by_name
 
@@ -40,6 +42,7 @@ def convert_saliency_on_beam(
     skip_bad: bool = False,
     overwrite: bool = False,
     shard_size: int = SHARD_SIZE,
+    max_pixels: int = MAX_PIXELS,
     beam_options: list[str] | None = None,
 ) -> tuple[Manifest, list[BadFile]]:
     """`convert.convert_saliency` as a Beam pipeline; `beam_options` are its flags."""
@@ -65,7 +68,7 @@ def convert_saliency_on_beam(
                 pipeline
                 | "shards" >> beam.Create(tasks)
                 | "spread" >> beam.Reshuffle()
-                | "write" >> beam.Map(_write)
+                | "write" >> beam.Map(_write, max_pixels)
             )
         shards = list(_written(temporary, bad))
         if bad and not skip_bad:
@@ -77,7 +80,7 @@ def convert_saliency_on_beam(
     return load_manifest(output), bad
 
 
-def _write(task: tuple[Path, list[Pair]]) -> None:
+def _write(task: tuple[Path, list[Pair]], max_pixels: int) -> None:
     """Writes a shard and, beside it, what the manifest will say of it.
 
     Beam may do it twice, also at once: each under a name of its own until it is whole.
@@ -85,7 +88,8 @@ def _write(task: tuple[Path, list[Pair]]) -> None:
     path, pairs = task
     bad: list[BadFile] = []
     temporary = path.with_name(f".{path.name}.{os.getpid()}.{os.urandom(4).hex()}")
-    good = only_good(map(encode_pair, pairs), bad, skip_bad=True)
+    encoded = (encode_pair(pair, max_pixels=max_pixels) for pair in pairs)
+    good = only_good(readable(pairs, encoded), bad, skip_bad=True)
     shard = write_shard(good, temporary)
     said = {
         "shard": {**vars(shard), "file": path.name},

@@ -1,9 +1,10 @@
 """Which files a command shall read, and where each one's result goes."""
 
+import fnmatch
 import glob
 import os
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -43,12 +44,14 @@ def find_inputs(words: Sequence[str], *, flag: str = "--input") -> list[Input]:
         Each file once, in the order of the words, a folder's in natural order.
 
     Raises:
-        UserError: a word that is no file, or an empty folder or pattern.
+        UserError: a word that is no file, or an empty folder or pattern, or one in
+            which `..` comes after a wildcard: a result's place could not be told.
     """
-    found: dict[Path, Input] = {}
+    found: dict[tuple[str, str], Input] = {}
     for word in words:
         for item in _find(word, flag):
-            found.setdefault(item.path.absolute(), item)
+            where = os.path.realpath(item.path.parent), item.path.name
+            found.setdefault(where, item)
     return list(found.values())
 
 
@@ -66,16 +69,19 @@ def _find(word: str, flag: str) -> list[Input]:
         return [Input(path, Path(path.name))]
     if not glob.has_magic(word):
         raise UserError(f"{flag}: there is no {word}")
+    root = _fixed_part(path)
+    pattern = path.parts[len(root.parts) :]
+    if ".." in pattern:
+        raise UserError(f"{flag}: .. may not follow a wildcard. Received: {word}")
     known = EXTENSIONS | VIDEO_EXTENSIONS
     matches = [
         match
-        for match in map(Path, glob.iglob(word, recursive=True))
+        for match in dict.fromkeys(_matches(root, pattern))
         if match.suffix.lower() in known and (match.is_file() or not match.exists())
     ]
     if not matches:
         raise UserError(f"{flag}: no images match {word}")
     matches.sort(key=lambda match: natural_key(str(match)))
-    root = _fixed_part(path)
     return [Input(match, match.relative_to(root)) for match in matches]
 
 
@@ -87,6 +93,44 @@ def _fixed_part(pattern: Path) -> Path:
             break
         fixed.append(part)
     return Path(*fixed)
+
+
+def _matches(root: Path, pattern: Sequence[str]) -> Iterator[Path]:
+    """`glob.iglob`, but each folder is entered once, however links go in circles."""
+    if not pattern:
+        yield root
+        return
+    part, *rest = pattern
+    if part == "**":
+        for folder, files in _walk(root):
+            if rest:
+                yield from _matches(folder, rest)
+            else:
+                yield from (folder / name for name in files)
+    elif glob.has_magic(part):
+        names = os.listdir(root) if root.is_dir() else []
+        for name in sorted(fnmatch.filter(names, part)):
+            if part.startswith(".") or not name.startswith("."):
+                yield from _matches(root / name, rest)
+    elif os.path.lexists(root / part):
+        yield from _matches(root / part, rest)
+
+
+def _walk(root: Path) -> Iterator[tuple[Path, list[str]]]:
+    """Folders and the files in them, hidden ones left out; links last."""
+    waiting, seen = [root], set()
+    while waiting:
+        folder = waiting.pop(0)
+        real = os.path.realpath(folder)
+        if real in seen or not folder.is_dir():
+            continue
+        seen.add(real)
+        shown = [e for e in os.scandir(folder) if not e.name.startswith(".")]
+        inner = [e for e in sorted(shown, key=lambda e: e.name) if e.is_dir()]
+        own = [folder / e.name for e in inner if not e.is_symlink()]
+        waiting[:0] = own
+        waiting += [folder / e.name for e in inner if e.is_symlink()]
+        yield folder, [e.name for e in shown if not e.is_dir()]
 
 
 def assign_outputs(
@@ -111,7 +155,8 @@ def assign_outputs(
     short = [_result(item, item.place.stem, suffix, video_suffix) for item in inputs]
     often = Counter(short)
     outputs: dict[Path, Path] = {}
-    taken = {item.path.resolve() for item in inputs}
+    # Not `Path.resolve`, which raises where links go in a circle.
+    taken = {os.path.realpath(item.path) for item in inputs}
     pairs = []
     for item, place in zip(inputs, short, strict=True):
         if often[place] > 1:
@@ -121,7 +166,7 @@ def assign_outputs(
             raise UserError(
                 f"{flag}: {outputs[output]} and {item.path} would both go to {output}"
             )
-        if output.resolve() in taken:
+        if os.path.realpath(output) in taken:
             raise UserError(
                 f"{flag}: the result of {item.path} would overwrite the input {output}"
             )
@@ -131,7 +176,8 @@ def assign_outputs(
 
 
 def _result(item: Input, name: str, suffix: str, video_suffix: str) -> Path:
-    return item.place.with_name(name + (video_suffix if item.is_video else suffix))
+    # Not `with_name`, which takes no "." for a name: of "..jpg", a suffix follows.
+    return item.place.parent / (name + (video_suffix if item.is_video else suffix))
 
 
 def check_folder(path: str | os.PathLike, *, flag: str = "--output") -> Path:

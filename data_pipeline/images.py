@@ -182,6 +182,8 @@ def to_grey(image: Image.Image) -> Image.Image:
     image = _upright_8_bit(image)
     if image.has_transparency_data:
         image = _over(image, "black")
+    if image.mode == "LAB":  # Which Pillow makes RGB of, but not grey.
+        image = image.convert("RGB")
     return image.convert("L")
 
 

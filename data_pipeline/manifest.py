@@ -86,10 +86,10 @@ def load_manifest(path: str | os.PathLike) -> Manifest:
             f"{folder}: no {FILE_NAME}, so not a data set that "
             "`python -m data_pipeline.convert` wrote"
         ) from None
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise DatasetError(f"{file}: cannot be read: {error}") from error
     version = content.get("format_version") if isinstance(content, dict) else None
-    if version != FORMAT_VERSION:
+    if type(version) is not int or version != FORMAT_VERSION:
         raise DatasetError(
             f"{file}: format_version must be {FORMAT_VERSION}; convert the data set "
             f"anew. Received: {version!r}"
@@ -99,14 +99,53 @@ def load_manifest(path: str | os.PathLike) -> Manifest:
         manifest = Manifest(
             folder, content["name"], content["task"], content["count"], shards
         )
-        total = sum(shard.count for shard in shards)
+        _check_types(manifest)
     except (KeyError, TypeError) as error:
         raise DatasetError(f"{file}: a field is missing or wrong: {error}") from error
+    _check_files(file, shards)
+    total = sum(shard.count for shard in shards)
     if total != manifest.count:
         raise DatasetError(
             f"{file}: count is {manifest.count!r}, but its shards hold {total}"
         )
     return manifest
+
+
+def _check_types(manifest: Manifest) -> None:
+    for thing in (manifest, *manifest.shards):
+        for field in dataclasses.fields(thing):
+            value = getattr(thing, field.name)
+            # Not `isinstance`: True is an int.
+            if field.type in (int, str) and type(value) is not field.type:
+                kind = field.type.__name__
+                raise TypeError(f"{field.name!r} must be {kind}, is {value!r:.80}")
+            if field.type is int and not 0 <= value < 2**63:
+                raise TypeError(f"{field.name!r} must be 0 or more, is {value!r:.80}")
+
+
+def _check_files(file: Path, shards: tuple[Shard, ...]) -> None:
+    """A shard lies in the data set's own folder, whatever the manifest says."""
+    seen = set()
+    for name in (shard.file for shard in shards):
+        if name in ("", ".", "..") or not _is_plain(name):
+            raise DatasetError(
+                f"{file}: a shard must be a file in this folder. Received: {name!r}"
+            )
+        if name in seen:
+            raise DatasetError(f"{file}: lists the shard {name!r} twice")
+        seen.add(name)
+    hashes = [shard.sha256 for shard in shards if shard.sha256]
+    if len(set(hashes)) < len(hashes):
+        raise DatasetError(f"{file}: two of its shards have one SHA-256")
+
+
+def _is_plain(name: str) -> bool:
+    """Whether it is a file's name, without folders, that the file system can spell."""
+    try:
+        os.fsencode(name)
+    except UnicodeEncodeError:
+        return False
+    return not set(name) & set("/\\\0")
 
 
 def sha256_of(path: str | os.PathLike) -> str:

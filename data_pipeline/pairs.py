@@ -106,23 +106,29 @@ def _by_stem(files: list[Path], bad: list[BadFile]) -> dict[str, list[Path]]:
     return groups
 
 
-def encode_pair(pair: Pair) -> EncodedPair | list[BadFile]:
+def encode_pair(
+    pair: Pair, *, max_pixels: int = images.MAX_PIXELS
+) -> EncodedPair | list[BadFile]:
     """Reads, checks and encodes one pair.
 
     The bytes of image and mask are kept as they came when every decoder makes the same
     upright 8-bit picture of them.  Otherwise they are turned and encoded anew: as JPEG
     at quality 95 without chroma subsampling what was one, if an image, else as PNG.
 
+    Args:
+        pair: the files.
+        max_pixels: the largest width x height accepted, checked before decoding.
+
     Returns:
         The encoded pair, or what is wrong with its files.
     """
     bad = []
     try:
-        image, height, width, turned = _encode_image(pair.image)
+        image, height, width, turned = _encode_image(pair.image, max_pixels)
     except ImageError as error:
         bad.append(BadFile(error.name, error.reason))
     try:
-        mask, encoded_mask = _encode_mask(pair.mask)
+        mask, encoded_mask = _encode_mask(pair.mask, max_pixels)
     except ImageError as error:
         bad.append(BadFile(error.name, error.reason))
     if bad:
@@ -153,12 +159,12 @@ def _odd(mask: np.ndarray) -> str:
     return ""
 
 
-def _encode_image(path: Path) -> tuple[bytes, int, int, bool]:
+def _encode_image(path: Path, max_pixels: int) -> tuple[bytes, int, int, bool]:
     """Encoded bytes, height, width, and whether EXIF turned it a quarter."""
     with images.errors_named(str(path)):
         data = path.read_bytes()
         # Decoded even where the bytes are kept: that is what finds truncated files.
-        image = images.load(data)
+        image = images.load(data, max_pixels=max_pixels)
         plain = _plain(image)
         upright = image if plain else images.to_rgb(image)
     if not plain:
@@ -166,11 +172,11 @@ def _encode_image(path: Path) -> tuple[bytes, int, int, bool]:
     return data, upright.height, upright.width, upright.size != image.size
 
 
-def _encode_mask(path: Path) -> tuple[np.ndarray, bytes]:
+def _encode_mask(path: Path, max_pixels: int) -> tuple[np.ndarray, bytes]:
     """The mask as `images.read_mask` reads it, and as PNG bytes."""
     with images.errors_named(str(path)):
         data = path.read_bytes()
-        image = images.load(data)
+        image = images.load(data, max_pixels=max_pixels)
         grey = images.to_grey(image)
     if not (_plain(image) and _is_grey_png(data)):
         data = _encode(grey, "PNG")

@@ -7,7 +7,6 @@ serialized records (`_training_records` or `_records`), the task's decoder in
 
 import contextlib
 import os
-import re
 from collections.abc import Iterator
 
 import tensorflow as tf
@@ -90,7 +89,7 @@ def read_saliency(
     manifest = _open(path, "saliency")
 
     def example(index: tf.Tensor, serialized: tf.Tensor) -> tuple[tf.Tensor, ...]:
-        fields = schema.decode_saliency(serialized)
+        fields = schema.of_one_size(schema.decode_saliency(serialized))
         image, mask = fields["image"], fields["mask"]
         if training:
             image, mask = augment.train_pair(
@@ -129,7 +128,10 @@ def read_saliency_originals(path: str | os.PathLike) -> tf.data.Dataset:
         DatasetError: as `read_saliency`.
     """
     records = _records(_open(path, "saliency"))
-    dataset = records.map(schema.decode_saliency, num_parallel_calls=tf.data.AUTOTUNE)
+    dataset = records.map(
+        lambda serialized: schema.of_one_size(schema.decode_saliency(serialized)),
+        num_parallel_calls=tf.data.AUTOTUNE,
+    )
     return _finished(dataset)
 
 
@@ -152,20 +154,14 @@ def errors_named(*folders: str) -> Iterator[None]:
     """
     try:
         yield
-    except tf.errors.OpError as error:
-        if "IteratorGetNext" not in error.message:
+    except (tf.errors.OpError, UnicodeDecodeError) as error:
+        message = schema.message_of(error)
+        if "IteratorGetNext" not in message:
             raise
         raise DatasetError(
-            f"{' or '.join(filter(None, folders))}: {_reason(error.message)}; "
+            f"{' or '.join(filter(None, folders))}: {schema.reason_of(message)}; "
             "`python -m data_pipeline.verify` names the record"
         ) from error
-
-
-def _reason(message: str) -> str:
-    """`{{function_node f}} corrupted record at 7 [Op:g]` -> `corrupted record at 7`."""
-    message = re.sub(r"\{\{.*?\}\}|\[\[.*|\[Op:.*", "", message)
-    message = re.sub(r"Error in user-defined function .* iterator: \S+: ", "", message)
-    return " ".join(message.split())
 
 
 def _open(path: str | os.PathLike, task: str) -> Manifest:
@@ -192,8 +188,13 @@ def _open(path: str | os.PathLike, task: str) -> Manifest:
 
 def _records(manifest: Manifest) -> tf.data.Dataset:
     """Every serialized record once, in order."""
-    records = tf.data.TFRecordDataset(manifest.paths)
+    records = tf.data.TFRecordDataset(_files(manifest))
     return records.apply(tf.data.experimental.assert_cardinality(manifest.count))
+
+
+def _files(manifest: Manifest) -> list[bytes]:
+    # As the file system spells them: TensorFlow refuses a `str` that is no UTF-8.
+    return [os.fsencode(path) for path in manifest.paths]
 
 
 def _training_records(
@@ -202,8 +203,11 @@ def _training_records(
     """Endless (position in the stream, serialized record) from position `start` on."""
     epoch, position = divmod(start, manifest.count)
     epochs = tf.data.Dataset.range(epoch, tf.int64.max)
+    files = tf.constant(_files(manifest))
     records = epochs.flat_map(
-        lambda epoch: _shuffled_epoch(manifest, seed, epoch, shuffle_window)
+        lambda epoch: _shuffled_epoch(
+            files, manifest.count, seed, epoch, shuffle_window
+        )
     )
     # Passed over as bytes: nothing is decoded, and less than one epoch is read.
     records = records.skip(position).enumerate(start)
@@ -213,7 +217,7 @@ def _training_records(
 
 
 def _shuffled_epoch(
-    manifest: Manifest, seed: int, epoch: tf.Tensor, window: int
+    files: tf.Tensor, count: int, seed: int, epoch: tf.Tensor, window: int
 ) -> tf.data.Dataset:
     """One epoch of serialized records, in an order drawn from `seed` and `epoch`.
 
@@ -223,10 +227,12 @@ def _shuffled_epoch(
     """
     # Folded once more, since (seed, number) is what the augmentation draws from.
     epoch_seed = tf.random.fold_in(tf.stack([seed, epoch]), epoch)
-    files = tf.random.experimental.stateless_shuffle(manifest.paths, seed=epoch_seed)
+    files = tf.random.experimental.stateless_shuffle(files, seed=epoch_seed)
     records = tf.data.Dataset.from_tensor_slices(files).interleave(
         tf.data.TFRecordDataset, cycle_length=_OPEN_FILES, num_parallel_calls=None
     )
+    # Endless epochs of no records would be sought through for ever.
+    records = records.apply(tf.data.experimental.assert_cardinality(count))
 
     def shuffled(number: tf.Tensor, records: tf.Tensor) -> tf.data.Dataset:
         window_seed = tf.random.fold_in(epoch_seed, number)

@@ -6,6 +6,7 @@ saliency adds `mask/encoded`.
 """
 
 import os
+import re
 
 import tensorflow as tf
 
@@ -14,6 +15,7 @@ IMAGE = "image/encoded"
 HEIGHT = "image/height"
 WIDTH = "image/width"
 MASK = "mask/encoded"
+_LONGEST = 200  # of a reason, which may quote a whole record
 
 _COMMON = {
     KEY: tf.io.FixedLenFeature([], tf.string),
@@ -57,20 +59,38 @@ def decode_saliency(serialized: tf.Tensor) -> dict[str, tf.Tensor]:
         `key`: scalar string; `height`, `width`: scalar int64, as recorded;
         `image`: uint8 `(height, width, 3)`, RGB, 0..255;
         `mask`: uint8 `(height, width, 1)`, 0..255.
+
+    Raises (when it runs):
+        tf.errors.InvalidArgumentError: a field is missing or of another type, image or
+            mask is corrupt, or the mask is no 8-bit grey PNG, such as one that changed
+            places with its image.
     """
-    fields = tf.io.parse_single_example(serialized, _SALIENCY)
+    fields = _parse(serialized, _SALIENCY)
     return {
         "key": fields[KEY],
         "height": fields[HEIGHT],
         "width": fields[WIDTH],
         "image": decode_image(fields[IMAGE]),
-        "mask": tf.io.decode_png(fields[MASK], channels=1),
+        "mask": decode_mask(fields[MASK]),
     }
+
+
+def of_one_size(fields: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+    """What `decode_saliency` gave, once image and mask have the size recorded.
+
+    A mask of another size belongs to another image; resizing it would hide that.
+    """
+    recorded = tf.stack([fields["height"], fields["width"]])
+    sizes = [tf.shape(fields[part], tf.int64)[:2] for part in ("image", "mask")]
+    agree = tf.reduce_all(tf.equal(tf.stack(sizes), recorded))
+    told = "image, mask and record are not of one (height, width)"
+    with tf.control_dependencies([_require(agree, told, *sizes, recorded)]):
+        return {name: tf.identity(field) for name, field in fields.items()}
 
 
 def decode_key(serialized: tf.Tensor) -> tf.Tensor:
     """The key alone of any task's record, a scalar string."""
-    return tf.io.parse_single_example(serialized, {KEY: _COMMON[KEY]})[KEY]
+    return _parse(serialized, {KEY: _COMMON[KEY]})[KEY]
 
 
 def decode_image(encoded: tf.Tensor) -> tf.Tensor:
@@ -81,6 +101,57 @@ def decode_image(encoded: tf.Tensor) -> tf.Tensor:
     so that training and prediction see the same picture of one file.
     """
     return tf.io.decode_jpeg(encoded, channels=3, dct_method="INTEGER_ACCURATE")
+
+
+def message_of(error: tf.errors.OpError | UnicodeDecodeError) -> str:
+    """What TensorFlow says of a record.
+
+    It quotes one that it cannot parse, and where that is no UTF-8, Python can make no
+    `OpError` of it and raises a `UnicodeDecodeError` instead.
+    """
+    if isinstance(error, tf.errors.OpError):
+        return error.message
+    text = bytes(error.object).decode("ascii", "replace")
+    return re.sub("[\x00-\x1f\x7f\ufffd]+", "?", text)
+
+
+def reason_of(message: str) -> str:
+    """`{{function_node f}} corrupted record at 7 [Op:g]` -> `corrupted record at 7`."""
+    message = re.sub(r"\{\{.*?\}\}|\[\[.*|\[Op:.*", "", message)
+    message = re.sub(r"Error in user-defined function .* iterator: \S+: ", "", message)
+    message = " ".join(message.split())
+    return message if len(message) <= _LONGEST else f"{message[:_LONGEST]} ..."
+
+
+def _parse(serialized: tf.Tensor, features: dict) -> dict[str, tf.Tensor]:
+    """`tf.io.parse_single_example` of what is a `tf.train.Example` for certain.
+
+    A length in it that passes 32 bits ends TensorFlow 2.21 in a segmentation fault;
+    protobuf's own parser, which `sanitize` asks for, refuses such a record.
+    """
+    checked = tf.io.decode_proto(
+        serialized, "tensorflow.Example", ["features"], [tf.string], sanitize=True
+    )
+    # A dependency on the sizes alone would be optimized away, and the check with it.
+    sound = tf.reduce_all(checked.sizes >= 0)
+    with tf.control_dependencies([_require(sound, "no tf.train.Example")]):
+        return tf.io.parse_single_example(tf.identity(serialized), features)
+
+
+def decode_mask(encoded: tf.Tensor) -> tf.Tensor:
+    """8-bit grey PNG bytes -> uint8 `(height, width, 1)`.
+
+    Nothing else was written.  The decoder would make a mask of a photo, too.
+    """
+    magic, kind = (tf.strings.substr(encoded, *span) for span in ((0, 8), (24, 2)))
+    grey = tf.equal(magic, b"\x89PNG\r\n\x1a\n") & tf.equal(kind, b"\x08\x00")
+    with tf.control_dependencies([_require(grey, "the mask is no 8-bit grey PNG")]):
+        return tf.io.decode_png(tf.identity(encoded), channels=1)
+
+
+def _require(condition: tf.Tensor, told: str, *values: tf.Tensor):
+    # Not `tf.debugging.Assert`: in a graph it is a `tf.cond` for every record.
+    return tf.raw_ops.Assert(condition=condition, data=[told, *values])
 
 
 def _serialize(features: dict[str, tf.train.Feature]) -> bytes:

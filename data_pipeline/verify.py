@@ -17,7 +17,7 @@ from tqdm import tqdm
 from data_pipeline import cli
 from data_pipeline.errors import DatasetError, UserError
 from data_pipeline.manifest import Manifest, Shard, load_manifest, sha256_of
-from data_pipeline.tfrecord import read_frames
+from data_pipeline.tfrecord import Frame, read_frames
 
 
 def verify(path: str | os.PathLike) -> tuple[Manifest, list[str]]:
@@ -31,7 +31,7 @@ def verify(path: str | os.PathLike) -> tuple[Manifest, list[str]]:
         DatasetError: the manifest is missing or unreadable.
     """
     manifest = load_manifest(path)
-    check_record = _record_checker(manifest.task)
+    check_record = record_checker(manifest)
     # Decoding, hashing and numpy leave Python's lock to others.
     with ThreadPoolExecutor() as executor:
         reports = executor.map(
@@ -56,14 +56,12 @@ def _check_shard(
     if not path.is_file():
         return [f"{path}: missing, but listed in the manifest"], keys
     count = 0
-    for frame in read_frames(path):
+    for frame, key, problem in checked_records(path, check_record):
         count += 1
-        try:
-            if frame.problem:
-                raise ValueError(frame.problem)
-            keys.append((check_record(frame.payload), frame.offset))
-        except ValueError as error:
-            problems.append(f"{path}: offset {frame.offset}: {error}")
+        if problem:
+            problems.append(f"{path}: offset {frame.offset}: {problem}")
+        else:
+            keys.append((key, frame.offset))
     size = path.stat().st_size
     if size != shard.bytes:
         problems.append(f"{path}: {size} bytes, the manifest says {shard.bytes}")
@@ -74,12 +72,28 @@ def _check_shard(
     return problems, keys
 
 
-def _record_checker(task: str) -> Callable[[bytes], str]:
+def checked_records(
+    path: Path, check_record: Callable[[bytes], str]
+) -> Iterator[tuple[Frame, str, str]]:
+    """(frame, key, what is wrong) of each record of a shard; nothing wrong is ""."""
+    for frame in read_frames(path):
+        try:
+            if frame.problem:
+                raise ValueError(frame.problem)
+            yield frame, check_record(frame.payload), ""
+        except ValueError as error:
+            yield frame, "", str(error)
+
+
+def record_checker(manifest: Manifest) -> Callable[[bytes], str]:
     """A function: payload -> key; `ValueError` when anything is wrong with it."""
     checkers = {"saliency": _check_saliency}
-    if task not in checkers:
-        raise DatasetError(f"task must be one of {list(checkers)}. Received: {task!r}")
-    return checkers[task]
+    if manifest.task not in checkers:
+        raise DatasetError(
+            f"{manifest.folder}: task must be one of {list(checkers)}. "
+            f"Received: {manifest.task!r}"
+        )
+    return checkers[manifest.task]
 
 
 def _check_saliency(payload: bytes) -> str:
@@ -89,8 +103,8 @@ def _check_saliency(payload: bytes) -> str:
 
     try:
         record = schema.decode_saliency(tf.constant(payload))
-    except tf.errors.OpError as error:
-        raise ValueError(" ".join(error.message.split())) from error
+    except (tf.errors.OpError, UnicodeDecodeError) as error:
+        raise ValueError(schema.reason_of(schema.message_of(error))) from error
     key = record["key"].numpy().decode(errors="replace")
     size = (int(record["height"]), int(record["width"]))
     for part in ("image", "mask"):

@@ -39,7 +39,11 @@ def load_model(run: str | os.PathLike, weights: str = "model") -> SaliencyModel:
         path = RunDirectory.open(path).weights(weights)
     elif not path.is_file():
         raise PicanetError(f"There is no model file {path}")
-    return SaliencyModel(load_keras(path))
+    model = load_keras(path)
+    try:
+        return SaliencyModel(model)
+    except PicanetError as error:
+        raise PicanetError(f"{path}: {error}") from error
 
 
 class SaliencyModel:
@@ -65,8 +69,16 @@ class SaliencyModel:
                 f"The model {model.name} has no output stage1, so it is no saliency "
                 "network"
             )
+        shape = getattr(model.input, "shape", ())  # Several inputs have none.
+        map_shape = model.output["stage1"].shape
+        side = shape[1] if len(shape) == 4 else None
+        if side is None or tuple(shape[2:]) != (side, 3) or map_shape[3:] != (1,):
+            raise PicanetError(
+                f"The model {model.name} must take images [side, side, 3] and give "
+                f"maps [h, w, 1]. Received: {tuple(shape)} and {tuple(map_shape)}"
+            )
         self.network = model
-        self.image_size = model.input.shape[1]
+        self.image_size = side
         finest = keras.Model(model.input, model.output["stage1"])
         self._infer = tf.function(
             lambda images: tf.sigmoid(finest(images, training=False)),

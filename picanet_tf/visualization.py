@@ -11,6 +11,7 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from picanet_tf.errors import PicanetError
+from picanet_tf.saliency.gallery import in_utf8
 from picanet_tf.saliency.pixels import Pixel, cell_of, telling_pixels
 from picanet_tf.saliency.rendering import (
     as_rgb,
@@ -61,7 +62,7 @@ def save_panel(
     # Names of files are no mathematics, whatever dollars are in them.
     plain = {"parse_math": False}
     if title:
-        figure.suptitle(title, fontsize=11, **plain)
+        figure.suptitle(in_utf8(title), fontsize=11, **plain)
     axes = figure.subplots(len(rows), len(columns), squeeze=False)
     for line, row in zip(axes, rows, strict=True):
         for axis, picture in zip(line, row.pictures, strict=True):
@@ -71,9 +72,9 @@ def save_panel(
             if picture is not None:
                 limit = 255 if picture.dtype == np.uint8 else 1
                 axis.imshow(picture, cmap="gray", vmin=0, vmax=limit)
-        line[0].set_ylabel(row.label, fontsize=9, **plain)
+        line[0].set_ylabel(in_utf8(row.label), fontsize=9, **plain)
     for axis, name in zip(axes[0], columns, strict=True):
-        axis.set_title(name, fontsize=10, **plain)
+        axis.set_title(in_utf8(name), fontsize=10, **plain)
     with replacing(Path(path)) as temporary, warnings.catch_warnings():
         # A name in letters that the font lacks shows boxes in their place.
         warnings.filterwarnings("ignore", message="Glyph .* missing from font")

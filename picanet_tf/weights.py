@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import zipfile
 from pathlib import Path
 from typing import NamedTuple
 
 import keras
+from keras.src.saving.serialization_lib import SafeModeScope
 
 from picanet_tf import layers  # noqa: F401  registers the layers for loading
 from picanet_tf.backbones import vgg16  # noqa: F401  as above
 from picanet_tf.errors import PicanetError
+
+_MOST_SWELLING = 20  # Times its size that a .keras file may unpack to.
 
 
 class Transfer(NamedTuple):
@@ -82,13 +86,33 @@ def copy_weights(source: keras.Model, target: keras.Model, *, partial=False):
 
 
 def load_keras(path: Path) -> keras.Model:
-    """Loads a `.keras` file of this project.
+    """Loads a `.keras` file of this project; no code that the file brings is run.
 
     Raises:
         PicanetError: the file cannot be read as one.
     """
     try:
-        return keras.saving.load_model(path, compile=False)
-    except (OSError, ValueError, TypeError, KeyError) as error:
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else "?"
-        raise PicanetError(f"Cannot load the model {path}: {reason}") from error
+        _check_archive(Path(path))
+        # The argument alone yields to an `enable_unsafe_deserialization` elsewhere.
+        with SafeModeScope(True):
+            return keras.saving.load_model(path, compile=False, safe_mode=True)
+    except Exception as error:  # Of a spoilt file: BadZipFile, AttributeError, any.
+        told = str(error).strip().splitlines()
+        reason = told[0] if told else type(error).__name__
+        raise PicanetError(f"Cannot load the model {path}: {reason[:300]}") from error
+
+
+def _check_archive(path: Path) -> None:
+    """Refuses what is no archive, or one that would unpack to far more than it is.
+
+    Keras stores its members as they are, and reads each of them whole.
+    """
+    if not path.is_file():
+        raise ValueError("no such file" if not path.exists() else "not a file")
+    if not zipfile.is_zipfile(path):
+        raise ValueError("not a .keras archive, or a truncated one")
+    with zipfile.ZipFile(path) as archive:
+        unpacked = sum(member.file_size for member in archive.infolist())
+    most = _MOST_SWELLING * path.stat().st_size + 2**20
+    if unpacked > most:
+        raise ValueError(f"it unpacks to {unpacked:,} bytes, {most:,} are accepted")

@@ -1,11 +1,13 @@
 """`load_model(...).predict`: what goes in, what comes out, and at which size."""
 
 import io
+import zipfile
 
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from keras.src.backend.common import global_state
 from PIL import Image
 
 import picanet_tf
@@ -189,3 +191,72 @@ def test_global_attention_of_a_network_without_gap():
     model = AttentionModel(SaliencyModel(network))
     with pytest.raises(PicanetError, match="picanet_2LAP has no GAP"):
         model.global_attention(np.zeros([1, 32, 32, 3], np.float32))
+
+
+def convolution(images, name="stage1"):
+    return keras.layers.Conv2D(1, 3, padding="same", name=name)(images)
+
+
+def test_foreign_models_are_refused(tmp_path):
+    images, more = keras.Input((16, 16, 3)), keras.Input((16, 16, 3))
+    free = keras.Input((None, None, 3))
+    flat = keras.layers.Dense(1)(keras.layers.Flatten()(images))
+    added = keras.layers.Add()([images, more])
+    for model, rule in (
+        (keras.Model(images, {"other": convolution(images)}), "no output stage1"),
+        (
+            keras.Model([images, more], {"stage1": convolution(added)}),
+            "must take images",
+        ),
+        (keras.Model(free, {"stage1": convolution(free)}), "must take images"),
+        (keras.Model(images, {"stage1": flat}), "must take .* and give maps"),
+    ):
+        path = tmp_path / "foreign.keras"
+        model.save(path)
+        with pytest.raises(PicanetError, match=f"^{path}: .*{rule}"):
+            picanet_tf.load_model(path)
+
+
+def test_no_code_of_a_file_is_run(tmp_path):
+    images = keras.Input((16, 16, 3))
+    doubled = keras.layers.Lambda(lambda x: x * 2)(images)
+    path = tmp_path / "lambda.keras"
+    keras.Model(images, {"stage1": convolution(doubled)}).save(path)
+    with pytest.raises(
+        PicanetError, match=f"Cannot load the model {path}: .*[Ll]ambda"
+    ):
+        picanet_tf.load_model(path)
+    keras.config.enable_unsafe_deserialization()  # Of somebody who trusts other files.
+    try:
+        with pytest.raises(PicanetError, match="[Ll]ambda"):
+            picanet_tf.load_model(path)
+    finally:
+        global_state.set_global_attribute("safe_mode_saving", None)
+
+
+def test_spoilt_model_files_are_told_in_one_line(network, tmp_path):
+    path = tmp_path / "spoilt.keras"
+    network.save(path)
+    whole = path.read_bytes()
+    middle = whole.index(b"config.json")
+    for data, rule in (
+        (whole[: len(whole) // 2], "not a .keras archive, or a truncated one"),
+        (b"no model", "not a .keras archive"),
+        (b"", "not a .keras archive"),
+        (whole[:middle] + b"donfig" + whole[middle + 6 :], "File name in directory"),
+    ):
+        path.write_bytes(data)
+        with pytest.raises(PicanetError, match=rule) as raised:
+            picanet_tf.load_model(path)
+        assert str(raised.value).startswith(f"Cannot load the model {path}: ")
+        assert "\n" not in str(raised.value)
+
+
+def test_a_model_file_that_swells_is_refused_unread(tmp_path, monkeypatch):
+    path = tmp_path / "bomb.keras"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("config.json", bytes(50_000_000))
+    assert path.stat().st_size < 100_000
+    monkeypatch.setattr(zipfile.ZipFile, "read", lambda *_: pytest.fail("unpacked"))
+    with pytest.raises(PicanetError, match="unpacks to 50,000,000 bytes"):
+        picanet_tf.load_model(path)

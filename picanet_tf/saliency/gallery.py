@@ -22,6 +22,11 @@ def folder_name(name: str) -> str:
     return re.sub(r"[^\w.+-]+", "_", name).strip("._") or "_"
 
 
+def in_utf8(text: str) -> str:
+    """Text that can be written even where the name of a file in it is no UTF-8."""
+    return text.encode("utf-8", "backslashreplace").decode()
+
+
 def panels(
     found: Mapping[str, Evaluation],
 ) -> Iterator[tuple[str, list[str], list[tuple[str, list]]]]:
@@ -68,7 +73,7 @@ def _pr_figure(found: Mapping[str, Evaluation], title: str):
     figure, axes = _figure(title, "recall", "precision")
     for number, (name, evaluation) in enumerate(found.items()):
         scores, style = evaluation.scores, _style(number)
-        axes.plot(scores.recall, scores.precision, label=name, **style)
+        axes.plot(scores.recall, scores.precision, label=in_utf8(name), **style)
         if scores.images > scores.empty:
             best = int(np.argmax(scores.f))
             dot = {"color": style["color"], "markersize": 5}
@@ -83,7 +88,7 @@ def _f_figure(found: Mapping[str, Evaluation], title: str):
     axes.set_xticks([0, 50, 100, 150, 200, 255])
     for number, (name, evaluation) in enumerate(found.items()):
         f = evaluation.scores.f
-        label = f"{name} (max {f.max():.3f})"
+        label = f"{in_utf8(name)} (max {f.max():.3f})"
         axes.plot(np.arange(THRESHOLDS), f, label=label, **_style(number))
     axes.legend(loc="lower center", fontsize=9)
     return figure
@@ -96,7 +101,7 @@ def _figure(title: str, x: str, y: str):
     figure = Figure(figsize=(5.2, 4.6), dpi=110, layout="constrained")
     FigureCanvasAgg(figure)
     axes = figure.subplots()
-    axes.set(title=title, xlabel=x, ylabel=y, xlim=(0, 1), ylim=(0, 1))
+    axes.set(title=in_utf8(title), xlabel=x, ylabel=y, xlim=(0, 1), ylim=(0, 1))
     axes.grid(alpha=0.3)
     return figure, axes
 

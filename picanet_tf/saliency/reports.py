@@ -17,6 +17,7 @@ import numpy as np
 from picanet_tf.saliency import reference
 from picanet_tf.saliency.bootstrap import RESAMPLES, draw_scores, interval
 from picanet_tf.saliency.evaluation import Evaluation
+from picanet_tf.saliency.gallery import in_utf8
 from picanet_tf.saliency.metrics import ImageScores
 from picanet_tf.saliency.reference import PaperScore
 from picanet_tf.saliency.sources import DataSet, Method
@@ -194,7 +195,7 @@ def markdown(results: Sequence[Result]) -> str:
     if notes:
         parts.append("\n".join(f"- {note}" for note in notes))
     parts.append(f"```\n{CONVENTIONS}```\n\nScored with {_facts(versions())}.")
-    return "\n\n".join(parts) + "\n"
+    return in_utf8("\n\n".join(parts) + "\n")
 
 
 def to_json(results: Sequence[Result]) -> dict:
@@ -248,7 +249,7 @@ def images_csv(evaluation: Evaluation) -> str:
     for row in rows:
         values = [getattr(row, name) for name in measured]
         writer.writerow(
-            [row.name, int(row.empty)]
+            [in_utf8(row.name), int(row.empty)]
             + ["" if value is None else f"{value:.6f}" for value in values]
         )
     return text.getvalue()

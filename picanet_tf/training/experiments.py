@@ -160,7 +160,7 @@ class Experiment:
         """
         try:
             values = json.loads(text)
-        except json.JSONDecodeError as error:
+        except (ValueError, RecursionError) as error:
             raise PicanetError(f"{origin} is not JSON: {error}") from error
         if not isinstance(values, dict):
             raise PicanetError(f"{origin} must hold a JSON object")
@@ -185,13 +185,16 @@ class Experiment:
             text = Path(path).read_text()
         except OSError as error:
             raise PicanetError(f"Cannot read {path}: {error.strerror}") from error
+        except UnicodeDecodeError as error:
+            raise PicanetError(f"{path} is not JSON: {error}") from error
         return cls.from_json(text, str(path))
 
 
 def _check(field: dataclasses.Field, value) -> None:
     rules, name = field.metadata, f"--{field.name}"
     if isinstance(field.default, tuple):
-        if not all(isinstance(step, int) and step > 0 for step in value):
+        steps = value if isinstance(value, tuple) else ("not a tuple",)
+        if not all(type(step) is int and 0 < step < 2**63 for step in steps):
             raise PicanetError(f"{name} must be positive steps. Received: {value}")
         if list(value) != sorted(value):
             raise PicanetError(f"{name} must rise. Received: {value}")
@@ -200,6 +203,10 @@ def _check(field: dataclasses.Field, value) -> None:
     numeric = kind is float and type(value) is int
     if type(value) is not kind and not numeric:
         raise PicanetError(f"{name} must be {kind.__name__}. Received: {value!r}")
+    if type(value) is int and abs(value) >= 2**63:
+        raise PicanetError(
+            f"{name} must have at most 63 bits. Received: {hex(value):.40}"
+        )
     if kind is float and not abs(value) < float("inf"):
         raise PicanetError(f"{name} must be finite. Received: {value}")
     if "choices" in rules and value not in rules["choices"]:

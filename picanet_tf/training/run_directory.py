@@ -76,7 +76,9 @@ class RunDirectory:
         Raises:
             PicanetError: there is none at `path`, or it holds no experiment.
         """
-        run = cls(Path(path).resolve() if Path(path).is_symlink() else Path(path))
+        # Not `Path.resolve`, which raises where links go in a circle.
+        linked = Path(path).is_symlink()
+        run = cls(Path(os.path.realpath(path)) if linked else Path(path))
         if not run.path.is_dir():
             raise PicanetError(f"There is no run directory {path}")
         if not run.experiment.is_file():
@@ -99,11 +101,14 @@ class RunDirectory:
     def recorded(self) -> dict:
         """What `record` has written so far."""
         try:
-            return json.loads(self.provenance.read_text())
+            recorded = json.loads(self.provenance.read_text())
         except FileNotFoundError:
             return {}
-        except json.JSONDecodeError as error:
+        except (ValueError, RecursionError) as error:
             raise PicanetError(f"{self.provenance} is not JSON: {error}") from error
+        if not isinstance(recorded, dict):
+            raise PicanetError(f"{self.provenance} must hold a JSON object")
+        return recorded
 
     def weights(self, which: str = "model") -> Path:
         """The .keras file, of the last checkpoint (`model`) or the `best` one.

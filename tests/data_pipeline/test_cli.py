@@ -169,3 +169,12 @@ def test_positional_arguments(capsys):
     with pytest.raises(SystemExit) as exit_info:
         cli.run(seen.extend, argv=["program", "a"])
     assert exit_info.value.code == 1
+
+
+def test_a_name_that_is_no_utf_8_is_printed(tmp_path):
+    code = "from data_pipeline import cli; cli.run(lambda _: print('caf\\udce9'))"
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, cwd=ROOT,
+        env={"PYTHONUTF8": "1", "PATH": "/usr/bin:/bin"},
+    )  # fmt: skip
+    assert (done.returncode, done.stdout) == (0, b"caf\\udce9\n")

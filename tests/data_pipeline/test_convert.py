@@ -1,6 +1,7 @@
 import hashlib
 import io
 import json
+import os
 import re
 from pathlib import Path
 
@@ -318,10 +319,10 @@ def test_an_interruption_leaves_nothing_behind(tmp_path, monkeypatch):
     make_pairs(tmp_path, 4)
     encode = convert.encode_pair
 
-    def interrupted(pair):
+    def interrupted(pair, **options):
         if pair.key == "im3":
             raise KeyboardInterrupt
-        return encode(pair)
+        return encode(pair, **options)
 
     monkeypatch.setattr(convert, "encode_pair", interrupted)
     with pytest.raises(KeyboardInterrupt):
@@ -379,3 +380,35 @@ def test_real_pairs_of_ecssd(tmp_path):
         expected = read_image(tmp_path / "images" / f"{key}.jpg")
         np.testing.assert_array_equal(record["image"], expected)
         assert set(np.unique(record["mask"])) == {0, 255}
+
+
+def test_what_tensorflow_would_refuse_is_a_bad_file(tmp_path):
+    make_pairs(tmp_path, 2)
+    for folder in ("images", "masks"):
+        path = tmp_path / folder / "im1.png"
+        path.write_bytes(path.read_bytes()[:-12])  # All but its end.
+        assert read_image(path).shape == (24, 32, 3)
+    manifest, bad = run(tmp_path, skip_bad=True)
+    assert [file.file for file in bad] == [
+        f"{tmp_path}/images/im1.png",
+        f"{tmp_path}/masks/im1.png",
+    ]
+    assert bad[0].reason.startswith("TensorFlow cannot read it: Invalid PNG data")
+    assert manifest.count == 1 and list(records(tmp_path / "out")) == ["im0"]
+
+
+def test_files_with_too_many_pixels_are_bad(tmp_path):
+    make_pairs(tmp_path, 1)
+    with pytest.raises(UserError, match="at most 767 pixels are accepted.* 32 x 24"):
+        run(tmp_path, max_pixels=767)
+    assert run(tmp_path, max_pixels=768)[0].count == 1
+
+
+def test_names_that_are_no_utf_8(tmp_path):
+    name = os.fsdecode(b"caf\xe9")
+    folder = make_pairs(tmp_path / name, 1)
+    for kind in ("images", "masks"):
+        (folder / kind / "im0.png").rename(folder / kind / f"{name}.png")
+    assert run(folder)[0].count == 1
+    (record,) = read_saliency_originals(folder / "out").as_numpy_iterator()
+    assert record["key"] == b"caf\xe9"

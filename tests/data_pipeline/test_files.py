@@ -120,3 +120,48 @@ def test_a_file_is_no_folder(tmp_path):
     with pytest.raises(UserError, match="--output: .*file is a file, a folder"):
         check_folder(tmp_path / "file")
     assert check_folder(tmp_path / "new") == tmp_path / "new"
+
+
+def test_links_that_go_in_circles_are_entered_once(photos):
+    for number in range(4):  # 4 ** 40 paths, were each followed.
+        (photos / f"link{number}").symlink_to(".")
+        (photos / "deep" / f"up{number}").symlink_to("..")
+    expected = ["deep/clip.mp4", "deep/er/a.png", "im2.JPG", "im10.jpg", "odd[1].jpg"]
+    assert places([photos / "**/*"]) == expected
+    assert places([photos / "**/**/*.png"]) == ["deep/er/a.png"]
+
+
+def test_a_linked_folder_is_looked_into(photos):
+    (photos.parent / "elsewhere").mkdir()
+    (photos.parent / "elsewhere" / "b.png").touch()
+    (photos / "link").symlink_to("../elsewhere")
+    assert places([photos / "**/b*"]) == ["link/b.png"]
+
+
+def test_no_pattern_climbs_out_of_the_output(photos):
+    (photos.parent / "secret.jpg").touch()
+    with pytest.raises(UserError, match=r"--input: \.\. may not follow a wildcard"):
+        find_inputs([str(photos / "*/../../secret.*")])
+    assert places([photos / "../photos/*.JPG"]) == ["im2.JPG"]
+
+
+def test_a_file_is_read_once_however_it_is_spelled(photos):
+    words = [photos / "im2.JPG", photos / "../photos/im2.JPG", photos / "deep/../*.JPG"]
+    assert places(words) == ["im2.JPG"]
+
+
+def test_a_link_to_itself_is_told_when_it_is_read(photos):
+    (photos / "loop.jpg").symlink_to("loop.jpg")
+    inputs = find_inputs([str(photos)])
+    assert "loop.png" in [path.name for _, path in assign_outputs(inputs, "out")]
+
+
+def test_names_of_dots(tmp_path):
+    names = ("..jpg", "...jpg")
+    found = [Input(tmp_path / name, Path(name)) for name in names]
+    for suffix, expected in (
+        (".png", ["out/..png", "out/...png"]),
+        (".map", ["out/..map", "out/...map"]),
+    ):
+        pairs = assign_outputs(found, "out", suffix=suffix)
+        assert [path.as_posix() for _, path in pairs] == expected

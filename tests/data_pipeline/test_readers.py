@@ -1,6 +1,7 @@
 import dataclasses
 import itertools
 import json
+import os
 import re
 import shutil
 
@@ -223,6 +224,21 @@ def rewritten(folder, copy, change):
     return copy
 
 
+def swapped(features):
+    parts = [features[name].bytes_list for name in ("image/encoded", "mask/encoded")]
+    image, mask = (part.value[0] for part in parts)
+    parts[0].value[0], parts[1].value[0] = mask, image
+
+
+def another_mask(features):
+    other = tf.io.encode_png(tf.zeros([32, 24, 1], tf.uint8)).numpy()
+    features["mask/encoded"].bytes_list.value[0] = other
+
+
+def another_size(features):
+    features["image/width"].int64_list.value[0] = 33
+
+
 def no_image(features):
     features["image/encoded"].bytes_list.value[0] = b"text"
 
@@ -243,6 +259,9 @@ def test_keys_are_read_without_a_picture(converted, tmp_path):
     [
         (no_image, "Unknown image file format. One of JPEG, .* required."),
         (foreign, "Feature: mask/encoded .* is required but could not be found."),
+        (swapped, "assertion failed: .the mask is no 8-bit grey PNG."),
+        (another_mask, r".* not of one .height, width.. .24 32. .32 24. .24 32."),
+        (another_size, r".* not of one .height, width.. .24 32. .24 32. .24 33."),
     ],
 )
 def test_bad_records_are_told_in_one_line(converted, tmp_path, change, reason):
@@ -278,3 +297,48 @@ def test_no_deleted_iterator_is_waited_for(converted):
         read_saliency_originals(converted),
     ):
         assert dataset.options().autotune.enabled is False
+
+
+def emptied(folder, copy):
+    """A copy whose shards hold nothing, as its manifest says, whose counts lie."""
+    shutil.copytree(folder, copy)
+    manifest = load_manifest(copy)
+    shards = tuple(dataclasses.replace(shard, bytes=0) for shard in manifest.shards)
+    for path in manifest.paths:
+        open(path, "wb").close()
+    save_manifest(dataclasses.replace(manifest, shards=shards))
+    return copy
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_files_without_records_are_an_error_and_no_hang(converted, tmp_path, training):
+    folder = emptied(converted, tmp_path / "data")
+    dataset = read_saliency(folder, batch_size=2, training=training)
+    with pytest.raises(DatasetError, match="expected to contain 10 elements"):
+        with errors_named(str(folder)):
+            next(iter(dataset))
+
+
+def test_a_record_that_is_no_text_either(converted, tmp_path):
+    """TensorFlow quotes it; no UTF-8, it would be a `UnicodeDecodeError`."""
+    folder = shutil.copytree(converted, tmp_path / "data")
+    path = folder / "00000.tfrecord"
+    with tf.io.TFRecordWriter(str(path)) as writer:
+        for _ in range(4):
+            writer.write(b"\xff\xfe" * 500)
+    manifest = load_manifest(folder)
+    shard = dataclasses.replace(manifest.shards[0], bytes=path.stat().st_size)
+    shards = (shard, *manifest.shards[1:])
+    save_manifest(dataclasses.replace(manifest, shards=shards))
+    with pytest.raises(DatasetError) as raised, errors_named(str(folder)):
+        next(read_keys(folder))
+    told = str(raised.value)
+    assert re.match(rf"{folder}: Unable to parse binary protobuf; `python", told)
+    assert told.isprintable() and len(told) < 500
+
+
+def test_a_folder_whose_name_is_no_utf_8(converted, tmp_path):
+    folder = shutil.copytree(converted, tmp_path / os.fsdecode(b"caf\xe9"))
+    assert len(list(read_keys(folder))) == EPOCH
+    (batch,) = training(folder, 1)
+    assert batch[0].shape == (4, 28, 28, 3)

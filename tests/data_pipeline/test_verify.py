@@ -1,4 +1,5 @@
 import dataclasses
+import json
 import shutil
 
 import pytest
@@ -7,6 +8,7 @@ import tensorflow as tf
 from data_pipeline import schema
 from data_pipeline.errors import DatasetError
 from data_pipeline.manifest import load_manifest, save_manifest, sha256_of
+from data_pipeline.readers import errors_named, read_saliency_originals
 from data_pipeline.tfrecord import read_frames
 from data_pipeline.verify import verify
 
@@ -118,3 +120,76 @@ def test_no_data_set(tmp_path):
         (tmp_path / "manifest.json").write_text(text)
         with pytest.raises(DatasetError, match=rule):
             verify(tmp_path)
+
+
+GOOD = {"file": "0.tfrecord", "count": 1, "bytes": 1, "sha256": ""}
+
+
+@pytest.mark.parametrize(
+    ("change", "rule"),
+    [
+        ({"file": "../0.tfrecord"}, "must be a file in this folder. Received: '../0"),
+        ({"file": "/etc/hostname"}, "must be a file in this folder. Received: '/etc"),
+        ({"file": ".."}, "must be a file in this folder"),
+        ({"file": "a\0b"}, "must be a file in this folder"),
+        ({"file": "\ud800"}, "must be a file in this folder"),
+        ({"file": 3}, "'file' must be str, is 3"),
+        ({"count": True}, "'count' must be int, is True"),
+        ({"count": -1}, "'count' must be 0 or more, is -1"),
+        ({"bytes": 1.0}, "'bytes' must be int, is 1.0"),
+        ({"count": 2**63}, "'count' must be 0 or more, is 9"),
+        ({"task": ["saliency"]}, "'task' must be str"),
+        ({"name": None}, "'name' must be str"),
+        ({"shards": [GOOD, GOOD], "count": 2}, "lists the shard '0.tfrecord' twice"),
+        (
+            {
+                "shards": [
+                    {**GOOD, "sha256": "ab"},
+                    {**GOOD, "file": "1.tfrecord", "sha256": "ab"},
+                ],
+                "count": 2,
+            },
+            "two of its shards have one SHA-256",
+        ),
+    ],
+)
+def test_a_manifest_that_lies(tmp_path, change, rule):
+    content = {
+        "format_version": 1, "name": "a", "task": "saliency", "count": 1,
+        "shards": [{**GOOD, **{k: v for k, v in change.items() if k in GOOD}}],
+    }  # fmt: skip
+    content |= {k: v for k, v in change.items() if k not in GOOD or k == "count"}
+    (tmp_path / "manifest.json").write_text(json.dumps(content))
+    with pytest.raises(DatasetError, match=rule) as raised:
+        load_manifest(tmp_path)
+    assert str(raised.value).startswith(f"{tmp_path}/manifest.json: ")
+
+
+def test_a_manifest_of_endless_depth(tmp_path):
+    (tmp_path / "manifest.json").write_text("[" * 100_000)
+    with pytest.raises(DatasetError, match="manifest.json: cannot be read"):
+        load_manifest(tmp_path)
+
+
+def test_an_unknown_task_is_told_with_its_folder(data):
+    save_manifest(dataclasses.replace(load_manifest(data), task="pose"))
+    with pytest.raises(DatasetError, match=f"{data}: task must be one of .*'pose'"):
+        verify(data)
+
+
+def test_a_length_beyond_32_bits_is_told_and_no_crash(data):
+    """TensorFlow's own parser of examples reads beyond such a record's end."""
+    frames = [frame.payload for frame in read_frames(data / "00002.tfrecord")]
+    example = schema.encode_saliency(
+        key="long", image=b"x" * 200, mask=b"y", height=1, width=1
+    )
+    assert example.count(b"\n\xc8\x01" + b"x" * 200) == 1
+    spoilt = example.replace(
+        b"\n\xc8\x01" + b"x" * 200, b"\n\x8a\xff\xff\xff\xff\x20" + b"x" * 196
+    )
+    assert len(spoilt) == len(example)
+    rewrite(data, 2, [frames[0], spoilt])
+    _, problems = verify(data)
+    assert len(problems) == 1 and "Unable to parse binary protobuf" in problems[0]
+    with pytest.raises(DatasetError, match="Unable to parse"), errors_named(str(data)):
+        list(read_saliency_originals(data).as_numpy_iterator())

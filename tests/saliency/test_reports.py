@@ -12,6 +12,7 @@ import pytest
 from picanet_tf.errors import PicanetError
 from picanet_tf.saliency import gallery, reports, sources
 from picanet_tf.saliency.evaluation import Sample, evaluate
+from picanet_tf.saliency.gallery import in_utf8
 from picanet_tf.saliency.sources import DataSet, Method
 
 MASK = np.array([[0, 0, 255, 255]], np.uint8)
@@ -167,6 +168,11 @@ class TestFiles:
             {"name": "a", "empty": "0", "max_f": "1.000000", "mae": "0.000000"},
             {"name": "b", "empty": "0", "max_f": "0.565217", "mae": "0.500000"},
         ]
+
+    def test_names_that_are_no_utf_8(self):
+        assert in_utf8("caf\udce9, é") == "caf\\udce9, é"
+        _, ours = result(method("caf\udce9", variant="UNet"), which=["max_f", "mae"])
+        assert "- caf\\udce9: run" in reports.markdown([ours])
 
     def test_markdown(self):
         _, ours = result(method("a|b", variant="UNet"), which=["max_f", "mae"])

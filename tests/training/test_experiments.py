@@ -77,3 +77,21 @@ def test_bad_json(text, message):
 def test_json_holds_every_setting():
     names = {field.name for field in dataclasses.fields(Experiment)}
     assert set(json.loads(Experiment().to_json())) == names
+
+
+@pytest.mark.parametrize(
+    ("content", "rule"),
+    [
+        (b'{"seed": "\xff"}', "is not JSON: 'utf-8' codec"),
+        (b"[" * 100_000, "is not JSON: maximum recursion"),
+        (b'{"steps": 9223372036854775808}', "--steps must have at most 63 bits"),
+        (b'{"rate_boundaries": {}}', "--rate_boundaries must be positive steps"),
+        (b'{"rate_boundaries": [true]}', "--rate_boundaries must be positive steps"),
+    ],
+)
+def test_spoilt_files_are_told_by_name(tmp_path, content, rule):
+    path = tmp_path / "experiment.json"
+    path.write_bytes(content)
+    with pytest.raises(PicanetError, match=rule) as raised:
+        Experiment.load(path)
+    assert str(path) in str(raised.value)

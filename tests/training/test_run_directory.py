@@ -70,3 +70,15 @@ def test_replacing_leaves_nothing_half_written(tmp_path):
         temporary.write_text("new")
     assert path.read_text() == "new"
     assert [p.name for p in tmp_path.iterdir()] == ["file.txt"]
+
+
+def test_a_run_that_links_to_itself(tmp_path):
+    (tmp_path / "run").symlink_to("run")
+    with pytest.raises(PicanetError, match="There is no run directory"):
+        RunDirectory.open(tmp_path / "run")
+
+
+def test_a_provenance_of_another_kind(tmp_path):
+    (tmp_path / "provenance.json").write_text("-1")
+    with pytest.raises(PicanetError, match="provenance.json must hold a JSON object"):
+        RunDirectory(tmp_path).recorded()
