@@ -1,37 +1,52 @@
-# make demo | test | lint | bench | clean.  Each builds .venv itself.
+# make demo | test | test-tf215 | lint | bench | clean.  Each builds .venv itself.
 SHELL := /bin/bash
 VENV := .venv
 PY := $(VENV)/bin/python
 STAMP := $(VENV)/.installed
+VENV_TF215 := .venv-tf215
+STAMP_TF215 := $(VENV_TF215)/.installed
 export TF_CPP_MIN_LOG_LEVEL ?= 2
 export PYTHONPATH := $(CURDIR)
 
-.PHONY: demo test lint bench clean setup
+.PHONY: demo test test-tf215 lint bench clean setup
 .DELETE_ON_ERROR:
 
 setup: $(STAMP)
 
-# The first of these that runs and is new enough; `python3` may be an empty shim.
-$(STAMP): requirements.txt requirements-dev.txt
+# $(call make_venv,FOLDER,NEWEST PYTHON'S MINOR VERSION,TENSORFLOW,REQUIREMENTS): with the
+# first of these that runs and has wheels; `python3` may be an empty shim.
+define make_venv
 	@set -e; found=; \
 	for python in python3.11 python3.12 python3.13 python3.10 python3 python; do \
-	  if $$python -c 'import sys, venv, ensurepip; sys.exit(not (3,10) <= sys.version_info[:2] <= (3,13))' \
+	  if $$python -c 'import sys, venv, ensurepip; sys.exit(not (3,10) <= sys.version_info[:2] <= (3,$(2)))' \
 	      >/dev/null 2>&1; then found=$$python; break; fi; \
 	done; \
 	if [ -z "$$found" ]; then \
-	  echo "make: no Python 3.10 - 3.13 found (TensorFlow 2.21 has wheels for these)." \
+	  echo "make: no Python 3.10 - 3.$(2) found (TensorFlow $(3) has wheels for these)." \
 	       "Install one, with its venv module, and put it on PATH." >&2; exit 1; \
 	fi; \
-	echo "Installing into $(VENV) with $$($$found --version) ..."; \
-	$$found -m venv $(VENV); \
-	$(PY) -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt; \
+	echo "Installing into $(1) with $$($$found --version) ..."; \
+	$$found -m venv $(1); \
+	$(1)/bin/python -m pip install --quiet --disable-pip-version-check -r $(4); \
 	touch $@
+endef
+
+$(STAMP): requirements.txt requirements-dev.txt
+	$(call make_venv,$(VENV),13,2.21,requirements-dev.txt)
+
+$(STAMP_TF215): requirements-tf215.txt
+	$(call make_venv,$(VENV_TF215),11,2.15,requirements-tf215.txt)
 
 demo: $(STAMP)
 	$(PY) samples/demo.py
 
 test: $(STAMP)
 	$(PY) -m pytest
+
+# An export of today's TensorFlow in an older one, our optimizer beside the addons'.
+test-tf215: $(STAMP) $(STAMP_TF215)
+	$(PY) -m tests.tf215.reference build/tf215
+	$(VENV_TF215)/bin/python -m pytest -rP tests/tf215
 
 lint: $(STAMP)
 	$(VENV)/bin/ruff check .

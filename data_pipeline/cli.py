@@ -56,12 +56,13 @@ def run(
 def _run(main: Callable, positional: str, argv: list[str]) -> int:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     program = _program_name(argv[0])
-    if any(word in _HELP_WORDS for word in _before_double_dash(argv[1:])):
-        print(_help(program, positional, full="--helpfull" in argv))
-        return 0
+    asks_for_help = any(word in _HELP_WORDS for word in _before_double_dash(argv[1:]))
     try:
-        arguments = _parse(argv, positional)
-        code = main(arguments) or 0
+        if asks_for_help:
+            print(_help(program, positional, full="--helpfull" in argv))
+            code = 0
+        else:
+            code = main(_parse(argv, positional)) or 0
         sys.stdout.flush()  # Here, where it can still be told that it fails.
         return code
     except (UserError, flags.Error) as error:

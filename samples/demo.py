@@ -67,13 +67,13 @@ def losses(run: Path) -> list[float]:
 def main() -> int:
     started = time.monotonic()
     shutil.rmtree(BUILD, ignore_errors=True)
-    source, data, run, maps = (
-        training_folder(),
-        BUILD / "tfrecords",
-        BUILD / "run",
-        BUILD / "maps",
+    source = training_folder()
+    data, run, maps, export = (
+        BUILD / name for name in ("tfrecords", "run", "maps", "export")
     )
-    relative = {path: os.path.relpath(path, ROOT) for path in (source, data, run, maps)}
+    relative = {
+        path: os.path.relpath(path, ROOT) for path in (source, data, run, maps, export)
+    }
     command(
         *("-m", "data_pipeline.convert", "--dataset", "pairs"),
         *("--images", f"{relative[source]}/images"),
@@ -87,6 +87,10 @@ def main() -> int:
     command(
         *("predict.py", "--run", relative[run]),
         *("--input", "samples/images", "--output", relative[maps]),
+    )
+    command(
+        *("export.py", "--run", relative[run], "--output", relative[export]),
+        *("--formats", "saved_model,tflite,onnx", "--quantize", "none,dynamic"),
     )
     picture = draw(run, maps)
     curve = losses(run)

@@ -140,12 +140,17 @@ def test_exit_codes(capsys):
 
 
 @pytest.mark.parametrize("size", [1, 1_000_000])  # In Python's buffer, and beyond.
-def test_a_closed_output_is_told_in_one_line(size):
-    script = f"from data_pipeline import cli; cli.run(lambda _: print('a' * {size}))"
+@pytest.mark.parametrize("words", [[], ["--help"]])
+def test_a_closed_output_is_told_in_one_line(size, words):
+    script = (
+        "import sys; from data_pipeline import cli; "
+        f"sys.modules['__main__'].__doc__ = text = 'a' * {size}; "
+        "cli.run(lambda _: print(text))"
+    )
     read, write = os.pipe()
     os.close(read)
     done = subprocess.run(
-        [sys.executable, "-c", script],
+        [sys.executable, "-c", script, *words],
         cwd=ROOT,
         stdout=write,
         stderr=subprocess.PIPE,

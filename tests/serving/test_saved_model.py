@@ -206,3 +206,18 @@ def test_warmup_requests_replay(loaded, tmp_path):
         assert np.isfinite(loaded(signature, **inputs)["saliency"]).all()
         replayed.append(signature)
     assert replayed == ["serving_default", "image_bytes", "attention"]
+
+
+def test_openvino_agrees(folder, loaded):
+    """It reads the SavedModel without TensorFlow: an implementation of its own."""
+    openvino = pytest.importorskip("openvino", reason="pip install openvino")
+    core = openvino.Core()
+    graph = core.read_model(folder)
+    assert [port.get_any_name() for port in graph.inputs] == ["image"]
+    # bfloat16 where the CPU has it, unless told otherwise.
+    compiled = core.compile_model(graph, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+    images = pixels(3)
+    (theirs,) = compiled({"image": images}).values()
+    ours = loaded("serving_default", image=images)["saliency"]
+    assert np.std(ours) > 0.05
+    np.testing.assert_allclose(theirs, ours, atol=1e-5)

@@ -1,0 +1,87 @@
+"""What do the parts of a trained network contribute, without training another?
+
+    python -m benchmarks.ablations runs/ac data/duts runs/ablated
+    python evaluate.py --runs runs/ac,runs/ablated/uniform,... --tfrecords data/ecssd
+
+writes runs beside which the original is judged by `evaluate.py`:
+
+statistics   the norms' moving statistics taken anew, as the mean over 30 batches of 4
+uniform      GAP attends everywhere alike, AC and LAP with one mean for all positions
+"""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from pathlib import Path
+
+import numpy as np
+
+BATCHES, BATCH = 30, 4
+
+
+def main(run: str, tfrecords: str, output: str) -> None:
+    from data_pipeline.readers import read_saliency
+    from picanet_tf.training.run_directory import RunDirectory
+    from picanet_tf.weights import load_keras
+
+    source = RunDirectory.open(run)
+    size = source.load_experiment().image_size
+    images = read_saliency(
+        tfrecords, training=True, seed=1, batch_size=BATCH, image_size=size
+    )
+    images = [batch for batch, _ in images.take(BATCHES)]
+    for name, change in {"statistics": renew_statistics, "uniform": level}.items():
+        model = load_keras(source.weights())
+        change(model, images)
+        folder = Path(output) / name
+        folder.mkdir(parents=True)
+        for path in (source.experiment, source.provenance):
+            shutil.copy(path, folder)
+        model.save(folder / "model.keras")
+        print(folder, flush=True)
+
+
+def renew_statistics(model, images) -> None:
+    """Moving mean and variance become the plain means over the batches."""
+    import tensorflow as tf
+    from keras.layers import Dropout
+
+    from picanet_tf.layers import BatchNormalization
+
+    layers = list(model._flatten_layers())
+    norms = [layer for layer in layers if isinstance(layer, BatchNormalization)]
+    for layer in layers:
+        if isinstance(layer, Dropout):
+            layer.rate = 0.0
+    for norm in norms:
+        norm.momentum = 1.0
+        norm.collected_weight.assign(0.0)
+    step = tf.function(lambda batch: model(batch, training=True))
+    for batch in images:
+        step(batch)
+
+
+def level(model, images) -> None:
+    """Takes from every attention what depends on the position."""
+    from picanet_tf.inference import AttentionModel, SaliencyModel
+    from picanet_tf.layers import GlobalAttentionPooling
+
+    attentive = AttentionModel(SaliencyModel(model))
+    means = {stage: [] for stage in attentive.kinds}
+    for image in np.concatenate(images[:10]).astype(np.uint8):
+        for stage, attention in attentive.look(image).attention.items():
+            means[stage].append(attention.mean((0, 1)))
+    for stage, kind in attentive.kinds.items():
+        layer = model.get_layer(f"d{stage}_{kind.lower()}")
+        if isinstance(layer, GlobalAttentionPooling):
+            norm, logits = layer.norm, 0.0
+        else:
+            norm, mean = layer.attention.norm, np.mean(means[stage], axis=0)
+            logits = np.log(mean) if kind == "LAP" else np.log(mean / (1 - mean))
+        norm.gamma.assign(np.zeros(norm.gamma.shape))
+        norm.beta.assign(np.broadcast_to(logits, norm.beta.shape))
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -1,0 +1,1 @@
+"""A deployment of an export in TF Serving, and two clients for it."""

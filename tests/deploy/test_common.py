@@ -1,0 +1,121 @@
+"""The parts that both clients share, by themselves."""
+
+from pathlib import Path
+
+import pytest
+
+from data_pipeline.files import Input
+from deploy import common
+from deploy.pool import NoAnswer, Pool, Refused, pause
+
+PNG = b"\x89PNG\r\n\x1a\nand so on"
+
+
+@pytest.mark.parametrize(
+    "message, line",
+    [
+        (
+            "assertion failed: [Cannot decode image_bytes: a PNG of 1 to 9 pixels is "
+            "accepted, its header announces (width, height)] [4] [3] [in image number] "
+            "[2]\n\t [[{{node map/Assert}}]]",
+            "Cannot decode image_bytes: a PNG of 1 to 9 pixels is accepted, its header "
+            "announces (width, height) 4 3",
+        ),
+        ("{{function_node f_1}} Invalid JPEG data, size 40 [[{{node d}}]]",
+         "Invalid JPEG data, size 40"),
+        ("Expects arg[0] to be float", "Expects arg[0] to be float"),
+        ("  \n", "no reason given"),
+        ("x" * 301, "x" * 300 + " ..."),
+    ],
+)  # fmt: skip
+def test_first_line(message, line):
+    assert common.first_line(message) == line
+
+
+def test_latency_report():
+    seconds = [n / 1000 for n in range(1, 101)]
+    assert common.latency_report(seconds, 4, 8) == (
+        "latency p50 50 ms, p90 90 ms, p99 99 ms; 25.0 images/s, 8 in flight"
+    )
+    assert common.latency_report([2], 2, 1, again=3) == (
+        "latency p50 2000 ms, p90 2000 ms, p99 2000 ms; 0.5 images/s, 1 in flight; "
+        "3 requests sent again"
+    )
+
+
+def test_pauses_double(monkeypatch):
+    monkeypatch.setattr("deploy.pool.FIRST_PAUSE", 0.25)
+    for tried in range(5):
+        assert 0.75 <= pause(tried) / (0.25 * 2**tried) <= 1.25
+
+
+@pytest.fixture
+def pairs(tmp_path):
+    paths = [tmp_path / f"{n}.png" for n in range(20)]
+    for path in paths:
+        path.write_bytes(path.stem.encode())
+    return [(Input(path, Path(path.name)), tmp_path / "out") for path in paths]
+
+
+@pytest.fixture(autouse=True)
+def no_pauses(monkeypatch):
+    monkeypatch.setattr("deploy.pool.FIRST_PAUSE", 0.001)
+
+
+def test_each_file_has_one_outcome(pairs):
+    pairs[3][0].path.unlink()
+
+    def predict(image):
+        if image == b"5":
+            raise Refused("no photo")
+        return b"JPEG" if image == b"7" else PNG + image
+
+    outcomes = {o.item.path.stem: o for o in Pool(predict, pairs, 4, 0).outcomes()}
+    assert sorted(outcomes, key=int) == [str(n) for n in range(20)]
+    errors = {name: o.error for name, o in outcomes.items() if o.png is None}
+    assert errors == {
+        "3": "cannot be read: No such file or directory",
+        "5": "no photo",
+        "7": "the answer is no PNG",
+    }
+    assert all(o.png == PNG + n.encode() for n, o in outcomes.items() if not o.error)
+
+
+def test_tries_again_only_where_it_may_help(pairs):
+    asked = []
+
+    def predict(image):
+        asked.append(image)
+        if asked.count(image) <= 2:
+            raise NoAnswer("busy", again=image != b"0")
+        return PNG
+
+    outcomes = list(Pool(predict, pairs[:3], 3, 2).outcomes())
+    assert sorted((o.item.path.stem, o.again, o.error) for o in outcomes) == [
+        ("0", 0, "busy"),
+        ("1", 2, ""),
+        ("2", 2, ""),
+    ]
+    assert sorted(asked) == [b"0"] + 3 * [b"1"] + 3 * [b"2"]
+
+
+def test_an_answer_in_between_keeps_it_going(pairs):
+    def predict(image):
+        if int(image) % 2:
+            raise NoAnswer("late", again=False)
+        return PNG
+
+    pool = Pool(predict, pairs, 1, 0)
+    assert pool.gone == ""
+    # In flight 1: the first that is not answered ends it.
+    assert [o.error for o in pool.outcomes()] == ["", "late"]
+    assert pool.gone == "late"
+    assert len(list(Pool(predict, pairs, 20, 0).outcomes())) == 20
+
+
+def test_a_mistake_of_ours_is_not_swallowed(pairs):
+    def predict(_):
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        list(Pool(predict, pairs, 4, 0).outcomes())
