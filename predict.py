@@ -1,4 +1,4 @@
-"""Draws saliency maps of photos and videos.
+"""Draws what a network makes of photos and videos: saliency maps, or class maps.
 
     python predict.py --run runs/latest --input photo.jpg --output out/
     python predict.py --input photos/ --output out/ --format cutout --resume
@@ -6,7 +6,8 @@
     python predict.py --input - < photo.jpg > map.png
     python predict.py --input clip.mp4 --output out/          (out/clip.saliency.mp4)
 
-Results are PNGs of their image's own size, named as it, in the same sub-folders. What
+Results are PNGs of their image's own size, named as it, in the same sub-folders; of a
+segmentation network --format map gives palette PNGs, whose values are the classes. What
 cannot be read is named and passed over; the exit code is then 1.
 """
 
@@ -14,6 +15,7 @@ import io
 import sys
 from pathlib import Path
 
+import numpy as np
 from absl import flags, logging
 from PIL import Image
 from tqdm import tqdm
@@ -24,7 +26,7 @@ from data_pipeline.files import Input, assign_outputs, check_folder, find_inputs
 from data_pipeline.images import ImageError, read_image
 from data_pipeline.video import VideoError, VideoReader, video_writer
 from picanet_tf.errors import PicanetError
-from picanet_tf.saliency.rendering import FORMATS, render
+from picanet_tf.saliency.rendering import FORMATS
 from picanet_tf.training.run_directory import WEIGHTS, RunDirectory, replacing
 
 FLAGS = flags.FLAGS
@@ -52,9 +54,10 @@ def define_flags() -> None:
         "format",
         "map",
         FORMATS,
-        "map: grey, 8 bits; mask: black and white, see --threshold; cutout: the image "
-        "with the map as its alpha; overlay: the map as heat over the image; panel: "
-        "image, map, overlay and cut-out side by side.",
+        "map: grey, 8 bits, or classes in VOC's colours; mask: black and white, see "
+        "--threshold; cutout: the image with the map as its alpha; overlay: the map as "
+        "heat over the image, or the classes' colours with a legend; panel: image, "
+        "map, overlay and cut-out side by side. Class maps have no mask or cut-out.",
     )
     flags.DEFINE_float(
         "threshold",
@@ -102,7 +105,13 @@ def load():
         raise UserError(f"--run: there is no model file {FLAGS.run}")
     from picanet_tf import load_model
 
-    return load_model(FLAGS.run, FLAGS.weights)
+    model = load_model(FLAGS.run, FLAGS.weights)
+    if FLAGS.format not in model.formats:
+        raise UserError(
+            f"--format {FLAGS.format}: the network of {FLAGS.run} has "
+            f"{', '.join(model.formats)}"
+        )
+    return model
 
 
 def predict_stream(words: list[str]) -> int:
@@ -113,13 +122,16 @@ def predict_stream(words: list[str]) -> int:
         raise UserError("--input - wants a pipe: predict.py --input - < in.jpg > o.png")
     image = read_image(sys.stdin.buffer.read(), name="standard input")
 
-    saliency = load().predict(image)
-    buffer = io.BytesIO()
-    picture = render(FLAGS.format, image, saliency, FLAGS.threshold)
-    Image.fromarray(picture).save(buffer, "PNG")
+    model, buffer = load(), io.BytesIO()
+    picture = draw(model, image, model.predict(image))
+    picture.save(buffer, "PNG")
     sys.stdout.buffer.write(buffer.getvalue())
     sys.stdout.buffer.flush()
     return 0
+
+
+def draw(model, image: np.ndarray, result: np.ndarray) -> Image.Image:
+    return model.render(FLAGS.format, image, result, FLAGS.threshold)
 
 
 def predict_files(pairs: list[tuple[Input, Path]]) -> int:
@@ -140,8 +152,8 @@ def predict_files(pairs: list[tuple[Input, Path]]) -> int:
                     failure(error)
 
     with tqdm(total=len(pairs), unit="file", disable=len(pairs) == 1) as bar:
-        for output, image, saliency in model.predict_named(images(), FLAGS.batch_size):
-            save_image(output, render(FLAGS.format, image, saliency, FLAGS.threshold))
+        for output, image, result in model.predict_named(images(), FLAGS.batch_size):
+            save_image(output, draw(model, image, result))
             bar.update()
         for item, output in pairs:
             if item.is_video:
@@ -165,8 +177,10 @@ def predict_video(model, path: Path, output: Path) -> None:
         video_writer(temporary, reader.frames_per_second) as add,
         tqdm(total=reader.count or None, unit="frame", desc=path.name) as bar,
     ):
-        for _, frame, saliency in model.predict_named(named, FLAGS.batch_size):
-            add(render(FLAGS.format, frame, saliency, FLAGS.threshold))
+        for _, frame, result in model.predict_named(named, FLAGS.batch_size):
+            picture = draw(model, frame, result)
+            colours = picture.convert("RGB") if picture.mode == "P" else picture
+            add(np.asarray(colours))
             bar.update()
     if reader.missing:
         raise VideoError(

@@ -90,7 +90,7 @@ def run_training() -> int:
 
     from data_pipeline import readers
 
-    read = {"saliency": readers.read_saliency}[experiment.task]
+    read = readers.READERS[experiment.task]
     shape = {"batch_size": experiment.batch_size, "image_size": experiment.image_size}
     read_training = functools.partial(
         read, experiment.tfrecords, training=True, seed=experiment.seed, **shape

@@ -90,7 +90,7 @@ def test_errors(network, tmp_path):
         picanet_tf.load_model(tmp_path / "text.keras")
     foreign = keras.Sequential([keras.Input([2]), keras.layers.Dense(1)])
     foreign.save(tmp_path / "foreign.keras")
-    with pytest.raises(PicanetError, match="no output stage1"):
+    with pytest.raises(PicanetError, match="The network's name: Cannot read variant"):
         picanet_tf.load_model(tmp_path / "foreign.keras")
 
 
