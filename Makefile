@@ -41,7 +41,7 @@ demo: $(STAMP)
 	$(PY) samples/demo.py
 
 test: $(STAMP)
-	$(PY) -m pytest
+	$(PY) -m pytest -n 2 --dist loadfile
 
 # An export of today's TensorFlow in an older one, our optimizer beside the addons'.
 test-tf215: $(STAMP) $(STAMP_TF215)
