@@ -32,13 +32,14 @@ ALLOWED = {
 }
 # The ends of the arrows: they may import all of the above, and one another. So may
 # picanet_tf/__init__.py (""), the library's front door.
-ENDS = {"training", "inference", "serving", "visualization", "page", ""}
+ENDS = {"training", "inference", "serving", "visualization", "scoring", "page", ""}
 # Whoever runs a command is spoken to here.
 MAY_PRINT = {"data_pipeline.cli"}
 WITHOUT_TENSORFLOW = (
     "picanet_tf.saliency.variants",
     "picanet_tf.segmentation.variants",
     "picanet_tf.recipes",
+    "picanet_tf.scoring",
     "picanet_tf.training.experiments",
     "picanet_tf.page",
 )
