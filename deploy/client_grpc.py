@@ -17,8 +17,6 @@ import sys
 import types
 from pathlib import Path
 
-from absl import flags
-
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from data_pipeline import cli
@@ -27,7 +25,6 @@ from deploy import common
 from deploy.common import INPUT, OUTPUT, Served
 from deploy.pool import NoAnswer, Refused
 
-FLAGS = flags.FLAGS
 # Photos and their maps may well be larger than gRPC's 4 MB.
 _OPTIONS = (
     ("grpc.max_send_message_length", -1),
@@ -153,19 +150,8 @@ class GrpcClient:
             raise Refused(message) from error
 
 
-def connect() -> GrpcClient:
-    return GrpcClient(
-        FLAGS.server,
-        FLAGS.model,
-        FLAGS.version,
-        FLAGS.label,
-        FLAGS.signature,
-        FLAGS.timeout,
-    )
-
-
 def main(words: list[str]) -> int:
-    return common.run(connect, words)
+    return common.run(GrpcClient, words)
 
 
 if __name__ == "__main__":

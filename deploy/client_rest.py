@@ -19,7 +19,6 @@ from pathlib import Path
 from urllib.parse import quote
 
 import requests
-from absl import flags
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
@@ -29,7 +28,6 @@ from deploy import common
 from deploy.common import INPUT, OUTPUT, Served
 from deploy.pool import NoAnswer, Refused
 
-FLAGS = flags.FLAGS
 UNAVAILABLE, GATEWAY_TIMEOUT = 503, 504
 
 
@@ -148,19 +146,8 @@ def _reason(error: BaseException | None) -> str:
     return found
 
 
-def connect() -> RestClient:
-    return RestClient(
-        FLAGS.server,
-        FLAGS.model,
-        FLAGS.version,
-        FLAGS.label,
-        FLAGS.signature,
-        FLAGS.timeout,
-    )
-
-
 def main(words: list[str]) -> int:
-    return common.run(connect, words)
+    return common.run(RestClient, words)
 
 
 if __name__ == "__main__":

@@ -92,11 +92,11 @@ def define_flags(server: str, described: str) -> None:
     flags.DEFINE_bool("resume", False, "Pass over what has its map already.")
 
 
-def run(connect: Callable, words: list[str]) -> int:
+def run(client: Callable, words: list[str]) -> int:
     """Sends all images, writes their maps, reports.
 
     Args:
-        connect: makes the client.
+        client: the class, made of the flags.
         words: of the command line, more inputs.
 
     Returns:
@@ -119,7 +119,10 @@ def run(connect: Callable, words: list[str]) -> int:
     todo = [pair for pair in pairs if not (FLAGS.resume and pair[1].exists())]
     if len(todo) < len(pairs):
         print(f"{len(pairs) - len(todo)} of {len(pairs)} exist already")
-    return send_all(connect(), todo) if todo else 0
+    if not todo:
+        return 0
+    place = FLAGS.server, FLAGS.model, FLAGS.version, FLAGS.label
+    return send_all(client(*place, FLAGS.signature, FLAGS.timeout), todo)
 
 
 def check_server(client) -> Served:
