@@ -87,7 +87,12 @@ class Page:
 
         look = seen.look
         _, (row,) = attention_rows(
-            seen.image, look.saliency, look.attention, self._model.kinds, {"": pixel}
+            seen.image,
+            look.saliency,
+            look.attention,
+            self._model.kinds,
+            {"": pixel},
+            look.points,
         )
         photo = marked(seen.photo, seen.image.shape, pixel, radius=_DOT)
         return [photo, *row.pictures[1:]]
