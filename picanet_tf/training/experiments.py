@@ -145,6 +145,7 @@ class Experiment:
             recipe.check_image_size(self.variant, self.image_size)
         except ValueError as error:
             message = str(error).replace("`image_size`", "--image_size")
+            message = message.replace("image_size=", "")
             raise PicanetError(message) from error
         if self.rate_boundaries and self.rate_schedule != "steps":
             raise PicanetError("--rate_boundaries goes with --rate_schedule steps")
