@@ -93,17 +93,18 @@ def defaults(variant: str | None = None) -> dict:
     }
 
 
-# {variant: (weights, bytes an image)}: see `training.machine`. Measured: DeepLab_LAP, a
-# step of one image of 321 pixels on one thread, 2.65 GB at its highest; the images of
-# the others are taken to need as much, a U-Net's no more than the saliency network's.
+# {variant: (weights, bytes an image)}: see `training.machine`. Measured, a step of one
+# image on one thread, at its highest: DeepLab_LAP 2.65 GB, DeepLab_AC 3.94 GB (321
+# pixels), 6GAP_543LAP 2.52 GB (384). The images of the others are taken to need as much.
 _MEMORY = {
     "DeepLab": (37.9e6, 0.33e9),
     "DeepLab_LC": (91.4e6, 0.33e9),
-    "DeepLab_AC": (104.2e6, 0.33e9),
+    "DeepLab_AC": (104.2e6, 0.3e9),
     "DeepLab_LAP": (52.8e6, 0.33e9),
     "UNet": (22.7e6, 0.31e9),
+    "6GAP_543LAP": (35.9e6, 0.34e9),
 }
-_UNET_WITH_CONTEXT = (56.0e6, 0.33e9)
+_UNET_WITH_CONTEXT = (56.0e6, 0.34e9)
 
 
 def memory(variant: str) -> tuple[float, float]:
