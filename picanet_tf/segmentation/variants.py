@@ -95,7 +95,7 @@ def defaults(variant: str | None = None) -> dict:
 
 # {variant: (weights, bytes an image)}: see `training.machine`. Measured, a step of one
 # image on one thread, at its highest: DeepLab_LAP 2.65 GB, DeepLab_AC 3.94 GB (321
-# pixels), 6GAP_543LAP 2.52 GB (384). The images of the others are taken to need as much.
+# pixels), 6GAP_543LAP 2.52 GB (384). The others' images are taken to need as much.
 _MEMORY = {
     "DeepLab": (37.9e6, 0.33e9),
     "DeepLab_LC": (91.4e6, 0.33e9),
