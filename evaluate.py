@@ -6,8 +6,8 @@
     python evaluate.py --run runs/latest --baseline center --tfrecords data/ecssd
 
 Every method (runs/latest if none is given) is scored on every data set by the same code
-and compared with the first. --output gets report.json, report.md, PR and F curves, a
-qualitative grid, a CSV of each image's scores, panels of the worst and the best.
+and compared with the first. --output gets report.json, report.md, a qualitative grid,
+each image's scores; PR and F curves, worst and best (saliency); confusion (classes).
 """
 
 import functools
@@ -19,17 +19,20 @@ from absl import flags, logging
 from tqdm import tqdm
 
 from data_pipeline import cli
+from data_pipeline.class_maps import read_class_map
 from data_pipeline.cli import UserError
 from data_pipeline.images import list_images, read_image, read_mask
 from data_pipeline.manifest import load_manifest, sha256_of
 from data_pipeline.pairs import pair_by_name
 from picanet_tf.errors import PicanetError
-from picanet_tf.saliency import gallery, reports, sources
-from picanet_tf.saliency.evaluation import Evaluation, Sample, evaluate
+from picanet_tf.saliency import sources
+from picanet_tf.saliency.evaluation import Sample
 from picanet_tf.saliency.sources import DataSet, Method
+from picanet_tf.scoring import BASELINES, CONVENTIONS, SCORINGS, draw
 from picanet_tf.training import run_directory as runs
 
-__doc__ = f"{__doc__}\n{reports.CONVENTIONS}"
+__doc__ = f"{__doc__}\n{CONVENTIONS}"
+MASK_READERS = {"saliency": read_mask, "segmentation": read_class_map}
 FLAGS = flags.FLAGS
 SCORES = {"all": None, "fast": ("max_f", "max_mean_f", "mean_f", "adaptive_f", "mae")}
 
@@ -42,7 +45,7 @@ def define_flags() -> None:
     one_of("weights", "model", runs.WEIGHTS, "Of the last checkpoint, or best.")
     many("predictions", [], "NAME=DIR: maps on disk, named as the masks, in DIR or in "
          "its folder of the data set's name. Again for other methods.")  # fmt: skip
-    one_of("baseline", None, ["center"], "center: one Gaussian for all images.")
+    one_of("baseline", None, BASELINES, "A method that knows no image, see above.")
     many("tfrecords", [], "Converted data set, or several with commas.")
     many("masks", [], "Folder of masks, in place of --tfrecords; again for others.")
     many("images", [], "Folder of the images; only networks cannot do without.")
@@ -63,25 +66,34 @@ def main(_) -> None:
 
 
 def score_all() -> None:
-    data_sets, methods = find_data_sets(), find_methods()
+    scoring = SCORINGS[task := find_task()]
+    data_sets, methods = find_data_sets(), find_methods(task)
     output = FLAGS.output and Path(FLAGS.output)
     if output and output.is_file():
         raise UserError(f"--output: {output} is a file, a folder is wanted")
     for data in data_sets:
         for method in methods:
             method.check(data)
-    results: list[reports.Result] = []
+    results: list = []
     for data in data_sets:
-        found = {method.name: score(method, data, results) for method in methods}
-        print(reports.table(results[-len(methods) :]), flush=True)
+        found = {m.name: score(scoring, m, data, results) for m in methods}
+        print(scoring.reports.table(results[-len(methods) :]), flush=True)
         if output:
-            draw(output / gallery.folder_name(data.name), data.name, found)
+            draw(scoring, output, data.name, found)
     if len(results) > 1:
-        print(reports.comparison(results))
+        print(scoring.reports.comparison(results))
     if output:
-        runs.write_json(output / "report.json", reports.to_json(results))
-        runs.write_text(output / "report.md", reports.markdown(results))
+        runs.write_json(output / "report.json", scoring.reports.to_json(results))
+        runs.write_text(output / "report.md", scoring.reports.markdown(results))
         logging.info("The report is in %s", output)
+
+
+def find_task() -> str:
+    tasks = {load_manifest(f).task for f in sources.split_commas(FLAGS.tfrecords)}
+    tasks |= {"saliency"} if FLAGS.masks or not tasks else set()
+    if len(tasks) > 1:
+        raise UserError(f"the data sets are for {' and '.join(sorted(tasks))}")
+    return tasks.pop()
 
 
 def find_data_sets() -> list[DataSet]:
@@ -111,7 +123,8 @@ def converted(folder: str) -> DataSet:
         from data_pipeline import readers
 
         with readers.errors_named(folder):
-            for record in readers.read_saliency_originals(folder).as_numpy_iterator():
+            records = readers.read_originals(folder, manifest.task)
+            for record in records.as_numpy_iterator():
                 mask = record["mask"][..., 0]
                 yield Sample(os.fsdecode(record["key"]), mask, record["image"])
 
@@ -134,15 +147,16 @@ def in_folders(name: str, images: str | None, masks: str) -> DataSet:
     return DataSet(name, len(files), files.keys, read, {"masks": masks})
 
 
-def find_methods() -> list[Method]:
-    found = [network(run) for run in sources.split_commas(FLAGS.run)]
+def find_methods(task: str) -> list[Method]:
+    found = [network(run, task) for run in sources.split_commas(FLAGS.run)]
     for flag in FLAGS.predictions:
-        found.append(sources.maps_on_disk(flag, list_images, read_mask))
-    found += [sources.center()] if FLAGS.baseline else []
-    return sources.tell_apart(found or [network("runs/latest")])
+        found.append(sources.maps_on_disk(flag, list_images, MASK_READERS[task]))
+    if FLAGS.baseline:
+        found.append(SCORINGS[task].baseline(FLAGS.baseline))
+    return sources.tell_apart(found or [network("runs/latest", task)])
 
 
-def network(path: str) -> Method:
+def network(path: str, task: str) -> Method:
     variant, facts = None, {"run": path}
     if path.endswith(".keras"):
         file = Path(path)
@@ -151,7 +165,7 @@ def network(path: str) -> Method:
         file, experiment = run.weights(FLAGS.weights), run.load_experiment()
         steps = [int(p.stem[5:]) for p in run.checkpoints.glob("step-*.index")]
         facts |= {"weights": FLAGS.weights, "last_step": max(steps, default="unknown")}
-        variant = reports.paper_variant(experiment)
+        variant = SCORINGS[task].reports.paper_variant(experiment)
     if not file.is_file():
         raise UserError(f"--run: there is no model file {file}")
 
@@ -159,16 +173,17 @@ def network(path: str) -> Method:
         from picanet_tf import load_model
 
         model = load_model(file)
+        model.identity.check_task(task, path)
         return lambda images: model.predict_arrays(images, FLAGS.batch_size)
 
     facts["sha256"] = sha256_of(file)
     return sources.network(variant or file.stem, load, facts, variant)
 
 
-def score(method: Method, data: DataSet, results: list) -> Evaluation:
+def score(scoring, method: Method, data: DataSet, results: list):
     started, label = time.monotonic(), f"{method.name}, {data.name}"
     with tqdm(method.predict(data), label, data.count, unit="image") as predicted:
-        found = evaluate(
+        found = scoring.evaluate(
             predicted,
             normalize=FLAGS.normalize,
             which=SCORES[FLAGS.metrics],
@@ -176,22 +191,8 @@ def score(method: Method, data: DataSet, results: list) -> Evaluation:
             pick=sources.evenly(data.count, FLAGS.grid_images),
         )
     seconds = time.monotonic() - started
-    results.append(reports.summarize(found, method, data, seconds))
+    results.append(scoring.reports.summarize(found, method, data, seconds))
     return found
-
-
-def draw(folder: Path, title: str, found: dict[str, Evaluation]) -> None:
-    from picanet_tf.visualization import Row, save_panel
-
-    for name, evaluation in found.items():
-        own = folder / gallery.folder_name(name)
-        own.mkdir(parents=True, exist_ok=True)
-        runs.write_text(own / "images.csv", reports.images_csv(evaluation))
-    for path, columns, rows in gallery.panels(found):
-        save_panel(folder / path, columns, [Row(*row) for row in rows], title)
-    for path, figure in gallery.figures(found, title):
-        with runs.replacing(folder / path) as temporary:
-            figure.savefig(temporary)
 
 
 if __name__ == "__main__":

@@ -17,6 +17,7 @@ from data_pipeline.cli import UserError
 from data_pipeline.images import list_images, read_image
 from data_pipeline.manifest import load_manifest
 from picanet_tf.errors import PicanetError
+from picanet_tf.recipes import RECIPES
 from picanet_tf.serving.order import FORMATS, QUANTIZATIONS, Order
 from picanet_tf.training.run_directory import WEIGHTS, RunDirectory
 
@@ -88,10 +89,10 @@ def export() -> int:
         raise UserError(f"--run: there is no model file {FLAGS.run}")
     if FLAGS.calibration_tfrecords:
         task = load_manifest(FLAGS.calibration_tfrecords).task
-        if task != "saliency":
+        if task not in RECIPES:
             raise UserError(
                 f"--calibration_tfrecords: {FLAGS.calibration_tfrecords} must be a "
-                f"saliency data set. Received: one for {task}"
+                f"{' or '.join(RECIPES)} data set. Received: one for {task}"
             )
 
     from picanet_tf.inference import load_model
@@ -115,9 +116,11 @@ def export() -> int:
 
 def read_calibration() -> list:
     """Images of the calibration set, evenly spread over it."""
-    from data_pipeline.readers import read_saliency_originals
+    from data_pipeline.readers import read_originals
 
-    dataset = read_saliency_originals(FLAGS.calibration_tfrecords)
+    # The images alone are wanted: those of any task's set will do.
+    task = load_manifest(FLAGS.calibration_tfrecords).task
+    dataset = read_originals(FLAGS.calibration_tfrecords, task)
     step = max(1, len(dataset) // CALIBRATION_IMAGES)
     picked = dataset.shard(step, 0).take(CALIBRATION_IMAGES)
     return [record["image"] for record in picked.as_numpy_iterator()]

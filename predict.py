@@ -1,4 +1,4 @@
-"""Draws saliency maps of photos and videos.
+"""Draws what a network makes of photos and videos: saliency maps, or class maps.
 
     python predict.py --run runs/latest --input photo.jpg --output out/
     python predict.py --input photos/ --output out/ --format cutout --resume
@@ -6,7 +6,8 @@
     python predict.py --input - < photo.jpg > map.png
     python predict.py --input clip.mp4 --output out/          (out/clip.saliency.mp4)
 
-Results are PNGs of their image's own size, named as it, in the same sub-folders. What
+Results are PNGs of their image's own size, named as it, in the same sub-folders; of a
+segmentation network --format map gives palette PNGs, whose values are the classes. What
 cannot be read is named and passed over; the exit code is then 1.
 """
 
@@ -14,6 +15,7 @@ import io
 import sys
 from pathlib import Path
 
+import numpy as np
 from absl import flags, logging
 from PIL import Image
 from tqdm import tqdm
@@ -24,7 +26,7 @@ from data_pipeline.files import Input, assign_outputs, check_folder, find_inputs
 from data_pipeline.images import MAX_PIXELS, ImageError, read_image
 from data_pipeline.video import VideoError, VideoReader, video_writer
 from picanet_tf.errors import PicanetError
-from picanet_tf.saliency.rendering import FORMATS, render
+from picanet_tf.saliency.rendering import FORMATS
 from picanet_tf.training.run_directory import WEIGHTS, RunDirectory, replacing
 
 FLAGS = flags.FLAGS
@@ -52,9 +54,10 @@ def define_flags() -> None:
         "format",
         "map",
         FORMATS,
-        "map: grey, 8 bits; mask: black and white, see --threshold; cutout: the image "
-        "with the map as its alpha; overlay: the map as heat over the image; panel: "
-        "image, map, overlay and cut-out side by side.",
+        "map: grey, 8 bits, or classes in VOC's colours; mask: black and white, see "
+        "--threshold; cutout: the image with the map as its alpha; overlay: the map as "
+        "heat over the image, or the classes' colours with a legend; panel: image, "
+        "map, overlay and cut-out side by side. Class maps have no mask or cut-out.",
     )
     flags.DEFINE_float(
         "threshold",
@@ -67,11 +70,7 @@ def define_flags() -> None:
         "batch_size", 4, "Images that go through the network at once.", lower_bound=1
     )
     flags.DEFINE_integer(
-        "max_pixels",
-        MAX_PIXELS,
-        "The largest width x height of an image, looked up in its header.",
-        lower_bound=1,
-        upper_bound=MAX_PIXELS,
+        "max_pixels", MAX_PIXELS, "The largest width x height.", 1, MAX_PIXELS
     )
     flags.DEFINE_bool("resume", False, "Pass over what has its result already.")
 
@@ -109,7 +108,13 @@ def load():
         raise UserError(f"--run: there is no model file {FLAGS.run}")
     from picanet_tf import load_model
 
-    return load_model(FLAGS.run, FLAGS.weights)
+    model = load_model(FLAGS.run, FLAGS.weights)
+    if FLAGS.format not in model.formats:
+        raise UserError(
+            f"--format {FLAGS.format}: the network of {FLAGS.run} has "
+            f"{', '.join(model.formats)}"
+        )
+    return model
 
 
 def predict_stream(words: list[str]) -> int:
@@ -122,13 +127,16 @@ def predict_stream(words: list[str]) -> int:
         sys.stdin.buffer.read(), max_pixels=FLAGS.max_pixels, name="standard input"
     )
 
-    saliency = load().predict(image)
-    buffer = io.BytesIO()
-    picture = render(FLAGS.format, image, saliency, FLAGS.threshold)
-    Image.fromarray(picture).save(buffer, "PNG")
+    model, buffer = load(), io.BytesIO()
+    picture = draw(model, image, model.predict(image))
+    picture.save(buffer, "PNG")
     sys.stdout.buffer.write(buffer.getvalue())
     sys.stdout.buffer.flush()
     return 0
+
+
+def draw(model, image: np.ndarray, result: np.ndarray) -> Image.Image:
+    return model.render(FLAGS.format, image, result, FLAGS.threshold)
 
 
 def predict_files(pairs: list[tuple[Input, Path]]) -> int:
@@ -149,8 +157,8 @@ def predict_files(pairs: list[tuple[Input, Path]]) -> int:
                     failure(error)
 
     with tqdm(total=len(pairs), unit="file", disable=len(pairs) == 1) as bar:
-        for output, image, saliency in model.predict_named(images(), FLAGS.batch_size):
-            save_image(output, render(FLAGS.format, image, saliency, FLAGS.threshold))
+        for output, image, result in model.predict_named(images(), FLAGS.batch_size):
+            save_image(output, draw(model, image, result))
             bar.update()
         for item, output in pairs:
             if item.is_video:
@@ -174,8 +182,10 @@ def predict_video(model, path: Path, output: Path) -> None:
         video_writer(temporary, reader.frames_per_second) as add,
         tqdm(total=reader.count or None, unit="frame", desc=path.name) as bar,
     ):
-        for _, frame, saliency in model.predict_named(named, FLAGS.batch_size):
-            add(render(FLAGS.format, frame, saliency, FLAGS.threshold))
+        for _, frame, result in model.predict_named(named, FLAGS.batch_size):
+            picture = draw(model, frame, result)
+            colours = picture.convert("RGB") if picture.mode == "P" else picture
+            add(np.asarray(colours))
             bar.update()
     if reader.missing:
         raise VideoError(

@@ -96,7 +96,7 @@ def run_training() -> int:
     data_sets = experiment.tfrecords, experiment.validation_tfrecords
     recorded = run.recorded() if run else {}
     clean = corrupt.without_corrupt(data_sets, FLAGS.skip_corrupt, recorded)
-    read = clean.around({"saliency": readers.read_saliency}[experiment.task])
+    read = clean.around(readers.READERS[experiment.task])
     shape = {"batch_size": experiment.batch_size, "image_size": experiment.image_size}
     read_training = functools.partial(
         read, experiment.tfrecords, training=True, seed=experiment.seed, **shape

@@ -31,7 +31,7 @@ from data_pipeline.images import ImageError, read_image
 from data_pipeline.manifest import load_manifest
 from picanet_tf import page
 from picanet_tf.errors import PicanetError
-from picanet_tf.saliency.pixels import parse_pixel
+from picanet_tf.saliency.pixels import cell_of, parse_pixel
 from picanet_tf.training.run_directory import WEIGHTS, RunDirectory, write_json
 
 FLAGS = flags.FLAGS
@@ -145,7 +145,9 @@ def draw(model, pairs, pixels) -> int:
             tqdm.write(f"skipped: {error}", file=sys.stderr)
             failed += 1
             continue
-        look = model.look(image)
+        for pixel in pixels.values():
+            cell_of(pixel, image.shape[:2], image.shape[:2])  # or an error
+        look, image = model.look(image), model.frame(image)
         title = str(item.place)
         save_attention(
             Path(f"{output}.attention.png"), image, look, model.kinds, pixels, title

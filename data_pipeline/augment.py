@@ -94,3 +94,69 @@ def mirror(image: tf.Tensor, mask: tf.Tensor, mirrored: tf.Tensor) -> Pair:
     # `tf.reverse` takes axes, this a bool for each: no `tf.cond` for every image.
     dims = tf.stack([False, mirrored, False])
     return tuple(tf.raw_ops.Reverse(tensor=array, dims=dims) for array in (image, mask))
+
+
+# What surrounds an image: the means that VGG16 subtracts, so that it sees zeros.
+MEAN_RGB = (123.68, 116.779, 103.939)
+IGNORE = 255
+# DeepLab's random scales.
+_SCALES = (0.5, 1.5)
+
+
+def train_classes(
+    image: tf.Tensor, classes: tf.Tensor, *, image_size: int, seed: tf.Tensor
+) -> Pair:
+    """DeepLab's augmentation: random scale, random crop, random mirror.
+
+    Scaled by 0.5 to 1.5 at its own aspect; what is then smaller than the crop is
+    surrounded by the mean colour and by pixels of no class.
+
+    Args:
+        image: `(height, width, 3)`, uint8 or float32.
+        classes: uint8 `(height, width, 1)`, 255 where a pixel has none.
+        image_size: side of the crop.
+        seed: integer tensor `(2,)`.
+
+    Returns:
+        image: float32 `(image_size, image_size, 3)`;
+        classes: uint8 `(image_size, image_size, 1)`, values that came, or 255.
+    """
+    top, left, side, scale = tf.unstack(tf.random.stateless_uniform([4], seed))
+    scale = _SCALES[0] + scale * (_SCALES[1] - _SCALES[0])
+    size = tf.cast(tf.shape(image)[:2], tf.float32) * scale
+    size = tf.maximum(1, tf.cast(tf.round(size), tf.int32))
+    image = tf.image.resize(image, size, method="bilinear")
+    classes = tf.image.resize(classes, size, method="nearest")
+    missing = tf.maximum(image_size - size, 0)
+    # On either side at random, or the frame would always be at the lower right.
+    before = tf.cast(tf.stack([top, left]) * tf.cast(missing + 1, tf.float32), tf.int32)
+    image, classes = _surround(image, classes, before, missing - before)
+    image, classes = crop(image, classes, image_size, top, left)
+    return mirror(image, classes, side < 0.5)
+
+
+def fit_classes(image: tf.Tensor, classes: tf.Tensor, image_size: int) -> Pair:
+    """The whole image, in the upper left of a square of the network's input size.
+
+    It keeps its size and aspect, unless it is larger than the square.
+
+    Args:
+        image, classes: as of `train_classes`.
+        image_size: side of the square.
+
+    Returns:
+        As `train_classes`.
+    """
+    shape = tf.shape(image)[:2]
+    side = tf.maximum(image_size, tf.reduce_max(shape))
+    image = tf.cast(image, tf.float32)
+    image, classes = _surround(image, classes, tf.zeros([2], tf.int32), side - shape)
+    return resize(image, classes, image_size)
+
+
+def _surround(image, classes, before, after) -> Pair:
+    rows_columns = tf.stack([before, after], axis=1)
+    paddings = tf.concat([rows_columns, [[0, 0]]], axis=0)
+    means = tf.constant(MEAN_RGB)
+    image = tf.pad(image - means, paddings) + means
+    return image, tf.pad(classes, paddings, constant_values=IGNORE)

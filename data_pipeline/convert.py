@@ -3,6 +3,7 @@
     python -m data_pipeline.convert --dataset duts --source DIR --output data/duts
     python -m data_pipeline.convert --dataset pairs --images DIR --masks DIR \\
         --output data/mine
+    python -m data_pipeline.convert --dataset voc2012 --source DIR --output data/voc2012
 
 DIR is the data set as distributed, or the folder that holds it.  An image and its
 mask are paired by name.  Files that are unpaired, unreadable or of different sizes
@@ -13,8 +14,6 @@ import contextlib
 import functools
 import itertools
 import os
-import secrets
-import shutil
 import signal
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
@@ -24,22 +23,32 @@ from pathlib import Path
 from absl import flags, logging
 from tqdm import tqdm
 
-from data_pipeline import catalog, cli
+from data_pipeline import catalog, cli, voc
+from data_pipeline.bad_files import list_bad, only_good, readable
 from data_pipeline.errors import UserError
 from data_pipeline.images import MAX_PIXELS
 from data_pipeline.manifest import (
-    FILE_NAME,
     Manifest,
     Shard,
     load_manifest,
     save_manifest,
     sha256_of,
 )
-from data_pipeline.pairs import BadFile, EncodedPair, Pair, encode_pair, pair_by_name
+from data_pipeline.output import check_output, renamed_at_the_end
+from data_pipeline.pairs import (
+    BadFile,
+    EncodedPair,
+    Pair,
+    encode_class_pair,
+    encode_pair,
+    pair_by_name,
+)
 
 SHARD_SIZE = 256
 # Below this, starting worker processes costs more than they save.
 _WORTH_WORKERS = 64
+# Segmentation's: PASCAL VOC 2012, and any folders of images and class maps.
+VOC, CLASS_MAPS = "voc2012", "class-maps"
 
 
 def convert_saliency(
@@ -79,92 +88,85 @@ def convert_saliency(
         UserError: a folder is missing, `output` is in the way, no good pair is left,
             or, without `skip_bad`, any file is bad: the message lists them all.
     """
+    return convert_pairs(
+        "saliency",
+        encode_pair,
+        lambda: pair_by_name(image_folder, mask_folder),
+        output,
+        origin=f"{image_folder} and {mask_folder}",
+        name=name,
+        skip_bad=skip_bad,
+        overwrite=overwrite,
+        shard_size=shard_size,
+        workers=workers,
+        max_pixels=max_pixels,
+    )
+
+
+def convert_pairs(
+    task: str,
+    encode: Callable[..., EncodedPair | list[BadFile]],
+    find_pairs: Callable[[], tuple[list[Pair], list[BadFile]]],
+    output: str | os.PathLike,
+    *,
+    origin: str,
+    name: str,
+    skip_bad: bool = False,
+    overwrite: bool = False,
+    shard_size: int = SHARD_SIZE,
+    workers: int | None = None,
+    max_pixels: int = MAX_PIXELS,
+) -> tuple[Manifest, list[BadFile]]:
+    """As `convert_saliency`, for pairs however they were found.
+
+    Args:
+        task: `"saliency"` or `"segmentation"`: what the masks are.
+        encode: reads a pair, with `max_pixels`; a function of a module, as it goes to
+            other processes.
+        find_pairs: gives the pairs, and the files that have no partner.
+        origin: where from, for errors.
+        output, name, skip_bad, overwrite, shard_size, workers, max_pixels: as there.
+    """
     for flag, value in (("shard_size", shard_size), ("workers", workers)):
         if value is not None and value < 1:
             raise UserError(f"--{flag} must be at least 1. Received: {value}")
     output = Path(output)
     check_output(output, overwrite)
-    pairs, bad = pair_by_name(image_folder, mask_folder)
+    pairs, bad = find_pairs()
     workers = workers or _cores()
     if len(pairs) < _WORTH_WORKERS:
         workers = 1
     with renamed_at_the_end(output) as temporary:
-        encode = functools.partial(encode_pair, max_pixels=max_pixels)
+        encode = functools.partial(encode, max_pixels=max_pixels)
         with _mapped(encode, pairs, workers) as results:
             progress = tqdm(results, total=len(pairs), unit="pair", disable=None)
             good = only_good(readable(pairs, progress), bad, skip_bad)
-            shards = _write_shards(good, temporary, shard_size)
+            shards = _write_shards(good, temporary, shard_size, task)
         if bad and not skip_bad:
             raise UserError(list_bad(bad, "nothing is written without --skip_bad"))
         count = sum(shard.count for shard in shards)
         if not count:
             found = list_bad(bad, "none is left") if bad else "no images"
-            raise UserError(f"no pair in {image_folder} and {mask_folder}: {found}")
-        manifest = Manifest(temporary, name, "saliency", count, tuple(shards))
+            raise UserError(f"no pair in {origin}: {found}")
+        manifest = Manifest(temporary, name, task, count, tuple(shards))
         save_manifest(manifest)
     return load_manifest(output), bad
 
 
-def only_good(
-    results: Iterable[EncodedPair | list[BadFile]], bad: list[BadFile], skip_bad: bool
-) -> Iterator[EncodedPair]:
-    """Sorts results: bad files are added to `bad`, good pairs come out.
-
-    When nothing will be written anyway, the rest is only checked.
-    """
-    for result in results:
-        if isinstance(result, list):
-            bad.extend(result)
-        elif skip_bad or not bad:
-            if result.warning:
-                logging.warning("%s: %s", result.key, result.warning)
-            yield result
-
-
-def readable(
-    pairs: Iterable[Pair], results: Iterable[EncodedPair | list[BadFile]]
-) -> Iterator[EncodedPair | list[BadFile]]:
-    """Results of `encode_pair`, those that TensorFlow cannot decode as bad files.
-
-    Pillow reads many a damaged file, such as a PNG without its end, and its bytes are
-    kept where they look sound to it; training would end at them.
-    """
-    for pair, result in zip(pairs, results, strict=True):
-        yield (
-            result if isinstance(result, list) else _undecodable(pair, result) or result
-        )
-
-
-def _undecodable(pair: Pair, encoded: EncodedPair) -> list[BadFile]:
-    import tensorflow as tf
-
-    from data_pipeline import schema
-
-    bad = []
-    for path, decode, data in (
-        (pair.image, schema.decode_image, encoded.image),
-        (pair.mask, schema.decode_mask, encoded.mask),
-    ):
-        try:
-            decode(tf.constant(data))
-        except tf.errors.OpError as error:
-            reason = schema.reason_of(schema.message_of(error))
-            bad.append(BadFile(str(path), f"TensorFlow cannot read it: {reason}"))
-    return bad
-
-
 def _write_shards(
-    pairs: Iterator[EncodedPair], folder: Path, shard_size: int
+    pairs: Iterator[EncodedPair], folder: Path, shard_size: int, task: str
 ) -> list[Shard]:
     shards = []
     for first in pairs:
         rest = itertools.islice(pairs, shard_size - 1)
         path = folder / f"{len(shards):05d}.tfrecord"
-        shards.append(write_shard(itertools.chain([first], rest), path))
+        shards.append(write_shard(itertools.chain([first], rest), path, task))
     return shards
 
 
-def write_shard(pairs: Iterable[EncodedPair], path: Path) -> Shard:
+def write_shard(
+    pairs: Iterable[EncodedPair], path: Path, task: str = "saliency"
+) -> Shard:
     """Writes one TFRecord file."""
     import tensorflow as tf  # Seconds to import; by now the workers are at work.
 
@@ -173,7 +175,7 @@ def write_shard(pairs: Iterable[EncodedPair], path: Path) -> Shard:
     count = 0
     with tf.io.TFRecordWriter(os.fsencode(path)) as writer:
         for pair in pairs:
-            record = schema.encode_saliency(
+            record = schema.ENCODERS[task](
                 key=pair.key,
                 image=pair.image,
                 mask=pair.mask,
@@ -233,76 +235,67 @@ def _cores() -> int:
     return os.cpu_count() or 1
 
 
-def check_output(output: Path, overwrite: bool) -> None:
-    if not os.path.lexists(output):
-        return
-    if not overwrite:
-        raise UserError(f"--output {output} exists; --overwrite replaces it")
-    if not (output / FILE_NAME).is_file():
-        raise UserError(
-            f"--output {output} exists and holds no {FILE_NAME}: not a converted data "
-            "set, so --overwrite does not touch it"
-        )
-
-
-@contextlib.contextmanager
-def renamed_at_the_end(output: Path) -> Iterator[Path]:
-    """A new folder beside `output` that takes its place, or vanishes on any error."""
-    new_parents = [path for path in output.parents if not path.exists()]
-    output.parent.mkdir(parents=True, exist_ok=True)
-    tag = secrets.token_hex(4)
-    temporary = output.parent / f".{output.name}.{tag}.partial"
-    replaced = output.parent / f".{output.name}.{tag}.replaced"
-    temporary.mkdir()
-    try:
-        yield temporary
-        if os.path.lexists(output):
-            output.rename(replaced)
-        try:
-            temporary.rename(output)
-        except BaseException:
-            if replaced.exists():
-                replaced.rename(output)
-            raise
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
-        shutil.rmtree(replaced, ignore_errors=True)
-        with contextlib.suppress(OSError):  # Not empty: what is there stays.
-            for parent in new_parents:
-                parent.rmdir()
-
-
-def list_bad(bad: list[BadFile], consequence: str) -> str:
-    files = "\n".join(f"  {file}" for file in bad)
-    noun = "bad file" if len(bad) == 1 else "bad files"
-    return f"{len(bad)} {noun}, {consequence}:\n{files}"
-
-
 def define_flags() -> None:
     flags.DEFINE_string(
-        "dataset", None, f"One of {', '.join(catalog.SALIENCY)}, or pairs."
+        "dataset",
+        None,
+        f"One of {', '.join(catalog.SALIENCY)}, or pairs; for segmentation {VOC}, or "
+        f"{CLASS_MAPS}: pairs whose masks are PNGs of class numbers, 255 for none.",
     )
     flags.DEFINE_string("source", None, "The data set's folder, or its parent.")
-    flags.DEFINE_string("split", None, "train or test; default: the first there is.")
-    flags.DEFINE_string("images", None, "Folder of images, with --dataset pairs.")
-    flags.DEFINE_string("masks", None, "Folder of masks, with --dataset pairs.")
+    flags.DEFINE_string("split", None, "train or test; of voc2012 train, val "
+                        "or trainval. Default: the first there is.")  # fmt: skip
+    flags.DEFINE_string("images", None, "Folder of images, with pairs or "
+                        "class-maps.")  # fmt: skip
+    flags.DEFINE_string("masks", None, "Folder of masks, as above.")
     flags.DEFINE_string("output", None, "The folder to make.")
     flags.DEFINE_string("name", None, "Name in the manifest; default: the data set's.")
     flags.DEFINE_bool("overwrite", False, "Replace the data set at --output.")
     flags.DEFINE_bool("skip_bad", False, "Leave bad files out, listing them.")
     flags.DEFINE_integer("shard_size", SHARD_SIZE, "Records in a shard, at most.")
     flags.DEFINE_integer(
-        "max_pixels",
-        MAX_PIXELS,
-        "The largest width x height of a file, looked up in its header.",
-        lower_bound=1,
-        upper_bound=MAX_PIXELS,
+        "max_pixels", MAX_PIXELS, "The largest width x height.", 1, MAX_PIXELS
     )
 
 
 def main(_: list[str]) -> None:
     values = flags.FLAGS
-    run(convert_saliency, workers=values.workers)
+    if values.dataset in (VOC, CLASS_MAPS):
+        run_segmentation(values)
+    else:
+        run(convert_saliency, workers=values.workers)
+
+
+def run_segmentation(values: flags.FlagValues) -> None:
+    """What the flags say, for `--dataset voc2012` and `class-maps`."""
+    if values.dataset == VOC:
+        _check_given(values, wanted=("source",), unwanted=("images", "masks"))
+        split = values.split or voc.SPLITS[0]
+        find = functools.partial(voc.voc_pairs, values.source, split, values.sbd)
+        name, origin = f"VOC2012 {split}{' + SBD' * bool(values.sbd)}", values.source
+    else:
+        unwanted = ("source", "split", "sbd")
+        _check_given(values, wanted=("images", "masks"), unwanted=unwanted)
+        find = functools.partial(pair_by_name, values.images, values.masks)
+        name, origin = Path(values.output or ".").resolve().name, values.images
+    _check_given(values, wanted=("output",), unwanted=())
+    manifest, bad = convert_pairs(
+        "segmentation",
+        encode_class_pair,
+        find,
+        values.output,
+        origin=origin,
+        name=values.name or name,
+        skip_bad=values.skip_bad,
+        overwrite=values.overwrite,
+        shard_size=values.shard_size,
+        workers=values.workers,
+        max_pixels=values.max_pixels,
+    )
+    complete = None
+    if values.dataset == VOC and not values.sbd:
+        complete = voc.COUNTS[split]
+    _report(values, manifest, bad, complete)
 
 
 def run(convert: Callable, **options) -> None:
@@ -323,11 +316,20 @@ def run(convert: Callable, **options) -> None:
         max_pixels=values.max_pixels,
         **options,
     )
+    _report(values, manifest, bad, complete)
+
+
+def _report(
+    values: flags.FlagValues, manifest: Manifest, bad: list, complete: int | None
+) -> None:
     if bad:
         print(list_bad(bad, "left out"))
     if complete and manifest.count != complete:
         logging.warning(
-            "%s has %d pairs when complete, here are %d", name, complete, manifest.count
+            "%s has %d pairs when complete, here are %d",
+            manifest.name,
+            complete,
+            manifest.count,
         )
     print(f"{values.output}: {manifest.summary()}")
 
@@ -357,5 +359,8 @@ def _check_given(
 
 if __name__ == "__main__":
     define_flags()
+    flags.DEFINE_string(
+        "sbd", None, "Of voc2012: folder of SBD, whose class maps are added."
+    )
     flags.DEFINE_integer("workers", None, "Processes; default: one a core.")
     cli.run(main)

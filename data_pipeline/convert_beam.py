@@ -18,12 +18,10 @@ from pathlib import Path
 from absl import flags
 
 from data_pipeline import cli, convert
+from data_pipeline.bad_files import list_bad, only_good, readable
 from data_pipeline.convert import (
     SHARD_SIZE,
     check_output,
-    list_bad,
-    only_good,
-    readable,
     renamed_at_the_end,
     write_shard,
 )

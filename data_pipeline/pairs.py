@@ -6,6 +6,7 @@ Imports no TensorFlow: the converter runs `encode_pair` in worker processes.
 import io
 import os
 from collections import defaultdict
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +14,7 @@ import numpy as np
 from PIL import Image
 
 from data_pipeline import images
+from data_pipeline.class_maps import read_class_map
 from data_pipeline.images import ImageError
 
 _JPEG_FORMATS = ("JPEG", "MPO")  # MPO: a JPEG with more pictures behind it.
@@ -46,7 +48,7 @@ class EncodedPair:
     Attributes:
         key: the name that image and mask share.
         image: JPEG or PNG bytes that any decoder shows upright, in RGB or grey.
-        mask: PNG bytes, 8-bit grey, as high and wide as the image.
+        mask: PNG bytes, 8-bit grey (values or classes), as high and wide as the image.
         height, width: in pixels.
         warning: what looks odd but is accepted; empty when nothing does.
     """
@@ -109,7 +111,7 @@ def _by_stem(files: list[Path], bad: list[BadFile]) -> dict[str, list[Path]]:
 def encode_pair(
     pair: Pair, *, max_pixels: int = images.MAX_PIXELS
 ) -> EncodedPair | list[BadFile]:
-    """Reads, checks and encodes one pair.
+    """Reads, checks and encodes an image and its saliency mask.
 
     The bytes of image and mask are kept as they came when every decoder makes the same
     upright 8-bit picture of them.  Otherwise they are turned and encoded anew: as JPEG
@@ -122,13 +124,29 @@ def encode_pair(
     Returns:
         The encoded pair, or what is wrong with its files.
     """
+    return _encode_pair(pair, max_pixels, _encode_mask, _odd)
+
+
+def encode_class_pair(
+    pair: Pair, *, max_pixels: int = images.MAX_PIXELS
+) -> EncodedPair | list[BadFile]:
+    """As `encode_pair`, with a class map (`class_maps.read_class_map`) as the mask."""
+    return _encode_pair(pair, max_pixels, _encode_class_map, lambda mask: "")
+
+
+def _encode_pair(
+    pair: Pair,
+    max_pixels: int,
+    encode_mask: Callable[[Path, int], tuple[np.ndarray, bytes]],
+    odd: Callable[[np.ndarray], str],
+) -> EncodedPair | list[BadFile]:
     bad = []
     try:
         image, height, width, turned = _encode_image(pair.image, max_pixels)
     except ImageError as error:
         bad.append(BadFile(error.name, error.reason))
     try:
-        mask, encoded_mask = _encode_mask(pair.mask, max_pixels)
+        mask, encoded_mask = encode_mask(pair.mask, max_pixels)
     except ImageError as error:
         bad.append(BadFile(error.name, error.reason))
     if bad:
@@ -147,7 +165,7 @@ def encode_pair(
         mask=encoded_mask,
         height=height,
         width=width,
-        warning=_odd(mask),
+        warning=odd(mask),
     )
 
 
@@ -181,6 +199,11 @@ def _encode_mask(path: Path, max_pixels: int) -> tuple[np.ndarray, bytes]:
     if not (_plain(image) and _is_grey_png(data)):
         data = _encode(grey, "PNG")
     return np.array(grey), data
+
+
+def _encode_class_map(path: Path, max_pixels: int) -> tuple[np.ndarray, bytes]:
+    classes = read_class_map(path, max_pixels=max_pixels)
+    return classes, _encode(Image.fromarray(classes), "PNG")
 
 
 def _is_grey_png(data: bytes) -> bool:

@@ -7,7 +7,7 @@ serialized records (`_training_records` or `_records`), the task's decoder in
 
 import contextlib
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import tensorflow as tf
 
@@ -71,6 +71,72 @@ def read_saliency(
         DatasetError: `path` is missing, no data set, empty, of another task, or lacks
             a shard.
     """
+    return _read(
+        "saliency",
+        _saliency_example,
+        path,
+        batch_size=batch_size,
+        training=training,
+        image_size=image_size,
+        seed=seed,
+        start_step=start_step,
+        share=share,
+        drop_remainder=drop_remainder,
+        with_keys=with_keys,
+        shuffle_window=shuffle_window,
+    )
+
+
+def read_segmentation(path: str | os.PathLike, **options) -> tf.data.Dataset:
+    """Batches of images and class maps: as `read_saliency`, with these differences.
+
+    Training: augmented by `augment.train_classes`. Evaluation: each image whole, in the
+    upper left of a square (`augment.fit_classes`).
+
+    Args:
+        path, **options: of `read_saliency`; `image_size` is 321 by default.
+
+    Returns:
+        A dataset of `(image, classes)` or `(image, classes, key)`:
+        classes: uint8 `(batch_size, image_size, image_size, 1)`, the class of each
+        pixel, 255 for none.
+    """
+    options = {"image_size": 321, **options}
+    return _read("segmentation", _segmentation_example, path, **options)
+
+
+def _saliency_example(fields, training, image_size, seed):
+    image, mask = fields["image"], fields["mask"]
+    if training:
+        image, mask = augment.train_pair(image, mask, image_size=image_size, seed=seed)
+    else:
+        image, mask = augment.resize(image, mask, image_size)
+    return image, tf.cast(mask, tf.float32) / 255.0
+
+
+def _segmentation_example(fields, training, image_size, seed):
+    image, classes = fields["image"], fields["mask"]
+    if training:
+        return augment.train_classes(image, classes, image_size=image_size, seed=seed)
+    return augment.fit_classes(image, classes, image_size)
+
+
+def _read(
+    task: str,
+    make_example: Callable,
+    path: str | os.PathLike,
+    *,
+    batch_size: int,
+    training: bool,
+    image_size: int,
+    seed: int = 0,
+    start_step: int = 0,
+    share: tuple[int, int] = (0, 1),
+    drop_remainder: bool = False,
+    with_keys: bool = False,
+    shuffle_window: int = SHUFFLE_WINDOW,
+) -> tf.data.Dataset:
+    """The batches of any task; what an example is, `make_example` says."""
     _check_arguments(
         batch_size=batch_size, image_size=image_size, shuffle_window=shuffle_window
     )
@@ -86,19 +152,13 @@ def read_saliency(
             f"`batch_size`. Received: share={share}, batch_size={batch_size}"
         )
     part = batch_size // workers
-    manifest = _open(path, "saliency")
+    manifest = _open(path, task)
 
     def example(index: tf.Tensor, serialized: tf.Tensor) -> tuple[tf.Tensor, ...]:
-        fields = schema.of_one_size(schema.decode_saliency(serialized))
-        image, mask = fields["image"], fields["mask"]
-        if training:
-            image, mask = augment.train_pair(
-                image, mask, image_size=image_size, seed=tf.stack([seed, index])
-            )
-        else:
-            image, mask = augment.resize(image, mask, image_size)
-        mask = tf.cast(mask, tf.float32) / 255.0
-        return (image, mask, fields["key"]) if with_keys else (image, mask)
+        fields = schema.of_one_size(schema.DECODERS[task](serialized))
+        draws = tf.stack([seed, index])
+        image, truth = make_example(fields, training, image_size, draws)
+        return (image, truth, fields["key"]) if with_keys else (image, truth)
 
     if training:
         records = _training_records(
@@ -127,21 +187,28 @@ def read_saliency_originals(path: str | os.PathLike) -> tf.data.Dataset:
     Raises:
         DatasetError: as `read_saliency`.
     """
-    records = _records(_open(path, "saliency"))
+    return read_originals(path, "saliency")
+
+
+def read_originals(path: str | os.PathLike, task: str) -> tf.data.Dataset:
+    """As `read_saliency_originals`; what `mask` is depends on the task."""
+    records = _records(_open(path, task))
+    decode = schema.DECODERS[task]
     dataset = records.map(
-        lambda serialized: schema.of_one_size(schema.decode_saliency(serialized)),
+        lambda serialized: schema.of_one_size(decode(serialized)),
         num_parallel_calls=tf.data.AUTOTUNE,
     )
     return _finished(dataset)
 
 
 def read_keys(path: str | os.PathLike) -> Iterator[str]:
-    """The keys of a data set in order; decodes no picture.
+    """The keys of a data set of any task, in order; decodes no picture.
 
     Raises:
         DatasetError: as `read_saliency`.
     """
-    records = _finished(_records(_open(path, "saliency")).map(schema.decode_key))
+    manifest = _open(path, load_manifest(path).task)
+    records = _finished(_records(manifest).map(schema.decode_key))
     return map(os.fsdecode, records.as_numpy_iterator())
 
 
@@ -265,3 +332,7 @@ def _check_arguments(**sizes: int) -> None:
     for name, value in sizes.items():
         if value < 1:
             raise ValueError(f"`{name}` must be at least 1. Received: {name}={value}")
+
+
+# {task: its reader}
+READERS = {"saliency": read_saliency, "segmentation": read_segmentation}

@@ -2,7 +2,7 @@
 
 A record is a serialized `tf.train.Example`.  Every task has `key`, `image/encoded`,
 `image/height` and `image/width`, and adds its ground truth under names of its own;
-saliency adds `mask/encoded`.
+saliency adds `mask/encoded`, segmentation `classes/encoded`.
 """
 
 import os
@@ -15,6 +15,7 @@ IMAGE = "image/encoded"
 HEIGHT = "image/height"
 WIDTH = "image/width"
 MASK = "mask/encoded"
+CLASSES = "classes/encoded"
 _LONGEST = 200  # of a reason, which may quote a whole record
 
 _COMMON = {
@@ -24,6 +25,7 @@ _COMMON = {
     WIDTH: tf.io.FixedLenFeature([], tf.int64),
 }
 _SALIENCY = {**_COMMON, MASK: tf.io.FixedLenFeature([], tf.string)}
+_SEGMENTATION = {**_COMMON, CLASSES: tf.io.FixedLenFeature([], tf.string)}
 
 
 def encode_saliency(
@@ -37,16 +39,19 @@ def encode_saliency(
         mask: PNG bytes, 8-bit grey, of the image's size.
         height, width: the size of both, in pixels.
     """
-    return _serialize(
-        {
-            # As the file system spells it, even where that is no UTF-8.
-            KEY: _bytes(os.fsencode(key)),
-            IMAGE: _bytes(image),
-            HEIGHT: _int(height),
-            WIDTH: _int(width),
-            MASK: _bytes(mask),
-        }
-    )
+    return _encode_picture(key, image, height, width, {MASK: _bytes(mask)})
+
+
+def encode_segmentation(
+    *, key: str, image: bytes, mask: bytes, height: int, width: int
+) -> bytes:
+    """One segmentation record.
+
+    Args:
+        mask: PNG bytes, 8-bit grey, the class of each pixel, 255 for none.
+        key, image, height, width: as of `encode_saliency`.
+    """
+    return _encode_picture(key, image, height, width, {CLASSES: _bytes(mask)})
 
 
 def decode_saliency(serialized: tf.Tensor) -> dict[str, tf.Tensor]:
@@ -66,12 +71,25 @@ def decode_saliency(serialized: tf.Tensor) -> dict[str, tf.Tensor]:
             places with its image.
     """
     fields = _parse(serialized, _SALIENCY)
+    return _decoded(fields, mask=decode_mask(fields[MASK]))
+
+
+def decode_segmentation(serialized: tf.Tensor) -> dict[str, tf.Tensor]:
+    """Reads what `encode_segmentation` wrote: as `decode_saliency`, where
+
+    `mask`: uint8 `(height, width, 1)`, the class of each pixel, 255 for none.
+    """
+    fields = _parse(serialized, _SEGMENTATION)
+    return _decoded(fields, mask=decode_mask(fields[CLASSES]))
+
+
+def _decoded(fields: dict[str, tf.Tensor], **ground_truth) -> dict[str, tf.Tensor]:
     return {
         "key": fields[KEY],
         "height": fields[HEIGHT],
         "width": fields[WIDTH],
         "image": decode_image(fields[IMAGE]),
-        "mask": decode_mask(fields[MASK]),
+        **ground_truth,
     }
 
 
@@ -154,6 +172,21 @@ def _require(condition: tf.Tensor, told: str, *values: tf.Tensor):
     return tf.raw_ops.Assert(condition=condition, data=[told, *values])
 
 
+def _encode_picture(
+    key: str, image: bytes, height: int, width: int, ground_truth: dict
+) -> bytes:
+    return _serialize(
+        {
+            # As the file system spells it, even where that is no UTF-8.
+            KEY: _bytes(os.fsencode(key)),
+            IMAGE: _bytes(image),
+            HEIGHT: _int(height),
+            WIDTH: _int(width),
+            **ground_truth,
+        }
+    )
+
+
 def _serialize(features: dict[str, tf.train.Feature]) -> bytes:
     example = tf.train.Example(features=tf.train.Features(feature=features))
     # Map fields have no order of their own; the same input gives the same file.
@@ -166,3 +199,8 @@ def _bytes(value: bytes) -> tf.train.Feature:
 
 def _int(value: int) -> tf.train.Feature:
     return tf.train.Feature(int64_list=tf.train.Int64List(value=[value]))
+
+
+# {task of the manifest: how its records are written}, and read.
+ENCODERS = {"saliency": encode_saliency, "segmentation": encode_segmentation}
+DECODERS = {"saliency": decode_saliency, "segmentation": decode_segmentation}

@@ -7,14 +7,17 @@ checksum, its fields, that image and mask decode, and that their sizes agree.  E
 code 1 when anything is wrong; all problems are listed, each with file and offset.
 """
 
+import functools
 import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import numpy as np
 from tqdm import tqdm
 
 from data_pipeline import cli
+from data_pipeline.class_maps import IGNORE, VOC_CLASSES
 from data_pipeline.errors import DatasetError, UserError
 from data_pipeline.manifest import Manifest, Shard, load_manifest, sha256_of
 from data_pipeline.tfrecord import Frame, read_frames
@@ -87,22 +90,21 @@ def checked_records(
 
 def record_checker(manifest: Manifest) -> Callable[[bytes], str]:
     """A function: payload -> key; `ValueError` when anything is wrong with it."""
-    checkers = {"saliency": _check_saliency}
-    if manifest.task not in checkers:
+    if manifest.task not in _VALUE_CHECKS:
         raise DatasetError(
-            f"{manifest.folder}: task must be one of {list(checkers)}. "
+            f"{manifest.folder}: task must be one of {list(_VALUE_CHECKS)}. "
             f"Received: {manifest.task!r}"
         )
-    return checkers[manifest.task]
+    return functools.partial(_check_picture, manifest.task)
 
 
-def _check_saliency(payload: bytes) -> str:
+def _check_picture(task: str, payload: bytes) -> str:
     import tensorflow as tf  # Seconds to import: not before the flags are checked.
 
     from data_pipeline import schema
 
     try:
-        record = schema.decode_saliency(tf.constant(payload))
+        record = schema.DECODERS[task](tf.constant(payload))
     except (tf.errors.OpError, UnicodeDecodeError) as error:
         raise ValueError(schema.reason_of(schema.message_of(error))) from error
     key = record["key"].numpy().decode(errors="replace")
@@ -114,7 +116,25 @@ def _check_saliency(payload: bytes) -> str:
                 f"{key}: the {part} is {shape[1]} x {shape[0]}, the record says "
                 f"{size[1]} x {size[0]} (width x height)"
             )
+    _VALUE_CHECKS[task](key, record["mask"].numpy())
     return key
+
+
+def _any_value(key: str, mask: np.ndarray) -> None:
+    """Every grey is some saliency."""
+
+
+def _check_classes(key: str, mask: np.ndarray) -> None:
+    values = np.unique(mask)
+    wrong = values[(values >= len(VOC_CLASSES)) & (values != IGNORE)]
+    if wrong.size:
+        raise ValueError(
+            f"{key}: {wrong[0]} is no class, which are 0..{len(VOC_CLASSES) - 1}, and "
+            f"{IGNORE} for none"
+        )
+
+
+_VALUE_CHECKS = {"saliency": _any_value, "segmentation": _check_classes}
 
 
 def _unknown_files(manifest: Manifest) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""A trained network as one object: image in, saliency map at the image's size out."""
+"""A trained network as one object: image in, result at the image's size out."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from PIL import Image
 from data_pipeline.images import read_image
 from picanet_tf.context import ATTENTIVE
 from picanet_tf.errors import PicanetError
-from picanet_tf.saliency.model import CHANNELS, ENCODER_FEATURES, build_model
-from picanet_tf.saliency.variants import parse_variant
+from picanet_tf.networks import identify, rebuilt
+from picanet_tf.seams import AttachPoint
 from picanet_tf.training.run_directory import RunDirectory
-from picanet_tf.weights import copy_weights, load_keras
+from picanet_tf.weights import load_keras
 
 Source = str | os.PathLike | bytes | Image.Image | np.ndarray
 
 
-def load_model(run: str | os.PathLike, weights: str = "model") -> SaliencyModel:
+def load_model(run: str | os.PathLike, weights: str = "model") -> Predictor:
     """Loads the network of a run.
 
     Args:
@@ -41,20 +41,24 @@ def load_model(run: str | os.PathLike, weights: str = "model") -> SaliencyModel:
         raise PicanetError(f"There is no model file {path}")
     model = load_keras(path)
     try:
-        return SaliencyModel(model)
+        return Predictor(model)
     except PicanetError as error:
         raise PicanetError(f"{path}: {error}") from error
 
 
-class SaliencyModel:
-    """Predicts saliency maps.
+class Predictor:
+    """Predicts what its network learned: saliency maps, or class maps.
 
     Args:
-        model: a network of `picanet_tf.saliency.build_model`.
+        model: a network of some task's `build_model`.
 
     Attributes:
-        network: the network itself.
+        network: the network itself, at the size that it predicts at.
         image_size: side of the network's input, in pixels.
+        formats: of the pictures that `render` draws, the first is the default.
+
+    Raises:
+        PicanetError: it is no such network.
 
     Example:
         >>> model = load_model("runs/latest")
@@ -63,32 +67,22 @@ class SaliencyModel:
     """
 
     def __init__(self, model: keras.Model):
-        outputs = getattr(model, "output", None)  # A Sequential may have none yet.
-        if not isinstance(outputs, dict) or "stage1" not in outputs:
-            raise PicanetError(
-                f"The model {model.name} has no output stage1, so it is no saliency "
-                "network"
-            )
-        shape = getattr(model.input, "shape", ())  # Several inputs have none.
-        map_shape = model.output["stage1"].shape
-        side = shape[1] if len(shape) == 4 else None
-        if side is None or tuple(shape[2:]) != (side, 3) or map_shape[3:] != (1,):
-            raise PicanetError(
-                f"The model {model.name} must take images [side, side, 3] and give "
-                f"maps [h, w, 1]. Received: {tuple(shape)} and {tuple(map_shape)}"
-            )
-        self.network = model
+        self.identity = identify(model)
+        self._how = self.identity.task.prediction
+        trained = model.input.shape[1]
+        side = self._how.test_size(self.identity.variant, trained)
+        self.network = model if side == trained else rebuilt(model, side)
         self.image_size = side
-        finest = keras.Model(model.input, model.output["stage1"])
+        self.formats = self._how.formats
+        self._finest = self._how.finest(model.output)
+        finest = keras.Model(self.network.input, self.network.output[self._finest])
         self._infer = tf.function(
-            lambda images: tf.sigmoid(finest(images, training=False)),
-            input_signature=[
-                tf.TensorSpec([None, self.image_size, self.image_size, 3], tf.float32)
-            ],
+            lambda images: self._how.activate(finest(images, training=False), side),
+            input_signature=[tf.TensorSpec([None, side, side, 3], tf.float32)],
         )
 
     def predict(self, images: Source | Iterable[Source], batch_size: int = 8):
-        """Saliency maps.
+        """Saliency maps, or class maps.
 
         Args:
             images: a path, encoded bytes, a PIL image or a uint8 array [H, W, 3], RGB;
@@ -96,8 +90,9 @@ class SaliencyModel:
             batch_size: images that go through the network at once.
 
         Returns:
-            float32 [H, W] in [0, 1] at the image's own size, after its EXIF
-            orientation; a list of them for several images.
+            At the image's own size, after its EXIF orientation: float32 [H, W],
+            saliency in [0, 1]; or uint8 [H, W], the class of each pixel. A list of
+            them for several images.
 
         Raises:
             UserError: an image that cannot be read, by name.
@@ -146,27 +141,50 @@ class SaliencyModel:
 
     def resize(self, image: np.ndarray) -> np.ndarray:
         """uint8 [H, W, 3] -> float32 at the network's input size, as in training."""
-        side = [self.image_size, self.image_size]
-        return tf.image.resize(image, side, method="bilinear").numpy()
+        return self._how.prepare(image, self.image_size).numpy()
+
+    def frame(self, image: np.ndarray) -> np.ndarray:
+        """What the network's maps lie over: the image, or a square around it."""
+        return self._how.frame(image, self.image_size)
+
+    def render(
+        self, form: str, image: np.ndarray, result: np.ndarray, threshold: float = 0.5
+    ) -> Image.Image:
+        """Draws a result of `predict` in one of `formats`."""
+        return self._how.render(form, image, result, threshold)
 
     def _maps(self, batch, sizes) -> Iterator[np.ndarray]:
         for small, size in zip(self._infer(np.stack(batch)), sizes, strict=True):
-            yield tf.image.resize(small, size, method="bilinear").numpy()[..., 0]
+            yield self._how.finish(small, size, self.image_size).numpy()
+
+
+class SaliencyModel(Predictor):
+    """A `Predictor` of saliency maps, float32 [H, W] in [0, 1]."""
+
+    def __init__(self, model: keras.Model):
+        super().__init__(model)
+        if self.identity.task_name != "saliency":
+            raise PicanetError(f"The model {model.name} is no saliency network")
 
 
 class Look(NamedTuple):
     """What a network does with one image.
 
     Attributes:
-        saliency: float32 [H, W] in [0, 1], of the image's size.
-        attention: {decoding stage: float32 [h, w, K*K]} of its attentive modules.
-        features: {decoding stage: (F_i, F_att)}, of its modules with context, each
+        saliency: float32 [H, W] in [0, 1], of the frame's size: the saliency map, or
+            the probability of any class but the background.
+        attention: {attach point: float32 [h, w, K*K]} of its attentive modules.
+        features: {attach point: (F_i, F_att)}, of its modules with context, each
             float32 [h, w], the mean over the channels.
+        points: {attach point: where it is}, of all these.
+        title: what `saliency` is called.
     """
 
     saliency: np.ndarray
     attention: dict[int, np.ndarray]
     features: dict[int, tuple[np.ndarray, np.ndarray]]
+    points: dict[int, AttachPoint] = {}  # noqa: RUF012  never changed
+    title: str = "saliency"
 
 
 class AttentionModel:
@@ -179,7 +197,8 @@ class AttentionModel:
         model: a loaded network.
 
     Attributes:
-        kinds: {decoding stage: "GAP", "LAP" or "AC"}, coarse to fine.
+        kinds: {attach point: "GAP", "LAP" or "AC"}, coarse to fine: decoding stages of
+            a U-Net, branches of a DeepLab.
 
     Raises:
         PicanetError: the network has no attentive module.
@@ -190,67 +209,71 @@ class AttentionModel:
         (28, 28, 100)
     """
 
-    def __init__(self, model: SaliencyModel):
+    def __init__(self, model: Predictor):
         self._model = model
-        variant = model.network.name.removeprefix("picanet_")
-        try:
-            plan = parse_variant(variant)
-        except ValueError as error:
-            raise PicanetError(f"The network's name: {error}") from error
-        self.kinds = {i: kind for i, kind in plan.items() if kind in ATTENTIVE}
+        self._how = model.identity.task.prediction
+        self._points = model.identity.attach_points
+        self.kinds = {
+            i: point.kind
+            for i, point in self._points.items()
+            if point.kind in ATTENTIVE
+        }
+        self.title = self._how.foreground_title
         if not self.kinds:
             raise PicanetError(
-                f"The variant {variant} has no attention to look at: none of its "
-                f"modules is {', '.join(ATTENTIVE)}"
+                f"The variant {model.identity.variant} has no attention to look at: "
+                f"none of its modules is {', '.join(ATTENTIVE)}"
             )
-        channels = model.network.get_layer(ENCODER_FEATURES[6]).output.shape[-1]
-        network = build_model(
-            variant,
-            image_size=model.image_size,
-            width=channels / CHANNELS[6],
-            return_attention=True,
-        )
-        copy_weights(model.network, network)
+        network = rebuilt(model.network, return_attention=True)
         attention = {
             name: network.output[name] for name in map("attention{}".format, self.kinds)
         }
         features = {
             f"{name}{i}": keras.ops.mean(keras.ops.cast(feature, "float32"), axis=-1)
-            for i, kind in plan.items()
-            for name, feature in _tap(network, i, kind).items()
+            for i, point in self._points.items()
+            for name, feature in _tap(network, point).items()
         }
-        self._stages = tuple(plan)
+        finest = network.output[self._how.finest(network.output)]
         self._look = _function(
-            keras.Model(
-                network.input,
-                {"stage1": network.output["stage1"], **attention, **features},
-            )
+            keras.Model(network.input, {"finest": finest, **attention, **features})
         )
         grids = {f"{i}": network.output[f"attention{i}"] for i in self.global_stages}
         # Only what these need: the finer decoding modules are not run.
         self._grids = _function(keras.Model(network.input, grids)) if grids else None
 
     @property
+    def labels(self) -> list[str]:
+        """What the attentive modules are called: "D6 GAP"."""
+        return [f"{self._points[i].label} {kind}" for i, kind in self.kinds.items()]
+
+    @property
     def global_stages(self) -> tuple[int, ...]:
         return tuple(i for i, kind in self.kinds.items() if kind == "GAP")
 
     def look(self, image: Source) -> Look:
-        """Runs the network on one image, given as for `SaliencyModel.predict`."""
+        """Runs the network on one image, given as for `Predictor.predict`."""
         image = _to_array(image)
         outputs = self._look(self._model.resize(image)[np.newaxis])
-        small = tf.sigmoid(outputs["stage1"][0])
-        saliency = tf.image.resize(small, image.shape[:2], method="bilinear")
+        small = self._how.foreground(outputs["finest"], self._model.image_size)[0]
+        size = self.frame(image).shape[:2]
+        foreground = tf.image.resize(small, size, method="bilinear")
         return Look(
-            saliency.numpy()[..., 0],
+            foreground.numpy()[..., 0],
             {i: outputs[f"attention{i}"][0].numpy() for i in self.kinds},
             {
                 i: (
                     outputs[f"features{i}"][0].numpy(),
                     outputs[f"attended{i}"][0].numpy(),
                 )
-                for i in self._stages
+                for i in self._points
             },
+            self._points,
+            self.title,
         )
+
+    def frame(self, image: np.ndarray) -> np.ndarray:
+        """What a look lies over: the image, or a square around it."""
+        return self._model.frame(image)
 
     def global_attention(self, images) -> dict[int, np.ndarray]:
         """The attention of the modules with GAP.
@@ -272,12 +295,11 @@ class AttentionModel:
         return {int(i): grid.numpy() for i, grid in self._grids(images).items()}
 
 
-def _tap(network: keras.Model, stage: int, kind: str) -> dict:
-    """F_i and F_att, the input and the output of the context module of D_i."""
-    features = "encoder_relu" if stage == 6 else "fuse_relu"
-    attended = network.get_layer(f"d{stage}_{kind.lower()}").output
+def _tap(network: keras.Model, point: AttachPoint) -> dict:
+    """F_i and F_att, the input and the output of a context module."""
+    attended = network.get_layer(point.layer).output
     return {
-        "features": network.get_layer(f"d{stage}_{features}").output,
+        "features": network.get_layer(point.before).output,
         # With its attention, a module has two outputs.
         "attended": attended[0] if isinstance(attended, (list, tuple)) else attended,
     }

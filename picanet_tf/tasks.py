@@ -1,6 +1,7 @@
 """The tasks: what the network may learn, each as a record of its own pieces.
 
-Shared code takes a record and never asks for a task's name.
+Shared code takes a record and never asks for a task's name. What may be known before
+TensorFlow is imported is in `recipes`.
 """
 
 from __future__ import annotations
@@ -8,11 +9,17 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from picanet_tf import saliency
 from picanet_tf.saliency import losses as saliency_losses
 from picanet_tf.saliency import model as saliency_model
+from picanet_tf.saliency import seams as saliency_seams
 from picanet_tf.saliency import targets as saliency_targets
 from picanet_tf.saliency import validation as saliency_validation
+from picanet_tf.seams import Prediction, Served
+from picanet_tf.segmentation import losses as segmentation_losses
+from picanet_tf.segmentation import model as segmentation_model
+from picanet_tf.segmentation import seams as segmentation_seams
+from picanet_tf.segmentation import targets as segmentation_targets
+from picanet_tf.segmentation import validation as segmentation_validation
 
 
 @dataclass(frozen=True)
@@ -29,7 +36,11 @@ class Task:
         validation: makes an object with `update(outputs, ground truth)`, `result() ->
             {name: score}`, and the name of the score that is `best` when highest.
         panel: (image, ground truth, outputs) of one example -> uint8 picture.
-        variants: the names that the paper reports.
+        name: what stands in front of the variant in a network's name.
+        width_of: network -> the `width` that it was built with.
+        attach_points: variant -> {key: `seams.AttachPoint`}, coarse to fine.
+        prediction: from an image to a result of its size.
+        served: what an export gives.
     """
 
     build_model: Callable
@@ -38,7 +49,11 @@ class Task:
     loss_weights: Callable
     validation: Callable
     panel: Callable
-    variants: tuple[str, ...]
+    name: str
+    width_of: Callable
+    attach_points: Callable
+    prediction: Prediction
+    served: Served
 
 
 TASKS = {
@@ -49,6 +64,23 @@ TASKS = {
         loss_weights=saliency_losses.loss_weights,
         validation=saliency_validation.Validation,
         panel=saliency_validation.panel,
-        variants=saliency.VARIANTS,
+        name=saliency_model.NAME,
+        width_of=saliency_model.width_of,
+        attach_points=saliency_seams.attach_points,
+        prediction=saliency_seams.PREDICTION,
+        served=saliency_seams.SERVED,
+    ),
+    "segmentation": Task(
+        build_model=segmentation_model.build_model,
+        encode_targets=segmentation_targets.encode_targets,
+        losses=segmentation_losses.losses,
+        loss_weights=segmentation_losses.loss_weights,
+        validation=segmentation_validation.Validation,
+        panel=segmentation_validation.panel,
+        name=segmentation_model.NAME,
+        width_of=segmentation_model.width_of,
+        attach_points=segmentation_seams.attach_points,
+        prediction=segmentation_seams.PREDICTION,
+        served=segmentation_seams.SERVED,
     ),
 }

@@ -21,6 +21,7 @@ from picanet_tf.saliency.rendering import (
     resized,
     scaled_to,
 )
+from picanet_tf.seams import AttachPoint
 from picanet_tf.training.run_directory import replacing
 
 if TYPE_CHECKING:
@@ -85,8 +86,8 @@ _TILE = 448  # the longer side of what panels show, in pixels
 _RED = (255, 0, 0)
 
 
-def save_image(path: Path, array: np.ndarray) -> None:
-    """Writes a uint8 array, in one step; makes the folders above it.
+def save_image(path: Path, picture: np.ndarray | Image.Image) -> None:
+    """Writes a uint8 array or a picture, in one step; makes the folders above it.
 
     Raises:
         PicanetError: it could not be written, such as to a full disk.
@@ -95,7 +96,9 @@ def save_image(path: Path, array: np.ndarray) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with replacing(path) as temporary:
-            Image.fromarray(array).save(temporary)
+            if isinstance(picture, np.ndarray):
+                picture = Image.fromarray(picture)
+            picture.save(temporary)
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
         raise PicanetError(f"Cannot write {path}: {reason}") from error
@@ -107,6 +110,8 @@ def attention_rows(
     attention: Mapping[int, np.ndarray],
     kinds: Mapping[int, str],
     pixels: Mapping[str, Pixel],
+    points: Mapping[int, AttachPoint] | None = None,
+    map_title: str = "saliency",
 ) -> tuple[list[str], list[Row]]:
     """Figure 5 of the paper: from each pixel, what each attentive module looks at.
 
@@ -118,6 +123,8 @@ def attention_rows(
         attention: {decoding stage: float [h, w, K*K]}.
         kinds: {decoding stage: "GAP", "LAP" or "AC"}.
         pixels: {label: pixel of the image}.
+        points: {decoding stage: where it is}; by default the saliency network's.
+        map_title: what `saliency` is called.
 
     Returns:
         Column titles and rows for `save_panel`.
@@ -128,6 +135,7 @@ def attention_rows(
     # Not above: it imports TensorFlow, which other panels do without.
     from picanet_tf.saliency.attention import context_of, spread
 
+    points = points or {i: AttachPoint(i, f"D{i}", kind) for i, kind in kinds.items()}
     small = _shown(image)
     rows = []
     for label, pixel in pixels.items():
@@ -138,13 +146,13 @@ def attention_rows(
         for stage, kind in kinds.items():
             weights = attention[stage]
             cell = cell_of(pixel, image.shape[:2], weights.shape[:2])
-            context = context_of(weights, kind, cell)
+            context = context_of(weights, kind, cell, points[stage].dilation_rate)
             tile = overlay(small, _stretched(spread(context, small.shape[:2])))
             tile = marked(tile, image.shape, pixel, context)
             pictures.append(_captioned(tile, _range_of(context, kind)))
         rows.append(Row(f"{label}\n{pixel.x},{pixel.y}", pictures))
-    titles = [f"D{stage}  {kind}" for stage, kind in kinds.items()]
-    return ["image", "saliency", *titles], rows
+    titles = [f"{points[i].label}  {kind}" for i, kind in kinds.items()]
+    return ["image", map_title, *titles], rows
 
 
 def save_attention(
@@ -157,7 +165,9 @@ def save_attention(
 ) -> None:
     """Writes `attention_rows` of an image, by default from two telling pixels."""
     pixels = pixels or telling_pixels(look.saliency)
-    columns, rows = attention_rows(image, look.saliency, look.attention, kinds, pixels)
+    columns, rows = attention_rows(
+        image, look.saliency, look.attention, kinds, pixels, look.points, look.title
+    )
     path.parent.mkdir(parents=True, exist_ok=True)
     save_panel(path, columns, rows, title)
 
@@ -165,6 +175,9 @@ def save_attention(
 def save_features(path: Path, image: np.ndarray, look: Look, title: str = "") -> None:
     """Writes `feature_rows` of an image."""
     columns, rows = feature_rows(image, look.saliency, look.features)
+    if look.points:
+        labels = (look.points[i].label for i in look.features)
+        columns = [f"image, {look.title}", *labels]
     path.parent.mkdir(parents=True, exist_ok=True)
     save_panel(path, columns, rows, title)
 

@@ -134,7 +134,8 @@ def test_interrupted_it_leaves_nothing(folder, tmp_path, number):
         ("--calibration_tfrecords own", "own: no manifest.json"),
         (
             "--calibration_tfrecords boxes",
-            "boxes must be a saliency data set. Received: one for detection",
+            "boxes must be a saliency or segmentation data set. Received: one for "
+            "detection",
         ),
         ("--version 0", "--version must be 1 or more. Received: 0"),
         ("--version 3", "--version: here/3 exists already. Give --overwrite"),

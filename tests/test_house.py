@@ -18,17 +18,28 @@ ALLOWED = {
     "layers": set(),
     "backbones": {"layers"},
     "context": {"layers"},
-    **dict.fromkeys(TASKS, {"layers", "context", "backbones"}),
+    # What several tasks share: U-Net's decoder, names of plans, shapes of records.
+    "decoder": {"layers", "context"},
+    "plans": set(),
+    "seams": set(),
+    **dict.fromkeys(
+        TASKS, {"layers", "context", "backbones", "decoder", "plans", "seams"}
+    ),
     "weights": {"layers", "backbones"},
-    "tasks": {"layers", "context", "backbones", *TASKS},
+    "recipes": set(TASKS),
+    "networks": {"context", "recipes", "seams", "tasks", "weights"},
+    "tasks": {"layers", "context", "backbones", "seams", *TASKS},
 }
 # The ends of the arrows: they may import all of the above, and one another. So may
 # picanet_tf/__init__.py (""), the library's front door.
-ENDS = {"training", "inference", "serving", "visualization", "page", ""}
+ENDS = {"training", "inference", "serving", "visualization", "scoring", "page", ""}
 # Whoever runs a command is spoken to here.
 MAY_PRINT = {"data_pipeline.cli"}
 WITHOUT_TENSORFLOW = (
     "picanet_tf.saliency.variants",
+    "picanet_tf.segmentation.variants",
+    "picanet_tf.recipes",
+    "picanet_tf.scoring",
     "picanet_tf.training.experiments",
     "picanet_tf.page",
 )

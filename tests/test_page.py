@@ -50,8 +50,10 @@ class Counting:
 
     def __init__(self, network):
         self._model = AttentionModel(network)
-        self.kinds = self._model.kinds
         self.looks = 0
+
+    def __getattr__(self, name):
+        return getattr(self._model, name)
 
     def look(self, image):
         self.looks += 1

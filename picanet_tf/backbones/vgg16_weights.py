@@ -3,6 +3,7 @@
 import dataclasses
 import importlib.util
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
@@ -22,6 +23,8 @@ CONV_LAYERS = tuple(
 )
 FC_LAYERS = ("fc6", "fc7")
 DENSE_LAYERS = ("fc1", "fc2")  # what Keras' classifier calls them
+# Of an ASPP: each branch has an fc6 and an fc7 of its own, all start alike.
+_BRANCH = re.compile(r"(fc[67])_\d+")
 
 # The file, address and hash of `keras.applications.VGG16(weights="imagenet")`, so that
 # its download and ours share one cache.
@@ -84,7 +87,8 @@ def load_vgg16_weights(model: keras.Model, source: str | os.PathLike) -> WeightR
       decimated.
 
     Everything is checked before the first layer is filled. fc6 and fc7 may be missing
-    from the source, together, and stay fresh then; any other gap is an error.
+    from the source, together, and stay fresh then; any other gap is an error. The
+    branches of an ASPP, `fc6_6`, `fc7_6` and so on, each get fc6 and fc7.
 
     Args:
         model: A built model with layers named as `vgg16_features` names them.
@@ -167,7 +171,9 @@ def _vgg16_layers(model: keras.Model) -> dict[str, keras.layers.Layer]:
         raise WeightsError(
             f"The model {model.name!r} has no VGG16 layer {missing[0]!r}."
         )
-    return {name: layers[name] for name in CONV_LAYERS + FC_LAYERS if name in layers}
+    names = [name for name in CONV_LAYERS + FC_LAYERS if name in layers]
+    names += [name for name in layers if _BRANCH.fullmatch(name)]
+    return {name: layers[name] for name in names}
 
 
 def _locate(source: str) -> Path:
@@ -256,11 +262,14 @@ def _match(
     has_fc = bool({*FC_LAYERS, *DENSE_LAYERS} & set(found))
     values = {}
     for name, layer in targets.items():
-        weights = _weights_for(name, found)
+        branch = _BRANCH.fullmatch(name)
+        weights = _weights_for(branch[1] if branch else name, found)
         if weights is None:
-            if name in FC_LAYERS and not has_fc:
+            if (branch or name in FC_LAYERS) and not has_fc:
                 continue
             raise WeightsError(f"The weights {source!r} lack the layer {name!r}.")
+        if branch:
+            weights = weights._replace(kernel=_widened(weights.kernel, layer.kernel))
         for part, expected in (("kernel", layer.kernel), ("bias", layer.bias)):
             shape = getattr(weights, part).shape
             if shape != tuple(expected.shape):
@@ -271,6 +280,15 @@ def _match(
                 )
         values[name] = _Weights(weights.kernel[()], weights.bias[()])
     return values
+
+
+def _widened(kernel: h5py.Dataset | np.ndarray, own: keras.Variable) -> np.ndarray:
+    """A kernel for more input channels: those behind keep their initial values."""
+    kernel, own = kernel[()], np.array(own)
+    channels = kernel.shape[2]
+    if channels < own.shape[2] and kernel.shape[3] == own.shape[3]:
+        kernel = np.concatenate([kernel, own[:, :, channels:]], axis=2)
+    return kernel
 
 
 def _weights_for(name: str, found: Mapping[str, _Weights]) -> _Weights | None:

@@ -53,8 +53,7 @@ class Page:
     @property
     def titles(self) -> list[str]:
         """Of the pictures that `attention` draws beside the photo."""
-        stages = [f"D{stage} {kind}" for stage, kind in self._model.kinds.items()]
-        return ["saliency", *stages]
+        return [self._model.title, *self._model.labels]
 
     def drop(self, path: str) -> Seen:
         """Reads an image and runs the network on it.
@@ -62,7 +61,7 @@ class Page:
         Raises:
             PicanetError: it is no image, or too large a one.
         """
-        image = self._read(path)
+        image = self._model.frame(self._read(path))
         look = self._model.look(image)
         photo = scaled_to(image, _PHOTO_SIDE)
         saliency = resized(look.saliency, photo.shape[:2])
@@ -88,7 +87,12 @@ class Page:
 
         look = seen.look
         _, (row,) = attention_rows(
-            seen.image, look.saliency, look.attention, self._model.kinds, {"": pixel}
+            seen.image,
+            look.saliency,
+            look.attention,
+            self._model.kinds,
+            {"": pixel},
+            look.points,
         )
         photo = marked(seen.photo, seen.image.shape, pixel, radius=_DOT)
         return [photo, *row.pictures[1:]]

@@ -53,13 +53,19 @@ class Context(NamedTuple):
         )
 
 
-def context_of(attention: np.ndarray, kind: str, cell: tuple[int, int]) -> Context:
+def context_of(
+    attention: np.ndarray,
+    kind: str,
+    cell: tuple[int, int],
+    dilation_rate: int = LOCAL_DILATION_RATE,
+) -> Context:
     """What the pixel at `cell` of a map looks at.
 
     Args:
         attention: float [h, w, K*K], of one image.
         kind: `"GAP"`, `"LAP"` or `"AC"`.
         cell: (row, column).
+        dilation_rate: of a local window.
     """
     height, width, positions = attention.shape
     kernel_size = round(positions**0.5)
@@ -69,7 +75,7 @@ def context_of(attention: np.ndarray, kind: str, cell: tuple[int, int]) -> Conte
         step = fitting_grid(height, kernel_size)[1]
         rows, columns = (_grid(side, kernel_size) for side in size)
     else:
-        step = LOCAL_DILATION_RATE
+        step = dilation_rate
         rows, columns = (
             np.array(local_window(position, kernel_size, step)) for position in cell
         )

@@ -6,12 +6,16 @@ import keras
 
 from picanet_tf.backbones.vgg16 import scaled, vgg16_features
 from picanet_tf.backbones.vgg16_weights import load_vgg16_weights
-from picanet_tf.saliency.decoder import (
+from picanet_tf.decoder import (
     decoding_module,
     plain_decoding_module,
     side_output,
 )
-from picanet_tf.saliency.variants import DEFAULT_VARIANT, parse_variant
+from picanet_tf.saliency.variants import (
+    DEFAULT_VARIANT,
+    check_image_size,
+    parse_variant,
+)
 
 # En_6 ... En_1: the last convolution of each block, before its ReLU.
 ENCODER_FEATURES = {
@@ -24,7 +28,7 @@ ENCODER_FEATURES = {
 }
 # C_6 ... C_1.
 CHANNELS = {6: 1024, 5: 512, 4: 512, 3: 256, 2: 128, 1: 64}
-STRIDE = 8
+NAME = "picanet_"  # in front of the variant, the network's name
 
 
 def build_model(
@@ -74,11 +78,7 @@ def build_model(
         (None, 224, 224, 1)
     """
     plan = parse_variant(variant)
-    if image_size % STRIDE or image_size < 2 * STRIDE:
-        raise ValueError(
-            f"`image_size` must be a multiple of {STRIDE}, the encoder's stride, and "
-            f"at least {2 * STRIDE}. Received: image_size={image_size}"
-        )
+    check_image_size(variant, image_size)
     image = keras.Input([image_size, image_size, 3], name="image")
     features = vgg16_features(
         image, dilated=True, width=width, dropout_rate=dropout, dropout_seed=seed
@@ -106,7 +106,12 @@ def build_model(
         1, features[ENCODER_FEATURES[1]], decoded, filters=scaled(CHANNELS[1], width)
     )
     outputs["stage1"] = side_output(1, decoded)
-    model = keras.Model(image, outputs, name=f"picanet_{variant}")
+    model = keras.Model(image, outputs, name=f"{NAME}{variant}")
     if weights is not None:
         load_vgg16_weights(model, weights)
     return model
+
+
+def width_of(network: keras.Model) -> float:
+    """The `width` that a network was built with, read off its widest layer."""
+    return network.get_layer(ENCODER_FEATURES[6]).output.shape[-1] / CHANNELS[6]

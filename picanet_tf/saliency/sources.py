@@ -101,12 +101,17 @@ def by_name(paths: Iterable[Path]) -> dict[str, Path]:
 
 def center() -> Method:
     """The baseline that knows no image: a Gaussian at the centre of each."""
+    return baseline("center", lambda mask: center_map(*mask.shape))
+
+
+def baseline(name: str, predict_for: Callable[[np.ndarray], np.ndarray]) -> Method:
+    """A method that knows no image: only the size of the mask that it is scored on."""
 
     def predict(data: DataSet) -> Iterator[Predicted]:
         for sample in data.samples():
-            yield sample, center_map(*sample.mask.shape)
+            yield sample, predict_for(sample.mask)
 
-    return Method("center", predict, {"sigma": CENTER_SIGMA})
+    return Method(name, predict, {"sigma": CENTER_SIGMA} if name == "center" else {})
 
 
 def maps_on_disk(

@@ -1,13 +1,8 @@
-"""Variant names and the plans that they spell. Imports no TensorFlow.
-
-``6GAP_5432AC``: global attention pooling in decoding module D6, attention convolution
-in D5 to D2. The pooling controls name their scope ahead and the pooling last:
-``6G_5432L_AveP``. ``UNet`` has no context module.
-"""
+"""The variants of the saliency network. Imports no TensorFlow."""
 
 from __future__ import annotations
 
-import re
+from picanet_tf.plans import parse_plan
 
 DEFAULT_VARIANT = "6GAP_5432AC"
 
@@ -29,22 +24,13 @@ VARIANTS = (
     "65GAP_432LAP",
 )
 
-_KINDS = ("GAP", "LAP", "AC", "ReNet", "LC")
-_POOLINGS = ("AveP", "MaxP")
-_STAGES = "65432"
+STRIDE = 8  # of the encoder
+# Decoding modules that may have a context module.
+STAGES = "65432"
 
 
 def parse_variant(name: str) -> dict[int, str]:
-    """The plan that a variant name spells.
-
-    Args:
-        name: such as `"6GAP_5432AC"`, any stages of 6 to 2, each at most once.
-
-    Returns:
-        {decoding stage: kind of context module}, coarse to fine; `{}` for `"UNet"`.
-
-    Raises:
-        ValueError: says which part of the name could not be read, and the rule.
+    """The plan that a variant name spells, `plans.parse_plan`.
 
     Example:
         >>> parse_variant("6GAP_5432AC")
@@ -52,33 +38,23 @@ def parse_variant(name: str) -> dict[int, str]:
         >>> parse_variant("6G_5432L_AveP")
         {6: 'G_AveP', 5: 'L_AveP', 4: 'L_AveP', 3: 'L_AveP', 2: 'L_AveP'}
     """
-    if name == "UNet":
-        return {}
-    parts = name.split("_")
-    pooling = parts.pop() if parts[-1] in _POOLINGS else None
-    plan: dict[int, str] = {}
-    for part in parts:
-        match = re.fullmatch(r"(\d+)(\w+)", part)
-        if match is None:
-            raise _bad(name, f"{part!r} is not stages followed by a kind")
-        stages, kind = match.groups()
-        kinds = ("G", "L") if pooling else _KINDS
-        if kind not in kinds:
-            raise _bad(name, f"{kind!r} is none of the kinds {', '.join(kinds)}")
-        for stage in stages:
-            if stage not in _STAGES:
-                raise _bad(name, f"stage {stage} has no context module, 6 to 2 may")
-            if int(stage) in plan:
-                raise _bad(name, f"stage {stage} is named twice")
-            plan[int(stage)] = f"{kind}_{pooling}" if pooling else kind
-    if not plan:
-        raise _bad(name, "it names no stage")
-    return dict(sorted(plan.items(), reverse=True))
+    return parse_plan(name, STAGES, VARIANTS)
 
 
-def _bad(name: str, why: str) -> ValueError:
-    return ValueError(
-        f"Cannot read variant {name!r}: {why}. A variant names decoding stages and "
-        f"what attends there, such as 6GAP_5432AC. Those of the paper: "
-        f"{', '.join(VARIANTS)}."
-    )
+def defaults(variant: str | None = None) -> dict:
+    """Of a training (Sec. 5.3): those of `Experiment` are this task's."""
+    return {"variant": DEFAULT_VARIANT}
+
+
+def check_image_size(variant: str, image_size: int) -> None:
+    """Raises `ValueError` for a size that the network cannot be built at."""
+    if image_size % STRIDE or image_size < 2 * STRIDE:
+        raise ValueError(
+            f"`image_size` must be a multiple of {STRIDE}, the encoder's stride, and "
+            f"at least {2 * STRIDE}. Received: image_size={image_size}"
+        )
+
+
+def memory(variant: str) -> tuple[float, float]:
+    """Weights, and bytes an image; see `training.machine`, which says how measured."""
+    return (57.5e6, 0.63e9) if parse_variant(variant) else (22.7e6, 0.31e9)

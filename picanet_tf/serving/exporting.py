@@ -15,13 +15,9 @@ import tensorflow as tf
 from absl import logging
 
 from picanet_tf.errors import PicanetError
+from picanet_tf.networks import identify, rebuilt
 from picanet_tf.serving import model_card, onnx, saved_model, tflite, warmup
-from picanet_tf.serving.network import (
-    attentive_stages,
-    rebuilt,
-    serving_network,
-    variant_of,
-)
+from picanet_tf.serving.network import serving_network
 from picanet_tf.serving.order import Order
 from picanet_tf.serving.versions import publishing
 
@@ -35,7 +31,8 @@ class Artefact(NamedTuple):
     Attributes:
         name: its path there.
         bytes: its size.
-        difference: the largest from the Keras model, of saliency 0..1.
+        difference: the largest from the Keras model, of saliency 0..1 or, where values
+            are larger, relative to the largest; of classes the share that differs.
         note: what else there is to say.
     """
 
@@ -86,6 +83,9 @@ def export(
 class _Export:
     def __init__(self, trained, order, images, calibration, folder):
         self.trained = trained
+        self.identity = identify(trained)
+        self.task = self.identity.task
+        self.served = self.task.served
         self.order = order
         self.folder = folder
         self.calibration = calibration
@@ -99,17 +99,19 @@ class _Export:
             {name: value.numpy() for name, value in reference(batch).items()}
             for batch in self.images[:, np.newaxis]
         ]
+        finest = self.task.prediction.finest(reference.output)
         for outputs in self.reference:
-            outputs["saliency"] = tf.sigmoid(outputs["stage1"]).numpy()
+            heads = self.served.heads(outputs[finest], self.size)
+            outputs |= {name: np.asarray(value) for name, value in heads.items()}
 
     def run(self, facts) -> list[Artefact]:
-        variant = variant_of(self.trained)
+        variant = self.identity.variant
         makers = {
             "saved_model": self._saved_model,
             "tflite": self._tflite,
             "onnx": self._onnx,
         }
-        if not attentive_stages(variant):
+        if not self.identity.attentive:
             logging.info("No signature attention: %s has no attention", variant)
         artefacts = []
         for form in self.order.formats:
@@ -118,6 +120,7 @@ class _Export:
                 artefacts += makers[form]()
         model_card.write_card(
             self.folder,
+            task=self.identity.task_name,
             variant=variant,
             image_size=self.size,
             **facts,
@@ -128,19 +131,19 @@ class _Export:
 
     def _saved_model(self):
         network = serving_network(self.trained, self.order.image_size)
-        signatures = saved_model.write_saved_model(network, self.folder)
+        signatures = saved_model.write_saved_model(network, self.folder, task=self.task)
         cudnn = [op for op in saved_model.operations(self.folder) if "Cudnn" in op]
         if cudnn:
             raise PicanetError(f"The graph holds operations of cuDNN: {cudnn}")
         photo = tf.io.encode_jpeg(self.originals[0]).numpy()
         image = {"image": self.images[:1]}
-        requests = {
-            saved_model.DEFAULT: image,
-            saved_model.IMAGE_BYTES: {"image_bytes": np.array([photo])},
-            saved_model.ATTENTION: image,
-        }
+        encoded = {"image_bytes": np.array([photo])}
         warmup.write_warmup(
-            self.folder, [(name, requests[name]) for name in signatures]
+            self.folder,
+            [
+                (name, encoded if name == saved_model.IMAGE_BYTES else image)
+                for name in signatures
+            ],
         )
         loaded = saved_model.Loaded(self.folder)
         difference = max(self._difference(loaded, name) for name in signatures)
@@ -161,16 +164,19 @@ class _Export:
                 # PNG, so that decoding adds nothing.
                 encoded = tf.io.encode_png(original).numpy()
                 outputs = loaded(signature, image_bytes=np.array([encoded]))
-                grey = tf.io.decode_png(outputs.pop("saliency_png_bytes")[0]).numpy()
-                own_size = tf.image.resize(wanted["saliency"][0], original.shape[:2])
-                # Rounded to 256 greys it may be half of one off.
-                off = np.abs(grey / 255 - own_size).max() - 0.5 / 255
-                worst = max(worst, float(off))
+                png = outputs.pop(self.served.encoded)[0]
+                off = self.served.drawn_difference(
+                    tf.io.decode_png(png).numpy(),
+                    {name: wanted[name][0] for name in self._heads},
+                    original.shape[:2],
+                    self.size,
+                )
+                worst = max(worst, off)
             else:
                 outputs = loaded(signature, image=image[np.newaxis])
             for name, value in outputs.items():
                 if name in wanted:
-                    worst = max(worst, float(np.abs(value - wanted[name]).max()))
+                    worst = max(worst, _off(value, wanted[name]))
                 if not np.isfinite(value).all():
                     raise PicanetError(f"The signature {signature} gives {name} = NaN")
         return worst
@@ -190,7 +196,7 @@ class _Export:
             )
             run = tflite.runner(path)
             difference = max(
-                float(np.abs(run(image) - wanted["saliency"][0]).max())
+                _off(run(image), wanted[self.served.output][0])
                 for image, wanted in zip(self.images, self.reference, strict=True)
             )
             if quantization == "none":
@@ -202,17 +208,33 @@ class _Export:
         folder.mkdir()
         path = folder / onnx.FILE_NAME
         network = serving_network(self.trained, self.order.image_size, attention=False)
+        name = self.served.output
+        network = keras.Model(
+            network.input, {name: network.output[name]}, name=network.name
+        )
         onnx.write_onnx(network, path)
         run = onnx.runner(path)
         difference = max(
-            float(np.abs(run(image[np.newaxis]) - wanted["saliency"]).max())
+            _off(run(image[np.newaxis]), wanted[self.served.output])
             for image, wanted in zip(self.images, self.reference, strict=True)
         )
         _check_difference(path.name, difference)
         yield Artefact(f"onnx/{path.name}", _size(path), difference)
 
     def _resized(self, image: np.ndarray) -> np.ndarray:
-        return tf.image.resize(image, [self.size] * 2, method="bilinear").numpy()
+        return self.task.prediction.prepare(image, self.size).numpy()
+
+    @property
+    def _heads(self) -> list[str]:
+        return [self.served.output, *self.served.encoded_from]
+
+
+def _off(value: np.ndarray, wanted: np.ndarray) -> float:
+    """How far an output is from what it should be; see `Artefact.difference`."""
+    if np.issubdtype(wanted.dtype, np.integer):
+        return float(np.mean(value != wanted))
+    scale = max(1.0, float(np.abs(wanted).max()))
+    return float(np.abs(value - wanted).max()) / scale
 
 
 def _check_difference(name: str, difference: float) -> None:

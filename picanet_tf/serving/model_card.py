@@ -10,6 +10,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from picanet_tf.serving.decoding import MAX_PIXELS
+from picanet_tf.tasks import TASKS
 from picanet_tf.training.run_directory import RunDirectory
 
 PATH = Path("assets") / "model_card.json"
@@ -21,8 +22,7 @@ _LICENCE_NOTES = (
     "before a commercial use of weights trained on them."
 )
 _PREPROCESSING = (
-    "An upright RGB photo, 0..255, resized to S x S (aspect not kept) bilinearly with "
-    "half-pixel centres and no antialiasing. Nothing else: channel order and means are "
+    "An upright RGB photo, 0..255, {resize}. Nothing else: channel order and means are "
     "part of the network."
 )
 _IMAGE_BYTES = {
@@ -40,8 +40,9 @@ def facts_of_run(run: RunDirectory, weights: str) -> dict:
     experiment = run.load_experiment()
     step = _last_step(run)
     rows = _rows(run.validation)
+    validation_of_task = TASKS[experiment.task].validation
     known = {
-        "best": lambda: max(rows, key=lambda row: row["max_f"]),
+        "best": lambda: max(rows, key=lambda row: row[validation_of_task.best]),
         "model": lambda: next(row for row in reversed(rows) if row["step"] == step),
     }
     try:
@@ -65,12 +66,14 @@ def facts_of_run(run: RunDirectory, weights: str) -> dict:
     }
 
 
-def write_card(folder: Path, **values) -> Path:
+def write_card(folder: Path, *, task: str = "saliency", **values) -> Path:
     """Writes the card; `values` go ahead of what is the same for every export."""
+    resize = TASKS[task].served.resize.format(side=values.get("image_size", "S"))
     now = datetime.datetime.now(datetime.timezone.utc)
     card = {
+        "task": task,
         **values,
-        "preprocessing": _PREPROCESSING,
+        "preprocessing": _PREPROCESSING.format(resize=resize),
         "image_bytes": _IMAGE_BYTES,
         "precision": "float32, whatever the network was trained with",
         "exported_with": _versions("picanet-tf", "tensorflow", "keras"),

@@ -32,9 +32,9 @@ def write_onnx(network: keras.Model, path: Path) -> None:
     """Writes a network.
 
     Args:
-        network: of `serving_network`, without its attention.
+        network: of `serving_network`, cut down to the output to give.
         path: the file; its input is `image` float32 [N, S, S, 3], RGB 0..255, its
-            output `saliency` float32 [N, S, S, 1].
+            output that, `saliency` float32 [N, S, S, 1].
     """
     from keras import InputSpec
 

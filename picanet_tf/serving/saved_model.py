@@ -1,13 +1,15 @@
 """A network as a SavedModel for TF Serving: its signatures, each by name.
 
-| signature | in | out |
-|---|---|---|
-| `serving_default` | `image` | `saliency` |
-| `image_bytes` | `image_bytes` | `saliency`, `saliency_png_bytes` |
-| `attention` | `image` | `saliency`, `attention6` ... `attention2` (where there are) |
+| signature | in | out, of saliency | out, of segmentation |
+|---|---|---|---|
+| `serving_default` | `image` | `saliency` | `classes` |
+| `classes`, `logits` | `image` | | `classes`; `logits` |
+| `image_bytes` | `image_bytes` | `saliency`, `saliency_png_bytes` | `classes`, ... |
+| `attention` | `image` | the first and `attention6`, ... (where there are) | the same |
 
 `image` is float32 [N, S, S, 3], RGB 0..255; `saliency` float32 [N, S, S, 1] in 0..1;
-`image_bytes` string [N], encoded images of any size; `saliency_png_bytes` string [N],
+`logits` float32 [N, S, S, 21]; `classes` int32 [N, S, S]; `image_bytes` string [N],
+encoded images of any size; `saliency_png_bytes` and `classes_png_bytes` string [N],
 8-bit PNGs, each of its image's own size. The names of strings end in `_bytes`, by
 which TF Serving's REST knows that they are base64.
 """
@@ -23,6 +25,7 @@ import tensorflow as tf
 from tensorflow.core.protobuf import saved_model_pb2
 
 from picanet_tf.serving.decoding import MAX_PIXELS, decode_image
+from picanet_tf.tasks import TASKS, Task
 
 DEFAULT, IMAGE_BYTES, ATTENTION = "serving_default", "image_bytes", "attention"
 # Encoded images that are decoded at once, each up to MAX_PIXELS.
@@ -31,7 +34,11 @@ _GRAPH = "saved_model.pb"
 
 
 def write_saved_model(
-    network: keras.Model, folder: Path, max_pixels: int = MAX_PIXELS
+    network: keras.Model,
+    folder: Path,
+    max_pixels: int = MAX_PIXELS,
+    *,
+    task: Task = TASKS["saliency"],
 ) -> tuple[str, ...]:
     """Writes a network of `serving_network`.
 
@@ -39,10 +46,12 @@ def write_saved_model(
         network: with its attention.
         folder: made; holds `saved_model.pb` and `variables/` afterwards.
         max_pixels: the most that an image of `image_bytes` may have.
+        task: whose network it is.
 
     Returns:
         The signatures' names: `attention` is missing where the network has none.
     """
+    served = task.served
     side = network.input.shape[1]
     image = [tf.TensorSpec([None, side, side, 3], tf.float32, name="image")]
     encoded = [tf.TensorSpec([None], tf.string, name="image_bytes")]
@@ -50,24 +59,28 @@ def write_saved_model(
     def infer(image):
         return network(image, training=False)
 
-    def saliency(image):
-        return {"saliency": infer(image)["saliency"]}
+    def only(names):
+        return lambda image: {name: infer(image)[name] for name in names}
 
     def of_bytes(image_bytes):
-        images, sizes = _decode(image_bytes, side, max_pixels)
-        maps = infer(images)["saliency"]
-        return {"saliency": maps, "saliency_png_bytes": _encode(maps, sizes)}
+        images, sizes = _decode(image_bytes, side, max_pixels, task)
+        outputs = infer(images)
+        pngs = _encode(outputs, sizes, side, task)
+        answer = {name: outputs[name] for name in served.encoded_from}
+        return {**answer, served.encoded: pngs}
 
+    attention = [name for name in network.output if name.startswith("attention")]
+    signatures = dict(served.signatures)
     # Not tracked: what the endpoints use is saved anyhow, and would be once more.
     archive = keras.export.ExportArchive()
-    archive.add_endpoint(DEFAULT, saliency, image)
+    archive.add_endpoint(DEFAULT, only(signatures.pop(DEFAULT)), image)
     archive.add_endpoint(IMAGE_BYTES, of_bytes, encoded)
-    signatures = [DEFAULT, IMAGE_BYTES]
-    if len(network.output) > 1:
-        archive.add_endpoint(ATTENTION, infer, image)
-        signatures.append(ATTENTION)
+    if attention:
+        signatures[ATTENTION] = (*served.signatures[DEFAULT], *attention)
+    for name, outputs in signatures.items():
+        archive.add_endpoint(name, only(outputs), image)
     write_out(archive, folder)
-    return tuple(signatures)
+    return (DEFAULT, IMAGE_BYTES, *signatures)
 
 
 def write_out(archive: keras.export.ExportArchive, folder: str | Path) -> None:
@@ -88,13 +101,13 @@ def write_out(archive: keras.export.ExportArchive, folder: str | Path) -> None:
     (Path(folder) / "fingerprint.pb").unlink(missing_ok=True)
 
 
-def _decode(encoded, side, max_pixels):
+def _decode(encoded, side, max_pixels, task):
     """string [N] -> images float32 [N, S, S, 3], their own sizes int32 [N, 2]."""
 
     def decode(item):
         image = decode_image(*item, max_pixels)
-        resized = tf.image.resize(image, [side, side], method="bilinear")
-        return resized, tf.shape(image)[:2]
+        resized = task.prediction.prepare(image, side)
+        return tf.ensure_shape(resized, [side, side, 3]), tf.shape(image)[:2]
 
     return tf.map_fn(
         decode,
@@ -107,17 +120,20 @@ def _decode(encoded, side, max_pixels):
     )
 
 
-def _encode(maps, sizes):
-    """Maps [N, S, S, 1] as 8-bit PNGs of these sizes: string [N]."""
+def _encode(outputs, sizes, side, task):
+    """What the network gave as 8-bit PNGs of these sizes: string [N]."""
+    heads = {
+        name: value
+        for name, value in outputs.items()
+        if not name.startswith("attention")
+    }
 
     def encode(item):
-        saliency, size = item
-        grey = tf.round(tf.image.resize(saliency, size, method="bilinear") * 255)
-        return tf.io.encode_png(tf.cast(grey, tf.uint8))
+        return tf.io.encode_png(task.served.draw(*item, side))
 
     return tf.map_fn(
         encode,
-        (maps, sizes),
+        (heads, sizes),
         fn_output_signature=tf.TensorSpec([], tf.string),
         parallel_iterations=_AT_ONCE,
     )

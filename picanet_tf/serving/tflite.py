@@ -12,8 +12,10 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from picanet_tf.networks import identify
 from picanet_tf.serving.network import serving_network
 from picanet_tf.serving.saved_model import write_out
+from picanet_tf.tasks import TASKS, Task
 
 SIGNATURE = "serving_default"
 
@@ -49,6 +51,7 @@ def write_tflite(
     # The calibrator of full integer dies of an LSTM that is a loop.
     unroll = quantization == "int8"
     network = serving_network(trained, image_size, unroll=unroll, attention=False)
+    task = identify(trained).task
     # On the disk where the result goes, and with it away if the export fails.
     with tempfile.TemporaryDirectory(dir=path.parent) as folder:
         # Of a live model the variables would not be found. A graph for any number of
@@ -57,13 +60,15 @@ def write_tflite(
         archive = keras.export.ExportArchive()
         archive.add_endpoint(
             SIGNATURE,
-            lambda image: network(image, training=False),
+            lambda image: {
+                task.served.output: network(image, training=False)[task.served.output]
+            },
             [tf.TensorSpec([1, side, side, 3], tf.float32, name="image")],
         )
         write_out(archive, folder)
         content = _converter(folder, quantization, calibration).convert()
     path.write_bytes(content)
-    described = describe(path, quantization)
+    described = describe(path, quantization, task)
     path.with_suffix(".json").write_text(json.dumps(described, indent=2) + "\n")
 
 
@@ -84,11 +89,11 @@ def _converter(folder: str, quantization: str, calibration):
     return converter
 
 
-def describe(path: Path, quantization: str) -> dict:
+def describe(path: Path, quantization: str, task: Task = TASKS["saliency"]) -> dict:
     """How to feed a TFLite file, and what it gives."""
     signature = _interpreter(path).get_signature_runner(SIGNATURE)
     (image,) = signature.get_input_details().items()
-    (saliency,) = signature.get_output_details().items()
+    (output,) = signature.get_output_details().items()
     side = int(image[1]["shape"][1])
     return {
         "file": path.name,
@@ -97,12 +102,11 @@ def describe(path: Path, quantization: str) -> dict:
         "input": {
             **_tensor(*image),
             "content": "one upright photo, RGB 0..255, rows top to bottom",
-            "resize": f"to {side} x {side}, aspect not kept, bilinear with half-pixel "
-            "centres and no antialiasing (tf.image.resize)",
+            "resize": task.served.resize.format(side=side),
         },
         "output": {
-            **_tensor(*saliency),
-            "content": "saliency 0..1; resize it to the photo's own size, bilinearly",
+            **_tensor(*output),
+            "content": task.served.content,
         },
     }
 
@@ -132,17 +136,17 @@ def runner(
 
     Returns:
         A function from an image float32 [S, S, 3], RGB 0..255, to its map float32
-        [S, S, 1]; it quantizes and back where the file wants it.
+        [S, S, C]; it quantizes and back where the file wants it.
     """
     interpreter = _interpreter(path, interpreter_class, num_threads)
     signature = interpreter.get_signature_runner(SIGNATURE)
     (image,) = signature.get_input_details().items()
-    (saliency,) = signature.get_output_details().items()
+    (output,) = signature.get_output_details().items()
 
     def run(pixels: np.ndarray) -> np.ndarray:
         values = _quantized(np.asarray(pixels, np.float32)[np.newaxis], image[1])
-        result = signature(**{image[0]: values})[saliency[0]][0]
-        scale, zero_point = saliency[1]["quantization"]
+        result = signature(**{image[0]: values})[output[0]][0]
+        scale, zero_point = output[1]["quantization"]
         return (
             np.float32(scale) * (np.float32(result) - zero_point) if scale else result
         )

@@ -7,6 +7,7 @@ import dataclasses
 from absl import flags
 
 from picanet_tf.errors import PicanetError
+from picanet_tf.recipes import RECIPES
 from picanet_tf.training.cluster import Cluster
 from picanet_tf.training.experiments import Experiment
 from picanet_tf.training.run_directory import RunDirectory
@@ -17,7 +18,10 @@ CHANGEABLE = ("checkpoint_interval", "log_interval", "on_nonfinite")
 
 
 def define_flags() -> None:
-    """A flag for each field of `Experiment`."""
+    """A flag for each field of `Experiment`.
+
+    One that is not given has the default of the task's recipe, see `Experiment.of`.
+    """
     define = {
         bool: flags.DEFINE_bool,
         int: flags.DEFINE_integer,
@@ -27,16 +31,27 @@ def define_flags() -> None:
     }
     for field in dataclasses.fields(Experiment):
         kind = type(field.default)
+        description = field.metadata["description"] + _other_defaults(field)
         if "choices" in field.metadata:
             flags.DEFINE_enum(
                 field.name,
                 field.default,
                 field.metadata["choices"],
-                field.metadata["description"],
+                description,
             )
         else:
             default = list(field.default) if kind is tuple else field.default
-            define[kind](field.name, default, field.metadata["description"])
+            define[kind](field.name, default, description)
+
+
+def _other_defaults(field: dataclasses.Field) -> str:
+    """What --help says of the tasks whose default is another one."""
+    others = {task: recipe.defaults(None) for task, recipe in RECIPES.items()}
+    return "".join(
+        f" (--task {task}: {defaults[field.name]})"
+        for task, defaults in others.items()
+        if defaults.get(field.name, field.default) != field.default
+    )
 
 
 def _value(field: dataclasses.Field):
@@ -57,8 +72,12 @@ def new_experiment(run: str, cluster: Cluster) -> Experiment:
     Raises:
         PicanetError: no data set is named, or a run directory that cannot be made.
     """
-    experiment = Experiment(
-        **{field.name: _value(field) for field in dataclasses.fields(Experiment)}
+    experiment = Experiment.of(
+        **{
+            field.name: _value(field)
+            for field in dataclasses.fields(Experiment)
+            if flags.FLAGS[field.name].present
+        }
     )
     if not experiment.tfrecords:
         raise PicanetError(

@@ -11,10 +11,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from picanet_tf.errors import PicanetError
-from picanet_tf.saliency.variants import DEFAULT_VARIANT, parse_variant
+from picanet_tf.recipes import RECIPES
+from picanet_tf.saliency.variants import DEFAULT_VARIANT
 
 PRECISIONS = ("float32", "mixed_float16", "mixed_bfloat16")
-PAPER_BATCH = 9
+SCHEDULES = ("steps", "poly")
 
 
 def _setting(default, description: str, **rules):
@@ -27,6 +28,8 @@ def _setting(default, description: str, **rules):
 class Experiment:
     """What a run trains, on what, and how. The defaults are the paper's (Sec. 5.3).
 
+    They are those of saliency; `Experiment.of` takes another task's recipe.
+
     Each field is a flag of `train.py`; its description and rules are in the field's
     metadata. A run directory keeps its experiment as `experiment.json`.
 
@@ -34,7 +37,7 @@ class Experiment:
         PicanetError: a value breaks its field's rule; the message names both.
     """
 
-    task: str = _setting("saliency", "What to learn.", choices=("saliency",))
+    task: str = _setting("saliency", "What to learn.", choices=tuple(RECIPES))
     tfrecords: str = _setting(
         "", "Directory of the training set, from data_pipeline.convert."
     )
@@ -46,8 +49,8 @@ class Experiment:
     learning_rate: float = _setting(0.01, "Rate of the decoder.", above=0)
     scale_rate: bool = _setting(
         False,
-        "Multiply the rates by batch_size / 9, the paper's batch: as many images make "
-        "as much of a step.",
+        "Multiply the rates by batch_size over the paper's: as many images make as "
+        "much of a step.",
     )
     encoder_rate_ratio: float = _setting(
         0.1, "Rate of the pretrained layers, relative to the decoder's.", minimum=0
@@ -56,6 +59,12 @@ class Experiment:
         (),
         "Steps after which the rates fall to a tenth; by default after half and three "
         "quarters of the steps, the paper's 20,000 and 30,000 of 40,000.",
+    )
+    rate_schedule: str = _setting(
+        "steps",
+        "How the rates fall: steps, see --rate_boundaries; or poly, with "
+        "(1 - step / steps) ** 0.9, as DeepLab's.",
+        choices=SCHEDULES,
     )
     momentum: float = _setting(0.9, "Of the SGD.", minimum=0)
     weight_decay: float = _setting(
@@ -67,7 +76,10 @@ class Experiment:
     )
     dropout: float = _setting(0.5, "Rate after fc6.", minimum=0)
     image_size: int = _setting(
-        224, "Side of the network's input in pixels, a multiple of 8.", minimum=16
+        224,
+        "Side of the network's input in pixels: a multiple of 8, of segmentation's "
+        "U-Nets of 32; DeepLab takes any.",
+        minimum=16,
     )
     width: float = _setting(
         1.0, "Scales all channels; 1 is the paper's network.", above=0
@@ -108,11 +120,6 @@ class Experiment:
     def __post_init__(self):
         for field in dataclasses.fields(self):
             _check(field, getattr(self, field.name))
-        if self.image_size % 8:
-            raise PicanetError(
-                "--image_size must be a multiple of 8, the encoder's stride. "
-                f"Received: {self.image_size}"
-            )
         if self.dropout >= 1:
             raise PicanetError(f"--dropout must be below 1. Received: {self.dropout}")
         if self.replicas > 1 and self.batch_size % self.replicas:
@@ -129,20 +136,40 @@ class Experiment:
                 "--freeze_encoder needs trained weights: give --init_from or "
                 "--backbone_weights"
             )
+        recipe = RECIPES[self.task]
         try:
-            parse_variant(self.variant)
+            recipe.parse_variant(self.variant)
         except ValueError as error:
             raise PicanetError(f"--variant: {error}") from error
+        try:
+            recipe.check_image_size(self.variant, self.image_size)
+        except ValueError as error:
+            message = str(error).replace("`image_size`", "--image_size")
+            message = message.replace("image_size=", "")
+            raise PicanetError(message) from error
+        if self.rate_boundaries and self.rate_schedule != "steps":
+            raise PicanetError("--rate_boundaries goes with --rate_schedule steps")
+
+    @classmethod
+    def of(cls, task: str = "saliency", **given) -> Experiment:
+        """What is given, and for the rest the recipe of the task and the variant."""
+        if task not in RECIPES:  # told as for any other field
+            return cls(task=task, **given)
+        variant = given.get("variant")
+        return cls(**{"task": task, **RECIPES[task].defaults(variant), **given})
 
     @property
     def base_rate(self) -> float:
         """The decoder's rate, at the batch size that there is."""
-        scale = self.batch_size / PAPER_BATCH if self.scale_rate else 1.0
-        return self.learning_rate * scale
+        own = type(self).__dataclass_fields__["batch_size"].default
+        paper = RECIPES[self.task].defaults(self.variant).get("batch_size", own)
+        return self.learning_rate * (self.batch_size / paper if self.scale_rate else 1)
 
     @property
     def boundaries(self) -> tuple[int, ...]:
         """Steps after which the learning rates fall to a tenth."""
+        if self.rate_schedule != "steps":
+            return ()
         if self.rate_boundaries:
             return self.rate_boundaries
         halves = {self.steps // 2, self.steps * 3 // 4}

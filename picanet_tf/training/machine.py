@@ -10,7 +10,7 @@ from pathlib import Path
 from absl import logging
 
 from picanet_tf.errors import PicanetError
-from picanet_tf.saliency.variants import parse_variant
+from picanet_tf.recipes import RECIPES
 from picanet_tf.training.experiments import Experiment
 
 
@@ -52,11 +52,9 @@ def warn_of_unused_gpu(used_by_tensorflow: int) -> None:
 # (`python -m benchmarks.model training 4 224`): 2.74, 3.33, 4.64 and 7.8 of
 # 6GAP_5432AC, 57.5 M weights, with batches of 1, 2, 4 and 9 on two threads, which hold
 # more than one; 1.58 and 2.52 of UNet, 22.7 M, with batches of 1 and 4 on one. So, to
-# 10%:
+# 10%, with what the recipes say of each variant's weights and images:
 _PROCESS = 0.5e9
 _WEIGHT = 28.0  # bytes: itself, its velocity, its gradient, and what comes in between
-_WEIGHTS = {False: 22.7e6, True: 57.5e6}  # of a U-Net, and of one with attention
-_IMAGE = {False: 0.31e9, True: 0.63e9}
 
 
 def needed_memory(experiment: Experiment, workers: int = 1) -> float:
@@ -69,8 +67,8 @@ def needed_memory(experiment: Experiment, workers: int = 1) -> float:
         experiment: what is trained.
         workers: how many machines share the batch.
     """
-    attends = bool(parse_variant(experiment.variant))
-    weights = _WEIGHTS[attends] * experiment.width**2
+    weights, image = RECIPES[experiment.task].memory(experiment.variant)
+    weights *= experiment.width**2
     # A second copy of weights and velocities, to go back to.
     each = _WEIGHT + (8 if experiment.on_nonfinite == "skip" else 0)
     pixels = (experiment.image_size / 224) ** 2
@@ -78,7 +76,7 @@ def needed_memory(experiment: Experiment, workers: int = 1) -> float:
     return (
         _PROCESS
         + max(experiment.replicas, 1) * each * weights
-        + images * _IMAGE[attends] * pixels * experiment.width
+        + images * image * pixels * experiment.width
     )
 
 

@@ -8,6 +8,8 @@ from typing import NamedTuple
 
 import keras
 
+POLY_POWER = 0.9  # DeepLab's
+
 
 @keras.saving.register_keras_serializable(package="picanet_tf")
 class CaffeSGD(keras.optimizers.SGD):
@@ -99,7 +101,8 @@ def make_optimizer(
     assigned: dict[str, Group],
     *,
     learning_rate: float,
-    boundaries: Sequence[int],
+    boundaries: Sequence[int] = (),
+    poly_steps: int = 0,
     momentum: float,
 ):
     """One `CaffeSGD` a group behind one `keras.optimizers.MultiOptimizer`.
@@ -108,11 +111,17 @@ def make_optimizer(
         assigned: {variable path: group}, of `assign`.
         learning_rate: base rate, of the decoder.
         boundaries: steps after which the rates fall to a tenth.
+        poly_steps: steps of the training, of which the rates fall with
+            (1 - step / steps) ** `POLY_POWER`; 0 for not.
         momentum: of all groups.
     """
     optimizers = {}
     for group in dict.fromkeys(assigned.values()):
         rate = learning_rate * group.rate
+        if poly_steps:
+            rate = keras.optimizers.schedules.PolynomialDecay(
+                rate, poly_steps, end_learning_rate=0.0, power=POLY_POWER
+            )
         # Caffe divides from the boundary step on; Keras' schedule after it.
         if boundaries:
             rate = keras.optimizers.schedules.PiecewiseConstantDecay(

@@ -61,8 +61,9 @@ def make_optimizer(
 ) -> keras.optimizers.Optimizer:
     """The experiment's optimizer, built for the model's variables."""
     if experiment.freeze_encoder:
-        for name in ENCODER_LAYERS:
-            model.get_layer(name).trainable = False
+        for layer in model.layers:
+            if layer.name in ENCODER_LAYERS:
+                layer.trainable = False
         pretrained = ()
     groups = optimizers.groups(
         pretrained, experiment.encoder_rate_ratio, experiment.weight_decay
@@ -72,6 +73,7 @@ def make_optimizer(
         optimizers.assign([variable.path for variable in variables], groups),
         learning_rate=experiment.base_rate,
         boundaries=experiment.boundaries,
+        poly_steps=experiment.steps if experiment.rate_schedule == "poly" else 0,
         momentum=experiment.momentum,
     )
     if experiment.precision == "mixed_float16":

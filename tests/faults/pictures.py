@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, features
 
-from data_pipeline.convert import readable
+from data_pipeline.bad_files import readable
 from data_pipeline.images import read_image, read_mask
 from data_pipeline.pairs import EncodedPair, Pair, encode_pair
 from tests.faults.mutations import spoil_bytes

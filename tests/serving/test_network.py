@@ -5,13 +5,9 @@ import numpy as np
 import pytest
 
 from picanet_tf.errors import PicanetError
+from picanet_tf.networks import identify, rebuilt
 from picanet_tf.saliency import build_model
-from picanet_tf.serving.network import (
-    attentive_stages,
-    rebuilt,
-    serving_network,
-    variant_of,
-)
+from picanet_tf.serving.network import serving_network
 from tests.serving.networks import pixels, trained_like
 
 
@@ -32,7 +28,7 @@ def test_outputs(network):
 def test_without_attention():
     served = serving_network(trained_like("6ReNet_5432LC"))
     assert list(served.output) == ["saliency"]
-    assert attentive_stages("6ReNet_5432LC") == ()
+    assert identify(trained_like("6ReNet_5432LC")).attentive == ()
 
 
 @pytest.mark.parametrize("unroll", [False, True])
@@ -90,5 +86,5 @@ def test_a_network_of_mixed_precision_is_served_in_float32():
 def test_foreign_networks():
     foreign = keras.Sequential([keras.Input([2]), keras.layers.Dense(1)], name="other")
     with pytest.raises(PicanetError, match="network's name.*'other'"):
-        variant_of(foreign)
-    assert variant_of(build_model("6GAP", 32, width=1 / 32)) == "6GAP"
+        identify(foreign)
+    assert identify(build_model("6GAP", 32, width=1 / 32)).variant == "6GAP"

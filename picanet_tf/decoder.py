@@ -1,4 +1,4 @@
-"""The attentive decoding module of Sec. 4.2, Fig. 3b."""
+"""The attentive decoding module of Sec. 4.2, Fig. 3b, of every task's U-Net."""
 
 from __future__ import annotations
 

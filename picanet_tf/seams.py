@@ -1,0 +1,90 @@
+"""The shapes of what a task hands to shared code, beside what trains it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import NamedTuple
+
+
+class AttachPoint(NamedTuple):
+    """Where in a network a context module sits.
+
+    Attributes:
+        key: its number, as in the variant's plan and in `attention<key>`.
+        label: what pictures call it: "D6".
+        kind: of the module, see `context.KINDS`.
+        before: name of the layer whose output the module sees.
+        layer: name of the module's layer.
+        dilation_rate: distance of a local window's positions.
+    """
+
+    key: int
+    label: str
+    kind: str
+    before: str = ""
+    layer: str = ""
+    dilation_rate: int = 2
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """How an image goes in, and what comes out at its own size.
+
+    Attributes:
+        finest: names of outputs -> the one to predict from.
+        output_shape: of that output, such as (N, h, w, 21); the channels are fixed.
+        test_size: (variant, side it was trained at) -> side of the input to predict at.
+        frame: (uint8 [H, W, 3], side) -> uint8, what the network's maps lie over, its
+            upper left corner the image's.
+        prepare: ([H, W, 3], side) -> float32 tensor [side, side, 3]: that, resized.
+        activate: (the finest output, side) -> what is resized to the image.
+        finish: (activated [h, w, C], (height, width), side) -> tensor [height, width].
+        foreground: (the finest output, side) -> float32 [N, h, w, 1] in 0..1.
+        foreground_title: what pictures call it.
+        formats: of pictures, the first is the default.
+        render: (format, image uint8 [H, W, 3], what `finish` gave, threshold) -> PIL
+            image of the image's size, or a panel.
+    """
+
+    finest: Callable
+    output_shape: tuple
+    test_size: Callable
+    frame: Callable
+    prepare: Callable
+    activate: Callable
+    finish: Callable
+    foreground: Callable
+    foreground_title: str
+    formats: tuple[str, ...]
+    render: Callable
+
+
+@dataclass(frozen=True)
+class Served:
+    """What an exported network gives.
+
+    Attributes:
+        output: the float output that TFLite and ONNX give, and files are compared by.
+        heads: (the finest output, side) -> {name: tensor}, `output` among them; Keras
+            tensors or real ones.
+        signatures: {signature of `image`: names of its outputs}.
+        encoded: name of the PNGs in the signature `image_bytes`.
+        encoded_from: names of the outputs that go with them.
+        draw: ({name: one image's heads}, (height, width), side) -> uint8 tensor
+            [height, width, 1], the PNG's pixels.
+        drawn_difference: (pixels read back, {name: one image's heads}, (height, width),
+            side) -> how far off they are, rounding left out.
+        resize: how to make an input of a photo, in words; `{side}` is its side.
+        content: of `output`, in words.
+    """
+
+    output: str
+    heads: Callable
+    signatures: Mapping[str, tuple[str, ...]]
+    encoded: str
+    encoded_from: tuple[str, ...]
+    draw: Callable
+    drawn_difference: Callable
+    resize: str
+    content: str

@@ -1,0 +1,1 @@
+"""Semantic segmentation with PiCANets (Sec. 5.6, Table 3)."""

@@ -1,0 +1,51 @@
+"""Softmax cross-entropy that passes over pixels without a class."""
+
+from __future__ import annotations
+
+import keras
+from keras import ops
+
+from picanet_tf.segmentation.classes import IGNORE
+
+# Of the U-Net's side outputs, as in the saliency network; DeepLab has one output.
+WEIGHTS = {"logits": 1.0, "stage6": 0.5, "stage5": 0.5, "stage4": 0.5, "stage3": 0.8}
+
+
+@keras.saving.register_keras_serializable(package="picanet_tf")
+class SegmentationLoss(keras.losses.Loss):
+    """Mean softmax cross-entropy over the pixels that have a class.
+
+    All pixels of the batch count alike, as in Caffe; with several replicas, all of a
+    replica's. A batch without any such pixel has the loss 0.
+
+    Shapes: `y_true` integer [N, h, w], the class or `ignore`; `y_pred` float
+    [N, h, w, classes], logits.
+    """
+
+    def __init__(self, ignore: int = IGNORE, name="segmentation_loss", **kwargs):
+        super().__init__(name=name, **kwargs)
+        self.ignore = ignore
+
+    def call(self, y_true, y_pred):
+        y_true = ops.cast(y_true, "int32")
+        counts = ops.not_equal(y_true, self.ignore)
+        # A class all the same where there is none: 255 would be out of range.
+        classes = ops.where(counts, y_true, 0)
+        each = ops.sparse_categorical_crossentropy(classes, y_pred, from_logits=True)
+        counts = ops.cast(counts, each.dtype)
+        total = ops.sum(each * counts) / ops.maximum(ops.sum(counts), 1)
+        # [1]: the base class means over it, and divides by the number of replicas.
+        return ops.reshape(total, [1])
+
+    def get_config(self):
+        return {**super().get_config(), "ignore": self.ignore}
+
+
+def losses(outputs) -> dict[str, keras.losses.Loss]:
+    """{output name: loss} of the named outputs."""
+    return {name: SegmentationLoss() for name in outputs}
+
+
+def loss_weights(outputs, attention_weight: float = 0.0) -> dict[str, float]:
+    """{output name: weight}; there is no attention loss, so no weight of it counts."""
+    return {name: WEIGHTS[name] for name in outputs}

@@ -1,0 +1,86 @@
+"""A class map as a picture: what `predict.py --format` offers. No TensorFlow."""
+
+from __future__ import annotations
+
+import numpy as np
+from PIL import Image, ImageDraw
+
+from picanet_tf.segmentation.classes import VOC_CLASSES, colours_of, palette
+
+FORMATS = ("map", "overlay", "panel")
+_OPACITY = 0.6
+_MEAN = (124, 117, 104)
+
+
+def render(
+    form: str, image: np.ndarray, classes: np.ndarray, threshold: float = 0.5
+) -> Image.Image:
+    """Draws a class map in one of `FORMATS`.
+
+    Args:
+        form: `"map"`: a palette picture, whose values are the classes, in VOC's
+            colours; `"overlay"`: the colours over the image, the background clear, with
+            a legend; `"panel"`: image, colours and overlay side by side.
+        image: uint8 [H, W, 3].
+        classes: uint8 [H, W].
+        threshold: of no use here.
+
+    Returns:
+        A picture of the image's size, in mode P or RGB, or a panel.
+    """
+    if form == "map":
+        # From bytes: a picture of an array would be grey, and could not be in mode P.
+        picture = Image.frombytes("P", classes.shape[::-1], classes.tobytes())
+        picture.putpalette(palette().ravel().tolist())
+        return picture
+    if form == "overlay":
+        return Image.fromarray(overlay(image, classes))
+    if form == "panel":
+        tiles = [image, colours_of(classes), overlay(image, classes)]
+        return Image.fromarray(np.concatenate(tiles, axis=1))
+    raise ValueError(f"`form` must be one of {FORMATS}. Received: form={form!r}")
+
+
+def overlay(image: np.ndarray, classes: np.ndarray) -> np.ndarray:
+    """The classes' colours over the image, and a legend: uint8 [H, W, 3].
+
+    The legend names the classes that cover most first, in the upper left corner, as
+    many as fit.
+    """
+    painted = (classes > 0)[..., np.newaxis]
+    mixed = (1 - _OPACITY) * image + _OPACITY * colours_of(classes)
+    drawing = Image.fromarray(np.where(painted, np.uint8(np.round(mixed)), image))
+    counts = np.bincount(classes.ravel(), minlength=256)[: len(VOC_CLASSES)]
+    found = [k for k in np.argsort(-counts, kind="stable") if k and counts[k]]
+    _draw_legend(drawing, found)
+    return np.asarray(drawing)
+
+
+def _draw_legend(drawing: Image.Image, classes: list[int]) -> None:
+    size = max(10, min(drawing.size) // 24)
+    line, margin = round(1.4 * size), round(0.4 * size)
+    room = (drawing.height - 2 * margin) // line
+    classes = classes[: max(0, room)]
+    if not classes:
+        return
+    draw = ImageDraw.Draw(drawing)
+    texts = [VOC_CLASSES[k] for k in classes]
+    width = max(draw.textlength(text, font_size=size) for text in texts)
+    box = (0, 0, 3 * margin + size + width, 2 * margin + line * len(classes))
+    draw.rectangle(box, fill="white")
+    for number, (k, text) in enumerate(zip(classes, texts, strict=True)):
+        top = margin + number * line
+        colour = tuple(int(value) for value in palette()[k])
+        draw.rectangle((margin, top, margin + size, top + size), fill=colour)
+        draw.text((2 * margin + size, top), text, fill="black", font_size=size)
+
+
+def framed(image: np.ndarray, side: int) -> np.ndarray:
+    """The image in the upper left of a square of `side` or, if it is larger, its own.
+
+    What the network's maps lie over: `prediction.squared` for pictures.
+    """
+    height, width = image.shape[:2]
+    square = np.full([max(side, height, width)] * 2 + [3], _MEAN, np.uint8)
+    square[:height, :width] = image
+    return square

@@ -1,0 +1,59 @@
+"""Validation in training: classes scored at the network's own input size."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from picanet_tf.segmentation.classes import colours_of
+from picanet_tf.segmentation.metrics import SegmentationMetrics
+from picanet_tf.segmentation.prediction import classes_of, finest, full_logits
+
+
+class Validation:
+    """Collects batches and scores them.
+
+    Example:
+        >>> validation = Validation()
+        >>> validation.update(outputs, classes)
+        >>> validation.result()
+        {'mean_iou': 0.61, 'pixel_accuracy': 0.9}
+    """
+
+    best = "mean_iou"  # the score by which the best checkpoint is kept
+
+    def __init__(self):
+        self._metrics = SegmentationMetrics()
+
+    def update(self, outputs: dict[str, np.ndarray], classes: np.ndarray) -> None:
+        """Adds a batch: the network's outputs, integer classes [N, S, S, 1]."""
+        self._metrics.update(_predicted(outputs, classes.shape[1]), classes[..., 0])
+
+    def result(self) -> dict[str, float]:
+        scores = self._metrics.result()
+        return {
+            "mean_iou": scores.mean_iou,
+            "pixel_accuracy": scores.pixel_accuracy,
+        }
+
+
+def panel(
+    image: np.ndarray, classes: np.ndarray, outputs: dict[str, np.ndarray]
+) -> np.ndarray:
+    """Image, class map and prediction side by side.
+
+    Args:
+        image: float [S, S, 3], RGB 0..255.
+        classes: integer [S, S, 1].
+        outputs: of this image, without the batch's axis.
+
+    Returns:
+        uint8 [S, 3 S, 3].
+    """
+    batch = {name: value[np.newaxis] for name, value in outputs.items()}
+    predicted = _predicted(batch, image.shape[0])[0]
+    tiles = [image, colours_of(classes[..., 0]), colours_of(predicted)]
+    return np.concatenate(tiles, axis=1).clip(0, 255).astype(np.uint8)
+
+
+def _predicted(outputs: dict[str, np.ndarray], side: int) -> np.ndarray:
+    return classes_of(full_logits(outputs[finest(outputs)], side)).numpy()

@@ -1,0 +1,246 @@
+"""PASCAL VOC: lists, palette masks, SBD, records, and the way to the network."""
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from PIL import Image
+
+from data_pipeline import augment, convert, readers, schema
+from data_pipeline.class_maps import IGNORE, VOC_CLASSES, read_class_map
+from data_pipeline.errors import DatasetError, UserError
+from data_pipeline.images import ImageError
+from data_pipeline.verify import verify
+from data_pipeline.voc import voc_pairs
+
+
+def save_palette(path, classes):
+    image = Image.fromarray(classes)
+    image = image.convert("L")
+    picture = Image.new("P", image.size)
+    picture.putdata(classes.ravel().tolist())
+    # Colours whose luma is nothing like the classes.
+    picture.putpalette([(37 * i + 11) % 256 for i in range(768)])
+    picture.save(path)
+
+
+def class_map(number, size=(30, 40)):
+    classes = np.zeros(size, np.uint8)
+    classes[5:20, 8:30] = number
+    classes[5:20, 30:32] = IGNORE
+    return classes
+
+
+@pytest.fixture
+def devkit(tmp_path):
+    """Seven images: a, b train; c val; d to f of SBD's (c, too), g of nobody's."""
+    root = tmp_path / "VOCdevkit" / "VOC2012"
+    lists = root / "ImageSets" / "Segmentation"
+    for folder in (root / "JPEGImages", root / "SegmentationClass", lists):
+        folder.mkdir(parents=True)
+    sbd = tmp_path / "sbd" / "cls"
+    sbd.mkdir(parents=True)
+    rng = np.random.default_rng(0)
+    for number, name in enumerate("abcdefg", 1):
+        photo = rng.integers(0, 256, (30, 40, 3), np.uint8)
+        Image.fromarray(photo).save(root / "JPEGImages" / f"{name}.jpg")
+        if name in "abc":
+            path = root / "SegmentationClass" / f"{name}.png"
+            save_palette(path, class_map(number))
+        if name in "acdef":
+            Image.fromarray(class_map(number + 10)).save(sbd / f"{name}.png")
+    (lists / "train.txt").write_text("b\na\n")
+    (lists / "val.txt").write_text("c\n")
+    return tmp_path
+
+
+def keys_of(found):
+    pairs, bad = found
+    assert bad == []
+    return [pair.key for pair in pairs]
+
+
+def test_the_names_of_the_classes():
+    from picanet_tf.segmentation.classes import VOC_CLASSES as ours
+
+    assert tuple(VOC_CLASSES) == tuple(ours)
+    assert len(VOC_CLASSES) == 21 and VOC_CLASSES[15] == "person"
+
+
+@pytest.mark.parametrize("below", ["", "VOCdevkit", "VOCdevkit/VOC2012"])
+def test_lists(devkit, below):
+    assert keys_of(voc_pairs(devkit / below)) == ["b", "a"]
+    assert keys_of(voc_pairs(devkit / below, "val")) == ["c"]
+    assert keys_of(voc_pairs(devkit / below, "trainval")) == ["a", "b", "c"]
+
+
+def test_sbd_adds_neither_validation_images_nor_known_ones(devkit):
+    pairs, bad = voc_pairs(devkit, "train", devkit / "sbd")
+    assert [pair.key for pair in pairs] == ["b", "a", "d", "e", "f"] and not bad
+    assert pairs[1].mask.parent.name == "SegmentationClass"  # a: VOC's own
+    assert pairs[2].mask.parent.name == "cls"
+
+
+def test_sbd_as_mat_files(devkit):
+    io = pytest.importorskip("scipy.io", reason="pip install scipy")
+    folder = devkit / "sbd"
+    for path in folder.glob("cls/*"):
+        path.unlink()
+    wanted = class_map(7)
+    record = {"GTcls": {"Segmentation": wanted, "Boundaries": np.zeros(3)}}
+    io.savemat(folder / "cls" / "g.mat", record)
+    pairs, _ = voc_pairs(devkit, "train", folder)
+    assert pairs[-1].key == "g"
+    np.testing.assert_array_equal(read_class_map(pairs[-1].mask), wanted)
+
+
+@pytest.mark.parametrize(
+    "arguments, message",
+    [
+        (("test",), "--split of voc2012 must be train, val, trainval"),
+        (("val", "sbd"), "--split val takes none"),
+        (("train", "elsewhere"), "--sbd elsewhere: no class maps here"),
+    ],
+)
+def test_mistakes_are_named(devkit, arguments, message):
+    with pytest.raises(UserError, match=message):
+        voc_pairs(devkit, *arguments)
+
+
+def test_no_voc_and_missing_files_are_named(devkit):
+    with pytest.raises(UserError, match="no PASCAL VOC 2012 here"):
+        voc_pairs(devkit / "sbd")
+    (devkit / "VOCdevkit/VOC2012/SegmentationClass/a.png").unlink()
+    pairs, bad = voc_pairs(devkit)
+    assert [pair.key for pair in pairs] == ["b"]
+    assert [file.file.endswith("SegmentationClass/a.png") for file in bad] == [True]
+
+
+def test_palette_numbers_are_the_classes(devkit):
+    path = devkit / "VOCdevkit/VOC2012/SegmentationClass/b.png"
+    np.testing.assert_array_equal(read_class_map(path), class_map(2))
+
+
+def test_class_maps_that_are_none(tmp_path):
+    Image.fromarray(np.zeros((4, 4, 3), np.uint8)).save(tmp_path / "rgb.png")
+    with pytest.raises(ImageError, match="this one is in mode RGB"):
+        read_class_map(tmp_path / "rgb.png")
+    Image.fromarray(np.full((4, 4), 21, np.uint8)).save(tmp_path / "more.png")
+    with pytest.raises(ImageError, match=r"0\.\.20 and 255, this one has 21"):
+        read_class_map(tmp_path / "more.png")
+
+
+def converted(devkit, split="train"):
+    arguments = ("--dataset", "voc2012", "--source", devkit, "--split", split)
+    command = [sys.executable, "-m", "data_pipeline.convert", *map(str, arguments)]
+    done = subprocess.run(
+        [*command, "--output", str(devkit / "records")], capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    assert f"VOC2012 {split}, segmentation, 2 records in 1 shard" in done.stdout
+    return devkit / "records"
+
+
+def test_convert_verify_and_read_back(devkit):
+    folder = converted(devkit)
+    manifest, problems = verify(folder)
+    assert (manifest.task, manifest.count, problems) == ("segmentation", 2, [])
+    first = next(readers.read_originals(folder, "segmentation").as_numpy_iterator())
+    assert first["key"] == b"b" and first["image"].shape == (30, 40, 3)
+    np.testing.assert_array_equal(first["mask"][..., 0], class_map(2))
+    assert list(readers.read_keys(folder)) == ["b", "a"]
+    with pytest.raises(DatasetError, match="a saliency data set is wanted"):
+        readers.read_saliency(folder, batch_size=1, training=False)
+
+
+def test_verify_names_a_value_that_is_no_class(devkit):
+    convert.convert_pairs(
+        "segmentation",
+        _foreign,
+        lambda: voc_pairs(devkit),
+        devkit / "r",
+        origin="",
+        name="n",
+    )
+    _, problems = verify(devkit / "r")
+    assert len(problems) == 2 and "b: 77 is no class" in problems[0]
+
+
+def _foreign(pair, max_pixels):
+    encoded = convert.encode_class_pair(pair, max_pixels=max_pixels)
+    mask = tf.io.encode_png(np.full((30, 40, 1), 77, np.uint8)).numpy()
+    return type(encoded)(**{**vars(encoded), "mask": mask})
+
+
+def test_the_keys_of_a_record():
+    example = tf.train.Example.FromString(
+        schema.encode_segmentation(key="k", image=b"i", mask=b"m", height=2, width=3)
+    )
+    names = {"key", "image/encoded", "image/height", "image/width", "classes/encoded"}
+    assert set(example.features.feature) == names
+    value = example.features.feature["classes/encoded"].bytes_list.value
+    assert list(value) == [b"m"]
+
+
+def number_images(height, width):
+    """An image whose red channel is its class map's value, no two rows alike."""
+    classes = (np.arange(height) % 21).astype(np.uint8)[:, None].repeat(width, 1)
+    image = np.zeros((height, width, 3), np.uint8)
+    image[..., 0] = classes
+    return tf.constant(image), tf.constant(classes[..., None])
+
+
+@pytest.mark.parametrize("size", [(20, 31), (60, 50), (33, 90)])
+def test_training_views(size):
+    image, classes = number_images(*size)
+    scales, ignored = set(), 0
+    for draw in range(60):
+        view, labels = augment.train_classes(
+            image, classes, image_size=33, seed=tf.constant([3, draw])
+        )
+        assert view.shape == (33, 33, 3) and labels.shape == (33, 33, 1)
+        assert labels.dtype == tf.uint8
+        labels = labels.numpy()[..., 0]
+        outside = labels == IGNORE
+        # What is around the image is the mean colour, and only that is ignored.
+        np.testing.assert_allclose(
+            view.numpy()[outside], np.tile(augment.MEAN_RGB, (outside.sum(), 1)),
+            rtol=1e-5,
+        )  # fmt: skip
+        inside = view.numpy()[~outside]
+        assert (inside[:, 1:] < 1e-3).all()
+        # Nearest and bilinear agree up to a row, but where 20 is followed by 0.
+        near = np.abs(inside[:, 0] - labels[~outside]) < 1.5
+        assert near.mean() > 0.7
+        scales.add(int((~outside).sum()))
+        ignored += outside.any()
+    assert len(scales) > 5 or size == (60, 50)
+    assert ignored > 5
+
+
+def test_whole_images_keep_their_scale_unless_they_are_too_large():
+    image, classes = number_images(20, 31)
+    view, labels = augment.fit_classes(image, classes, 33)
+    np.testing.assert_allclose(view.numpy()[:20, :31], image.numpy(), atol=1e-4)
+    np.testing.assert_array_equal(labels[:20, :31], classes)
+    assert (labels.numpy()[20:] == IGNORE).all()
+    assert (labels.numpy()[:, 31:] == IGNORE).all()
+
+    image, classes = number_images(66, 40)
+    view, labels = augment.fit_classes(image, classes, 33)
+    np.testing.assert_array_equal(labels[:, :20, 0], classes[1::2, 1::2, 0][:, :20])
+    assert (labels.numpy()[:, 20:] == IGNORE).all()
+
+
+def test_batches_resume_at_any_step(devkit):
+    folder = converted(devkit)
+    options = dict(batch_size=2, training=True, image_size=33, seed=5)
+    whole = list(readers.read_segmentation(folder, **options).take(4))
+    rest = list(readers.read_segmentation(folder, start_step=2, **options).take(2))
+    for (image, labels), (image2, labels2) in zip(whole[2:], rest, strict=True):
+        np.testing.assert_array_equal(image, image2)
+        np.testing.assert_array_equal(labels, labels2)
+    assert image.shape == (2, 33, 33, 3) and labels.shape == (2, 33, 33, 1)
+    assert len(readers.read_segmentation(folder, batch_size=2, training=False)) == 1

@@ -1,0 +1,73 @@
+"""The commands on a segmentation data set, as a user types them."""
+
+import csv
+import json
+
+import numpy as np
+from PIL import Image
+
+from data_pipeline.class_maps import read_class_map
+from data_pipeline.convert import convert_pairs, encode_class_pair
+from data_pipeline.pairs import pair_by_name
+from tests.segmentation.shapes import shapes
+from tests.test_train_cli import error_of, run
+
+TINY = (
+    *("--variant", "DeepLab_LAP", "--width", "0.03125", "--image_size", "33"),
+    *("--backbone_weights", "none", "--batch_size", "2", "--log_interval", "1"),
+)
+
+
+def test_train_resume_evaluate_predict_visualize(tmp_path):
+    images, classes = shapes(4, 48)
+    for kind in ("images", "masks"):
+        (tmp_path / kind).mkdir()
+    for number, (image, truth) in enumerate(zip(images, classes, strict=True)):
+        Image.fromarray(np.uint8(image)).save(tmp_path / "images" / f"{number}.png")
+        Image.fromarray(truth[..., 0]).save(tmp_path / "masks" / f"{number}.png")
+    convert_pairs(
+        "segmentation",
+        encode_class_pair,
+        lambda: pair_by_name(tmp_path / "images", tmp_path / "masks"),
+        tmp_path / "data",
+        origin="here",
+        name="shapes",
+    )
+
+    segment = ("train.py", "--task", "segmentation", "--tfrecords", "data")
+    done = run(*segment, *TINY, "--steps", "2", "--run", "r", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    done = run("train.py", "--resume", "--run", "r", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    with (tmp_path / "r" / "metrics.csv").open() as file:
+        assert [row["step"] for row in csv.DictReader(file)] == ["1", "2"]
+    wrong = run("train.py", "--tfrecords", "data", cwd=tmp_path)
+    assert "a saliency data set is wanted" in error_of(wrong)
+
+    done = run(
+        *("evaluate.py", "--run", "r", "--tfrecords", "data", "--output", "out"),
+        *("--baseline", "background"),
+        cwd=tmp_path,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "mean_iou" in done.stdout and "person" in done.stdout
+    report = json.loads((tmp_path / "out" / "report.json").read_text())
+    scores = report["datasets"]["shapes"]["methods"]["background"]
+    counts = classes != 255
+    share = (classes == 0).sum() / counts.sum()
+    assert abs(scores["mean_iou"] - share / 2) < 1e-6
+    assert abs(scores["pixel_accuracy"] - share) < 1e-6
+    assert scores["iou"]["person"] == 0 and scores["iou"]["cat"] is None
+    assert (tmp_path / "out" / "shapes" / "examples.png").is_file()
+
+    done = run("predict.py", "--run", "r", "images", "--output", "p", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert read_class_map(tmp_path / "p" / "3.png").shape == (48, 48)
+    mask = ("predict.py", "--run", "r", "images", "--output", "m", "--format", "mask")
+    assert "has map, overlay, panel" in error_of(run(*mask, cwd=tmp_path))
+
+    look = ("visualize.py", "--run", "r", "images/0.png", "--output", "v")
+    done = run(*look, "--pixel", "20,20", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "v" / "0.attention.png").is_file()
+    assert "outside the image" in error_of(run(*look, "--pixel", "50,0", cwd=tmp_path))
