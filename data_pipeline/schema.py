@@ -2,11 +2,12 @@
 
 A record is a serialized `tf.train.Example`.  Every task has `key`, `image/encoded`,
 `image/height` and `image/width`, and adds its ground truth under names of its own;
-saliency adds `mask/encoded`, segmentation `classes/encoded`.
+saliency adds `mask/encoded`, segmentation `classes/encoded`, detection `objects/*`.
 """
 
 import os
 
+import numpy as np
 import tensorflow as tf
 
 KEY = "key"
@@ -15,6 +16,9 @@ HEIGHT = "image/height"
 WIDTH = "image/width"
 MASK = "mask/encoded"
 CLASSES = "classes/encoded"
+BOX = "objects/box"
+LABEL = "objects/label"
+DIFFICULT = "objects/difficult"
 
 _COMMON = {
     KEY: tf.io.FixedLenFeature([], tf.string),
@@ -24,6 +28,12 @@ _COMMON = {
 }
 _SALIENCY = {**_COMMON, MASK: tf.io.FixedLenFeature([], tf.string)}
 _SEGMENTATION = {**_COMMON, CLASSES: tf.io.FixedLenFeature([], tf.string)}
+_DETECTION = {
+    **_COMMON,
+    BOX: tf.io.FixedLenSequenceFeature([], tf.float32, allow_missing=True),
+    LABEL: tf.io.FixedLenSequenceFeature([], tf.int64, allow_missing=True),
+    DIFFICULT: tf.io.FixedLenSequenceFeature([], tf.int64, allow_missing=True),
+}
 
 
 def encode_saliency(
@@ -52,6 +62,28 @@ def encode_segmentation(
     return _encode_picture(key, image, height, width, {CLASSES: _bytes(mask)})
 
 
+def encode_detection(
+    *,
+    key: str,
+    image: bytes,
+    boxes: np.ndarray,
+    labels: np.ndarray,
+    difficult: np.ndarray,
+    height: int,
+    width: int,
+) -> bytes:
+    """One detection record.
+
+    Args:
+        boxes: float `(n, 4)`: ymin, xmin, ymax, xmax, relative to the image, 0..1.
+        labels: integers `(n,)`, 1..20.
+        difficult: integers `(n,)`, 0 or 1.
+        key, image, height, width: as of `encode_saliency`.
+    """
+    objects = {BOX: _floats(boxes), LABEL: _ints(labels), DIFFICULT: _ints(difficult)}
+    return _encode_picture(key, image, height, width, objects)
+
+
 def decode_saliency(serialized: tf.Tensor) -> dict[str, tf.Tensor]:
     """Reads what `encode_saliency` wrote.
 
@@ -74,6 +106,18 @@ def decode_segmentation(serialized: tf.Tensor) -> dict[str, tf.Tensor]:
     """
     fields = tf.io.parse_single_example(serialized, _SEGMENTATION)
     return _decoded(fields, mask=tf.io.decode_png(fields[CLASSES], channels=1))
+
+
+def decode_detection(serialized: tf.Tensor) -> dict[str, tf.Tensor]:
+    """Reads what `encode_detection` wrote: as `decode_saliency`, but for the mask
+
+    `objects`: float32 `(n, 6)`: ymin, xmin, ymax, xmax (0..1), label, difficult.
+    """
+    fields = tf.io.parse_single_example(serialized, _DETECTION)
+    numbers = tf.stack([fields[LABEL], fields[DIFFICULT]], axis=1)
+    boxes = tf.reshape(fields[BOX], [-1, 4])
+    objects = tf.concat([boxes, tf.cast(numbers, tf.float32)], axis=1)
+    return _decoded(fields, objects=objects)
 
 
 def _decoded(fields: dict[str, tf.Tensor], **ground_truth) -> dict[str, tf.Tensor]:
@@ -130,6 +174,22 @@ def _int(value: int) -> tf.train.Feature:
     return tf.train.Feature(int64_list=tf.train.Int64List(value=[value]))
 
 
+def _ints(values: np.ndarray) -> tf.train.Feature:
+    return tf.train.Feature(int64_list=tf.train.Int64List(value=np.ravel(values)))
+
+
+def _floats(values: np.ndarray) -> tf.train.Feature:
+    return tf.train.Feature(float_list=tf.train.FloatList(value=np.ravel(values)))
+
+
 # {task of the manifest: how its records are written}, and read.
-ENCODERS = {"saliency": encode_saliency, "segmentation": encode_segmentation}
-DECODERS = {"saliency": decode_saliency, "segmentation": decode_segmentation}
+ENCODERS = {
+    "saliency": encode_saliency,
+    "segmentation": encode_segmentation,
+    "detection": encode_detection,
+}
+DECODERS = {
+    "saliency": decode_saliency,
+    "segmentation": decode_segmentation,
+    "detection": decode_detection,
+}

@@ -8,6 +8,7 @@ from pathlib import Path
 from types import ModuleType
 
 from picanet_tf.errors import PicanetError
+from picanet_tf.reporting import folder_name
 from picanet_tf.saliency import evaluation as saliency
 from picanet_tf.saliency import gallery
 from picanet_tf.saliency import reports as saliency_reports
@@ -85,9 +86,9 @@ def draw(scoring: Scoring, output: Path, title: str, found: dict) -> None:
     """Writes tables and pictures of what each method reached on one data set."""
     from picanet_tf.visualization import Row, save_panel
 
-    folder = output / gallery.folder_name(title)
+    folder = output / folder_name(title)
     for name, evaluation in found.items():
-        own = folder / gallery.folder_name(name)
+        own = folder / folder_name(name)
         own.mkdir(parents=True, exist_ok=True)
         for path, text in scoring.texts(evaluation):
             write_text(own / path, text)

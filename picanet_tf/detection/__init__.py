@@ -1,1 +1,1 @@
-"""Object detection: SSD300 on VGG16, with PiCANets (Sec. 5.6, Table 4)."""
+"""Object detection with PiCANets (Sec. 5.6, Table 4)."""
