@@ -101,8 +101,13 @@ def _forced(overlaps):
         own = (numbers == (best // kept)[:, tf.newaxis]) & found[:, tf.newaxis]
         forced = tf.where(own, box[:, tf.newaxis], forced)
         gone = own[..., tf.newaxis] | (boxes == box[:, tf.newaxis, tf.newaxis])
-        return step + 1, tf.where(gone, 0.0, values), forced
+        left = tf.where(gone, 0.0, values)
+        # Broadcasting forgets the sizes, which a loop's variables must keep.
+        left.set_shape(shape)
+        forced.set_shape(shape[:2])
+        return step + 1, left, forced
 
+    shape = values.shape
     start = (tf.constant(0), values, tf.fill(tf.shape(values)[:2], -1))
     *_, forced = tf.while_loop(
         lambda step, *_: step < count, pair, start, parallel_iterations=1

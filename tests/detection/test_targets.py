@@ -138,13 +138,14 @@ def test_offsets_by_hand():
     )
 
 
-def test_in_a_graph_of_batches_of_any_size():
+@pytest.mark.parametrize("drop_remainder", [False, True])
+def test_in_a_graph_of_batches_of_any_size(drop_remainder):
     outputs = {"locations": np.zeros([1, 390, 4])}
     objects = objects_of(
-        *[random_objects(np.random.default_rng(n), n) for n in range(5)], rows=128
+        *[random_objects(np.random.default_rng(n), n) for n in range(6)], rows=128
     )
     expected = encode_targets(objects, outputs, 64)
-    data = tf.data.Dataset.from_tensor_slices(objects).batch(2)
+    data = tf.data.Dataset.from_tensor_slices(objects).batch(2, drop_remainder)
     found = list(data.map(lambda batch: encode_targets(batch, outputs, 64)))
     for name, value in expected.items():
         parts = np.concatenate([part[name] for part in found])
