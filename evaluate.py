@@ -4,10 +4,11 @@
     python evaluate.py --runs runs/a,runs/b --tfrecords data/ecssd,data/duts-te
     python evaluate.py --predictions DSS=maps/dss --images DIR --masks DIR
     python evaluate.py --run runs/latest --baseline center --tfrecords data/ecssd
+    python evaluate.py --predictions SSD=boxes.json --tfrecords data/voc2007_test
 
 Every method (runs/latest if none is given) is scored on every data set by the same code
 and compared with the first. --output gets report.json, report.md, a qualitative grid,
-each image's scores; PR and F curves, worst and best (saliency); confusion (classes).
+each image's scores; PR curves, worst (saliency, boxes); confusion (classes).
 """
 
 import functools
@@ -32,7 +33,7 @@ from picanet_tf.scoring import BASELINES, CONVENTIONS, SCORINGS, draw
 from picanet_tf.training import run_directory as runs
 
 __doc__ = f"{__doc__}\n{CONVENTIONS}"
-MASK_READERS = {"saliency": read_mask, "segmentation": read_class_map}
+READERS = {"saliency": read_mask, "segmentation": read_class_map}
 FLAGS = flags.FLAGS
 SCORES = {"all": None, "fast": ("max_f", "max_mean_f", "mean_f", "adaptive_f", "mae")}
 
@@ -43,8 +44,9 @@ def define_flags() -> None:
     many("run", [], "Run directory or .keras file, or several with commas.")
     flags.DEFINE_alias("runs", "run")
     one_of("weights", "model", runs.WEIGHTS, "Of the last checkpoint, or best.")
-    many("predictions", [], "NAME=DIR: maps on disk, named as the masks, in DIR or in "
-         "its folder of the data set's name. Again for other methods.")  # fmt: skip
+    many("predictions", [], "NAME=DIR: maps, named as the masks, in DIR or its folder "
+         "of the data set's name; boxes as COCO's JSON or VOC's texts. Again for "
+         "others.")  # fmt: skip
     one_of("baseline", None, BASELINES, "A method that knows no image, see above.")
     many("tfrecords", [], "Converted data set, or several with commas.")
     many("masks", [], "Folder of masks, in place of --tfrecords; again for others.")
@@ -68,8 +70,7 @@ def main(_) -> None:
 def score_all() -> None:
     scoring = SCORINGS[task := find_task()]
     data_sets, methods = find_data_sets(), find_methods(task)
-    output = FLAGS.output and Path(FLAGS.output)
-    if output and output.is_file():
+    if (output := FLAGS.output and Path(FLAGS.output)) and output.is_file():
         raise UserError(f"--output: {output} is a file, a folder is wanted")
     for data in data_sets:
         for method in methods:
@@ -125,8 +126,8 @@ def converted(folder: str) -> DataSet:
         with readers.errors_named(folder):
             records = readers.read_originals(folder, manifest.task)
             for record in records.as_numpy_iterator():
-                mask = record["mask"][..., 0]
-                yield Sample(os.fsdecode(record["key"]), mask, record["image"])
+                truth = SCORINGS[manifest.task].truth(record)
+                yield Sample(os.fsdecode(record["key"]), truth, record["image"])
 
     facts = {"tfrecords": folder, "fingerprint": manifest.fingerprint}
     return DataSet(manifest.name, manifest.count, keys, samples, facts)
@@ -150,7 +151,7 @@ def in_folders(name: str, images: str | None, masks: str) -> DataSet:
 def find_methods(task: str) -> list[Method]:
     found = [network(run, task) for run in sources.split_commas(FLAGS.run)]
     for flag in FLAGS.predictions:
-        found.append(sources.maps_on_disk(flag, list_images, MASK_READERS[task]))
+        found.append(SCORINGS[task].on_disk(flag, list_images, READERS.get(task)))
     if FLAGS.baseline:
         found.append(SCORINGS[task].baseline(FLAGS.baseline))
     return sources.tell_apart(found or [network("runs/latest", task)])
@@ -181,8 +182,8 @@ def network(path: str, task: str) -> Method:
 
 
 def score(scoring, method: Method, data: DataSet, results: list):
-    started, label = time.monotonic(), f"{method.name}, {data.name}"
-    with tqdm(method.predict(data), label, data.count, unit="image") as predicted:
+    started, name = time.monotonic(), f"{method.name}, {data.name}"
+    with tqdm(method.predict(data), name, data.count, unit="image") as predicted:
         found = scoring.evaluate(
             predicted,
             normalize=FLAGS.normalize,

@@ -43,12 +43,14 @@ def _undecodable(pair: Pair, encoded: EncodedPair) -> list[BadFile]:
     from data_pipeline import schema
 
     bad = []
-    for path, decode, data in (
-        (pair.image, schema.decode_image, encoded.image),
-        (pair.mask, schema.decode_mask, encoded.mask),
+    for part, path, decode in (
+        ("image", pair.image, schema.decode_image),
+        ("mask", pair.mask, schema.decode_mask),
     ):
+        if not hasattr(encoded, part):  # Objects have no mask.
+            continue
         try:
-            decode(tf.constant(data))
+            decode(tf.constant(getattr(encoded, part)))
         except tf.errors.OpError as error:
             reason = schema.reason_of(schema.message_of(error))
             bad.append(BadFile(str(path), f"TensorFlow cannot read it: {reason}"))

@@ -4,6 +4,8 @@
     python -m data_pipeline.convert --dataset pairs --images DIR --masks DIR \\
         --output data/mine
     python -m data_pipeline.convert --dataset voc2012 --source DIR --output data/voc2012
+    python -m data_pipeline.convert --dataset voc2007 --split test --source DIR \\
+        --output data/voc2007_test
 
 DIR is the data set as distributed, or the folder that holds it.  An image and its
 mask are paired by name.  Files that are unpaired, unreadable or of different sizes
@@ -23,10 +25,11 @@ from pathlib import Path
 from absl import flags, logging
 from tqdm import tqdm
 
-from data_pipeline import catalog, cli, voc
+from data_pipeline import catalog, cli, labelled
 from data_pipeline.bad_files import list_bad, only_good, readable
 from data_pipeline.errors import UserError
 from data_pipeline.images import MAX_PIXELS
+from data_pipeline.labelled import check_given
 from data_pipeline.manifest import (
     Manifest,
     Shard,
@@ -39,7 +42,6 @@ from data_pipeline.pairs import (
     BadFile,
     EncodedPair,
     Pair,
-    encode_class_pair,
     encode_pair,
     pair_by_name,
 )
@@ -47,8 +49,6 @@ from data_pipeline.pairs import (
 SHARD_SIZE = 256
 # Below this, starting worker processes costs more than they save.
 _WORTH_WORKERS = 64
-# Segmentation's: PASCAL VOC 2012, and any folders of images and class maps.
-VOC, CLASS_MAPS = "voc2012", "class-maps"
 
 
 def convert_saliency(
@@ -120,7 +120,7 @@ def convert_pairs(
     """As `convert_saliency`, for pairs however they were found.
 
     Args:
-        task: `"saliency"` or `"segmentation"`: what the masks are.
+        task: key of `schema.ENCODERS`: what the masks are.
         encode: reads a pair, with `max_pixels`; a function of a module, as it goes to
             other processes.
         find_pairs: gives the pairs, and the files that have no partner.
@@ -175,14 +175,7 @@ def write_shard(
     count = 0
     with tf.io.TFRecordWriter(os.fsencode(path)) as writer:
         for pair in pairs:
-            record = schema.ENCODERS[task](
-                key=pair.key,
-                image=pair.image,
-                mask=pair.mask,
-                height=pair.height,
-                width=pair.width,
-            )
-            writer.write(record)
+            writer.write(schema.ENCODERS[task](**pair.fields()))
             count += 1
     return Shard(path.name, count, path.stat().st_size, sha256_of(path))
 
@@ -239,12 +232,14 @@ def define_flags() -> None:
     flags.DEFINE_string(
         "dataset",
         None,
-        f"One of {', '.join(catalog.SALIENCY)}, or pairs; for segmentation {VOC}, or "
-        f"{CLASS_MAPS}: pairs whose masks are PNGs of class numbers, 255 for none.",
+        f"One of {', '.join(catalog.SALIENCY)}, or pairs. For segmentation voc2012, or "
+        "class-maps: pairs whose masks are PNGs of class numbers, 255 for none. For "
+        f"detection {', '.join(labelled.OBJECTS)}.",
     )
     flags.DEFINE_string("source", None, "The data set's folder, or its parent.")
     flags.DEFINE_string("split", None, "train or test; of voc2012 train, val "
-                        "or trainval. Default: the first there is.")  # fmt: skip
+                        "or trainval; for detection trainval, train, val or test. "
+                        "Default: the first there is.")  # fmt: skip
     flags.DEFINE_string("images", None, "Folder of images, with pairs or "
                         "class-maps.")  # fmt: skip
     flags.DEFINE_string("masks", None, "Folder of masks, as above.")
@@ -260,42 +255,30 @@ def define_flags() -> None:
 
 def main(_: list[str]) -> None:
     values = flags.FLAGS
-    if values.dataset in (VOC, CLASS_MAPS):
-        run_segmentation(values)
+    if values.dataset in labelled.SOURCES:
+        run_labelled(values)
     else:
         run(convert_saliency, workers=values.workers)
 
 
-def run_segmentation(values: flags.FlagValues) -> None:
-    """What the flags say, for `--dataset voc2012` and `class-maps`."""
-    if values.dataset == VOC:
-        _check_given(values, wanted=("source",), unwanted=("images", "masks"))
-        split = values.split or voc.SPLITS[0]
-        find = functools.partial(voc.voc_pairs, values.source, split, values.sbd)
-        name, origin = f"VOC2012 {split}{' + SBD' * bool(values.sbd)}", values.source
-    else:
-        unwanted = ("source", "split", "sbd")
-        _check_given(values, wanted=("images", "masks"), unwanted=unwanted)
-        find = functools.partial(pair_by_name, values.images, values.masks)
-        name, origin = Path(values.output or ".").resolve().name, values.images
-    _check_given(values, wanted=("output",), unwanted=())
+def run_labelled(values: flags.FlagValues) -> None:
+    """What the flags say, for the data sets of `labelled`."""
+    found = labelled.SOURCES[values.dataset](values)
+    check_given(values, wanted=("output",), unwanted=())
     manifest, bad = convert_pairs(
-        "segmentation",
-        encode_class_pair,
-        find,
+        found.task,
+        found.encode,
+        found.find,
         values.output,
-        origin=origin,
-        name=values.name or name,
+        origin=found.origin,
+        name=values.name or found.name,
         skip_bad=values.skip_bad,
         overwrite=values.overwrite,
         shard_size=values.shard_size,
         workers=values.workers,
         max_pixels=values.max_pixels,
     )
-    complete = None
-    if values.dataset == VOC and not values.sbd:
-        complete = voc.COUNTS[split]
-    _report(values, manifest, bad, complete)
+    _report(values, manifest, bad, found.complete)
 
 
 def run(convert: Callable, **options) -> None:
@@ -337,24 +320,13 @@ def _report(
 def _resolve_source(values: flags.FlagValues) -> tuple[Path, Path, str, int | None]:
     """Flags -> images, masks, name of the data set, its pairs when complete."""
     if values.dataset == "pairs":
-        _check_given(values, wanted=("images", "masks"), unwanted=("source", "split"))
+        check_given(values, wanted=("images", "masks"), unwanted=("source", "split"))
         name = values.name or Path(values.output).resolve().name
         return Path(values.images), Path(values.masks), name, None
     source = catalog.lookup(values.dataset, values.split)
-    _check_given(values, wanted=("source",), unwanted=("images", "masks"))
+    check_given(values, wanted=("source",), unwanted=("images", "masks"))
     folders = catalog.find_folders(source, values.source)
     return *folders, values.name or source.title, source.count
-
-
-def _check_given(
-    values: flags.FlagValues, *, wanted: tuple[str, ...], unwanted: tuple[str, ...]
-) -> None:
-    for flag in wanted:
-        if not values[flag].value:
-            raise UserError(f"--dataset {values.dataset} needs --{flag}")
-    for flag in unwanted:
-        if values[flag].value:
-            raise UserError(f"--dataset {values.dataset} takes no --{flag}")
 
 
 if __name__ == "__main__":

@@ -35,7 +35,7 @@ class Manifest:
     Attributes:
         folder: where it lies.
         name: of the data set, as in papers: "DUTS-TR".
-        task: "saliency" or "segmentation".
+        task: "saliency", "segmentation" or "detection".
         count: records in all shards.
         shards: in the order of the data set.
         fingerprint: SHA-256 of what the manifest says, folder left out; equal for

@@ -7,7 +7,7 @@ import io
 import os
 from collections import defaultdict
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
@@ -23,7 +23,7 @@ _JPEG_EXTENSIONS = (".jpg", ".jpeg", ".jpe", ".jfif")
 
 @dataclass(frozen=True)
 class Pair:
-    """An image and its mask.  `key` is the name that they share, no extension."""
+    """An image and its mask, or annotation; `key` is their name, no extension."""
 
     key: str
     image: Path
@@ -59,6 +59,10 @@ class EncodedPair:
     height: int
     width: int
     warning: str = ""
+
+    def fields(self) -> dict:
+        """What the task's encoder in `schema` takes."""
+        return {k: v for k, v in asdict(self).items() if k != "warning"}
 
 
 def pair_by_name(
@@ -142,7 +146,7 @@ def _encode_pair(
 ) -> EncodedPair | list[BadFile]:
     bad = []
     try:
-        image, height, width, turned = _encode_image(pair.image, max_pixels)
+        image, height, width, turned = encode_image(pair.image, max_pixels)
     except ImageError as error:
         bad.append(BadFile(error.name, error.reason))
     try:
@@ -177,7 +181,9 @@ def _odd(mask: np.ndarray) -> str:
     return ""
 
 
-def _encode_image(path: Path, max_pixels: int) -> tuple[bytes, int, int, bool]:
+def encode_image(
+    path: Path, max_pixels: int = images.MAX_PIXELS
+) -> tuple[bytes, int, int, bool]:
     """Encoded bytes, height, width, and whether EXIF turned it a quarter."""
     with images.errors_named(str(path)):
         data = path.read_bytes()

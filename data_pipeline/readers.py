@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 
 import tensorflow as tf
 
-from data_pipeline import augment, schema
+from data_pipeline import augment, augment_boxes, schema
 from data_pipeline.errors import DatasetError
 from data_pipeline.manifest import Manifest, load_manifest
 
@@ -105,6 +105,24 @@ def read_segmentation(path: str | os.PathLike, **options) -> tf.data.Dataset:
     return _read("segmentation", _segmentation_example, path, **options)
 
 
+def read_detection(path: str | os.PathLike, **options) -> tf.data.Dataset:
+    """Batches of images and objects: as `read_saliency`, with these differences.
+
+    Training: augmented by `augment_boxes.train_objects`.
+
+    Args:
+        path, **options: of `read_saliency`; `image_size` is 300 by default.
+
+    Returns:
+        A dataset of `(image, objects)` or `(image, objects, key)`:
+        objects: float32 `(batch_size, MAX_OBJECTS, 6)`: ymin, xmin, ymax, xmax
+        relative to the image, 0..1, label 1..20, difficult 0 or 1; rows behind an
+        image's objects are zeros.
+    """
+    options = {"image_size": 300, **options}
+    return _read("detection", _detection_example, path, **options)
+
+
 def _saliency_example(fields, training, image_size, seed):
     image, mask = fields["image"], fields["mask"]
     if training:
@@ -119,6 +137,15 @@ def _segmentation_example(fields, training, image_size, seed):
     if training:
         return augment.train_classes(image, classes, image_size=image_size, seed=seed)
     return augment.fit_classes(image, classes, image_size)
+
+
+def _detection_example(fields, training, image_size, seed):
+    image, objects = fields["image"], fields["objects"]
+    if training:
+        return augment_boxes.train_objects(
+            image, objects, image_size=image_size, seed=seed
+        )
+    return augment_boxes.fit_objects(image, objects, image_size)
 
 
 def _read(
@@ -191,7 +218,10 @@ def read_saliency_originals(path: str | os.PathLike) -> tf.data.Dataset:
 
 
 def read_originals(path: str | os.PathLike, task: str) -> tf.data.Dataset:
-    """As `read_saliency_originals`; what `mask` is depends on the task."""
+    """As `read_saliency_originals`; what `mask` is depends on the task, for detection
+
+    there are `objects` instead, see `schema.decode_detection`.
+    """
     records = _records(_open(path, task))
     decode = schema.DECODERS[task]
     dataset = records.map(
@@ -335,4 +365,8 @@ def _check_arguments(**sizes: int) -> None:
 
 
 # {task: its reader}
-READERS = {"saliency": read_saliency, "segmentation": read_segmentation}
+READERS = {
+    "saliency": read_saliency,
+    "segmentation": read_segmentation,
+    "detection": read_detection,
+}

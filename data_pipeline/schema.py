@@ -2,12 +2,13 @@
 
 A record is a serialized `tf.train.Example`.  Every task has `key`, `image/encoded`,
 `image/height` and `image/width`, and adds its ground truth under names of its own;
-saliency adds `mask/encoded`, segmentation `classes/encoded`.
+saliency adds `mask/encoded`, segmentation `classes/encoded`, detection `objects/*`.
 """
 
 import os
 import re
 
+import numpy as np
 import tensorflow as tf
 
 KEY = "key"
@@ -16,6 +17,9 @@ HEIGHT = "image/height"
 WIDTH = "image/width"
 MASK = "mask/encoded"
 CLASSES = "classes/encoded"
+BOX = "objects/box"
+LABEL = "objects/label"
+DIFFICULT = "objects/difficult"
 _LONGEST = 200  # of a reason, which may quote a whole record
 
 _COMMON = {
@@ -26,6 +30,12 @@ _COMMON = {
 }
 _SALIENCY = {**_COMMON, MASK: tf.io.FixedLenFeature([], tf.string)}
 _SEGMENTATION = {**_COMMON, CLASSES: tf.io.FixedLenFeature([], tf.string)}
+_DETECTION = {
+    **_COMMON,
+    BOX: tf.io.FixedLenSequenceFeature([], tf.float32, allow_missing=True),
+    LABEL: tf.io.FixedLenSequenceFeature([], tf.int64, allow_missing=True),
+    DIFFICULT: tf.io.FixedLenSequenceFeature([], tf.int64, allow_missing=True),
+}
 
 
 def encode_saliency(
@@ -52,6 +62,28 @@ def encode_segmentation(
         key, image, height, width: as of `encode_saliency`.
     """
     return _encode_picture(key, image, height, width, {CLASSES: _bytes(mask)})
+
+
+def encode_detection(
+    *,
+    key: str,
+    image: bytes,
+    boxes: np.ndarray,
+    labels: np.ndarray,
+    difficult: np.ndarray,
+    height: int,
+    width: int,
+) -> bytes:
+    """One detection record.
+
+    Args:
+        boxes: float `(n, 4)`: ymin, xmin, ymax, xmax, relative to the image, 0..1.
+        labels: integers `(n,)`, 1..20.
+        difficult: integers `(n,)`, 0 or 1.
+        key, image, height, width: as of `encode_saliency`.
+    """
+    objects = {BOX: _floats(boxes), LABEL: _ints(labels), DIFFICULT: _ints(difficult)}
+    return _encode_picture(key, image, height, width, objects)
 
 
 def decode_saliency(serialized: tf.Tensor) -> dict[str, tf.Tensor]:
@@ -83,6 +115,18 @@ def decode_segmentation(serialized: tf.Tensor) -> dict[str, tf.Tensor]:
     return _decoded(fields, mask=decode_mask(fields[CLASSES]))
 
 
+def decode_detection(serialized: tf.Tensor) -> dict[str, tf.Tensor]:
+    """Reads what `encode_detection` wrote: as `decode_saliency`, but for the mask
+
+    `objects`: float32 `(n, 6)`: ymin, xmin, ymax, xmax (0..1), label, difficult.
+    """
+    fields = _parse(serialized, _DETECTION)
+    numbers = tf.stack([fields[LABEL], fields[DIFFICULT]], axis=1)
+    boxes = tf.reshape(fields[BOX], [-1, 4])
+    objects = tf.concat([boxes, tf.cast(numbers, tf.float32)], axis=1)
+    return _decoded(fields, objects=objects)
+
+
 def _decoded(fields: dict[str, tf.Tensor], **ground_truth) -> dict[str, tf.Tensor]:
     return {
         "key": fields[KEY],
@@ -99,9 +143,10 @@ def of_one_size(fields: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
     A mask of another size belongs to another image; resizing it would hide that.
     """
     recorded = tf.stack([fields["height"], fields["width"]])
-    sizes = [tf.shape(fields[part], tf.int64)[:2] for part in ("image", "mask")]
+    parts = [part for part in ("image", "mask") if part in fields]
+    sizes = [tf.shape(fields[part], tf.int64)[:2] for part in parts]
     agree = tf.reduce_all(tf.equal(tf.stack(sizes), recorded))
-    told = "image, mask and record are not of one (height, width)"
+    told = f"{', '.join(parts)} and record are not of one (height, width)"
     with tf.control_dependencies([_require(agree, told, *sizes, recorded)]):
         return {name: tf.identity(field) for name, field in fields.items()}
 
@@ -201,6 +246,22 @@ def _int(value: int) -> tf.train.Feature:
     return tf.train.Feature(int64_list=tf.train.Int64List(value=[value]))
 
 
+def _ints(values: np.ndarray) -> tf.train.Feature:
+    return tf.train.Feature(int64_list=tf.train.Int64List(value=np.ravel(values)))
+
+
+def _floats(values: np.ndarray) -> tf.train.Feature:
+    return tf.train.Feature(float_list=tf.train.FloatList(value=np.ravel(values)))
+
+
 # {task of the manifest: how its records are written}, and read.
-ENCODERS = {"saliency": encode_saliency, "segmentation": encode_segmentation}
-DECODERS = {"saliency": decode_saliency, "segmentation": decode_segmentation}
+ENCODERS = {
+    "saliency": encode_saliency,
+    "segmentation": encode_segmentation,
+    "detection": encode_detection,
+}
+DECODERS = {
+    "saliency": decode_saliency,
+    "segmentation": decode_segmentation,
+    "detection": decode_detection,
+}

@@ -3,8 +3,9 @@
     python -m data_pipeline.verify data/duts
 
 Checks counts, sizes and checksums against the manifest, and of every record its own
-checksum, its fields, that image and mask decode, and that their sizes agree.  Exit
-code 1 when anything is wrong; all problems are listed, each with file and offset.
+checksum, its fields, that image and mask decode, that their sizes agree, and that
+classes and boxes can be.  Exit code 1 when anything is wrong; all problems are listed,
+each with file and offset.
 """
 
 import functools
@@ -20,6 +21,7 @@ from data_pipeline import cli
 from data_pipeline.class_maps import IGNORE, VOC_CLASSES
 from data_pipeline.errors import DatasetError, UserError
 from data_pipeline.manifest import Manifest, Shard, load_manifest, sha256_of
+from data_pipeline.objects import MAX_OBJECTS
 from data_pipeline.tfrecord import Frame, read_frames
 
 
@@ -109,23 +111,23 @@ def _check_picture(task: str, payload: bytes) -> str:
         raise ValueError(schema.reason_of(schema.message_of(error))) from error
     key = record["key"].numpy().decode(errors="replace")
     size = (int(record["height"]), int(record["width"]))
-    for part in ("image", "mask"):
+    for part in record.keys() & {"image", "mask"}:
         shape = tuple(record[part].shape[:2])
         if shape != size:
             raise ValueError(
                 f"{key}: the {part} is {shape[1]} x {shape[0]}, the record says "
                 f"{size[1]} x {size[0]} (width x height)"
             )
-    _VALUE_CHECKS[task](key, record["mask"].numpy())
+    _VALUE_CHECKS[task](key, {name: value.numpy() for name, value in record.items()})
     return key
 
 
-def _any_value(key: str, mask: np.ndarray) -> None:
+def _any_value(key: str, record: dict[str, np.ndarray]) -> None:
     """Every grey is some saliency."""
 
 
-def _check_classes(key: str, mask: np.ndarray) -> None:
-    values = np.unique(mask)
+def _check_classes(key: str, record: dict[str, np.ndarray]) -> None:
+    values = np.unique(record["mask"])
     wrong = values[(values >= len(VOC_CLASSES)) & (values != IGNORE)]
     if wrong.size:
         raise ValueError(
@@ -134,7 +136,33 @@ def _check_classes(key: str, mask: np.ndarray) -> None:
         )
 
 
-_VALUE_CHECKS = {"saliency": _any_value, "segmentation": _check_classes}
+def _check_objects(key: str, record: dict[str, np.ndarray]) -> None:
+    objects = record["objects"]
+    if len(objects) > MAX_OBJECTS:
+        raise ValueError(f"{key}: {len(objects)} objects, at most are {MAX_OBJECTS}")
+    for number, (ymin, xmin, ymax, xmax, label, difficult) in enumerate(objects, 1):
+        # Written so that NaN is no box.
+        if not (0 <= ymin < ymax <= 1 and 0 <= xmin < xmax <= 1):
+            raise ValueError(
+                f"{key}: object {number} is no box in the image, which are 0..1: "
+                f"ymin {ymin:g}, xmin {xmin:g}, ymax {ymax:g}, xmax {xmax:g}"
+            )
+        if not 1 <= label < len(VOC_CLASSES):
+            raise ValueError(
+                f"{key}: object {number}: {label:g} is no class of an object, which "
+                f"are 1..{len(VOC_CLASSES) - 1}"
+            )
+        if difficult not in (0, 1):
+            raise ValueError(
+                f"{key}: object {number}: difficult is 0 or 1, not {difficult:g}"
+            )
+
+
+_VALUE_CHECKS = {
+    "saliency": _any_value,
+    "segmentation": _check_classes,
+    "detection": _check_objects,
+}
 
 
 def _unknown_files(manifest: Manifest) -> Iterator[str]:

@@ -16,6 +16,7 @@ from picanet_tf.layers import (
     LocalAttentionPooling,
     LocalContextPooling,
     ReNet,
+    SteppingConv2D,
 )
 from picanet_tf.layers.initializers import gaussian
 
@@ -132,13 +133,12 @@ def context_layer(
 
 def _large_convolution(filters, strides, window, name):
     """LC, an AC whose gates are all 1."""
+    options = {
+        "padding": "same",
+        "dilation_rate": window["dilation_rate"],
+        "kernel_initializer": gaussian(),
+        "name": name,
+    }
     if strides > 1:
-        raise NotImplementedError(f"LC with strides. Received: strides={strides}")
-    return DilatedConv2D(
-        filters,
-        window["kernel_size"],
-        padding="same",
-        dilation_rate=window["dilation_rate"],
-        kernel_initializer=gaussian(),
-        name=name,
-    )
+        return SteppingConv2D(filters, window["kernel_size"], step=strides, **options)
+    return DilatedConv2D(filters, window["kernel_size"], **options)

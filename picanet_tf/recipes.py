@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from fractions import Fraction
 
+from picanet_tf.detection import variants as detection
 from picanet_tf.saliency import variants as saliency
 from picanet_tf.segmentation import variants as segmentation
 
@@ -21,6 +23,8 @@ class Recipe:
         check_image_size: (variant, side); `ValueError` where it cannot be built.
         memory: variant -> (weights, bytes that an image of 224 x 224 pixels takes in a
             training step on a CPU), at full width.
+        falls: parts of the steps after which the rates fall to a tenth.
+        source: where the defaults are from, for --help.
     """
 
     variants: tuple[str, ...]
@@ -28,6 +32,8 @@ class Recipe:
     defaults: Callable[[str | None], Mapping]
     check_image_size: Callable[[str, int], None]
     memory: Callable[[str], tuple[float, float]]
+    falls: tuple[Fraction, ...] = (Fraction(1, 2), Fraction(3, 4))
+    source: str = "Sec. 5.3"
 
 
 RECIPES = {
@@ -44,5 +50,15 @@ RECIPES = {
         defaults=segmentation.defaults,
         check_image_size=segmentation.check_image_size,
         memory=segmentation.memory,
+        source="DeepLab's protocol",
+    ),
+    "detection": Recipe(
+        variants=detection.VARIANTS,
+        parse_variant=detection.parse_variant,
+        defaults=detection.defaults,
+        check_image_size=detection.check_image_size,
+        memory=detection.memory,
+        falls=detection.FALLS,
+        source="SSD's release, ssd_pascal.py",
     ),
 }

@@ -9,6 +9,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from picanet_tf.detection import losses as detection_losses
+from picanet_tf.detection import model as detection_model
+from picanet_tf.detection import seams as detection_seams
+from picanet_tf.detection import targets as detection_targets
+from picanet_tf.detection import validation as detection_validation
 from picanet_tf.saliency import losses as saliency_losses
 from picanet_tf.saliency import model as saliency_model
 from picanet_tf.saliency import seams as saliency_seams
@@ -30,11 +35,13 @@ class Task:
         build_model: (variant, image_size, weights, width, implementation, *, dropout,
             seed, return_attention, use_cudnn, unroll) -> a functional model from RGB
             0..255 to a dict of outputs.
-        encode_targets: (ground truth batch, {name: output}) -> {name: target}.
+        encode_targets: (ground truth batch, {name: output}, side of the input in
+            pixels) -> {name: target}.
         losses: names of outputs -> {name: `keras.losses.Loss`}.
         loss_weights: (names of outputs, attention loss weight) -> {name: weight}.
-        validation: makes an object with `update(outputs, ground truth)`, `result() ->
-            {name: score}`, and the name of the score that is `best` when highest.
+        validation: side of the input -> an object with `update(outputs, ground
+            truth)`, `result() -> {name: score}`, and the name of the score that is
+            `best` when highest.
         panel: (image, ground truth, outputs) of one example -> uint8 picture.
         name: what stands in front of the variant in a network's name.
         width_of: network -> the `width` that it was built with.
@@ -59,7 +66,9 @@ class Task:
 TASKS = {
     "saliency": Task(
         build_model=saliency_model.build_model,
-        encode_targets=saliency_targets.encode_targets,
+        encode_targets=lambda truth, outputs, side: saliency_targets.encode_targets(
+            truth, outputs
+        ),
         losses=saliency_losses.losses,
         loss_weights=saliency_losses.loss_weights,
         validation=saliency_validation.Validation,
@@ -72,7 +81,9 @@ TASKS = {
     ),
     "segmentation": Task(
         build_model=segmentation_model.build_model,
-        encode_targets=segmentation_targets.encode_targets,
+        encode_targets=lambda truth, outputs, side: segmentation_targets.encode_targets(
+            truth, outputs
+        ),
         losses=segmentation_losses.losses,
         loss_weights=segmentation_losses.loss_weights,
         validation=segmentation_validation.Validation,
@@ -82,5 +93,18 @@ TASKS = {
         attach_points=segmentation_seams.attach_points,
         prediction=segmentation_seams.PREDICTION,
         served=segmentation_seams.SERVED,
+    ),
+    "detection": Task(
+        build_model=detection_model.build_model,
+        encode_targets=detection_targets.encode_targets,
+        losses=detection_losses.losses,
+        loss_weights=detection_losses.loss_weights,
+        validation=detection_validation.Validation,
+        panel=detection_validation.panel,
+        name=detection_model.NAME,
+        width_of=detection_model.width_of,
+        attach_points=detection_seams.attach_points,
+        prediction=detection_seams.PREDICTION,
+        served=detection_seams.SERVED,
     ),
 }

@@ -143,3 +143,14 @@ def test_errors_say_what_was_wrong():
         context_layer("GAP", name="context")
     with pytest.raises(ValueError, match="can stride.*kind='GAP'"):
         context_layer("GAP", name="context", size=28, strides=2)
+
+
+def test_a_striding_large_convolution_is_an_ac_with_open_gates():
+    inputs = random_input(1, 9, 8, 3)
+    layer = context_layer("LC", name="context", filters=4, strides=2)
+    outputs = layer(inputs)
+    gates = np.ones([1, 5, 4, 49], "float32")
+    expected = attending.attention_conv(
+        inputs, gates, np.array(layer.kernel), dilation_rate=2, strides=2
+    )
+    np.testing.assert_allclose(outputs, expected, atol=1e-5)

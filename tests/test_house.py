@@ -10,6 +10,7 @@ import pytest
 ROOT = pathlib.Path(__file__).parents[1]
 LIBRARIES = ("picanet_tf", "data_pipeline")
 TASKS = ("saliency", "segmentation", "detection")
+SHARED = ("plans", "seams", "voc_classes", "reporting")
 
 # What the modules of each part of picanet_tf may import of it, beside their own part.
 # errors.py is a leaf that everyone may import.
@@ -18,13 +19,11 @@ ALLOWED = {
     "layers": set(),
     "backbones": {"layers"},
     "context": {"layers"},
-    # What several tasks share: U-Net's decoder, names of plans, shapes of records.
+    # What several tasks share: U-Net's decoder; names of plans, shapes of records, the
+    # classes of VOC, what reports are written with.
     "decoder": {"layers", "context"},
-    "plans": set(),
-    "seams": set(),
-    **dict.fromkeys(
-        TASKS, {"layers", "context", "backbones", "decoder", "plans", "seams"}
-    ),
+    **dict.fromkeys(SHARED, set()),
+    **dict.fromkeys(TASKS, {"layers", "context", "backbones", "decoder", *SHARED}),
     "weights": {"layers", "backbones"},
     "recipes": set(TASKS),
     "networks": {"context", "recipes", "seams", "tasks", "weights"},

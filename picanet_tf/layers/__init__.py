@@ -2,8 +2,9 @@
 
 from picanet_tf.layers.attention_convolution import AttentionConvolution
 from picanet_tf.layers.context_controls import GlobalContextPooling, LocalContextPooling
-from picanet_tf.layers.dilated_convolution import DilatedConv2D
+from picanet_tf.layers.dilated_convolution import DilatedConv2D, SteppingConv2D
 from picanet_tf.layers.global_attention_pooling import GlobalAttentionPooling
+from picanet_tf.layers.l2_normalization import L2Normalization
 from picanet_tf.layers.local_attention import LocalAttention
 from picanet_tf.layers.local_attention_pooling import LocalAttentionPooling
 from picanet_tf.layers.normalization import BatchNormalization
@@ -15,8 +16,10 @@ __all__ = [
     "DilatedConv2D",
     "GlobalAttentionPooling",
     "GlobalContextPooling",
+    "L2Normalization",
     "LocalAttention",
     "LocalAttentionPooling",
     "LocalContextPooling",
     "ReNet",
+    "SteppingConv2D",
 ]

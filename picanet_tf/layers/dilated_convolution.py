@@ -33,6 +33,37 @@ class DilatedConv2D(keras.layers.Conv2D):
         )
 
 
+@keras.saving.register_keras_serializable(package="picanet_tf")
+class SteppingConv2D(DilatedConv2D):
+    """`DilatedConv2D` of "same" padding whose window goes by steps.
+
+    Keras refuses `strides` together with `dilation_rate`. The window of output (y, x)
+    is centred on (y * step, x * step), as an attention convolution's is.
+
+    Args:
+        step: between the windows' centres.
+        **kwargs: of `DilatedConv2D`; `strides` must be 1.
+
+    Input shape: [N, H, W, C].
+    Output shape: [N, ceil(H / step), ceil(W / step), filters].
+    """
+
+    def __init__(self, filters, kernel_size, step=1, **kwargs):
+        super().__init__(filters, kernel_size, **{**kwargs, "padding": "same"})
+        self.step = step
+
+    def convolution_op(self, inputs, kernel):
+        return super().convolution_op(inputs, kernel)[:, :: self.step, :: self.step]
+
+    def compute_output_shape(self, input_shape):
+        batch, *sides, filters = super().compute_output_shape(input_shape)
+        sides = [side and -(-side // self.step) for side in sides]
+        return (batch, *sides, filters)
+
+    def get_config(self):
+        return {**super().get_config(), "step": self.step}
+
+
 @functools.cache
 def dilates_backward() -> bool:
     """Whether a dilated `tf.nn.conv2d` has a gradient here: one small trial."""

@@ -5,26 +5,14 @@ Gives what to draw by file name; whoever calls it writes the files.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping
 
 import numpy as np
 
+from picanet_tf.reporting import figure as figure_of
+from picanet_tf.reporting import folder_name, in_utf8, line_style
 from picanet_tf.saliency.evaluation import Evaluation, Example
 from picanet_tf.saliency.metrics import THRESHOLDS
-
-# Ten colours, then the same dashed, then dotted.
-_STYLES = ("-", "--", ":")
-
-
-def folder_name(name: str) -> str:
-    """A data set's or a method's name as a folder's."""
-    return re.sub(r"[^\w.+-]+", "_", name).strip("._") or "_"
-
-
-def in_utf8(text: str) -> str:
-    """Text that can be written even where the name of a file in it is no UTF-8."""
-    return text.encode("utf-8", "backslashreplace").decode()
 
 
 def panels(
@@ -70,9 +58,9 @@ def _label(example: Example) -> str:
 
 
 def _pr_figure(found: Mapping[str, Evaluation], title: str):
-    figure, axes = _figure(title, "recall", "precision")
+    figure, axes = figure_of(title, "recall", "precision")
     for number, (name, evaluation) in enumerate(found.items()):
-        scores, style = evaluation.scores, _style(number)
+        scores, style = evaluation.scores, line_style(number)
         axes.plot(scores.recall, scores.precision, label=in_utf8(name), **style)
         if scores.images > scores.empty:
             best = int(np.argmax(scores.f))
@@ -83,29 +71,12 @@ def _pr_figure(found: Mapping[str, Evaluation], title: str):
 
 
 def _f_figure(found: Mapping[str, Evaluation], title: str):
-    figure, axes = _figure(title, "threshold", "F, beta² = 0.3")
+    figure, axes = figure_of(title, "threshold", "F, beta² = 0.3")
     axes.set_xlim(0, THRESHOLDS - 1)
     axes.set_xticks([0, 50, 100, 150, 200, 255])
     for number, (name, evaluation) in enumerate(found.items()):
         f = evaluation.scores.f
         label = f"{in_utf8(name)} (max {f.max():.3f})"
-        axes.plot(np.arange(THRESHOLDS), f, label=label, **_style(number))
+        axes.plot(np.arange(THRESHOLDS), f, label=label, **line_style(number))
     axes.legend(loc="lower center", fontsize=9)
     return figure
-
-
-def _figure(title: str, x: str, y: str):
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(5.2, 4.6), dpi=110, layout="constrained")
-    FigureCanvasAgg(figure)
-    axes = figure.subplots()
-    axes.set(title=in_utf8(title), xlabel=x, ylabel=y, xlim=(0, 1), ylim=(0, 1))
-    axes.grid(alpha=0.3)
-    return figure, axes
-
-
-def _style(number: int) -> dict:
-    style = _STYLES[number // 10 % len(_STYLES)]
-    return {"color": f"C{number % 10}", "linestyle": style, "linewidth": 1.6}

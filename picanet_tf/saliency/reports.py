@@ -14,6 +14,12 @@ from importlib import metadata
 
 import numpy as np
 
+from picanet_tf.reporting import (
+    aligned,
+    by_dataset,
+    markdown_table,
+    without_nan,
+)
 from picanet_tf.saliency import reference
 from picanet_tf.saliency.bootstrap import RESAMPLES, draw_scores, interval
 from picanet_tf.saliency.evaluation import Evaluation
@@ -157,7 +163,7 @@ def table(results: Sequence[Result]) -> str:
         if result.paper:
             paper = result.paper._asdict()
             lines.append(["  the paper", *(_number(paper.get(n)) for n in names)])
-    text = [_heading(first), _aligned(lines)]
+    text = [_heading(first), aligned(lines)]
     text += [note for result in results for note in _notes(result)]
     text += [_difference_line(result, first) for result in results[1:]]
     return "\n".join(text) + "\n"
@@ -165,7 +171,7 @@ def table(results: Sequence[Result]) -> str:
 
 def comparison(results: Sequence[Result]) -> str:
     """Table 1's form, for a terminal: methods down, data sets across."""
-    return _aligned(_paper_form(results)) + "\n"
+    return aligned(_paper_form(results)) + "\n"
 
 
 def markdown(results: Sequence[Result]) -> str:
@@ -174,9 +180,9 @@ def markdown(results: Sequence[Result]) -> str:
     names = list(results[0].scores)
     parts = [
         "# Saliency scores",
-        _markdown_table([head, *rows]),
+        markdown_table([head, *rows]),
         "All scores, with 95% intervals over the images:",
-        _markdown_table(
+        markdown_table(
             [["method", "data set", "images", "empty", *names]]
             + [
                 [r.method, r.dataset, str(r.images), str(r.empty)]
@@ -185,7 +191,7 @@ def markdown(results: Sequence[Result]) -> str:
             ]
         ),
     ]
-    groups = _by_dataset(results).values()
+    groups = by_dataset(results).values()
     facts = {r.method: r.details for r in results} | {
         r.dataset: r.data for r in results
     }
@@ -205,7 +211,7 @@ def to_json(results: Sequence[Result]) -> dict:
     `["methods"][method]` each one's with their intervals.
     """
     datasets = {}
-    for dataset, group in _by_dataset(results).items():
+    for dataset, group in by_dataset(results).items():
         first = group[0]
         datasets[dataset] = {
             "images": first.images,
@@ -227,7 +233,7 @@ def to_json(results: Sequence[Result]) -> dict:
         "conventions": CONVENTIONS.splitlines(),
         "datasets": datasets,
     }
-    return _without_nan(report)
+    return without_nan(report)
 
 
 def versions() -> dict[str, str]:
@@ -268,7 +274,7 @@ def _method_json(result: Result) -> dict:
 
 
 def _paper_form(results: Sequence[Result]) -> list[list[str]]:
-    datasets = list(_by_dataset(results))
+    datasets = list(by_dataset(results))
     columns = [name for name in _PAPER if name in results[0].scores]
     head = [f"{dataset} {_PAPER[name]}" for dataset in datasets for name in columns]
     rows = [["", *head]]
@@ -286,13 +292,6 @@ def _paper_form(results: Sequence[Result]) -> list[list[str]]:
 def _paper_key(dataset: str) -> str:
     key = dataset.lower().replace("-", "_")
     return _OTHER_NAMES.get(key, key)
-
-
-def _by_dataset(results: Sequence[Result]) -> dict[str, list[Result]]:
-    groups: dict[str, list[Result]] = {}
-    for result in results:
-        groups.setdefault(result.dataset, []).append(result)
-    return groups
 
 
 def _facts(facts: Mapping) -> str:
@@ -347,29 +346,3 @@ def _with_interval(result: Result, name: str) -> str:
 
 def _span(span: tuple[float, float] | None) -> str:
     return "" if span is None else f"{_number(span[0])}-{_number(span[1])}"
-
-
-def _aligned(lines: Sequence[Sequence[str]]) -> str:
-    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    return "\n".join(
-        "  ".join(
-            [line[0].ljust(widths[0])]
-            + [cell.rjust(w) for cell, w in zip(line[1:], widths[1:], strict=True)]
-        ).rstrip()
-        for line in lines
-    )
-
-
-def _markdown_table(rows: Sequence[Sequence[str]]) -> str:
-    head, *body = ([cell.replace("|", "\\|") for cell in row] for row in rows)
-    rule = ["---", *["---:"] * (len(head) - 1)]
-    return "\n".join(f"| {' | '.join(row)} |" for row in (head, rule, *body))
-
-
-def _without_nan(value):
-    """JSON has no NaN."""
-    if isinstance(value, Mapping):
-        return {key: _without_nan(each) for key, each in value.items()}
-    if isinstance(value, list | tuple):
-        return [_without_nan(each) for each in value]
-    return None if isinstance(value, float) and math.isnan(value) else value

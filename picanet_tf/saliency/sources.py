@@ -124,11 +124,7 @@ def maps_on_disk(
             are in DIR, or in a folder of it that is called as the data set.
         list_images: the image files of a folder.
     """
-    name, separator, folder = flag.partition("=")
-    if not separator or Path(flag).is_dir():
-        name, folder = Path(flag).resolve().name, flag
-    if not (name and folder):
-        raise PicanetError(f"--predictions must be NAME=DIR. Received: {flag!r}")
+    name, folder = named_path(flag)
 
     def files(data: DataSet) -> dict[str, Path]:
         return by_name(list_images(_folder_for(data, Path(folder))))
@@ -149,6 +145,16 @@ def maps_on_disk(
             yield sample, read_mask(found[sample.name])
 
     return Method(name, predict, {"maps": folder}, check=check)
+
+
+def named_path(flag: str) -> tuple[str, str]:
+    """`NAME=PATH`, or `PATH` alone, whose own name is then the method's."""
+    name, separator, path = flag.partition("=")
+    if not separator or Path(flag).exists():
+        name, path = Path(flag).resolve().name, flag
+    if not (name and path):
+        raise PicanetError(f"--predictions must be NAME=DIR. Received: {flag!r}")
+    return name, path
 
 
 def network(

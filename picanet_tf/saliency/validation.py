@@ -22,7 +22,8 @@ class Validation:
 
     best = "max_f"  # the score by which the best checkpoint is kept; higher is better
 
-    def __init__(self):
+    def __init__(self, image_size: int | None = None):
+        # Masks have the input's size themselves.
         self._metrics = SaliencyMetrics(which=("max_f", "mae"))
 
     def update(self, outputs: dict[str, np.ndarray], masks: np.ndarray) -> None:

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-import csv
 import dataclasses
-import io
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from importlib import metadata
 
+from picanet_tf.reporting import (
+    aligned,
+    by_dataset,
+    csv_text,
+    markdown_table,
+    percent,
+)
 from picanet_tf.segmentation.classes import VOC_CLASSES
 from picanet_tf.segmentation.evaluation import Evaluation
 
@@ -90,7 +95,7 @@ def paper_variant(experiment) -> str:
 def table(results: Sequence[Result]) -> str:
     """All scores of one data set's methods, per class, for a terminal."""
     lines = [f"{results[0].dataset}, {results[0].images:,} images"]
-    lines += _aligned(_rows(results))
+    lines.append(aligned(_rows(results)))
     notes = [
         f"{r.method}: the paper has mean IoU {r.paper:.4f} on all {PAPER_IMAGES:,}"
         for r in results
@@ -101,15 +106,15 @@ def table(results: Sequence[Result]) -> str:
 
 def comparison(results: Sequence[Result]) -> str:
     """Mean IoU, methods down and data sets across."""
-    return "\n".join(_aligned(_overview(results))) + "\n"
+    return aligned(_overview(results)) + "\n"
 
 
 def markdown(results: Sequence[Result]) -> str:
     """The whole report for people."""
-    parts = ["# Segmentation scores", _markdown_table(_overview(results))]
-    for group in _by_dataset(results).values():
+    parts = ["# Segmentation scores", markdown_table(_overview(results))]
+    for group in by_dataset(results).values():
         parts.append(f"{group[0].dataset}, {group[0].images:,} images:")
-        parts.append(_markdown_table(_rows(group)))
+        parts.append(markdown_table(_rows(group)))
     facts = {r.method: r.details for r in results} | {
         r.dataset: r.data for r in results
     }
@@ -136,7 +141,7 @@ def to_json(results: Sequence[Result]) -> dict:
                 **group[0].scores,
                 "methods": {r.method: _method_json(r) for r in group},
             }
-            for name, group in _by_dataset(results).items()
+            for name, group in by_dataset(results).items()
         },
     }
 
@@ -144,10 +149,10 @@ def to_json(results: Sequence[Result]) -> dict:
 def texts(evaluation: Evaluation) -> Iterator[tuple[str, str]]:
     """Tables as (file name, CSV): each image's accuracy, and the confusion matrix."""
     rows = [(name, f"{value:.6f}") for name, value in evaluation.rows]
-    yield "images.csv", _csv([("name", "pixel_accuracy"), *rows])
+    yield "images.csv", csv_text([("name", "pixel_accuracy"), *rows])
     matrix = evaluation.scores.confusion.tolist()
     rows = [(name, *row) for name, row in zip(VOC_CLASSES, matrix, strict=True)]
-    yield "confusion.csv", _csv([("true class", *VOC_CLASSES), *rows])
+    yield "confusion.csv", csv_text([("true class", *VOC_CLASSES), *rows])
 
 
 def panels(found: Mapping[str, Evaluation]) -> Iterator[tuple]:
@@ -180,50 +185,16 @@ def _method_json(result: Result) -> dict:
 def _rows(results: Sequence[Result]) -> list[list[str]]:
     rows = [["class", *(result.method for result in results)]]
     for name in VOC_CLASSES:
-        rows.append([name, *(_percent(result.iou[name]) for result in results)])
+        rows.append([name, *(percent(result.iou[name]) for result in results)])
     for name in results[0].scores:
-        rows.append([name, *(_percent(result.scores[name]) for result in results)])
+        rows.append([name, *(percent(result.scores[name]) for result in results)])
     return rows
 
 
 def _overview(results: Sequence[Result]) -> list[list[str]]:
-    groups = _by_dataset(results)
+    groups = by_dataset(results)
     rows = [["mean IoU", *groups]]
     for method in dict.fromkeys(result.method for result in results):
         own = {r.dataset: r.scores["mean_iou"] for r in results if r.method == method}
-        rows.append([method, *(_percent(own.get(name)) for name in groups)])
+        rows.append([method, *(percent(own.get(name)) for name in groups)])
     return rows
-
-
-def _by_dataset(results: Sequence[Result]) -> dict[str, list[Result]]:
-    groups: dict[str, list[Result]] = {}
-    for result in results:
-        groups.setdefault(result.dataset, []).append(result)
-    return groups
-
-
-def _percent(value: float | None) -> str:
-    return "-" if value is None or math.isnan(value) else f"{100 * value:.2f}"
-
-
-def _aligned(rows: Sequence[Sequence[str]]) -> list[str]:
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return [
-        "  ".join(
-            [row[0].ljust(widths[0])]
-            + [cell.rjust(w) for cell, w in zip(row[1:], widths[1:], strict=True)]
-        )
-        for row in rows
-    ]
-
-
-def _markdown_table(rows: Sequence[Sequence[str]]) -> str:
-    head, *body = ([cell.replace("|", "\\|") for cell in row] for row in rows)
-    rule = ["---", *["---:"] * (len(head) - 1)]
-    return "\n".join(f"| {' | '.join(row)} |" for row in (head, rule, *body))
-
-
-def _csv(rows: Sequence[Sequence]) -> str:
-    text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows(rows)
-    return text.getvalue()

@@ -21,7 +21,8 @@ class Validation:
 
     best = "mean_iou"  # the score by which the best checkpoint is kept
 
-    def __init__(self):
+    def __init__(self, image_size: int | None = None):
+        # Masks have the input's size themselves.
         self._metrics = SegmentationMetrics()
 
     def update(self, outputs: dict[str, np.ndarray], classes: np.ndarray) -> None:

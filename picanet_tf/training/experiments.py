@@ -37,7 +37,13 @@ class Experiment:
         PicanetError: a value breaks its field's rule; the message names both.
     """
 
-    task: str = _setting("saliency", "What to learn.", choices=tuple(RECIPES))
+    task: str = _setting(
+        "saliency",
+        "What to learn, by the recipe of "
+        + "; ".join(f"{recipe.source} ({task})" for task, recipe in RECIPES.items())
+        + ".",
+        choices=tuple(RECIPES),
+    )
     tfrecords: str = _setting(
         "", "Directory of the training set, from data_pipeline.convert."
     )
@@ -58,7 +64,8 @@ class Experiment:
     rate_boundaries: tuple[int, ...] = _setting(
         (),
         "Steps after which the rates fall to a tenth; by default after half and three "
-        "quarters of the steps, the paper's 20,000 and 30,000 of 40,000.",
+        "quarters of the steps, the paper's 20,000 and 30,000 of 40,000; for detection "
+        "after two thirds and five sixths, SSD's 80,000 and 100,000 of 120,000.",
     )
     rate_schedule: str = _setting(
         "steps",
@@ -78,7 +85,7 @@ class Experiment:
     image_size: int = _setting(
         224,
         "Side of the network's input in pixels: a multiple of 8, of segmentation's "
-        "U-Nets of 32; DeepLab takes any.",
+        "U-Nets of 32; DeepLab and detection take any.",
         minimum=16,
     )
     width: float = _setting(
@@ -172,8 +179,8 @@ class Experiment:
             return ()
         if self.rate_boundaries:
             return self.rate_boundaries
-        halves = {self.steps // 2, self.steps * 3 // 4}
-        return tuple(sorted(halves - {0}))
+        falls = {int(self.steps * part) for part in RECIPES[self.task].falls}
+        return tuple(sorted(falls - {0}))
 
     def to_json(self) -> str:
         return json.dumps(dataclasses.asdict(self), indent=2) + "\n"

@@ -213,10 +213,12 @@ class _Loop:
             getattr(listener, event)(*arguments)
 
     def _with_targets(self, images, ground_truth):
-        return images, self.task.encode_targets(ground_truth, self.model.output)
+        return images, self.task.encode_targets(
+            ground_truth, self.model.output, self.model.input.shape[1]
+        )
 
     def _validate(self, step, dataset) -> None:
-        validation = self.task.validation()
+        validation = self.task.validation(self.model.input.shape[1])
         for images, ground_truth in dataset:
             validation.update(self._outputs(images), ground_truth.numpy())
         scores = validation.result()

@@ -12,6 +12,7 @@ from data_pipeline import augment, convert, readers, schema
 from data_pipeline.class_maps import IGNORE, VOC_CLASSES, read_class_map
 from data_pipeline.errors import DatasetError, UserError
 from data_pipeline.images import ImageError
+from data_pipeline.pairs import encode_class_pair
 from data_pipeline.verify import verify
 from data_pipeline.voc import voc_pairs
 
@@ -169,7 +170,7 @@ def test_verify_names_a_value_that_is_no_class(devkit):
 
 
 def _foreign(pair, max_pixels):
-    encoded = convert.encode_class_pair(pair, max_pixels=max_pixels)
+    encoded = encode_class_pair(pair, max_pixels=max_pixels)
     mask = tf.io.encode_png(np.full((30, 40, 1), 77, np.uint8)).numpy()
     return type(encoded)(**{**vars(encoded), "mask": mask})
 

@@ -9,6 +9,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from picanet_tf import reporting
 from picanet_tf.errors import PicanetError
 from picanet_tf.saliency import gallery, reports, sources
 from picanet_tf.saliency.evaluation import Sample, evaluate
@@ -219,8 +220,8 @@ class TestGallery:
             figure.savefig(tmp_path / path)
 
     def test_folder_names(self):
-        assert gallery.folder_name("6GAP (run/a)") == "6GAP_run_a"
-        assert gallery.folder_name("..") == "_"
+        assert reporting.folder_name("6GAP (run/a)") == "6GAP_run_a"
+        assert reporting.folder_name("..") == "_"
 
 
 class TestSources:

@@ -1,0 +1,204 @@
+"""Scores a method on a data set: precision over all of its detections.
+
+Knows no files: samples and detections come in as iterables.
+"""
+
+from __future__ import annotations
+
+import heapq
+import math
+from collections.abc import Collection, Iterable, Mapping
+from typing import NamedTuple
+
+import numpy as np
+from PIL import Image
+
+from picanet_tf.detection import metrics
+from picanet_tf.detection.classes import CLASSES
+from picanet_tf.detection.results import Detections
+from picanet_tf.errors import PicanetError
+
+PICTURE_SIDE = 320  # pictures are kept no larger than they are shown
+SHOWN_SCORE = 0.3  # in pictures, detections from this score on
+WORST = 6  # images that `worst.png` shows
+
+
+class Truth(NamedTuple):
+    """The objects of an image.
+
+    Attributes:
+        boxes: float32 [n, 4], ymin, xmin, ymax, xmax in pixels, from edge to edge.
+        labels: int64 [n], 1..20.
+        difficult: bool [n]: not to be counted.
+        size: (height, width) of the image.
+    """
+
+    boxes: np.ndarray
+    labels: np.ndarray
+    difficult: np.ndarray
+    size: tuple[int, int]
+
+
+class Example(NamedTuple):
+    """One image to look at: pictures uint8 [h, w, 3], and its AP, see `Row`."""
+
+    name: str
+    image: np.ndarray
+    truth: np.ndarray
+    prediction: np.ndarray
+    score: float
+
+
+class Row(NamedTuple):
+    """What a method made of one image.
+
+    Attributes:
+        name: of the image.
+        ap: area under precision over recall of this image alone, all classes in one
+            ranking; NaN where no object counts.
+        objects: how many count.
+        detections: how many came.
+        right: how many of them found an object.
+    """
+
+    name: str
+    ap: float
+    objects: int
+    detections: int
+    right: int
+
+
+class Evaluation(NamedTuple):
+    """What a method reached on a data set.
+
+    Attributes:
+        scores: `metrics.DetectionScores` of the whole set.
+        coco: {name: COCO's number}; empty without pycocotools.
+        rows: of each image.
+        picked: the images asked for by number.
+        worst: those of the lowest AP, the lowest first.
+    """
+
+    scores: metrics.DetectionScores
+    coco: Mapping[str, float]
+    rows: tuple[Row, ...]
+    picked: tuple[Example, ...]
+    worst: tuple[Example, ...]
+
+
+def evaluate(
+    predicted: Iterable[tuple], *, pick: Collection[int] = (), **_
+) -> Evaluation:
+    """Scores detections against the true objects.
+
+    Args:
+        predicted: (sample, `Detections`); a sample has a `name`, its `Truth` as `mask`,
+            and an `image` uint8 [H, W, 3] or None.
+        pick: numbers of images, from 0, to keep.
+        **_: settings of other tasks' scores.
+
+    Raises:
+        PicanetError: there is no image; or detections that are none, by image.
+    """
+    voc, coco = metrics.DetectionMetrics(), _coco_metrics()
+    rows: list[Row] = []
+    picked: list[Example] = []
+    worst: list[tuple[float, int, Example]] = []
+    for number, (sample, detections) in enumerate(predicted):
+        truth = sample.mask
+        objects = (truth.boxes, truth.labels, truth.difficult)
+        try:
+            voc.update(sample.name, detections, *objects)
+        except ValueError as error:
+            raise PicanetError(f"{sample.name}: {error}") from error
+        if coco is not None:
+            coco.update(detections, *objects)
+        row = _row(sample.name, detections, truth)
+        rows.append(row)
+        bad = not math.isnan(row.ap) and (len(worst) < WORST or -row.ap > worst[0][0])
+        if number in pick or bad:
+            example = _example(sample, detections, row.ap)
+            if number in pick:
+                picked.append(example)
+            if bad:
+                entry = (-row.ap, -number, example)
+                push = heapq.heappush if len(worst) < WORST else heapq.heapreplace
+                push(worst, entry)
+    if not rows:
+        raise PicanetError("There is no image to score")
+    return Evaluation(
+        voc.result(),
+        coco.result() if coco is not None else {},
+        tuple(rows),
+        tuple(picked),
+        tuple(example for *_, example in sorted(worst, reverse=True)),
+    )
+
+
+def truth_of(record: Mapping) -> Truth:
+    """Of `data_pipeline.schema.decode_detection`'s numpy arrays."""
+    height, width = int(record["height"]), int(record["width"])
+    objects = np.asarray(record["objects"])
+    return Truth(
+        objects[:, :4] * np.array([height, width, height, width], np.float32),
+        objects[:, 4].astype(np.int64),
+        objects[:, 5].astype(bool),
+        (height, width),
+    )
+
+
+def whole_image(truth: Truth) -> Detections:
+    """The method that knows no image: every class, as large as the image."""
+    labels = np.arange(1, CLASSES)
+    box = np.array([0, 0, *truth.size], np.float32)
+    return Detections(
+        np.tile(box, (len(labels), 1)), np.ones(len(labels), np.float32), labels
+    )
+
+
+def _coco_metrics():
+    from picanet_tf.detection.coco import CocoMetrics
+
+    try:
+        return CocoMetrics()
+    except PicanetError:  # The report says that they are missing, and why.
+        return None
+
+
+def _row(name: str, detections, truth: Truth) -> Row:
+    found: list[tuple[float, bool]] = []
+    for label in np.unique(detections.classes):
+        chosen, mine = detections.classes == label, truth.labels == label
+        found += metrics.match(
+            detections.boxes[chosen],
+            detections.scores[chosen],
+            truth.boxes[mine],
+            truth.difficult[mine],
+        )
+    objects = int(np.count_nonzero(~truth.difficult))
+    ap = metrics.area(metrics.curve(found, objects))
+    right = sum(hit for _, hit in found)
+    return Row(name, ap, objects, len(detections.scores), right)
+
+
+def _example(sample, detections: Detections, score: float) -> Example:
+    from picanet_tf.detection.rendering import draw
+
+    truth = sample.mask
+    image = sample.image
+    if image is None:
+        image = np.zeros((*truth.size, 3), np.uint8)
+    real = Detections(truth.boxes, np.ones(len(truth.labels), np.float32), truth.labels)
+    return Example(
+        sample.name,
+        _reduced(image),
+        _reduced(draw(image, real, SHOWN_SCORE)),
+        _reduced(draw(image, detections, SHOWN_SCORE)),
+        score,
+    )
+
+
+def _reduced(picture: np.ndarray) -> np.ndarray:
+    image = Image.fromarray(picture)
+    image.thumbnail((PICTURE_SIDE, PICTURE_SIDE))
+    return np.array(image)

@@ -1,0 +1,220 @@
+"""SSD300 on VGG16, and with PiCANets (Sec. 5.6, Table 4)."""
+
+from __future__ import annotations
+
+import keras
+
+from picanet_tf.backbones.vgg16 import FC_CHANNELS, scaled, vgg16_features
+from picanet_tf.backbones.vgg16_weights import load_vgg16_weights
+from picanet_tf.context import ATTENTIVE, CONVOLVING, context_layer
+from picanet_tf.detection.classes import CLASSES
+from picanet_tf.detection.default_boxes import BOXES, SOURCES, shrunk
+from picanet_tf.detection.variants import (
+    DEFAULT_VARIANT,
+    IMAGE_SIZE,
+    check_image_size,
+    parse_variant,
+)
+from picanet_tf.layers import BatchNormalization, L2Normalization
+from picanet_tf.layers.initializers import xavier
+
+NAME = "picanet_detection_"  # in front of the variant, the network's name
+# Channels of conv8_1 and conv8_2, and so on; the last two halve by no stride but lose
+# the border: 5, 3, 1 positions a side.
+EXTRA = {8: (256, 512), 9: (128, 256), 10: (128, 256), 11: (128, 256)}
+STRIDED = (8, 9)
+# {attach point: the layer whose output its module sees}
+SEEN = {
+    4: "conv4_3_norm",
+    7: "fc7_relu",
+    8: "conv8_1_relu",
+    9: "conv9_1_relu",
+    10: "conv10_1_relu",
+}
+
+
+def build_model(
+    variant: str = DEFAULT_VARIANT,
+    image_size: int = IMAGE_SIZE,
+    weights: str | None = None,
+    width: float = 1.0,
+    implementation: str = "fused",
+    *,
+    classes: int = CLASSES,
+    dropout: float = 0.0,
+    seed: int | None = None,
+    return_attention: bool = False,
+    use_cudnn="auto",
+    unroll: bool = False,
+) -> keras.Model:
+    """Builds a detection network.
+
+    Args:
+        variant: which context module attends where, see `variants.parse_variant`.
+        image_size: side of the square input in pixels, at least 16; SSD's 300. Below
+            257 the coarsest maps are a single position. A network with GAP moves only
+            between sizes whose maps at conv9 and conv10 have as many positions.
+        weights, width, implementation, dropout, seed, return_attention, use_cudnn,
+            unroll: as of `saliency.build_model`.
+        classes: scores of a box, the background's first; VOC's 21.
+
+    Returns:
+        A functional model from `image` float32 [N, S, S, 3], RGB 0..255, to a dict:
+
+        * `locations` float32 [N, A, 4]: each default box's offset to the object, as
+          `default_boxes.encode` has it; A is 8,732 at 300 pixels;
+        * `scores` float32 [N, A, classes]: logits;
+        * with `return_attention` `attention4` ... `attention10`, float32 [N, h, w,
+          K*K], of every attentive module.
+
+    Raises:
+        ValueError: an unreadable variant, or an image size that it cannot take.
+
+    Reference: Liu et al., SSD, ECCV 2016; PiCANet, Sec. 5.6.
+
+    Example:
+        >>> build_model("478LAP_910GAP", weights="hed").output["scores"].shape
+        (None, 8732, 21)
+    """
+    plan = parse_variant(variant)
+    check_image_size(variant, image_size)
+    image = keras.Input([image_size, image_size, 3], name="image")
+    context = _Context(
+        plan,
+        width,
+        return_attention,
+        renet_units=scaled(256, width),
+        attention_filters=scaled(128, width),
+        implementation=implementation,
+        use_cudnn=use_cudnn,
+        unroll=unroll,
+    )
+    sources = _sources(image, context, width, dropout, seed)
+    outputs = {
+        "locations": _head("locations", sources, 4),
+        "scores": _head("scores", sources, classes),
+    }
+    outputs |= {f"attention{key}": value for key, value in context.attention.items()}
+    model = keras.Model(image, outputs, name=f"{NAME}{variant}")
+    if weights is not None:
+        load_vgg16_weights(model, weights)
+    return model
+
+
+def _sources(image, context: _Context, width, dropout, seed) -> list:
+    """The maps that the heads see, fine to coarse."""
+    features = vgg16_features(
+        image,
+        dilated=False,
+        pool5_stride=1,
+        fc6_dilation_rate=6,
+        width=width,
+        dropout_rate=dropout,
+        dropout_seed=seed,
+        fc_kernel_initializer=xavier(),
+    )
+    conv4_3 = keras.layers.ReLU(name="conv4_3_relu")(features["conv4_3"])
+    conv4_3 = L2Normalization(name="conv4_3_norm")(conv4_3)
+    fc7 = keras.layers.ReLU(name="fc7_relu")(features["fc7"])
+    sources = [context.on_top(4, conv4_3), context.on_top(7, fc7)]
+    # Context there is the heads' input only (Sec. 5.6): the network goes on without.
+    below = fc7
+    for number, channels in EXTRA.items():
+        inner, outer = (scaled(channel, width) for channel in channels)
+        below = _conv(inner, 1, f"conv{number}_1")(below)
+        below = keras.layers.ReLU(name=f"conv{number}_1_relu")(below)
+        below = context.instead(number, below, outer)
+        sources.append(below)
+    return sources
+
+
+class _Context:
+    """The plan's context modules, put in; gathers their attention."""
+
+    def __init__(self, plan, width, return_attention, **options):
+        self.attention = {}
+        self._plan = plan
+        self._width = width
+        self._return_attention = return_attention
+        self._options = options
+
+    def on_top(self, key: int, inputs):
+        """What a head sees of conv4_3 or fc7: AC's map, or the map with its context."""
+        kind = self._plan.get(key)
+        if kind is None:
+            return inputs
+        context = self._take(key, inputs, filters=inputs.shape[-1])
+        return context if kind in CONVOLVING else self._beside(key, inputs, context)
+
+    def instead(self, key: int, inputs, filters: int):
+        """conv8_2 and the like: AC in its place, or itself, on context as well."""
+        kind = self._plan.get(key)
+        strides = 2 if key in STRIDED else 1
+        if kind in CONVOLVING:
+            return self._take(key, inputs, filters=filters, strides=strides)
+        if kind is not None:
+            context = self._take(key, inputs)
+            inputs = self._beside(key, inputs, context)
+        name = f"conv{key}_2"
+        side = inputs.shape[1]
+        # One position on all sides, as Caffe pads; Keras' "same" pads even sides
+        # behind only. A map too small to lose its border keeps it.
+        if strides > 1 or shrunk(side) == side:
+            inputs = keras.layers.ZeroPadding2D(1, name=f"{name}_pad")(inputs)
+        outputs = _conv(filters, 3, name, strides=strides)(inputs)
+        return keras.layers.ReLU(name=f"{name}_relu")(outputs)
+
+    def _take(self, key, inputs, **options):
+        """A context module's output; of one that convolves, normalised and ReLU'd."""
+        kind = self._plan[key]
+        attends = self._return_attention and kind in ATTENTIVE
+        size = inputs.shape[1]
+        name = f"context{key}_{kind.lower()}"
+        if kind == "GAP" and key in (9, 10):  # the kernel as large as the map
+            options["global_kernel_size"] = size
+        context = context_layer(
+            kind,
+            name=name,
+            size=size,
+            return_attention=attends,
+            **options,
+            **self._options,
+        )(inputs)
+        if attends:
+            context, self.attention[key] = context
+        if kind in CONVOLVING:
+            context = BatchNormalization(name=f"{name}_norm")(context)
+            context = keras.layers.ReLU(name=f"{name}_relu")(context)
+        return context
+
+    def _beside(self, key, inputs, context):
+        return keras.layers.Concatenate(name=f"context{key}")([inputs, context])
+
+
+def _head(name: str, sources, channels: int):
+    """One of the multibox heads: float32 [N, A, channels]."""
+    parts = []
+    for source, boxes, inputs in zip(SOURCES, BOXES, sources, strict=True):
+        part = _conv(
+            boxes * channels, 3, f"{source}_{name}", padding="same", dtype="float32"
+        )(inputs)
+        positions = inputs.shape[1] * inputs.shape[2]
+        parts.append(
+            keras.layers.Reshape(
+                [positions * boxes, channels],
+                dtype="float32",
+                name=f"{source}_{name}_boxes",
+            )(part)
+        )
+    return keras.layers.Concatenate(axis=1, dtype="float32", name=name)(parts)
+
+
+def _conv(filters, kernel_size, name, **options):
+    return keras.layers.Conv2D(
+        filters, kernel_size, kernel_initializer=xavier(), name=name, **options
+    )
+
+
+def width_of(network: keras.Model) -> float:
+    """The `width` that a network was built with, read off its widest layer."""
+    return network.get_layer("fc7").output.shape[-1] / FC_CHANNELS

@@ -1,0 +1,53 @@
+"""From a network's outputs to boxes, in the graph."""
+
+from __future__ import annotations
+
+import tensorflow as tf
+
+from picanet_tf.detection.default_boxes import decode, default_boxes
+
+
+def detections(
+    locations,
+    scores,
+    image_size: int,
+    *,
+    score_threshold: float = 0.01,
+    iou_threshold: float = 0.45,
+    top: int = 200,
+) -> dict:
+    """Decodes, and of boxes of a class that overlap keeps the surest.
+
+    Args:
+        locations: float [N, A, 4], as `default_boxes.encode` tells them.
+        scores: float [N, A, 21], logits, the background's first.
+        image_size: side of the network's input, in pixels.
+        score_threshold: boxes of less are left out.
+        iou_threshold: boxes of one class that overlap by more are one.
+        top: the most boxes of an image, and the most of a class before that.
+
+    Returns:
+        {"boxes": float32 [N, top, 4], ymin, xmin, ymax, xmax relative to the image,
+        clipped to it; "scores": float32 [N, top], falling; "classes": int32 [N, top],
+        1..20, 0 for none; "count": int32 [N]}.
+    """
+    boxes = decode(tf.cast(locations, tf.float32), default_boxes(image_size))
+    probabilities = tf.nn.softmax(tf.cast(scores, tf.float32), axis=-1)[..., 1:]
+    found = tf.image.combined_non_max_suppression(
+        boxes[:, :, tf.newaxis],
+        probabilities,
+        max_output_size_per_class=top,
+        max_total_size=top,
+        iou_threshold=iou_threshold,
+        score_threshold=score_threshold,
+        clip_boxes=True,
+    )
+    count = found.valid_detections
+    valid = tf.range(top) < count[:, tf.newaxis]
+    classes = tf.where(valid, tf.cast(found.nmsed_classes, tf.int32) + 1, 0)
+    return {
+        "boxes": found.nmsed_boxes,
+        "scores": found.nmsed_scores,
+        "classes": classes,
+        "count": count,
+    }

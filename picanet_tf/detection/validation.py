@@ -1,0 +1,110 @@
+"""Validation in training: boxes scored at the network's own input."""
+
+from __future__ import annotations
+
+import numpy as np
+from PIL import Image, ImageDraw
+
+from picanet_tf.detection.classes import OBJECT_CLASSES, colour_of
+from picanet_tf.detection.metrics import DetectionMetrics
+from picanet_tf.detection.postprocess import detections
+from picanet_tf.detection.results import Detections
+
+SHOWN_SCORE = 0.5  # of boxes that are drawn
+
+
+class Validation:
+    """Collects batches and scores them by VOC 2007's measure.
+
+    Boxes are matched relative to the image: IoU does not change when an image is
+    resized, with or without its aspect.
+
+    Args:
+        image_size: side of the network's input, in pixels.
+
+    Example:
+        >>> validation = Validation(300)
+        >>> validation.update(outputs, objects)
+        >>> validation.result()
+        {'mean_ap': 0.77, 'mean_ap_area': 0.79}
+    """
+
+    best = "mean_ap"  # the score by which the best checkpoint is kept
+
+    def __init__(self, image_size: int):
+        self._image_size = image_size
+        self._metrics = DetectionMetrics()
+        self._images = 0
+
+    def update(self, outputs: dict[str, np.ndarray], objects: np.ndarray) -> None:
+        """Adds a batch: the network's outputs, objects float [N, M, 6]."""
+        for found, true in zip(
+            found_boxes(outputs, self._image_size), objects, strict=True
+        ):
+            # Kept by its number: a batch has no keys.
+            self._metrics.update(
+                str(self._images),
+                found,
+                true[:, :4] * self._image_size,
+                true[:, 4].round().astype(np.int64),
+                true[:, 5] > 0,
+            )
+            self._images += 1
+
+    def result(self) -> dict[str, float]:
+        """Scores; 0 of a set without any object that counts."""
+        scores = self._metrics.result()
+        named = {"mean_ap": scores.mean_ap, "mean_ap_area": scores.mean_ap_area}
+        return {name: float(np.nan_to_num(value)) for name, value in named.items()}
+
+
+def found_boxes(outputs: dict[str, np.ndarray], image_size: int) -> list[Detections]:
+    """What a network found in each image of a batch, in pixels of its input."""
+    found = detections(outputs["locations"], outputs["scores"], image_size)
+    found = {name: value.numpy() for name, value in found.items()}
+    return [
+        Detections(boxes[:n] * image_size, scores[:n], classes[:n])
+        for boxes, scores, classes, n in zip(
+            found["boxes"],
+            found["scores"],
+            found["classes"],
+            found["count"],
+            strict=True,
+        )
+    ]
+
+
+def panel(
+    image: np.ndarray, objects: np.ndarray, outputs: dict[str, np.ndarray]
+) -> np.ndarray:
+    """Image, its objects, and what was found, side by side.
+
+    Args:
+        image: float [S, S, 3], RGB 0..255.
+        objects: float [M, 6].
+        outputs: of this image, without the batch's axis.
+
+    Returns:
+        uint8 [S, 3 S, 3].
+    """
+    size = image.shape[0]
+    batch = {name: value[np.newaxis] for name, value in outputs.items()}
+    (found,) = found_boxes(batch, size)
+    sure = found.scores >= SHOWN_SCORE
+    real = objects[:, 4] > 0
+    tiles = [
+        image.clip(0, 255).astype(np.uint8),
+        _drawn(image, objects[real, :4] * size, objects[real, 4]),
+        _drawn(image, found.boxes[sure], found.classes[sure]),
+    ]
+    return np.concatenate(tiles, axis=1)
+
+
+def _drawn(image, boxes, labels) -> np.ndarray:
+    picture = Image.fromarray(image.clip(0, 255).astype(np.uint8))
+    draw = ImageDraw.Draw(picture)
+    for (top, left, bottom, right), label in zip(boxes, labels, strict=True):
+        label = int(label)
+        draw.rectangle([left, top, right, bottom], outline=colour_of(label), width=2)
+        draw.text((left + 3, top + 2), OBJECT_CLASSES[label - 1], colour_of(label))
+    return np.asarray(picture)

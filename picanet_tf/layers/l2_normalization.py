@@ -1,0 +1,46 @@
+"""Feature vectors of one learned length a channel (ParseNet; SSD's conv4_3)."""
+
+from __future__ import annotations
+
+import keras
+from keras import ops
+
+_EPSILON = 1e-10  # under the root, as the release's
+
+
+@keras.saving.register_keras_serializable(package="picanet_tf")
+class L2Normalization(keras.layers.Layer):
+    """Each position's channels divided by their length, times a learned scale.
+
+    Args:
+        scale: where each channel's scale starts; SSD's 20.
+
+    Input shape: [N, H, W, C].
+    Output shape: [N, H, W, C]; zero where the input is.
+
+    Reference: Liu et al., ParseNet, 2015, Sec. 3.3; SSD, ECCV 2016, Sec. 3.1.
+    """
+
+    def __init__(self, scale=20.0, **kwargs):
+        super().__init__(**kwargs)
+        self.scale = scale
+
+    def build(self, input_shape):
+        self.gamma = self.add_weight(
+            name="gamma",
+            shape=(input_shape[-1],),
+            initializer=keras.initializers.Constant(self.scale),
+        )
+
+    def call(self, inputs):
+        # The squares of conv4_3's activations are beyond float16's range.
+        wide = ops.cast(inputs, "float32")
+        length = ops.sqrt(ops.sum(ops.square(wide), axis=-1, keepdims=True) + _EPSILON)
+        gamma = ops.cast(ops.convert_to_tensor(self.gamma), "float32")
+        return ops.cast(wide / length * gamma, self.compute_dtype)
+
+    def compute_output_shape(self, input_shape):
+        return input_shape
+
+    def get_config(self):
+        return {**super().get_config(), "scale": self.scale}

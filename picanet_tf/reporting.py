@@ -1,0 +1,91 @@
+"""What every task's report is written with: tables, curves, names of folders.
+
+Imports no TensorFlow.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+import re
+from collections.abc import Mapping, Sequence
+
+# Ten colours, then the same dashed, then dotted.
+_STYLES = ("-", "--", ":")
+
+
+def folder_name(name: str) -> str:
+    """A data set's or a method's name as a folder's."""
+    return re.sub(r"[^\w.+-]+", "_", name).strip("._") or "_"
+
+
+def in_utf8(text: str) -> str:
+    """Text that can be written even where the name of a file in it is no UTF-8."""
+    return text.encode("utf-8", "backslashreplace").decode()
+
+
+def by_dataset(results: Sequence) -> dict[str, list]:
+    """{name of the data set: its results}, in the order that came."""
+    groups: dict[str, list] = {}
+    for result in results:
+        groups.setdefault(result.dataset, []).append(result)
+    return groups
+
+
+def aligned(rows: Sequence[Sequence[str]]) -> str:
+    """A table for a terminal: the first column to the left, the others to the right."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return "\n".join(
+        "  ".join(
+            [row[0].ljust(widths[0])]
+            + [cell.rjust(w) for cell, w in zip(row[1:], widths[1:], strict=True)]
+        ).rstrip()
+        for row in rows
+    )
+
+
+def markdown_table(rows: Sequence[Sequence[str]]) -> str:
+    """As Markdown, the first row being the head."""
+    head, *body = ([cell.replace("|", "\\|") for cell in row] for row in rows)
+    rule = ["---", *["---:"] * (len(head) - 1)]
+    return "\n".join(f"| {' | '.join(row)} |" for row in (head, rule, *body))
+
+
+def csv_text(rows: Sequence[Sequence]) -> str:
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows(rows)
+    return text.getvalue()
+
+
+def percent(value: float | None) -> str:
+    """0..1 -> "12.34"; what is not there, "-"."""
+    return "-" if value is None or math.isnan(value) else f"{100 * value:.2f}"
+
+
+def without_nan(value):
+    """None in place of each NaN, however deep: JSON has none."""
+    if isinstance(value, Mapping):
+        return {key: without_nan(each) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [without_nan(each) for each in value]
+    return None if isinstance(value, float) and math.isnan(value) else value
+
+
+def figure(title: str, x: str, y: str):
+    """A matplotlib `Figure` of one axes, 0..1 both ways, and the axes."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(5.2, 4.6), dpi=110, layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.subplots()
+    axes.set(title=in_utf8(title), xlabel=x, ylabel=y, xlim=(0, 1), ylim=(0, 1))
+    axes.grid(alpha=0.3)
+    return figure, axes
+
+
+def line_style(number: int) -> dict:
+    """Of the line of this number; 30 differ."""
+    style = _STYLES[number // 10 % len(_STYLES)]
+    return {"color": f"C{number % 10}", "linestyle": style, "linewidth": 1.6}
