@@ -1,10 +1,27 @@
-"""Detections of one image, outside of any graph. Imports no TensorFlow."""
+"""Detections of one image, outside of any graph, and files of them. No TensorFlow.
+
+COCO's JSON is a list of {"image_id", "category_id" 1..20, "bbox": [x, y, width, height]
+in pixels, "score"}. VOC's texts are one a class, `comp3_det_test_CLASS.txt`, with lines
+`image score xmin ymin xmax ymax` in pixels that are numbered from 1 and counted in.
+"""
 
 from __future__ import annotations
 
+import json
+import math
+import re
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
+
+from picanet_tf.detection.classes import OBJECT_CLASSES
+from picanet_tf.errors import PicanetError
+
+VOC_PREFIX = "comp3_det_test_"
+_VOC_FIELDS = 6
+_VOC_NAME = re.compile(r"(?:.*_)?([^_]+)\.txt")
 
 
 @dataclass(frozen=True)
@@ -21,3 +38,139 @@ class Detections:
     boxes: np.ndarray
     scores: np.ndarray
     classes: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.scores)
+
+    def __bool__(self) -> bool:
+        return True  # Of an image without detections, too.
+
+    def above(self, score: float) -> Detections:
+        """Those of at least this score."""
+        kept = self.scores >= score
+        return Detections(self.boxes[kept], self.scores[kept], self.classes[kept])
+
+
+def to_coco(found: Mapping[object, Detections]) -> list[dict]:
+    """{image: its detections} as COCO's results; an image stays as it is called."""
+    return [
+        {
+            "image_id": image,
+            "category_id": int(label),
+            "bbox": [round(float(v), 2) for v in (x0, y0, x1 - x0, y1 - y0)],
+            "score": round(float(score), 6),
+        }
+        for image, each in found.items()
+        for (y0, x0, y1, x1), score, label in zip(
+            each.boxes, each.scores, each.classes, strict=True
+        )
+    ]
+
+
+def to_voc(found: Mapping[object, Detections]) -> dict[str, str]:
+    """{class name: text} of every class, as VOC's devkit reads them."""
+    lines: dict[str, list[str]] = {name: [] for name in OBJECT_CLASSES}
+    for image, each in found.items():
+        for (y0, x0, y1, x1), score, label in zip(
+            each.boxes, each.scores, each.classes, strict=True
+        ):
+            # From edge to edge, 0..W -> pixels from 1, both ends counted in.
+            lines[OBJECT_CLASSES[int(label) - 1]].append(
+                f"{image} {score:.6f} {x0 + 1:.2f} {y0 + 1:.2f} {x1:.2f} {y1:.2f}\n"
+            )
+    return {name: "".join(text) for name, text in lines.items()}
+
+
+def read_coco(path: Path) -> dict:
+    """{image id: `Detections`} of a JSON file of COCO's results.
+
+    Raises:
+        PicanetError: no such JSON, by the number of the wrong entry.
+    """
+    try:
+        entries = json.loads(Path(path).read_text("utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise PicanetError(f"Cannot read {path}: {error}") from error
+    if not isinstance(entries, list):
+        raise PicanetError(f"{path}: a list of COCO's results is wanted")
+    rows: dict = {}
+    for number, entry in enumerate(entries):
+        try:
+            image = entry["image_id"]
+            if not isinstance(image, (int, str)) or isinstance(image, bool):
+                raise ValueError("`image_id` must be a number or a word")
+            x, y, width, height = map(float, entry["bbox"])
+            row = (y, x, y + height, x + width), float(entry["score"])
+            label = entry["category_id"]
+            _check(*row, label)
+        except (KeyError, TypeError, ValueError, OverflowError) as error:
+            raise PicanetError(
+                f"{path}: entry {number} is none of COCO's results: {error!r}"
+            ) from error
+        rows.setdefault(image, []).append((*row, label))
+    return {image: _detections(those) for image, those in rows.items()}
+
+
+def read_voc(folder: Path) -> dict[str, Detections]:
+    """{image: `Detections`} of a folder of VOC's texts, `..._CLASS.txt`.
+
+    Raises:
+        PicanetError: no such file in it, or a wrong line, by file and number.
+    """
+    rows: dict[str, list] = {}
+    seen: dict[str, Path] = {}
+    for path in sorted(Path(folder).glob("*.txt")):
+        matched = _VOC_NAME.fullmatch(path.name)
+        name = matched.group(1) if matched else ""
+        if name not in OBJECT_CLASSES:
+            continue
+        if name in seen:
+            raise PicanetError(f"{path}: {seen[name].name} is of the class {name}, too")
+        seen[name] = path
+        label = OBJECT_CLASSES.index(name) + 1
+        for number, line in enumerate(_lines(path), 1):
+            words = line.split()
+            if not words:
+                continue
+            try:
+                if len(words) != _VOC_FIELDS:
+                    raise ValueError(f"{len(words)} words instead of {_VOC_FIELDS}")
+                score, x0, y0, x1, y1 = map(float, words[1:])
+                row = (y0 - 1, x0 - 1, y1, x1), score
+                _check(*row, label)
+            except ValueError as error:
+                raise PicanetError(
+                    f"{path}, line {number}: `image score xmin ymin xmax ymax` is "
+                    f"wanted: {error}"
+                ) from error
+            rows.setdefault(words[0], []).append((*row, label))
+    if not seen:
+        raise PicanetError(
+            f"{folder}: no file of detections such as {VOC_PREFIX}person.txt"
+        )
+    return {image: _detections(those) for image, those in rows.items()}
+
+
+def _lines(path: Path) -> list[str]:
+    try:
+        return path.read_text("utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise PicanetError(f"Cannot read {path}: {error}") from error
+
+
+def _check(box: tuple, score: float, label) -> None:
+    if not all(map(math.isfinite, (*box, score))):
+        raise ValueError("a corner or a score is no number")
+    if isinstance(label, bool) or not isinstance(label, int):
+        raise ValueError("a class must be a whole number")
+    if not 1 <= label <= len(OBJECT_CLASSES):
+        raise ValueError(f"the class {label} is none of 1..{len(OBJECT_CLASSES)}")
+
+
+def _detections(rows: Iterable[tuple]) -> Detections:
+    boxes, scores, labels = zip(*sorted(rows, key=lambda row: -row[1]), strict=True)
+    return Detections(
+        np.array(boxes, np.float32).reshape(-1, 4),
+        np.array(scores, np.float32),
+        np.array(labels, np.int64),
+    )
