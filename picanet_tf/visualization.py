@@ -11,7 +11,7 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from picanet_tf.errors import PicanetError
-from picanet_tf.saliency.gallery import in_utf8
+from picanet_tf.reporting import in_utf8
 from picanet_tf.saliency.pixels import Pixel, cell_of, telling_pixels
 from picanet_tf.saliency.rendering import (
     as_rgb,

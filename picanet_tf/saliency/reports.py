@@ -17,13 +17,13 @@ import numpy as np
 from picanet_tf.reporting import (
     aligned,
     by_dataset,
+    in_utf8,
     markdown_table,
     without_nan,
 )
 from picanet_tf.saliency import reference
 from picanet_tf.saliency.bootstrap import RESAMPLES, draw_scores, interval
 from picanet_tf.saliency.evaluation import Evaluation
-from picanet_tf.saliency.gallery import in_utf8
 from picanet_tf.saliency.metrics import ImageScores
 from picanet_tf.saliency.reference import PaperScore
 from picanet_tf.saliency.sources import DataSet, Method

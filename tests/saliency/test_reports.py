@@ -11,9 +11,9 @@ import pytest
 
 from picanet_tf import reporting
 from picanet_tf.errors import PicanetError
+from picanet_tf.reporting import in_utf8
 from picanet_tf.saliency import gallery, reports, sources
 from picanet_tf.saliency.evaluation import Sample, evaluate
-from picanet_tf.saliency.gallery import in_utf8
 from picanet_tf.saliency.sources import DataSet, Method
 
 MASK = np.array([[0, 0, 255, 255]], np.uint8)
