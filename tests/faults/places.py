@@ -142,7 +142,7 @@ def make_names(folder: Path) -> Attempt:
     """Names of records, data sets and methods in evaluate's report."""
 
     def attempt(rng: random.Random) -> str:
-        import evaluate as command
+        from picanet_tf import scoring
         from picanet_tf.saliency import gallery, sources
         from picanet_tf.saliency.evaluation import Sample, evaluate
 
@@ -160,7 +160,13 @@ def make_names(folder: Path) -> Attempt:
         data = sources.DataSet(name, 3, lambda: keys, lambda: samples, {})
         found = evaluate(sources.center().predict(data), workers=0, pick={0, 2})
         _, error = result_or_error(
-            lambda: command.draw(inside, name, {rng.choice(HOSTILE): found}), output
+            lambda: scoring.draw(
+                scoring.SCORINGS["saliency"],
+                inside,
+                name,
+                {rng.choice(HOSTILE): found},
+            ),
+            output,
         )
         outside = [
             path for path in folder.rglob("*")
