@@ -44,9 +44,8 @@ def define_flags() -> None:
     many("run", [], "Run directory or .keras file, or several with commas.")
     flags.DEFINE_alias("runs", "run")
     one_of("weights", "model", runs.WEIGHTS, "Of the last checkpoint, or best.")
-    many("predictions", [], "NAME=DIR: maps, named as the masks, in DIR or its folder "
-         "of the data set's name; boxes as COCO's JSON or VOC's texts. Again for "
-         "others.")  # fmt: skip
+    many("predictions", [], "NAME=DIR: maps named as the masks, in DIR or its folder "
+         "of the data set's name; boxes: COCO's JSON, VOC's texts.")  # fmt: skip
     one_of("baseline", None, BASELINES, "A method that knows no image, see above.")
     many("tfrecords", [], "Converted data set, or several with commas.")
     many("masks", [], "Folder of masks, in place of --tfrecords; again for others.")

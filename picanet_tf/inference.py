@@ -17,6 +17,7 @@ from data_pipeline.images import read_image
 from picanet_tf.context import ATTENTIVE
 from picanet_tf.errors import PicanetError
 from picanet_tf.networks import identify, rebuilt
+from picanet_tf.saliency.pixels import Pixel
 from picanet_tf.seams import AttachPoint
 from picanet_tf.training.run_directory import RunDirectory
 from picanet_tf.weights import load_keras
@@ -55,7 +56,9 @@ class Predictor:
     Attributes:
         network: the network itself, at the size that it predicts at.
         image_size: side of the network's input, in pixels.
-        formats: of the pictures that `render` draws, the first is the default.
+        formats: of results; `render` draws those that are not `collected`, the first
+            is the default.
+        collected: {format: ({name: result}, folder) -> writes files of them all}.
 
     Raises:
         PicanetError: it is no such network.
@@ -74,8 +77,9 @@ class Predictor:
         self.network = model if side == trained else rebuilt(model, side)
         self.image_size = side
         self.formats = self._how.formats
-        self._finest = self._how.finest(model.output)
-        finest = keras.Model(self.network.input, self.network.output[self._finest])
+        self.collected = self._how.collected
+        outputs = self._how.finest(self.network.output)
+        finest = keras.Model(self.network.input, outputs)
         self._infer = tf.function(
             lambda images: self._how.activate(finest(images, training=False), side),
             input_signature=[tf.TensorSpec([None, side, side, 3], tf.float32)],
@@ -91,8 +95,8 @@ class Predictor:
 
         Returns:
             At the image's own size, after its EXIF orientation: float32 [H, W],
-            saliency in [0, 1]; or uint8 [H, W], the class of each pixel. A list of
-            them for several images.
+            saliency in [0, 1]; or uint8 [H, W], the class of each pixel; or
+            `detection.results.Detections`. A list of them for several images.
 
         Raises:
             UserError: an image that cannot be read, by name.
@@ -155,7 +159,7 @@ class Predictor:
 
     def _maps(self, batch, sizes) -> Iterator[np.ndarray]:
         for small, size in zip(self._infer(np.stack(batch)), sizes, strict=True):
-            yield self._how.finish(small, size, self.image_size).numpy()
+            yield self._how.finish(small, size, self.image_size)
 
 
 class SaliencyModel(Predictor):
@@ -178,6 +182,7 @@ class Look(NamedTuple):
             float32 [h, w], the mean over the channels.
         points: {attach point: where it is}, of all these.
         title: what `saliency` is called.
+        pixels: {label: pixel of the frame} to look from when none is chosen.
     """
 
     saliency: np.ndarray
@@ -185,6 +190,7 @@ class Look(NamedTuple):
     features: dict[int, tuple[np.ndarray, np.ndarray]]
     points: dict[int, AttachPoint] = {}  # noqa: RUF012  never changed
     title: str = "saliency"
+    pixels: dict[str, Pixel] = {}  # noqa: RUF012
 
 
 class AttentionModel:
@@ -233,7 +239,7 @@ class AttentionModel:
             for i, point in self._points.items()
             for name, feature in _tap(network, point).items()
         }
-        finest = network.output[self._how.finest(network.output)]
+        finest = self._how.finest(network.output)
         self._look = _function(
             keras.Model(network.input, {"finest": finest, **attention, **features})
         )
@@ -256,9 +262,12 @@ class AttentionModel:
         outputs = self._look(self._model.resize(image)[np.newaxis])
         small = self._how.foreground(outputs["finest"], self._model.image_size)[0]
         size = self.frame(image).shape[:2]
-        foreground = tf.image.resize(small, size, method="bilinear")
+        foreground = tf.image.resize(small, size, method="bilinear").numpy()[..., 0]
+        side = self._model.image_size
+        activated = self._how.activate(outputs["finest"], side)[0]
+        result = self._how.finish(activated, image.shape[:2], side)
         return Look(
-            foreground.numpy()[..., 0],
+            foreground,
             {i: outputs[f"attention{i}"][0].numpy() for i in self.kinds},
             {
                 i: (
@@ -269,6 +278,7 @@ class AttentionModel:
             },
             self._points,
             self.title,
+            self._how.telling(foreground, result),
         )
 
     def frame(self, image: np.ndarray) -> np.ndarray:

@@ -64,12 +64,13 @@ def identify(network: keras.Model) -> Identity:
         RECIPES[name].parse_variant(variant)
     except ValueError as error:
         raise PicanetError(f"The network's name: {error}") from error
-    if not isinstance(outputs, dict) or task.prediction.finest(outputs) not in outputs:
+    try:
+        scores = tuple(task.prediction.finest(outputs).shape)
+    except (KeyError, TypeError, ValueError) as error:
         raise PicanetError(
             f"The network {network.name} has no outputs of a {name} network"
-        )
+        ) from error
     shape = tuple(getattr(network.input, "shape", ()))  # Several inputs have none.
-    scores = tuple(outputs[task.prediction.finest(outputs)].shape)
     wanted = task.prediction.output_shape
     square = shape == (None, *shape[1:2] * 2, 3) and shape[1] is not None
     if not square or len(scores) != len(wanted) or scores[-1] != wanted[-1]:

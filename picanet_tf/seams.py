@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import NamedTuple
 
 
@@ -32,19 +33,25 @@ class Prediction:
     """How an image goes in, and what comes out at its own size.
 
     Attributes:
-        finest: names of outputs -> the one to predict from.
+        finest: {name: output}, Keras tensors or real ones -> the one to predict from,
+            or what is made of several; `KeyError` where there is none.
         output_shape: of that output, such as (N, h, w, 21); the channels are fixed.
         test_size: (variant, side it was trained at) -> side of the input to predict at.
         frame: (uint8 [H, W, 3], side) -> uint8, what the network's maps lie over, its
             upper left corner the image's.
         prepare: ([H, W, 3], side) -> float32 tensor [side, side, 3]: that, resized.
         activate: (the finest output, side) -> what is resized to the image.
-        finish: (activated [h, w, C], (height, width), side) -> tensor [height, width].
+        finish: (activated, of one image, (height, width), side) -> the result: an array
+            [height, width], or what the task calls one.
         foreground: (the finest output, side) -> float32 [N, h, w, 1] in 0..1.
         foreground_title: what pictures call it.
+        telling: (foreground float [H, W] of the frame, result or None) -> {label:
+            pixel} to look from when none is chosen.
         formats: of pictures, the first is the default.
         render: (format, image uint8 [H, W, 3], what `finish` gave, threshold) -> PIL
             image of the image's size, or a panel.
+        collected: {format: ({name: result}, folder) -> writes files of all results
+            together}.
     """
 
     finest: Callable
@@ -56,8 +63,10 @@ class Prediction:
     finish: Callable
     foreground: Callable
     foreground_title: str
+    telling: Callable
     formats: tuple[str, ...]
     render: Callable
+    collected: Mapping[str, Callable] = MappingProxyType({})
 
 
 @dataclass(frozen=True)
@@ -69,7 +78,7 @@ class Served:
         heads: (the finest output, side) -> {name: tensor}, `output` among them; Keras
             tensors or real ones.
         signatures: {signature of `image`: names of its outputs}.
-        encoded: name of the PNGs in the signature `image_bytes`.
+        encoded: name of the PNGs in the signature `image_bytes`; "" for none.
         encoded_from: names of the outputs that go with them.
         draw: ({name: one image's heads}, (height, width), side) -> uint8 tensor
             [height, width, 1], the PNG's pixels.

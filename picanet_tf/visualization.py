@@ -12,7 +12,7 @@ from PIL import Image, ImageDraw
 
 from picanet_tf.errors import PicanetError
 from picanet_tf.reporting import in_utf8
-from picanet_tf.saliency.pixels import Pixel, cell_of, telling_pixels
+from picanet_tf.saliency.pixels import Pixel, cell_of
 from picanet_tf.saliency.rendering import (
     as_rgb,
     grey,
@@ -163,8 +163,8 @@ def save_attention(
     pixels: Mapping[str, Pixel] | None = None,
     title: str = "",
 ) -> None:
-    """Writes `attention_rows` of an image, by default from two telling pixels."""
-    pixels = pixels or telling_pixels(look.saliency)
+    """Writes `attention_rows` of an image, by default from the look's own pixels."""
+    pixels = pixels or look.pixels
     columns, rows = attention_rows(
         image, look.saliency, look.attention, kinds, pixels, look.points, look.title
     )

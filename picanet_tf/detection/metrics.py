@@ -135,7 +135,7 @@ class DetectionMetrics:
             curves,
             len(self._keys),
             int(self._objects.sum()),
-            self._difficult,
+            int(self._difficult),
         )
 
 

@@ -45,6 +45,11 @@ class Detections:
     def __bool__(self) -> bool:
         return True  # Of an image without detections, too.
 
+    def name(self, number: int) -> str:
+        """Class and score of one, such as "dog 0.93"."""
+        label = OBJECT_CLASSES[int(self.classes[number]) - 1]
+        return f"{label} {self.scores[number]:.2f}"
+
     def above(self, score: float) -> Detections:
         """Those of at least this score."""
         kept = self.scores >= score

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from picanet_tf.saliency.pixels import Pixel, cell_of, telling_pixels
+from picanet_tf.saliency.pixels import Pixel, cell_of
 from picanet_tf.saliency.rendering import as_rgb, render, resized, scaled_to
 
 if TYPE_CHECKING:
@@ -69,7 +69,7 @@ class Page:
 
     def first_pixel(self, seen: Seen) -> Pixel:
         """The one to look from before anyone clicked: in the foreground."""
-        return telling_pixels(seen.look.saliency)["foreground"]
+        return next(iter(seen.look.pixels.values()))
 
     def clicked(self, seen: Seen, x: int, y: int) -> Pixel:
         """The image's pixel under a position of the photo.

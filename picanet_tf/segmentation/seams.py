@@ -5,6 +5,7 @@ from __future__ import annotations
 import keras
 import numpy as np
 
+from picanet_tf.saliency.pixels import telling_pixels
 from picanet_tf.seams import AttachPoint, Prediction, Served
 from picanet_tf.segmentation import prediction
 from picanet_tf.segmentation.classes import CLASSES
@@ -41,7 +42,7 @@ def attach_points(variant: str) -> dict[int, AttachPoint]:
 
 
 PREDICTION = Prediction(
-    finest=prediction.finest,
+    finest=lambda outputs: outputs[prediction.finest(outputs)],
     output_shape=("N", "h", "w", CLASSES),
     test_size=prediction.test_size,
     frame=framed,
@@ -49,11 +50,12 @@ PREDICTION = Prediction(
     activate=prediction.full_logits,
     finish=lambda logits, size, side: prediction.classes_of(
         prediction.own_size(logits, size, side)
-    ),
+    ).numpy(),
     foreground=lambda scores, side: prediction.foreground(
         prediction.full_logits(scores, side)
     ),
     foreground_title="foreground",
+    telling=lambda foreground, result: telling_pixels(foreground),
     formats=FORMATS,
     render=render,
 )

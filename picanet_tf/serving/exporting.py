@@ -99,9 +99,9 @@ class _Export:
             {name: value.numpy() for name, value in reference(batch).items()}
             for batch in self.images[:, np.newaxis]
         ]
-        finest = self.task.prediction.finest(reference.output)
         for outputs in self.reference:
-            heads = self.served.heads(outputs[finest], self.size)
+            finest = self.task.prediction.finest(outputs)
+            heads = self.served.heads(finest, self.size)
             outputs |= {name: np.asarray(value) for name, value in heads.items()}
 
     def run(self, facts) -> list[Artefact]:

@@ -35,7 +35,7 @@ def serving_network(
         PicanetError: as `rebuilt`.
     """
     identity = identify(trained)
-    task, finest = identity.task, identity.task.prediction.finest(trained.output)
+    task = identity.task
     policy = keras.config.dtype_policy()
     keras.config.set_dtype_policy("float32")
     try:
@@ -46,13 +46,13 @@ def serving_network(
             use_cudnn=False,
             unroll=unroll,
         )
-        wanted = {finest: network.output[finest]}
+        wanted = {"finest": task.prediction.finest(network.output)}
         if attention:
             for point in identity.attentive:
                 name = f"attention{point.key}"
                 wanted[name] = network.output[name]
         image, outputs = folded(network.input, wanted, savings or Savings())
-        heads = task.served.heads(outputs.pop(finest), image.shape[1])
+        heads = task.served.heads(outputs.pop("finest"), image.shape[1])
         return keras.Model(image, {**heads, **outputs}, name=f"{network.name}_serving")
     finally:
         keras.config.set_dtype_policy(policy)

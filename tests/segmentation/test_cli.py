@@ -7,8 +7,8 @@ import numpy as np
 from PIL import Image
 
 from data_pipeline.class_maps import read_class_map
-from data_pipeline.convert import convert_pairs, encode_class_pair
-from data_pipeline.pairs import pair_by_name
+from data_pipeline.convert import convert_pairs
+from data_pipeline.pairs import encode_class_pair, pair_by_name
 from tests.segmentation.shapes import shapes
 from tests.test_train_cli import error_of, run
 

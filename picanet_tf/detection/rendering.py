@@ -1,0 +1,77 @@
+"""Pictures of detections: boxes with class and score; and files of them all.
+
+Imports no TensorFlow.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageDraw
+
+from picanet_tf.detection.classes import VOC_CLASSES, colour_of
+from picanet_tf.detection.results import VOC_PREFIX, Detections, to_coco, to_voc
+from picanet_tf.training.run_directory import write_text
+
+FORMATS = ("boxes", "json", "voc")
+
+
+def render(
+    form: str, image: np.ndarray, found: Detections, threshold: float
+) -> Image.Image:
+    """The image with its boxes.
+
+    Raises:
+        ValueError: a format that is no picture.
+    """
+    if form != "boxes":
+        raise ValueError(f"`form` must be 'boxes'. Received: form={form!r}")
+    return Image.fromarray(draw(image, found, threshold))
+
+
+def draw(image: np.ndarray, found: Detections, threshold: float) -> np.ndarray:
+    """Boxes of at least a score over the image, the surest above the others.
+
+    Args:
+        image: uint8 [H, W, 3].
+        found: in pixels of the image.
+        threshold: 0..1.
+
+    Returns:
+        uint8 [H, W, 3]: boxes in VOC's colours, with class and score in hundredths.
+    """
+    picture = Image.fromarray(image)
+    canvas = ImageDraw.Draw(picture)
+    line = max(2, max(picture.size) // 200)
+    size = max(10, min(picture.size) // 25)
+    shown = found.above(threshold)
+    for number in reversed(range(len(shown))):
+        top, left, bottom, right = (round(float(v)) for v in shown.boxes[number])
+        label = int(shown.classes[number])
+        colour = colour_of(label)
+        box = (left, top, max(left, right - 1), max(top, bottom - 1))
+        canvas.rectangle(box, outline=colour, width=line)
+        text = f"{VOC_CLASSES[label]} {shown.scores[number]:.2f}"
+        width = canvas.textlength(text, font_size=size)
+        # Above the box, or inside where there is no room.
+        y = top - size - 4 if top >= size + 4 else top
+        x = max(0, min(left, picture.width - width - 4))
+        canvas.rectangle((x, y, x + width + 4, y + size + 4), fill=colour)
+        ink = "black" if np.dot(colour, (0.299, 0.587, 0.114)) > 110 else "white"
+        canvas.text((x + 2, y + 1), text, fill=ink, font_size=size)
+    return np.asarray(picture)
+
+
+def write_coco(found: Mapping[str, Detections], folder: Path) -> None:
+    """All detections as `detections.json`, COCO's list of results."""
+    entries = json.dumps(to_coco(found), indent=1)
+    write_text(Path(folder) / "detections.json", entries + "\n")
+
+
+def write_voc(found: Mapping[str, Detections], folder: Path) -> None:
+    """All detections as `comp3_det_test_<class>.txt`, as VOC's devkit reads them."""
+    for name, text in to_voc(found).items():
+        write_text(Path(folder) / f"{VOC_PREFIX}{name}.txt", text)
