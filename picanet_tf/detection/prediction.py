@@ -17,7 +17,7 @@ _SURE = 0.3  # the least score of those, where there are any of it
 
 
 def raw(outputs: dict):
-    """Offsets and scores side by side: [N, A, 4 + 21], of Keras tensors or real ones."""
+    """Offsets and scores side by side, [N, A, 25]: of Keras tensors or real ones."""
     return keras.ops.concatenate([outputs["locations"], outputs["scores"]], axis=-1)
 
 
