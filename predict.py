@@ -25,12 +25,14 @@ from data_pipeline.cli import UserError
 from data_pipeline.files import Input, assign_outputs, check_folder, find_inputs
 from data_pipeline.images import MAX_PIXELS, ImageError, read_image
 from data_pipeline.video import VideoError, VideoReader, video_writer
+from picanet_tf.detection.rendering import FORMATS as DETECTION_FORMATS
 from picanet_tf.errors import PicanetError
 from picanet_tf.saliency.rendering import FORMATS
-from picanet_tf.training.run_directory import WEIGHTS, RunDirectory, replacing
+from picanet_tf.training.run_directory import WEIGHTS, replacing, weights_of
 
 FLAGS = flags.FLAGS
 STANDARD_STREAM = "-"
+TOGETHER = DETECTION_FORMATS[1:]  # of all images in one
 
 
 def define_flags() -> None:
@@ -44,27 +46,21 @@ def define_flags() -> None:
         "input",
         [],
         "An image, a folder (with its sub-folders), a pattern such as 'in/**/*.jpg', a "
-        "video, or - for standard input. May be given again; plain words are inputs "
-        "too.",
+        "video, or - for standard input. Again for more; plain words are inputs too.",
     )
-    flags.DEFINE_string(
-        "output", None, "The folder for the results; made when missing."
-    )
+    flags.DEFINE_string("output", None, "Folder for the results; made when missing.")
     flags.DEFINE_enum(
         "format",
-        "map",
-        FORMATS,
-        "map: grey, 8 bits, or classes in VOC's colours; mask: black and white, see "
-        "--threshold; cutout: the image with the map as its alpha; overlay: the map as "
-        "heat over the image, or the classes' colours with a legend; panel: image, "
-        "map, overlay and cut-out side by side. Class maps have no mask or cut-out.",
+        None,
+        (*FORMATS, *DETECTION_FORMATS),
+        "map (default): grey, 8 bits, or classes in VOC's colours; mask: black and "
+        "white; cutout: the image with the map as its alpha; overlay: the map as heat "
+        "over the image, or the classes' colours with a legend; panel: all of them. "
+        "Class maps have no mask or cutout. Of detections boxes (default); json: one "
+        "detections.json of COCO's results; voc: a text a class for VOC's devkit.",
     )
     flags.DEFINE_float(
-        "threshold",
-        0.5,
-        "Of --format mask: what is salient from this value on.",
-        lower_bound=0,
-        upper_bound=1,
+        "threshold", 0.5, "Of mask: salient from here on; of boxes: the score.", 0, 1
     )
     flags.DEFINE_integer(
         "batch_size", 4, "Images that go through the network at once.", lower_bound=1
@@ -85,15 +81,18 @@ def main(words: list[str]) -> int:
 def predict(words: list[str]) -> int:
     if not words:
         raise UserError("--input is missing: an image, a folder, a pattern, or -")
-    if FLAGS["threshold"].present and FLAGS.format != "mask":
-        raise UserError("--threshold goes with --format mask only")
+    if FLAGS["threshold"].present and FLAGS.format not in ("mask", "boxes"):
+        raise UserError("--threshold goes with --format mask or boxes only")
+    if FLAGS.format in TOGETHER and (FLAGS.resume or STANDARD_STREAM in words):
+        raise UserError(f"--format {FLAGS.format}: not with --resume or --input -")
     if STANDARD_STREAM in words:
         return predict_stream(words)
     if not FLAGS.output:
         raise UserError("--output is missing: the folder for the results")
     pairs = assign_outputs(find_inputs(words), check_folder(FLAGS.output))
-    if FLAGS.format == "cutout" and any(item.is_video for item, _ in pairs):
-        raise UserError("--format cutout: a video has no alpha, take another format")
+    unfit = ("cutout", *TOGETHER)
+    if FLAGS.format in unfit and any(item.is_video for item, _ in pairs):
+        raise UserError(f"--format {FLAGS.format}: not for videos, take another format")
     todo = [pair for pair in pairs if not (FLAGS.resume and pair[1].exists())]
     if len(todo) < len(pairs):
         logging.info("%d of %d exist already", len(pairs) - len(todo), len(pairs))
@@ -101,14 +100,11 @@ def predict(words: list[str]) -> int:
 
 
 def load():
-    # Looked for before TensorFlow is imported, which takes seconds.
-    if Path(FLAGS.run).suffix != ".keras":
-        RunDirectory.open(FLAGS.run).weights(FLAGS.weights)
-    elif not Path(FLAGS.run).is_file():
-        raise UserError(f"--run: there is no model file {FLAGS.run}")
+    weights_of(FLAGS.run, FLAGS.weights)  # before TensorFlow, which takes seconds
     from picanet_tf import load_model
 
     model = load_model(FLAGS.run, FLAGS.weights)
+    FLAGS.format = FLAGS.format or model.formats[0]
     if FLAGS.format not in model.formats:
         raise UserError(
             f"--format {FLAGS.format}: the network of {FLAGS.run} has "
@@ -135,12 +131,12 @@ def predict_stream(words: list[str]) -> int:
     return 0
 
 
-def draw(model, image: np.ndarray, result: np.ndarray) -> Image.Image:
+def draw(model, image: np.ndarray, result) -> Image.Image:
     return model.render(FLAGS.format, image, result, FLAGS.threshold)
 
 
 def predict_files(pairs: list[tuple[Input, Path]]) -> int:
-    model, failed = load(), []
+    model, failed, found = load(), [], {}
     from picanet_tf.visualization import save_image
 
     def failure(error: Exception) -> None:
@@ -158,7 +154,10 @@ def predict_files(pairs: list[tuple[Input, Path]]) -> int:
 
     with tqdm(total=len(pairs), unit="file", disable=len(pairs) == 1) as bar:
         for output, image, result in model.predict_named(images(), FLAGS.batch_size):
-            save_image(output, draw(model, image, result))
+            if FLAGS.format in model.collected:
+                found[str(output.relative_to(FLAGS.output).with_suffix(""))] = result
+            else:
+                save_image(output, draw(model, image, result))
             bar.update()
         for item, output in pairs:
             if item.is_video:
@@ -167,6 +166,8 @@ def predict_files(pairs: list[tuple[Input, Path]]) -> int:
                     bar.update()
                 except UserError as error:
                     failure(error)
+    if FLAGS.format in model.collected:
+        model.collected[FLAGS.format](found, Path(FLAGS.output))
     logging.info("%d written to %s", len(pairs) - len(failed), FLAGS.output)
     if failed:
         logging.error("%d of %d could not be read", len(failed), len(pairs))

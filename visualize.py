@@ -32,7 +32,7 @@ from data_pipeline.manifest import load_manifest
 from picanet_tf import page
 from picanet_tf.errors import PicanetError
 from picanet_tf.saliency.pixels import cell_of, parse_pixel
-from picanet_tf.training.run_directory import WEIGHTS, RunDirectory, write_json
+from picanet_tf.training.run_directory import WEIGHTS, weights_of, write_json
 
 FLAGS = flags.FLAGS
 NOT_SERVED = ("input", "pixel", "tfrecords", "output", "max_images", "batch_size")
@@ -105,12 +105,7 @@ def visualize(words: list[str]) -> int:
 
 
 def load():
-    # Looked for before TensorFlow is imported, which takes seconds.
-    if Path(FLAGS.run).suffix != ".keras":
-        RunDirectory.open(FLAGS.run).weights(FLAGS.weights)
-    elif not Path(FLAGS.run).is_file():
-        raise UserError(f"--run: there is no model file {FLAGS.run}")
-
+    weights_of(FLAGS.run, FLAGS.weights)  # before TensorFlow, which takes seconds
     from picanet_tf.inference import AttentionModel, load_model
 
     model = load_model(FLAGS.run, FLAGS.weights)

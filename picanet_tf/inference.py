@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections import deque
 from collections.abc import Iterable, Iterator
-from pathlib import Path
 from typing import NamedTuple
 
 import keras
@@ -19,7 +18,7 @@ from picanet_tf.errors import PicanetError
 from picanet_tf.networks import identify, rebuilt
 from picanet_tf.saliency.pixels import Pixel
 from picanet_tf.seams import AttachPoint
-from picanet_tf.training.run_directory import RunDirectory
+from picanet_tf.training.run_directory import weights_of
 from picanet_tf.weights import load_keras
 
 Source = str | os.PathLike | bytes | Image.Image | np.ndarray
@@ -35,11 +34,7 @@ def load_model(run: str | os.PathLike, weights: str = "model") -> Predictor:
     Raises:
         PicanetError: no run, or no network in it yet; one line says which.
     """
-    path = Path(run)
-    if path.suffix != ".keras":
-        path = RunDirectory.open(path).weights(weights)
-    elif not path.is_file():
-        raise PicanetError(f"There is no model file {path}")
+    path = weights_of(run, weights)
     model = load_keras(path)
     try:
         return Predictor(model)

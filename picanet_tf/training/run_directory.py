@@ -225,3 +225,21 @@ def _point(link: Path, target: str) -> None:
     temporary.symlink_to(target)
     os.replace(temporary, link)
     sync(link.parent)
+
+
+def weights_of(run: str | os.PathLike, weights: str = "model") -> Path:
+    """The `.keras` file that `--run` means: one itself, or a run directory's.
+
+    Args:
+        run: the one or the other.
+        weights: of a run directory, one of `WEIGHTS`.
+
+    Raises:
+        PicanetError: there is none.
+    """
+    path = Path(run)
+    if path.suffix != ".keras":
+        return RunDirectory.open(path).weights(weights)
+    if not path.is_file():
+        raise PicanetError(f"--run: there is no model file {path}")
+    return path
