@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from types import MappingProxyType
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 
@@ -66,7 +65,7 @@ class Prediction:
     telling: Callable
     formats: tuple[str, ...]
     render: Callable
-    collected: Mapping[str, Callable] = MappingProxyType({})
+    collected: Mapping[str, Callable] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

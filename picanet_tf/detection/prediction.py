@@ -6,7 +6,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from picanet_tf.detection.default_boxes import SOURCES, map_sizes
+from picanet_tf.detection.default_boxes import BOXES, map_sides
 from picanet_tf.detection.postprocess import detections
 from picanet_tf.detection.results import Detections
 from picanet_tf.saliency.pixels import Pixel, telling_pixels
@@ -49,12 +49,12 @@ def objectness(heads, side: int):
     At each position of the finest map the most of all default boxes there, those of
     the coarser maps under it.
     """
-    sizes = map_sizes(side)
+    sizes = map_sides(side)
     any_object = 1.0 - tf.nn.softmax(heads[..., _OFFSETS:])[..., :1]
     maps, first = [], 0
-    for source, size in zip(SOURCES, sizes, strict=True):
-        last = first + size * size * source.boxes
-        boxes = tf.reshape(any_object[:, first:last], [-1, size, size, source.boxes])
+    for count, size in zip(BOXES, sizes, strict=True):
+        last = first + size * size * count
+        boxes = tf.reshape(any_object[:, first:last], [-1, size, size, count])
         most = tf.reduce_max(boxes, axis=-1, keepdims=True)
         maps.append(tf.image.resize(most, [sizes[0]] * 2, method="nearest"))
         first = last
