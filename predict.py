@@ -28,7 +28,7 @@ from data_pipeline.video import VideoError, VideoReader, video_writer
 from picanet_tf.detection.rendering import FORMATS as DETECTION_FORMATS
 from picanet_tf.errors import PicanetError
 from picanet_tf.saliency.rendering import FORMATS
-from picanet_tf.training.run_directory import WEIGHTS, replacing, weights_of
+from picanet_tf.training.run_directory import WEIGHTS, replacing, weights_of, write_text
 
 FLAGS = flags.FLAGS
 STANDARD_STREAM = "-"
@@ -90,8 +90,7 @@ def predict(words: list[str]) -> int:
     if not FLAGS.output:
         raise UserError("--output is missing: the folder for the results")
     pairs = assign_outputs(find_inputs(words), check_folder(FLAGS.output))
-    unfit = ("cutout", *TOGETHER)
-    if FLAGS.format in unfit and any(item.is_video for item, _ in pairs):
+    if FLAGS.format in ("cutout", *TOGETHER) and any(i.is_video for i, _ in pairs):
         raise UserError(f"--format {FLAGS.format}: not for videos, take another format")
     todo = [pair for pair in pairs if not (FLAGS.resume and pair[1].exists())]
     if len(todo) < len(pairs):
@@ -154,7 +153,7 @@ def predict_files(pairs: list[tuple[Input, Path]]) -> int:
 
     with tqdm(total=len(pairs), unit="file", disable=len(pairs) == 1) as bar:
         for output, image, result in model.predict_named(images(), FLAGS.batch_size):
-            if FLAGS.format in model.collected:
+            if FLAGS.format in TOGETHER:
                 found[str(output.relative_to(FLAGS.output).with_suffix(""))] = result
             else:
                 save_image(output, draw(model, image, result))
@@ -166,8 +165,9 @@ def predict_files(pairs: list[tuple[Input, Path]]) -> int:
                     bar.update()
                 except UserError as error:
                     failure(error)
-    if FLAGS.format in model.collected:
-        model.collected[FLAGS.format](found, Path(FLAGS.output))
+    if FLAGS.format in TOGETHER:
+        for name, text in model.collected[FLAGS.format](found).items():
+            write_text(Path(FLAGS.output) / name, text)
     logging.info("%d written to %s", len(pairs) - len(failed), FLAGS.output)
     if failed:
         logging.error("%d of %d could not be read", len(failed), len(pairs))

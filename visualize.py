@@ -31,7 +31,7 @@ from data_pipeline.images import ImageError, read_image
 from data_pipeline.manifest import load_manifest
 from picanet_tf import page
 from picanet_tf.errors import PicanetError
-from picanet_tf.saliency.pixels import cell_of, parse_pixel
+from picanet_tf.pixels import cell_of, parse_pixel
 from picanet_tf.training.run_directory import WEIGHTS, weights_of, write_json
 
 FLAGS = flags.FLAGS

@@ -16,7 +16,7 @@ from data_pipeline.images import read_image
 from picanet_tf.context import ATTENTIVE
 from picanet_tf.errors import PicanetError
 from picanet_tf.networks import identify, rebuilt
-from picanet_tf.saliency.pixels import Pixel
+from picanet_tf.pixels import Pixel
 from picanet_tf.seams import AttachPoint
 from picanet_tf.training.run_directory import weights_of
 from picanet_tf.weights import load_keras
@@ -53,7 +53,7 @@ class Predictor:
         image_size: side of the network's input, in pixels.
         formats: of results; `render` draws those that are not `collected`, the first
             is the default.
-        collected: {format: ({name: result}, folder) -> writes files of them all}.
+        collected: {format: {name: result} -> {file name: text}, of them all}.
 
     Raises:
         PicanetError: it is no such network.

@@ -49,7 +49,7 @@ class Prediction:
         formats: of pictures, the first is the default.
         render: (format, image uint8 [H, W, 3], what `finish` gave, threshold) -> PIL
             image of the image's size, or a panel.
-        collected: {format: ({name: result}, folder) -> writes files of all results
+        collected: {format: {name: result} -> {file name: text}, of all results
             together}.
     """
 

@@ -11,8 +11,8 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from picanet_tf.errors import PicanetError
+from picanet_tf.pixels import Pixel, cell_of
 from picanet_tf.reporting import in_utf8
-from picanet_tf.saliency.pixels import Pixel, cell_of
 from picanet_tf.saliency.rendering import (
     as_rgb,
     grey,

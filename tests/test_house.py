@@ -10,7 +10,7 @@ import pytest
 ROOT = pathlib.Path(__file__).parents[1]
 LIBRARIES = ("picanet_tf", "data_pipeline")
 TASKS = ("saliency", "segmentation", "detection")
-SHARED = ("plans", "seams", "voc_classes", "reporting")
+SHARED = ("plans", "seams", "voc_classes", "reporting", "pixels")
 
 # What the modules of each part of picanet_tf may import of it, beside their own part.
 # errors.py is a leaf that everyone may import.
@@ -41,6 +41,8 @@ WITHOUT_TENSORFLOW = (
     "picanet_tf.scoring",
     "picanet_tf.training.experiments",
     "picanet_tf.page",
+    "picanet_tf.detection.results",
+    "picanet_tf.detection.rendering",
 )
 ENTRY_SCRIPTS = {path.stem for path in ROOT.glob("*.py")}
 MOST_LINES = 400

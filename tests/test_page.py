@@ -20,8 +20,8 @@ from picanet_tf.errors import PicanetError
 from picanet_tf.inference import AttentionModel, SaliencyModel
 from picanet_tf.page import Page, check
 from picanet_tf.page.server import HOST
+from picanet_tf.pixels import Pixel
 from picanet_tf.saliency import build_model
-from picanet_tf.saliency.pixels import Pixel
 from picanet_tf.saliency.rendering import resized
 from picanet_tf.visualization import attention_rows
 from tests.page_visitor import Visitor

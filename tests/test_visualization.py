@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 
 from picanet_tf.errors import PicanetError
-from picanet_tf.saliency.pixels import Pixel
+from picanet_tf.pixels import Pixel
 from picanet_tf.saliency.rendering import FORMATS
 from picanet_tf.visualization import (
     Row,

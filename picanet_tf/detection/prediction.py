@@ -9,7 +9,7 @@ import tensorflow as tf
 from picanet_tf.detection.default_boxes import BOXES, map_sides
 from picanet_tf.detection.postprocess import detections
 from picanet_tf.detection.results import Detections
-from picanet_tf.saliency.pixels import Pixel, telling_pixels
+from picanet_tf.pixels import Pixel, telling_pixels
 
 _OFFSETS = 4
 _TELLING = 3  # boxes looked from when no pixel is chosen

@@ -7,14 +7,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageDraw
 
 from picanet_tf.detection.classes import VOC_CLASSES, colour_of
 from picanet_tf.detection.results import VOC_PREFIX, Detections, to_coco, to_voc
-from picanet_tf.training.run_directory import write_text
 
 FORMATS = ("boxes", "json", "voc")
 
@@ -65,13 +63,11 @@ def draw(image: np.ndarray, found: Detections, threshold: float) -> np.ndarray:
     return np.asarray(picture)
 
 
-def write_coco(found: Mapping[str, Detections], folder: Path) -> None:
-    """All detections as `detections.json`, COCO's list of results."""
-    entries = json.dumps(to_coco(found), indent=1)
-    write_text(Path(folder) / "detections.json", entries + "\n")
+def coco_files(found: Mapping[str, Detections]) -> dict[str, str]:
+    """{file name: text} of all detections: COCO's list of results."""
+    return {"detections.json": json.dumps(to_coco(found), indent=1) + "\n"}
 
 
-def write_voc(found: Mapping[str, Detections], folder: Path) -> None:
-    """All detections as `comp3_det_test_<class>.txt`, as VOC's devkit reads them."""
-    for name, text in to_voc(found).items():
-        write_text(Path(folder) / f"{VOC_PREFIX}{name}.txt", text)
+def voc_files(found: Mapping[str, Detections]) -> dict[str, str]:
+    """{file name: text} of all detections: one a class, as VOC's devkit reads them."""
+    return {f"{VOC_PREFIX}{name}.txt": text for name, text in to_voc(found).items()}

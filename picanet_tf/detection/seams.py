@@ -9,7 +9,7 @@ from picanet_tf.detection import prediction
 from picanet_tf.detection.classes import CLASSES
 from picanet_tf.detection.model import SEEN
 from picanet_tf.detection.postprocess import detections
-from picanet_tf.detection.rendering import FORMATS, render, write_coco, write_voc
+from picanet_tf.detection.rendering import FORMATS, coco_files, render, voc_files
 from picanet_tf.detection.variants import parse_variant
 from picanet_tf.seams import AttachPoint, Prediction, Served
 
@@ -44,7 +44,7 @@ PREDICTION = Prediction(
     telling=prediction.telling,
     formats=FORMATS,
     render=render,
-    collected={"json": write_coco, "voc": write_voc},
+    collected={"json": coco_files, "voc": voc_files},
 )
 
 

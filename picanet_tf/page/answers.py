@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from picanet_tf.saliency.pixels import Pixel, cell_of
+from picanet_tf.pixels import Pixel, cell_of
 from picanet_tf.saliency.rendering import as_rgb, render, resized, scaled_to
 
 if TYPE_CHECKING:

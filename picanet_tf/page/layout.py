@@ -9,7 +9,7 @@ import gradio as gr
 
 from picanet_tf.errors import PicanetError
 from picanet_tf.page.answers import Page, Seen
-from picanet_tf.saliency.pixels import Pixel
+from picanet_tf.pixels import Pixel
 
 _HELP = """## Where does the network look?
 Drop a photo, then click on it. **White dot**: the pixel that looks. **Red**: the region

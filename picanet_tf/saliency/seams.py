@@ -7,7 +7,7 @@ import numpy as np
 import tensorflow as tf
 from PIL import Image
 
-from picanet_tf.saliency.pixels import telling_pixels
+from picanet_tf.pixels import telling_pixels
 from picanet_tf.saliency.rendering import FORMATS, render
 from picanet_tf.saliency.variants import parse_variant
 from picanet_tf.seams import AttachPoint, Prediction, Served

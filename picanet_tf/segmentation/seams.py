@@ -5,7 +5,7 @@ from __future__ import annotations
 import keras
 import numpy as np
 
-from picanet_tf.saliency.pixels import telling_pixels
+from picanet_tf.pixels import telling_pixels
 from picanet_tf.seams import AttachPoint, Prediction, Served
 from picanet_tf.segmentation import prediction
 from picanet_tf.segmentation.classes import CLASSES

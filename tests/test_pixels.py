@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from picanet_tf.errors import PicanetError
-from picanet_tf.saliency.pixels import Pixel, cell_of, parse_pixel, telling_pixels
+from picanet_tf.pixels import Pixel, cell_of, parse_pixel, telling_pixels
 
 
 @pytest.mark.parametrize(
