@@ -1,0 +1,131 @@
+"""From a network's outputs to boxes in pixels, pictures and files."""
+
+import json
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from picanet_tf.detection import prediction
+from picanet_tf.detection.classes import VOC_CLASSES, colour_of
+from picanet_tf.detection.default_boxes import BOXES, default_boxes, map_sides
+from picanet_tf.detection.model import build_model
+from picanet_tf.detection.rendering import coco_files, draw, voc_files
+from picanet_tf.detection.results import Detections, read_coco, read_voc
+from picanet_tf.inference import AttentionModel, Predictor
+from picanet_tf.pixels import Pixel
+
+DOG, CAT = VOC_CLASSES.index("dog"), VOC_CLASSES.index("cat")
+SIDE = 64
+
+
+def heads_of(*found) -> np.ndarray:
+    """Raw heads [1, A, 25] that say background, but for (default box, class, logit)."""
+    heads = np.zeros([1, len(default_boxes(SIDE)), 25], np.float32)
+    heads[..., 4] = 20
+    for box, label, logit in found:
+        heads[0, box, 4 + label] = logit
+    return heads
+
+
+def test_boxes_come_in_pixels_the_surest_first():
+    # Of the second map's first positions: inside the image, far from one another.
+    start = map_sides(SIDE)[0] ** 2 * BOXES[0]
+    middle = start + (2 * map_sides(SIDE)[1] + 2) * BOXES[1]
+    heads = heads_of((start, CAT, 21.0), (middle, DOG, 22.0))
+    rows = prediction.packed(tf.constant(heads), SIDE)
+    found = prediction.finish(rows[0], (100, 200))
+    assert [found.name(0), found.name(1)] == ["dog 0.88", "cat 0.73"]
+    np.testing.assert_allclose(
+        found.scores, [1 / (1 + np.exp(-2)), 1 / (1 + np.exp(-1))], atol=1e-4
+    )
+    for number, box in enumerate((middle, start)):
+        cy, cx, height, width = default_boxes(SIDE)[box]
+        corners = [cy - height / 2, cx - width / 2, cy + height / 2, cx + width / 2]
+        wanted = np.clip(corners, 0, 1) * [100, 200, 100, 200]
+        np.testing.assert_allclose(found.boxes[number], wanted, atol=1e-3)
+
+
+def test_nothing_found():
+    found = prediction.finish(prediction.packed(heads_of(), SIDE)[0], (10, 20))
+    assert len(found) == 0 and found.boxes.shape == (0, 4)
+    image = np.full([10, 20, 3], 7, np.uint8)
+    np.testing.assert_array_equal(draw(image, found, 0.0), image)
+    assert coco_files({"a": found}) == {"detections.json": "[]\n"}
+
+
+def test_objectness_is_where_the_default_box_is():
+    sides = map_sides(SIDE)
+    position = 3 * sides[0] + 5
+    heads = heads_of((position * BOXES[0] + 1, DOG, 20.0))
+    objectness = prediction.objectness(tf.constant(heads), SIDE).numpy()
+    assert objectness.shape == (1, sides[0], sides[0], 1)
+    assert objectness.max() == objectness[0, 3, 5, 0] == pytest.approx(0.5, abs=1e-4)
+    # A coarser map's covers all finer positions under it.
+    first = sides[0] ** 2 * BOXES[0]
+    heads = heads_of((first, DOG, 20.0))
+    objectness = prediction.objectness(tf.constant(heads), SIDE).numpy()[0, ..., 0]
+    np.testing.assert_array_equal(np.argwhere(objectness > 0.4).max(axis=0), [1, 1])
+
+
+def some() -> Detections:
+    return Detections(
+        np.float32([[10, 20, 50, 60], [0, 0, 30, 90], [5, 5, 6, 6]]),
+        np.float32([0.9, 0.4, 0.1]),
+        np.array([DOG, CAT, CAT]),
+    )
+
+
+def test_looks_from_the_middles_of_sure_boxes():
+    pixels = prediction.telling(np.zeros([60, 100], np.float32), some())
+    assert pixels == {
+        "box 1: dog 0.90": Pixel(40, 30),
+        "box 2: cat 0.40": Pixel(45, 15),
+    }
+    none = some().above(0.95)
+    assert set(prediction.telling(np.eye(8, dtype=np.float32), none)) == {
+        "foreground",
+        "background",
+    }
+
+
+def test_boxes_are_drawn_from_the_threshold_on():
+    image = np.zeros([100, 120, 3], np.uint8)
+    picture = draw(image, some(), 0.5)
+    assert tuple(picture[50 - 1, 40]) == colour_of(DOG)  # its lower edge
+    assert tuple(picture[30, 40]) == (0, 0, 0)  # its middle
+    assert not (picture == colour_of(CAT)).all(axis=-1).any()
+    assert (draw(image, some(), 0.3) == colour_of(CAT)).all(axis=-1).any()
+
+
+def test_files_hold_what_was_found(tmp_path):
+    for files in (coco_files, voc_files):
+        for name, text in files({"a": some()}).items():
+            (tmp_path / name).write_text(text)
+    for back in (read_coco(tmp_path / "detections.json"), read_voc(tmp_path)):
+        np.testing.assert_allclose(back["a"].boxes, some().boxes, atol=0.01)
+        np.testing.assert_array_equal(back["a"].classes, some().classes)
+    assert len(json.loads((tmp_path / "detections.json").read_text())) == 3
+
+
+@pytest.fixture(scope="module")
+def network():
+    keras.utils.set_random_seed(1)
+    return build_model("478LAP_910GAP", SIDE, width=1 / 32)
+
+
+def test_a_network_predicts_and_shows_its_attention(network):
+    model = Predictor(network)
+    photos = np.random.default_rng(0).integers(0, 256, (3, 40, 70, 3), np.uint8)
+    together, alone = model.predict(photos, 2), model.predict(photos[2])
+    np.testing.assert_allclose(together[2].scores, alone.scores, atol=1e-5)
+    assert len(alone) and (alone.boxes.min(axis=0) >= 0).all()
+    assert (alone.boxes.max(axis=0) <= [40, 70, 40, 70]).all()
+    assert (np.diff(alone.scores) <= 0).all()
+    assert model.formats == ("boxes", "json", "voc")
+    assert model.render("boxes", photos[2], alone, 0.0).size == (70, 40)
+
+    look = AttentionModel(model).look(photos[2])
+    assert look.saliency.shape == (40, 70) and set(look.attention) == {4, 7, 8, 9, 10}
+    assert next(iter(look.pixels)).startswith("box 1: ")
