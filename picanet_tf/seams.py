@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import NamedTuple
 
 
@@ -80,11 +81,15 @@ class Served:
         encoded: name of the PNGs in the signature `image_bytes`; "" for none.
         encoded_from: names of the outputs that go with them.
         draw: ({name: one image's heads}, (height, width), side) -> uint8 tensor
-            [height, width, 1], the PNG's pixels.
+            [height, width, 1], the PNG's pixels; None without PNGs.
         drawn_difference: (pixels read back, {name: one image's heads}, (height, width),
-            side) -> how far off they are, rounding left out.
+            side) -> how far off they are, rounding left out; None without PNGs.
         resize: how to make an input of a photo, in words; `{side}` is its side.
         content: of `output`, in words.
+        difference: ({name: value}, {name: value wanted}) of `encoded_from` -> how far
+            off they are, where comparing each by itself would tell of rounding; None
+            where it would not.
+        beside: {name: path of the file} put beside what gives `output` alone.
     """
 
     output: str
@@ -92,7 +97,9 @@ class Served:
     signatures: Mapping[str, tuple[str, ...]]
     encoded: str
     encoded_from: tuple[str, ...]
-    draw: Callable
-    drawn_difference: Callable
+    draw: Callable | None
+    drawn_difference: Callable | None
     resize: str
     content: str
+    difference: Callable | None = None
+    beside: Mapping[str, Path] = field(default_factory=dict)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tensorflow as tf
 
+from picanet_tf.detection.decode import IOU_THRESHOLD, SCORE_THRESHOLD, TOP
 from picanet_tf.detection.default_boxes import decode, default_boxes
 
 
@@ -12,9 +13,9 @@ def detections(
     scores,
     image_size: int,
     *,
-    score_threshold: float = 0.01,
-    iou_threshold: float = 0.45,
-    top: int = 200,
+    score_threshold: float = SCORE_THRESHOLD,
+    iou_threshold: float = IOU_THRESHOLD,
+    top: int = TOP,
 ) -> dict:
     """Decodes, and of boxes of a class that overlap keeps the surest.
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import keras
 import tensorflow as tf
 
-from picanet_tf.detection import prediction
+from picanet_tf.detection import comparison, decode, prediction
 from picanet_tf.detection.classes import CLASSES
 from picanet_tf.detection.model import SEEN
 from picanet_tf.detection.postprocess import detections
@@ -81,4 +83,6 @@ SERVED = Served(
     "no antialiasing (tf.image.resize)",
     content="of each default box 4 offsets and 21 logits; decode.py beside this file "
     "makes boxes of them",
+    difference=comparison.difference,
+    beside={"decode.py": Path(decode.__file__)},
 )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import logging as python_logging
+import shutil
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -17,7 +18,7 @@ from absl import logging
 from picanet_tf.errors import PicanetError
 from picanet_tf.networks import identify, rebuilt
 from picanet_tf.serving import model_card, onnx, saved_model, tflite, warmup
-from picanet_tf.serving.network import serving_network
+from picanet_tf.serving.network import of_one_output, serving_network
 from picanet_tf.serving.order import Order
 from picanet_tf.serving.versions import publishing
 
@@ -164,22 +165,35 @@ class _Export:
                 # PNG, so that decoding adds nothing.
                 encoded = tf.io.encode_png(original).numpy()
                 outputs = loaded(signature, image_bytes=np.array([encoded]))
-                png = outputs.pop(self.served.encoded)[0]
-                off = self.served.drawn_difference(
-                    tf.io.decode_png(png).numpy(),
-                    {name: wanted[name][0] for name in self._heads},
-                    original.shape[:2],
-                    self.size,
-                )
-                worst = max(worst, off)
+                if self.served.encoded:
+                    png = outputs.pop(self.served.encoded)[0]
+                    off = self.served.drawn_difference(
+                        tf.io.decode_png(png).numpy(),
+                        {name: wanted[name][0] for name in self._heads},
+                        original.shape[:2],
+                        self.size,
+                    )
+                    worst = max(worst, off)
             else:
                 outputs = loaded(signature, image=image[np.newaxis])
             for name, value in outputs.items():
-                if name in wanted:
-                    worst = max(worst, _off(value, wanted[name]))
                 if not np.isfinite(value).all():
                     raise PicanetError(f"The signature {signature} gives {name} = NaN")
+            worst = max(worst, self._outputs_off(outputs, wanted))
         return worst
+
+    def _outputs_off(self, outputs, wanted) -> float:
+        """The most that an output differs by; several together where that is asked."""
+        worst = 0.0
+        alone = {name for name in outputs if name in wanted}
+        if self.served.difference and alone.issuperset(self.served.encoded_from):
+            alone.difference_update(self.served.encoded_from)
+            found, right = (
+                {name: values[name] for name in self.served.encoded_from}
+                for values in (outputs, wanted)
+            )
+            worst = float(self.served.difference(found, right))
+        return max([worst, *(_off(outputs[name], wanted[name]) for name in alone)])
 
     def _tflite(self):
         folder = self.folder / "tflite"
@@ -202,17 +216,14 @@ class _Export:
             if quantization == "none":
                 _check_difference(path.name, difference)
             yield Artefact(f"tflite/{path.name}", _size(path), difference)
+        self._put_beside(folder)
 
     def _onnx(self):
         folder = self.folder / "onnx"
         folder.mkdir()
         path = folder / onnx.FILE_NAME
         network = serving_network(self.trained, self.order.image_size, attention=False)
-        name = self.served.output
-        network = keras.Model(
-            network.input, {name: network.output[name]}, name=network.name
-        )
-        onnx.write_onnx(network, path)
+        onnx.write_onnx(of_one_output(network, self.served.output), path)
         run = onnx.runner(path)
         difference = max(
             _off(run(image[np.newaxis]), wanted[self.served.output])
@@ -220,6 +231,11 @@ class _Export:
         )
         _check_difference(path.name, difference)
         yield Artefact(f"onnx/{path.name}", _size(path), difference)
+        self._put_beside(folder)
+
+    def _put_beside(self, folder: Path) -> None:
+        for name, path in self.served.beside.items():
+            shutil.copyfile(path, folder / name)
 
     def _resized(self, image: np.ndarray) -> np.ndarray:
         return self.task.prediction.prepare(image, self.size).numpy()

@@ -63,7 +63,7 @@ class _Rewriter:
         self._done: dict[str, list] = {}
         self._consumers = collections.Counter(
             id(tensor)
-            for layer in model.layers
+            for layer in model.operations  # `keras.ops` as well
             if not isinstance(layer, keras.layers.InputLayer)
             for tensor in keras.tree.flatten(layer.input)
         )

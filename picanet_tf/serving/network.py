@@ -28,8 +28,9 @@ def serving_network(
     Returns:
         A functional model from `image` float32 [N, S, S, 3], RGB 0..255, to a dict:
         the heads of the task (`saliency` float32 [N, S, S, 1] in 0..1; `logits` float32
-        [N, S, S, classes] and `classes` int32 [N, S, S]) and, of attentive modules,
-        `attention<attach point>` float32 [N, h, w, K*K]. No side outputs.
+        [N, S, S, classes] and `classes` int32 [N, S, S]; `raw` float32 [N, A, 25] and
+        the detections made of it) and, of attentive modules, `attention<attach point>`
+        float32 [N, h, w, K*K]. No side outputs.
 
     Raises:
         PicanetError: as `rebuilt`.
@@ -56,3 +57,11 @@ def serving_network(
         return keras.Model(image, {**heads, **outputs}, name=f"{network.name}_serving")
     finally:
         keras.config.set_dtype_policy(policy)
+
+
+def of_one_output(network: keras.Model, name: str) -> keras.Model:
+    """A network of `serving_network` cut down to the output that files give.
+
+    What is made of that output, such as boxes, is not in its graph any more.
+    """
+    return keras.Model(network.input, {name: network.output[name]}, name=network.name)

@@ -7,6 +7,10 @@
 | `image_bytes` | `image_bytes` | `saliency`, `saliency_png_bytes` | `classes`, ... |
 | `attention` | `image` | the first and `attention6`, ... (where there are) | the same |
 
+Of detection `serving_default`, `detections` and `image_bytes` give `boxes` float32 [N,
+200, 4], `scores` float32 [N, 200], `classes` int32 [N, 200] and `count` int32 [N], see
+`detection.postprocess`; `raw` gives `raw` float32 [N, A, 25], see `detection.decode`.
+
 `image` is float32 [N, S, S, 3], RGB 0..255; `saliency` float32 [N, S, S, 1] in 0..1;
 `logits` float32 [N, S, S, 21]; `classes` int32 [N, S, S]; `image_bytes` string [N],
 encoded images of any size; `saliency_png_bytes` and `classes_png_bytes` string [N],
@@ -65,9 +69,10 @@ def write_saved_model(
     def of_bytes(image_bytes):
         images, sizes = _decode(image_bytes, side, max_pixels, task)
         outputs = infer(images)
-        pngs = _encode(outputs, sizes, side, task)
         answer = {name: outputs[name] for name in served.encoded_from}
-        return {**answer, served.encoded: pngs}
+        if served.encoded:
+            answer[served.encoded] = _encode(outputs, sizes, side, task)
+        return answer
 
     attention = [name for name in network.output if name.startswith("attention")]
     signatures = dict(served.signatures)

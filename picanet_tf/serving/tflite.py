@@ -13,7 +13,7 @@ import numpy as np
 import tensorflow as tf
 
 from picanet_tf.networks import identify
-from picanet_tf.serving.network import serving_network
+from picanet_tf.serving.network import of_one_output, serving_network
 from picanet_tf.serving.saved_model import write_out
 from picanet_tf.tasks import TASKS, Task
 
@@ -50,8 +50,11 @@ def write_tflite(
     """
     # The calibrator of full integer dies of an LSTM that is a loop.
     unroll = quantization == "int8"
-    network = serving_network(trained, image_size, unroll=unroll, attention=False)
     task = identify(trained).task
+    network = of_one_output(
+        serving_network(trained, image_size, unroll=unroll, attention=False),
+        task.served.output,
+    )
     # On the disk where the result goes, and with it away if the export fails.
     with tempfile.TemporaryDirectory(dir=path.parent) as folder:
         # Of a live model the variables would not be found. A graph for any number of
@@ -60,9 +63,7 @@ def write_tflite(
         archive = keras.export.ExportArchive()
         archive.add_endpoint(
             SIGNATURE,
-            lambda image: {
-                task.served.output: network(image, training=False)[task.served.output]
-            },
+            lambda image: network(image, training=False),
             [tf.TensorSpec([1, side, side, 3], tf.float32, name="image")],
         )
         write_out(archive, folder)
@@ -136,7 +137,8 @@ def runner(
 
     Returns:
         A function from an image float32 [S, S, 3], RGB 0..255, to its map float32
-        [S, S, C]; it quantizes and back where the file wants it.
+        [S, S, C], or what else the task has; it quantizes and back where the file
+        wants it.
     """
     interpreter = _interpreter(path, interpreter_class, num_threads)
     signature = interpreter.get_signature_runner(SIGNATURE)
