@@ -33,7 +33,8 @@ class Artefact(NamedTuple):
         name: its path there.
         bytes: its size.
         difference: the largest from the Keras model, of saliency 0..1 or, where values
-            are larger, relative to the largest; of classes the share that differs.
+            are larger, relative to the largest; of classes the share that differs; of
+            boxes what the task makes of it.
         note: what else there is to say.
     """
 
