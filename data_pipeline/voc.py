@@ -20,6 +20,7 @@ from data_pipeline.pairs import BadFile, Pair
 SPLITS = ("train", "val", "trainval")
 # Images of the complete lists, without SBD's.
 COUNTS = {"train": 1464, "val": 1449, "trainval": 2913}
+_LISTS = "ImageSets/Segmentation"
 _ROOTS = ("", "VOC2012", "VOCdevkit/VOC2012")
 # Folders of SBD's `benchmark_RELEASE/dataset` and of conversions to PNG.
 _SBD_MASKS = ("cls", "dataset/cls", "benchmark_RELEASE/dataset/cls", "")
@@ -36,7 +37,7 @@ def find_voc(source: str | os.PathLike) -> Path:
     """
     for root in _ROOTS:
         folder = Path(source) / root
-        if (folder / "ImageSets" / "Segmentation").is_dir():
+        if (folder / _LISTS).is_dir():
             return folder
     raise UserError(
         f"--source {source}: no PASCAL VOC 2012 here. Looked for "
@@ -74,25 +75,32 @@ def voc_pairs(
     root = find_voc(source)
     pairs: list[Pair] = []
     bad: list[BadFile] = []
-    for name in _names(root, split):
+    for name in names_of(root / _LISTS, split):
         mask = root / "SegmentationClass" / f"{name}.png"
-        _add(Pair(name, root / "JPEGImages" / f"{name}.jpg", mask), pairs, bad)
+        add(Pair(name, root / "JPEGImages" / f"{name}.jpg", mask), pairs, bad)
     if sbd:
-        known = {name for each in {split, "val"} for name in _names(root, each)}
+        known = {
+            name for each in {split, "val"} for name in names_of(root / _LISTS, each)
+        }
         for mask in _sbd_masks(Path(sbd)):
             if mask.stem not in known:
                 image = root / "JPEGImages" / f"{mask.stem}.jpg"
                 own = mask.parent.parent / "img" / image.name  # SBD brings its images
-                _add(Pair(mask.stem, own if own.is_file() else image, mask), pairs, bad)
+                add(Pair(mask.stem, own if own.is_file() else image, mask), pairs, bad)
     return pairs, bad
 
 
-def _names(root: Path, split: str) -> list[str]:
-    path = root / "ImageSets" / "Segmentation" / f"{split}.txt"
+def names_of(lists: Path, split: str) -> list[str]:
+    """The images of a split, in the order of `<lists>/<split>.txt`.
+
+    Raises:
+        UserError: there is no such list, or it has an image twice.
+    """
+    path = lists / f"{split}.txt"
     if path.is_file():
         names = path.read_text().split()
     elif split == "trainval":  # is the other two
-        names = sorted({*_names(root, "train"), *_names(root, "val")})
+        names = sorted({*names_of(lists, "train"), *names_of(lists, "val")})
     else:
         raise UserError(f"{path}: missing, the list of the images of --split {split}")
     if len(set(names)) < len(names):
@@ -100,7 +108,8 @@ def _names(root: Path, split: str) -> list[str]:
     return names
 
 
-def _add(pair: Pair, pairs: list[Pair], bad: list[BadFile]) -> None:
+def add(pair: Pair, pairs: list[Pair], bad: list[BadFile]) -> None:
+    """A pair whose files are there, to `pairs`; those that are missing, to `bad`."""
     missing = [path for path in (pair.image, pair.mask) if not path.is_file()]
     bad.extend(BadFile(str(path), "missing, but listed") for path in missing)
     if not missing:

@@ -12,6 +12,7 @@ Imports no TensorFlow.
 import os
 from pathlib import Path
 
+from data_pipeline import voc
 from data_pipeline.errors import UserError
 from data_pipeline.pairs import BadFile, Pair
 
@@ -92,28 +93,12 @@ def voc_pairs(
     bad: list[BadFile] = []
     for year in _YEARS[dataset]:
         root = find_voc(source, year)
-        for name in _names(root, split):
+        for name in voc.names_of(root / "ImageSets" / "Main", split):
             image = root / "JPEGImages" / f"{name}.jpg"
             annotation = root / "Annotations" / f"{name}.xml"
-            missing = [path for path in (image, annotation) if not path.is_file()]
-            bad.extend(BadFile(str(path), "missing, but listed") for path in missing)
-            if not missing:
-                pairs.append(Pair(name, image, annotation))
+            voc.add(Pair(name, image, annotation), pairs, bad)
     return pairs, bad
 
 
 def _others(year: str) -> set[str]:
     return {f"VOC{other}" for other in _COUNTS if other != year}
-
-
-def _names(root: Path, split: str) -> list[str]:
-    path = root / "ImageSets" / "Main" / f"{split}.txt"
-    if path.is_file():
-        names = path.read_text().split()
-    elif split == "trainval":  # is the other two
-        names = sorted({*_names(root, "train"), *_names(root, "val")})
-    else:
-        raise UserError(f"{path}: missing, the list of the images of --split {split}")
-    if len(set(names)) < len(names):
-        raise UserError(f"{path}: an image is listed twice")
-    return names

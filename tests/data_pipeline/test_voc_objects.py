@@ -306,7 +306,7 @@ class Encoded:
 def test_verify_names_what_is_no_object(tmp_path, fields, problem):
     convert_pairs(
         "detection",
-        lambda pair: Encoded(**fields),
+        lambda pair, max_pixels: Encoded(**fields),
         lambda: ([Pair("k", tmp_path, tmp_path)], []),
         tmp_path / "r",
         origin="",
