@@ -111,7 +111,7 @@ def _check_picture(task: str, payload: bytes) -> str:
         raise ValueError(schema.reason_of(schema.message_of(error))) from error
     key = record["key"].numpy().decode(errors="replace")
     size = (int(record["height"]), int(record["width"]))
-    for part in record.keys() & {"image", "mask"}:
+    for part in [part for part in ("image", "mask") if part in record]:
         shape = tuple(record[part].shape[:2])
         if shape != size:
             raise ValueError(

@@ -43,7 +43,7 @@ def folder(tmp_path_factory):
     manifest = json.loads((folder / "data" / "manifest.json").read_text())
     (folder / "boxes").mkdir()
     (folder / "boxes" / "manifest.json").write_text(
-        json.dumps({**manifest, "task": "detection"})
+        json.dumps({**manifest, "task": "sounds"})
     )
     return folder
 
@@ -134,8 +134,8 @@ def test_interrupted_it_leaves_nothing(folder, tmp_path, number):
         ("--calibration_tfrecords own", "own: no manifest.json"),
         (
             "--calibration_tfrecords boxes",
-            "boxes must be a saliency or segmentation data set. Received: one for "
-            "detection",
+            "boxes must be a saliency or segmentation or detection data set. Received: "
+            "one for sounds",
         ),
         ("--version 0", "--version must be 1 or more. Received: 0"),
         ("--version 3", "--version: here/3 exists already. Give --overwrite"),
