@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import keras
+import tensorflow as tf
 from keras import ops
 
 from picanet_tf.layers import attending
@@ -87,6 +88,9 @@ class AttentionConvolution(keras.layers.Layer):
             strides=self.strides,
             implementation=self.implementation,
         )
+        # In a graph, a stride leaves the sides unknown, and GAP lays its grid by them.
+        sides = [side and -(-side // self.strides) for side in inputs.shape[1:3]]
+        outputs = tf.ensure_shape(outputs, [None, *sides, self.filters])
         return (outputs, gates) if self.return_attention else outputs
 
     def compute_output_spec(self, inputs, training=None):
