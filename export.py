@@ -19,7 +19,7 @@ from data_pipeline.manifest import load_manifest
 from picanet_tf.errors import PicanetError
 from picanet_tf.recipes import RECIPES
 from picanet_tf.serving.order import FORMATS, QUANTIZATIONS, Order
-from picanet_tf.training.run_directory import WEIGHTS, RunDirectory
+from picanet_tf.training.run_directory import WEIGHTS, RunDirectory, weights_of
 
 FLAGS = flags.FLAGS
 SAMPLES = Path(__file__).parent / "samples" / "images"
@@ -81,12 +81,10 @@ def export() -> int:
     )
     # All that can be looked at before TensorFlow is imported, which takes seconds.
     order.check(calibrated=bool(FLAGS.calibration_tfrecords))
+    weights_of(FLAGS.run, FLAGS.weights)
     run = None
     if Path(FLAGS.run).suffix != ".keras":
         run = RunDirectory.open(FLAGS.run)
-        run.weights(FLAGS.weights)
-    elif not Path(FLAGS.run).is_file():
-        raise UserError(f"--run: there is no model file {FLAGS.run}")
     if FLAGS.calibration_tfrecords:
         task = load_manifest(FLAGS.calibration_tfrecords).task
         if task not in RECIPES:
