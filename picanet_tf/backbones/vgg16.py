@@ -6,6 +6,7 @@ import keras
 from keras import layers, ops
 
 from picanet_tf.layers import DilatedConv2D
+from picanet_tf.layers.initializers import gaussian
 
 # Channels and number of 3x3 convolutions of blocks 1 to 5.
 BLOCKS = ((64, 2), (128, 2), (256, 3), (512, 3), (512, 3))
@@ -71,7 +72,6 @@ def vgg16_features(
     dropout_seed: int | None = None,
     width: float = 1.0,
     kernel_initializer: str | keras.initializers.Initializer = "he_normal",
-    fc_kernel_initializer: str | keras.initializers.Initializer | None = None,
 ) -> dict[str, keras.KerasTensor]:
     """Applies VGG16 and returns its features, each before its ReLU.
 
@@ -99,9 +99,8 @@ def vgg16_features(
         dropout_rate: Share of fc6's activations that training drops.
         dropout_seed: Seed of that dropout.
         width: Factor on all channel counts. Pretrained weights fit 1.0 only.
-        kernel_initializer: Of the 13 convolutions.
-        fc_kernel_initializer: Of fc6 and fc7. None: `RandomNormal(stddev=0.01)`, the
-            release's choice for new layers.
+        kernel_initializer: Of the 13 convolutions; fc6 and fc7 start Gaussian, as the
+            release's new layers.
 
     Returns:
         The features before their ReLU by VGG layer, with sizes for 224x224 images and
@@ -119,8 +118,7 @@ def vgg16_features(
     if pool5_stride is None:
         pool5_stride = 1 if dilated else 2
     pool_strides = (2, 2, 2, 1 if dilated else 2, pool5_stride)
-    if fc_kernel_initializer is None:
-        fc_kernel_initializer = keras.initializers.RandomNormal(stddev=0.01)
+    fc_kernel_initializer = gaussian()
 
     features = {}
     x = CaffePreprocessing(name="preprocessing")(inputs)

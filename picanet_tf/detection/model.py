@@ -111,7 +111,6 @@ def _sources(image, context: _Context, width, dropout, seed) -> list:
         width=width,
         dropout_rate=dropout,
         dropout_seed=seed,
-        fc_kernel_initializer=xavier(),
     )
     conv4_3 = keras.layers.ReLU(name="conv4_3_relu")(features["conv4_3"])
     conv4_3 = L2Normalization(name="conv4_3_norm")(conv4_3)

@@ -73,6 +73,12 @@ class Experiment:
         "(1 - step / steps) ** 0.9, as DeepLab's.",
         choices=SCHEDULES,
     )
+    warmup_steps: int = _setting(
+        0,
+        "Steps over which the rates rise to their own, linearly; 0, the paper's, for "
+        "none.",
+        minimum=0,
+    )
     momentum: float = _setting(0.9, "Of the SGD.", minimum=0)
     weight_decay: float = _setting(
         0.0005, "L2 in Caffe's sense: adds this times the weight to its gradient.",
@@ -102,7 +108,9 @@ class Experiment:
     init_from: str = _setting(
         "", "Start from the weights of this run directory or .keras file."
     )
-    freeze_encoder: bool = _setting(False, "Train the decoder only.")
+    freeze_encoder: bool = _setting(
+        False, "Keep the encoder's pretrained layers as they are, train the others."
+    )
     seed: int = _setting(0, "Of initial weights, dropout, data order, augmentation.")
     replicas: int = _setting(
         0, "Replicas; 0 is one for each GPU, or one CPU.", minimum=0

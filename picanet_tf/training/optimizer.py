@@ -38,6 +38,37 @@ class CaffeSGD(keras.optimizers.SGD):
         return {**super().get_config(), "l2": self.l2}
 
 
+@keras.saving.register_keras_serializable(package="picanet_tf")
+class Warmup(keras.optimizers.schedules.LearningRateSchedule):
+    """A rate that rises linearly to its own: `(step + 1) / steps` of it at first.
+
+    Args:
+        rate: a float or the schedule that holds afterwards.
+        steps: of the rise, at least 1.
+
+    Reference: Goyal et al., Accurate, Large Minibatch SGD, 2017, Sec. 2.2.
+    """
+
+    def __init__(self, rate, steps: int):
+        super().__init__()
+        self.rate = rate
+        self.steps = steps
+
+    def __call__(self, step):
+        rate = self.rate(step) if callable(self.rate) else self.rate
+        part = (keras.ops.cast(step, "float32") + 1) / self.steps
+        return rate * keras.ops.minimum(part, 1.0)
+
+    def get_config(self):
+        rate = keras.saving.serialize_keras_object(self.rate)
+        return {"rate": rate, "steps": self.steps}
+
+    @classmethod
+    def from_config(cls, config):
+        rate = keras.saving.deserialize_keras_object(config["rate"])
+        return cls(rate, config["steps"])
+
+
 class Group(NamedTuple):
     """Variables that share a rate and a decay.
 
@@ -103,6 +134,7 @@ def make_optimizer(
     learning_rate: float,
     boundaries: Sequence[int] = (),
     poly_steps: int = 0,
+    warmup_steps: int = 0,
     momentum: float,
 ):
     """One `CaffeSGD` a group behind one `keras.optimizers.MultiOptimizer`.
@@ -113,6 +145,7 @@ def make_optimizer(
         boundaries: steps after which the rates fall to a tenth.
         poly_steps: steps of the training, of which the rates fall with
             (1 - step / steps) ** `POLY_POWER`; 0 for not.
+        warmup_steps: see `Warmup`; 0 for none.
         momentum: of all groups.
     """
     optimizers = {}
@@ -128,6 +161,8 @@ def make_optimizer(
                 [boundary - 1 for boundary in boundaries],
                 [rate * 0.1**i for i in range(len(boundaries) + 1)],
             )
+        if warmup_steps:
+            rate = Warmup(rate, warmup_steps)
         optimizers[group] = CaffeSGD(
             rate, momentum, l2=group.l2, name=group.name.replace(" ", "_")
         )

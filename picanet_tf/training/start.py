@@ -61,9 +61,8 @@ def make_optimizer(
 ) -> keras.optimizers.Optimizer:
     """The experiment's optimizer, built for the model's variables."""
     if experiment.freeze_encoder:
-        for layer in model.layers:
-            if layer.name in ENCODER_LAYERS:
-                layer.trainable = False
+        for name in pretrained:
+            model.get_layer(name).trainable = False
         pretrained = ()
     groups = optimizers.groups(
         pretrained, experiment.encoder_rate_ratio, experiment.weight_decay
@@ -74,6 +73,7 @@ def make_optimizer(
         learning_rate=experiment.base_rate,
         boundaries=experiment.boundaries,
         poly_steps=experiment.steps if experiment.rate_schedule == "poly" else 0,
+        warmup_steps=experiment.warmup_steps,
         momentum=experiment.momentum,
     )
     if experiment.precision == "mixed_float16":

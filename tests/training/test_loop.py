@@ -9,7 +9,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from picanet_tf.backbones.vgg16_weights import CONV_LAYERS
 from picanet_tf.errors import PicanetError
+from picanet_tf.saliency import build_model
+from picanet_tf.training import start
 from picanet_tf.training.loop import TrainingError, train
 from picanet_tf.training.run_directory import RunDirectory
 from picanet_tf.training.signals import TrainingInterrupted
@@ -127,6 +130,15 @@ def test_another_runs_weights_and_a_frozen_encoder(tmp_path):
         after["d5_fuse/kernel"], before["d5_fuse/kernel"], atol=0.02
     )
     assert "d6_gap/conv/kernel" in after
+
+
+def test_a_frozen_encoder_trains_what_got_no_weights():
+    """fc6 and fc7 are none of HED's: frozen, they would stay as they were drawn."""
+    model = build_model("UNet", image_size=32, width=1 / 32)
+    experiment = disks.experiment(freeze_encoder=True, backbone_weights="hed")
+    start.make_optimizer(model, experiment, pretrained=CONV_LAYERS)
+    frozen = {layer.name for layer in model.layers if not layer.trainable}
+    assert frozen == set(CONV_LAYERS)
 
 
 def test_errors_are_a_users_to_mend(tmp_path):

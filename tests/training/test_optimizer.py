@@ -59,23 +59,49 @@ def test_nothing_is_left_to_chance(paths):
         optimizers.assign(paths, only_biases)
 
 
-def test_rates_fall_at_the_boundaries():
-    """0-based steps: Caffe divides from step 20,000 on, the 20,001st update."""
+def updates(count, **schedule):
+    """What a kernel and a bias lose in each of the first steps of gradient 1."""
     variables = [keras.Variable([1.0], name=name) for name in ("kernel", "bias")]
     for variable in variables:
         variable._path = f"layer/{variable.name}"
     assigned = optimizers.assign(
         ["layer/kernel", "layer/bias"], optimizers.groups([], 0.1, 0.0)
     )
-    optimizer = optimizers.make_optimizer(
-        assigned, learning_rate=0.5, boundaries=[2, 3], momentum=0.0
-    )
+    optimizer = optimizers.make_optimizer(assigned, momentum=0.0, **schedule)
     optimizer.build(variables)
     steps = []
-    for _ in range(4):
+    for _ in range(count):
         before = [variable.numpy()[0] for variable in variables]
         optimizer.apply([tf.ones([1]), tf.ones([1])], variables)
         after = [variable.numpy()[0] for variable in variables]
         steps.append(np.subtract(before, after))
+    return steps
+
+
+def test_rates_fall_at_the_boundaries():
+    """0-based steps: Caffe divides from step 20,000 on, the 20,001st update."""
+    steps = updates(4, learning_rate=0.5, boundaries=[2, 3])
     expected = np.outer([0.5, 0.5, 0.05, 0.005], [1, 2])
     np.testing.assert_allclose(steps, expected, rtol=1e-4)
+
+
+def test_rates_rise_while_they_warm_up():
+    steps = updates(6, learning_rate=0.5, warmup_steps=4)
+    expected = np.outer([0.125, 0.25, 0.375, 0.5, 0.5, 0.5], [1, 2])
+    np.testing.assert_allclose(steps, expected, rtol=1e-4)
+    steps = updates(3, learning_rate=0.5, warmup_steps=2, boundaries=[1])
+    expected = np.outer([0.25, 0.05, 0.05], [1, 2])
+    np.testing.assert_allclose(steps, expected, rtol=1e-4)
+    steps = updates(2, learning_rate=0.5, warmup_steps=2, poly_steps=4)
+    expected = np.outer([0.25, 0.5 * 0.75**0.9], [1, 2])
+    np.testing.assert_allclose(steps, expected, rtol=1e-4)
+
+
+def test_a_warm_up_is_read_back():
+    fall = keras.optimizers.schedules.PolynomialDecay(0.5, 10, 0.0)
+    rate = optimizers.Warmup(fall, 4)
+    config = keras.saving.serialize_keras_object(rate)
+    again = keras.saving.deserialize_keras_object(config)
+    values = [[float(one(step)) for step in range(6)] for one in (rate, again)]
+    assert values[0] == values[1]
+    assert values[0] == pytest.approx([0.125, 0.225, 0.3, 0.35, 0.3, 0.25])
