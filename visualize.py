@@ -31,11 +31,19 @@ from data_pipeline.images import ImageError, read_image
 from data_pipeline.manifest import load_manifest
 from picanet_tf import page
 from picanet_tf.errors import PicanetError
-from picanet_tf.pixels import cell_of, parse_pixel
+from picanet_tf.pixels import cell_of, of_ranks, parse_pixel
 from picanet_tf.training.run_directory import WEIGHTS, weights_of, write_json
 
 FLAGS = flags.FLAGS
-NOT_SERVED = ("input", "pixel", "tfrecords", "output", "max_images", "batch_size")
+NOT_SERVED = (
+    "input",
+    "pixel",
+    "box",
+    "tfrecords",
+    "output",
+    "max_images",
+    "batch_size",
+)
 # The page keeps an upload and its map in memory for as long as it is open.
 MAX_UPLOAD_PIXELS = 64_000_000
 
@@ -54,7 +62,14 @@ def define_flags() -> None:
         "pixel",
         [],
         "A pixel to look from: x,y from the image's upper left corner. May be given "
-        "again. By default one in the foreground and one in the background.",
+        "again. By default one in the foreground and one in the background, of a "
+        "detection network the middles of the three surest boxes.",
+    )
+    flags.DEFINE_multi_integer(
+        "box",
+        [],
+        "Look from the middle of this box: 1 is the surest. May be given again.",
+        lower_bound=1,
     )
     flags.DEFINE_string(
         "tfrecords", "", "A data set of data_pipeline.convert, to measure attention on."
@@ -84,8 +99,9 @@ def visualize(words: list[str]) -> int:
         raise UserError("--port goes with --serve")
     if not words and not FLAGS.tfrecords:
         raise UserError("--input is missing: an image; or --tfrecords, to measure on")
-    if FLAGS.pixel and not words:
-        raise UserError("--pixel goes with --input")
+    for name in ("pixel", "box"):
+        if FLAGS[name].value and not words:
+            raise UserError(f"--{name} goes with --input")
     if not FLAGS.output:
         raise UserError("--output is missing: the folder for the results")
     chosen = [parse_pixel(text) for text in FLAGS.pixel]
@@ -99,6 +115,8 @@ def visualize(words: list[str]) -> int:
     if FLAGS.tfrecords:
         load_manifest(FLAGS.tfrecords)
     model, attention = load()
+    if FLAGS.box and not attention.finds_objects:
+        raise UserError(f"--box wants a detection network. {FLAGS.run} has no boxes")
     if FLAGS.tfrecords:
         measure(attention, model.image_size, folder / "attention.json")
     return draw(attention, pairs, pixels) if pairs else 0
@@ -144,8 +162,9 @@ def draw(model, pairs, pixels) -> int:
             cell_of(pixel, image.shape[:2], image.shape[:2])  # or an error
         look, image = model.look(image), model.frame(image)
         title = str(item.place)
+        chosen = pixels | of_ranks(look.objects, FLAGS.box, item.path)
         save_attention(
-            Path(f"{output}.attention.png"), image, look, model.kinds, pixels, title
+            Path(f"{output}.attention.png"), image, look, model.kinds, chosen, title
         )
         save_features(Path(f"{output}.features.png"), image, look, title)
     logging.info("%d images drawn in %s", len(pairs) - failed, FLAGS.output)
@@ -156,8 +175,7 @@ def draw(model, pairs, pixels) -> int:
 
 def measure(model, image_size: int, path: Path) -> None:
     from data_pipeline.readers import read_saliency
-    from picanet_tf.saliency.attention import ContrastStatistics
-    from picanet_tf.saliency.targets import resize_mask
+    from picanet_tf.saliency.attention import contrast_table, measure_contrast
 
     batches = read_saliency(
         FLAGS.tfrecords,
@@ -167,23 +185,10 @@ def measure(model, image_size: int, path: Path) -> None:
     )
     if FLAGS.max_images:
         batches = batches.unbatch().take(FLAGS.max_images).batch(FLAGS.batch_size)
-    statistics = {stage: ContrastStatistics() for stage in model.global_stages}
-    for images, masks in tqdm(batches, unit="batch"):
-        for stage, attention in model.global_attention(images).items():
-            masks_there = resize_mask(masks, *attention.shape[1:3]).numpy()
-            statistics[stage].update(attention, masks_there)
-    results = {f"D{stage}": found.result() for stage, found in statistics.items()}
+    results = measure_contrast(model, tqdm(batches, unit="batch"))
     path.parent.mkdir(parents=True, exist_ok=True)
     write_json(path, {"run": FLAGS.run, "tfrecords": FLAGS.tfrecords, **results})
-    for stage, result in results.items():
-        print(f"{stage}, {result['images']} images   attention   uniform   ratio")
-        for name in ("foreground_on_background", "background_on_foreground"):
-            share = result[name]
-            ratio = share["attention"] / share["uniform"]
-            print(
-                f"  {name.replace('_', ' '):<26} {share['attention']:7.1%} "
-                f"{share['uniform']:9.1%} {ratio:7.2f}"
-            )
+    print(contrast_table(results), end="")
 
 
 if __name__ == "__main__":

@@ -178,6 +178,8 @@ class Look(NamedTuple):
         points: {attach point: where it is}, of all these.
         title: what `saliency` is called.
         pixels: {label: pixel of the frame} to look from when none is chosen.
+        objects: {label: pixel in its middle} of each object found, the surest first;
+            empty of a task that finds none.
     """
 
     saliency: np.ndarray
@@ -186,6 +188,7 @@ class Look(NamedTuple):
     points: dict[int, AttachPoint] = {}  # noqa: RUF012  never changed
     title: str = "saliency"
     pixels: dict[str, Pixel] = {}  # noqa: RUF012
+    objects: dict[str, Pixel] = {}  # noqa: RUF012
 
 
 class AttentionModel:
@@ -200,6 +203,7 @@ class AttentionModel:
     Attributes:
         kinds: {attach point: "GAP", "LAP" or "AC"}, coarse to fine: decoding stages of
             a U-Net, branches of a DeepLab.
+        finds_objects: whether a look tells of objects.
 
     Raises:
         PicanetError: the network has no attentive module.
@@ -220,6 +224,7 @@ class AttentionModel:
             if point.kind in ATTENTIVE
         }
         self.title = self._how.foreground_title
+        self.finds_objects = self._how.middles is not None
         if not self.kinds:
             raise PicanetError(
                 f"The variant {model.identity.variant} has no attention to look at: "
@@ -274,6 +279,7 @@ class AttentionModel:
             self._points,
             self.title,
             self._how.telling(foreground, result),
+            self._how.middles(result, size) if self.finds_objects else {},
         )
 
     def frame(self, image: np.ndarray) -> np.ndarray:

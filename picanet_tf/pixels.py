@@ -63,6 +63,18 @@ def cell_of(
     )
 
 
+def of_ranks(objects: dict[str, Pixel], ranks: list[int], path, flag="--box") -> dict:
+    """Those of the objects of an image, the surest first, that have these ranks from 1.
+
+    Raises:
+        PicanetError: the image, named by `path`, has no object of such a rank.
+    """
+    if ranks and max(ranks) > len(objects):
+        raise PicanetError(f"{flag} {max(ranks)}: {path} has {len(objects)} boxes")
+    found = list(objects.items())
+    return dict(found[rank - 1] for rank in ranks)
+
+
 def telling_pixels(saliency: np.ndarray, cells: int = 28) -> dict[str, Pixel]:
     """A foreground and a background pixel to look from.
 

@@ -47,6 +47,8 @@ class Prediction:
         foreground_title: what pictures call it.
         telling: (foreground float [H, W] of the frame, result or None) -> {label:
             pixel} to look from when none is chosen.
+        middles: (result, (height, width)) -> {label: pixel in the middle}, of the
+            objects found, the surest first; None of a task that finds none.
         formats: of pictures, the first is the default.
         render: (format, image uint8 [H, W, 3], what `finish` gave, threshold) -> PIL
             image of the image's size, or a panel.
@@ -66,6 +68,7 @@ class Prediction:
     telling: Callable
     formats: tuple[str, ...]
     render: Callable
+    middles: Callable | None = None
     collected: Mapping[str, Callable] = field(default_factory=dict)
 
 

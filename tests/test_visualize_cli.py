@@ -126,12 +126,25 @@ def test_a_pixel_outside_the_image(network, tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["photo.png"]
 
 
+def test_a_saliency_network_has_no_boxes(network, tmp_path):
+    Image.new("RGB", (30, 20)).save(tmp_path / "photo.png")
+    run = visualize(
+        *("--run", network, "--input", tmp_path / "photo.png"),
+        *("--output", tmp_path / "out", "--box", "1"),
+    )
+    assert run.returncode == 1 and run.stderr.strip().splitlines()[-1] == (
+        f"visualize.py: error: --box wants a detection network. {network} has no boxes"
+    )
+    assert not (tmp_path / "out").exists()
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
         ([], "--input is missing"),
         (["--input", "here.png"], "--output is missing"),
         (["--pixel", "1,2", "--tfrecords", "d"], "--pixel goes with --input"),
+        (["--box", "1", "--tfrecords", "d"], "--box goes with --input"),
         (["here.png", "--pixel", "12", "--output", "o"], "--pixel must be x,y"),
         (["--input", "a.jpg", "--output", "o"], "--input: there is no a.jpg"),
         (["--input", "empty", "--output", "o"], "--input: no images in empty"),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import keras
 import numpy as np
 import tensorflow as tf
@@ -64,11 +66,20 @@ def objectness(heads, side: int):
 def telling(foreground: np.ndarray, found: Detections) -> dict[str, Pixel]:
     """Middles of the surest boxes; without any, as of a saliency map."""
     sure = found.above(_SURE) if (found.scores >= _SURE).any() else found
-    height, width = foreground.shape
+    first = itertools.islice(middles(sure, foreground.shape).items(), _TELLING)
+    return dict(first) or telling_pixels(foreground)
+
+
+def middles(found: Detections, size) -> dict[str, Pixel]:
+    """{"box <rank>: <class> <score>": the pixel in its middle}, the surest first.
+
+    Args:
+        found: of an image of `size`, (height, width).
+    """
+    height, width = size
     pixels = {}
-    for number in range(min(_TELLING, len(sure))):
-        top, left, bottom, right = sure.boxes[number]
+    for number, (top, left, bottom, right) in enumerate(found.boxes):
         x = min(width - 1, max(0, int((left + right) / 2)))
         y = min(height - 1, max(0, int((top + bottom) / 2)))
-        pixels[f"box {number + 1}: {sure.name(number)}"] = Pixel(x, y)
-    return pixels or telling_pixels(foreground)
+        pixels[f"box {number + 1}: {found.name(number)}"] = Pixel(x, y)
+    return pixels

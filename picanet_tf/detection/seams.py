@@ -44,6 +44,7 @@ PREDICTION = Prediction(
     foreground=prediction.objectness,
     foreground_title="any object",
     telling=prediction.telling,
+    middles=prediction.middles,
     formats=FORMATS,
     render=render,
     collected={"json": coco_files, "voc": voc_files},

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import NamedTuple
 
 import numpy as np
@@ -9,6 +10,7 @@ import numpy as np
 from picanet_tf.context import fitting_grid
 from picanet_tf.errors import PicanetError
 from picanet_tf.layers.attending import global_grid, local_window
+from picanet_tf.saliency.targets import resize_mask
 
 # As the layers' own defaults: `context.context_layer`.
 LOCAL_KERNEL_SIZE, LOCAL_DILATION_RATE = 7, 2
@@ -183,6 +185,44 @@ class ContrastStatistics:
             "foreground_on_background": _summary(shares[:, 0], shares[:, 1]),
             "background_on_foreground": _summary(shares[:, 2], shares[:, 3]),
         }
+
+
+def measure_contrast(model, batches: Iterable) -> dict[str, dict]:
+    """`ContrastStatistics` of a data set.
+
+    Args:
+        model: an `inference.AttentionModel`.
+        batches: (images float32 [N, S, S, 3] of 0..255, masks [N, S, S, 1] of 0..1).
+
+    Returns:
+        {"D<decoding stage>": `ContrastStatistics.result`} of each module with GAP.
+
+    Raises:
+        PicanetError: the network has no GAP, or no image has both sides.
+    """
+    statistics = {stage: ContrastStatistics() for stage in model.global_stages}
+    for images, masks in batches:
+        for stage, attention in model.global_attention(images).items():
+            there = resize_mask(masks, *attention.shape[1:3]).numpy()
+            statistics[stage].update(attention, there)
+    return {f"D{stage}": found.result() for stage, found in statistics.items()}
+
+
+def contrast_table(results: dict[str, dict]) -> str:
+    """`measure_contrast` in lines to print."""
+    lines = []
+    for stage, result in results.items():
+        lines.append(
+            f"{stage}, {result['images']} images   attention   uniform   ratio"
+        )
+        for name in ("foreground_on_background", "background_on_foreground"):
+            share = result[name]
+            ratio = share["attention"] / share["uniform"]
+            lines.append(
+                f"  {name.replace('_', ' '):<26} {share['attention']:7.1%} "
+                f"{share['uniform']:9.1%} {ratio:7.2f}"
+            )
+    return "".join(f"{line}\n" for line in lines)
 
 
 def _summary(attention: np.ndarray, uniform: np.ndarray) -> dict[str, float]:

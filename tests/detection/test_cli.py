@@ -66,6 +66,9 @@ def test_train_evaluate_predict_visualize(devkit):  # noqa: F811
     assert "not with --resume" in error_of(wrong)
 
     look = ("visualize.py", "--run", "r", photos[1], "--output", "v")
-    done = run(*look, "--pixel", "20,20", cwd=devkit)
+    boxes = len(found["b"])
+    done = run(*look, "--pixel", "20,20", "--box", str(boxes), cwd=devkit)
     assert done.returncode == 0, done.stderr
     assert np.asarray(Image.open(devkit / "v" / "b.attention.png")).std() > 0
+    done = run(*look, "--box", str(boxes + 1), cwd=devkit)
+    assert error_of(done).endswith(f"--box {boxes + 1}: {photos[1]} has {boxes} boxes")

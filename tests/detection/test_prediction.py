@@ -13,8 +13,9 @@ from picanet_tf.detection.default_boxes import BOXES, default_boxes, map_sides
 from picanet_tf.detection.model import build_model
 from picanet_tf.detection.rendering import coco_files, draw, voc_files
 from picanet_tf.detection.results import Detections, read_coco, read_voc
+from picanet_tf.errors import PicanetError
 from picanet_tf.inference import AttentionModel, Predictor
-from picanet_tf.pixels import Pixel
+from picanet_tf.pixels import Pixel, of_ranks
 
 DOG, CAT = VOC_CLASSES.index("dog"), VOC_CLASSES.index("cat")
 SIDE = 64
@@ -90,6 +91,19 @@ def test_looks_from_the_middles_of_sure_boxes():
     }
 
 
+def test_middles_of_all_boxes():
+    boxes = np.float32([[0, 10, 4, 21], [59.9, 99.8, 60, 100]])
+    found = Detections(boxes, np.float32([0.5, 0.2]), np.array([DOG, CAT]))
+    objects = prediction.middles(found, (60, 100))
+    assert objects == {
+        "box 1: dog 0.50": Pixel(15, 2),
+        "box 2: cat 0.20": Pixel(99, 59),
+    }
+    assert of_ranks(objects, [2], "a.jpg") == {"box 2: cat 0.20": Pixel(99, 59)}
+    with pytest.raises(PicanetError, match=r"--box 3: a.jpg has 2 boxes"):
+        of_ranks(objects, [1, 3], "a.jpg")
+
+
 def test_boxes_are_drawn_from_the_threshold_on():
     image = np.zeros([100, 120, 3], np.uint8)
     picture = draw(image, some(), 0.5)
@@ -129,3 +143,5 @@ def test_a_network_predicts_and_shows_its_attention(network):
     look = AttentionModel(model).look(photos[2])
     assert look.saliency.shape == (40, 70) and set(look.attention) == {4, 7, 8, 9, 10}
     assert next(iter(look.pixels)).startswith("box 1: ")
+    assert len(look.objects) == len(alone)
+    assert set(look.pixels.items()) <= set(look.objects.items())
