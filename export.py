@@ -51,7 +51,7 @@ def define_flags() -> None:
     flags.DEFINE_integer(
         "image_size",
         None,
-        "Side of the input in pixels, a multiple of 8; by default the training's.",
+        "Side of the input in pixels, one that train.py takes; by default the run's.",
     )
     flags.DEFINE_string(
         "calibration_tfrecords",

@@ -201,23 +201,33 @@ class _Export:
         folder.mkdir()
         for quantization in self.order.quantize:
             path = folder / tflite.file_name(quantization)
-            calibration = self.calibration or ()
-            tflite.write_tflite(
-                self.trained,
-                path,
-                quantization,
-                image_size=self.order.image_size,
-                calibration=map(self._resized, calibration),
-            )
-            run = tflite.runner(path)
-            difference = max(
-                _off(run(image), wanted[self.served.output][0])
-                for image, wanted in zip(self.images, self.reference, strict=True)
-            )
+            try:
+                difference = self._write_tflite(path, quantization)
+            except RuntimeError as error:
+                reason = str(error).strip().splitlines()[-1:]
+                raise PicanetError(
+                    f"--quantize {quantization}: TensorFlow Lite refuses this network: "
+                    f"{' '.join(reason)}; nothing was exported"
+                ) from error
             if quantization == "none":
                 _check_difference(path.name, difference)
             yield Artefact(f"tflite/{path.name}", _size(path), difference)
         self._put_beside(folder)
+
+    def _write_tflite(self, path: Path, quantization: str) -> float:
+        """Writes the file and runs it; returns how far it is from the network."""
+        tflite.write_tflite(
+            self.trained,
+            path,
+            quantization,
+            image_size=self.order.image_size,
+            calibration=map(self._resized, self.calibration or ()),
+        )
+        run = tflite.runner(path)
+        return max(
+            _off(run(image), wanted[self.served.output][0])
+            for image, wanted in zip(self.images, self.reference, strict=True)
+        )
 
     def _onnx(self):
         folder = self.folder / "onnx"

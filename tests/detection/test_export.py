@@ -187,6 +187,18 @@ def test_tflite_and_its_decoder_equal_the_saved_model(exported, loaded, tmp_path
     )
 
 
+def test_a_strided_context_exports(tmp_path):
+    """conv8_2's convolution of stride 2 is AC's own, and GAP wants its map's sides."""
+    network = trained_like("8AC_9GAP")
+    folder, (saved,) = exporting.export(network, Order(tmp_path / "out"), PHOTOS[:1])
+    assert saved.difference < 1e-4
+    images = pixels(1, SIDE, seed=6)
+    wanted, raw = of_keras(network, images)
+    loaded = Loaded(folder)
+    same(loaded("detections", image=images), wanted)
+    np.testing.assert_allclose(loaded("raw", image=images)["raw"], raw, atol=1e-4)
+
+
 def test_another_size(network, tmp_path):
     order = Order(tmp_path, image_size=48)
     folder, (artefact,) = exporting.export(network, order, PHOTOS[:1])

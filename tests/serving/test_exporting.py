@@ -105,6 +105,21 @@ def test_a_full_disk(network, tmp_path, monkeypatch, error):
     assert everything(tmp_path) == []
 
 
+def test_what_tflite_refuses_is_told(network, tmp_path, monkeypatch):
+    def refuse(path):
+        raise RuntimeError("while preparing\nNode 3 (CONV_2D) failed to prepare.")
+
+    monkeypatch.setattr(exporting.tflite, "runner", refuse)
+    order = Order(tmp_path / "out", formats=("tflite",), quantize=("float16",))
+    with pytest.raises(PicanetError) as told:
+        exporting.export(network, order, PHOTOS[:1])
+    assert str(told.value) == (
+        "--quantize float16: TensorFlow Lite refuses this network: Node 3 (CONV_2D) "
+        "failed to prepare.; nothing was exported"
+    )
+    assert everything(tmp_path) == []
+
+
 def test_other_errors_are_not_called_a_full_disk(network, tmp_path, monkeypatch):
     def fail(*_, **__):
         raise tf.errors.InternalError(None, None, "a bug")
