@@ -60,6 +60,8 @@ def write_saved_model(
     image = [tf.TensorSpec([None, side, side, 3], tf.float32, name="image")]
     encoded = [tf.TensorSpec([None], tf.string, name="image_bytes")]
 
+    # One function that all signatures call: traced and written once.
+    @tf.function(input_signature=image)
     def infer(image):
         return network(image, training=False)
 
