@@ -21,6 +21,7 @@ from picanet_tf.errors import PicanetError
 
 VOC_PREFIX = "comp3_det_test_"
 _VOC_FIELDS = 6
+_ROUNDING = 0.02  # of corners in two decimals
 _VOC_NAME = re.compile(r"(?:.*_)?([^_]+)\.txt")
 
 
@@ -166,6 +167,8 @@ def _lines(path: Path) -> list[str]:
 def _check(box: tuple, score: float, label) -> None:
     if not all(map(math.isfinite, (*box, score))):
         raise ValueError("a corner or a score is no number")
+    if min(box[2] - box[0], box[3] - box[1]) < -_ROUNDING:
+        raise ValueError("a box ends before it begins")
     if isinstance(label, bool) or not isinstance(label, int):
         raise ValueError("a class must be a whole number")
     if not 1 <= label <= len(OBJECT_CLASSES):

@@ -78,6 +78,8 @@ GOOD = {"image_id": 1, "category_id": 1, "bbox": [0, 0, 1, 1], "score": 0.5}
         (json.dumps([{**GOOD, "bbox": [0, 0, 1]}]), "entry 0"),
         (json.dumps([{**GOOD, "score": float("nan")}]), "entry 0"),
         (json.dumps([{**GOOD, "image_id": None}]), "image_id"),
+        (json.dumps([{**GOOD, "bbox": [5, 5, -1, 3]}]), "entry 0.* before it begins"),
+        (json.dumps([{**GOOD, "category_id": "dog"}]), "entry 0.*whole number"),
         ("[3]", "entry 0"),
     ],
 )
@@ -88,7 +90,9 @@ def test_wrong_coco_is_told(tmp_path, text, words):
         read_coco(path)
 
 
-@pytest.mark.parametrize("line", ["a 0.5 1 2 3", "a x 1 2 3 4", "a nan 1 2 3 4"])
+@pytest.mark.parametrize(
+    "line", ["a 0.5 1 2 3", "a x 1 2 3 4", "a nan 1 2 3 4", "a 0.5 9 2 3 4"]
+)
 def test_wrong_voc_line_is_told(tmp_path, line):
     path = tmp_path / "comp3_det_test_dog.txt"
     path.write_text(f"a 0.5 1 2 3 4\n{line}\n")
