@@ -66,7 +66,11 @@ def write_saved_model(
         return network(image, training=False)
 
     def only(names):
-        return lambda image: {name: infer(image)[name] for name in names}
+        def signature(image):
+            outputs = infer(image)
+            return {name: outputs[name] for name in names}
+
+        return signature
 
     def of_bytes(image_bytes):
         images, sizes = _decode(image_bytes, side, max_pixels, task)

@@ -125,6 +125,22 @@ def test_signatures(loaded):
     assert found == wanted
 
 
+@pytest.mark.parametrize(("signature", "times"), [("raw", 0), ("detections", 1)])
+def test_a_server_runs_what_is_asked_for_once(exported, signature, times):
+    """In a session, as TF Serving has it, once TensorFlow has optimised the graph."""
+    run = tf.compat.v1.RunMetadata()
+    options = tf.compat.v1.RunOptions(output_partition_graphs=True)
+    with tf.Graph().as_default(), tf.compat.v1.Session() as session:
+        loaded = tf.compat.v1.saved_model.load(session, ["serve"], str(exported[0]))
+        asked = loaded.signature_def[signature]
+        feeds = {asked.inputs["image"].name: pixels(1, SIDE)}
+        outputs = [tensor.name for tensor in asked.outputs.values()]
+        session.run(outputs, feeds, options=options, run_metadata=run)
+    ran = [node.op for graph in run.partition_graphs for node in graph.node]
+    assert ran.count("CombinedNonMaxSuppression") == times
+    assert not any(op.endswith("PartitionedCall") for op in ran)
+
+
 @pytest.mark.parametrize("count", [1, 3])
 def test_the_saved_model_equals_the_postprocessing(network, loaded, count):
     images = pixels(count, SIDE, seed=3)
