@@ -122,7 +122,8 @@ def read_voc(folder: Path) -> dict[str, Detections]:
     """{image: `Detections`} of a folder of VOC's texts, `..._CLASS.txt`.
 
     Raises:
-        PicanetError: no such file in it, or a wrong line, by file and number.
+        PicanetError: no such file in it, one of no class or two of one, or a wrong
+            line, by file and number.
     """
     rows: dict[str, list] = {}
     seen: dict[str, Path] = {}

@@ -49,9 +49,7 @@ def by_key(
     known = set(keys)
     taken: dict[str, Detections] = {}
     for image, detections in found.items():
-        fitting = [str(image)] if str(image) in known else []
-        if not fitting and isinstance(image, int):
-            fitting = numbers.get(image, [])
+        fitting = [str(image)] if str(image) in known else numbers.get(image, [])
         told = f"--predictions {origin}: detections on the image {image!r}, which"
         if not fitting:
             raise PicanetError(f"{told} the data set has not")

@@ -149,10 +149,10 @@ def maps_on_disk(
         for sample in data.samples():
             file = found[sample.name]
             predicted = read_mask(file)
-            (height, width), size = predicted.shape, sample.mask.shape
-            if same_size and (height, width) != size:
+            (height, width), (rows, columns) = predicted.shape, sample.mask.shape
+            if same_size and (height, width) != (rows, columns):
                 raise PicanetError(
-                    f"{file}: {width} x {height}, but its mask is {size[1]} x {size[0]} "
+                    f"{file}: {width} x {height}, but its mask is {columns} x {rows} "
                     "(width x height)"
                 )
             yield sample, predicted

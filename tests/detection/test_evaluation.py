@@ -99,13 +99,16 @@ def test_sizes_are_of_32_and_96_squared():
         # The right box as another class.
         ([(SMALL, DOG)], [(SMALL, CAT, 0.9)], dict.fromkeys(ALL, 0)),
         # IoU 0.625: of COCO's ten, 0.5, 0.55 and 0.6 are reached.
-        ([((0, 0, 80, 80), DOG)], [((0, 0, 80, 50), DOG, 0.9)],
+        ([((70, 90, 150, 170), DOG)], [((70, 90, 150, 140), DOG, 0.9)],
          dict(eleven=1, area=1, map=0.3, map_50=1, map_75=0, recall_100=0.3)),
         # A second one on the same object, of a lower score, costs nothing here.
         ([(SMALL, DOG)], [(SMALL, DOG, 0.9), (SMALL, DOG, 0.8)], dict.fromkeys(ALL, 1)),
         # A wrong one above the right one.
         ([(SMALL, DOG)], [(FAR, DOG, 0.9), (SMALL, DOG, 0.8)],
          {**dict.fromkeys(ALL, 0.5), "recall_100": 1}),
+        # Ten of them: COCO's recall is that with 100 detections.
+        ([(SMALL, DOG)], [*[(FAR, DOG, 0.9)] * 10, (SMALL, DOG, 0.8)],
+         {**dict.fromkeys(ALL, 1 / 11), "recall_100": 1}),
         ([(SMALL, DOG)], [], dict.fromkeys(ALL, 0)),
         # A difficult object is not missed, and what lies on it is not wrong.
         ([(SMALL, DOG), (LARGE, DOG, 1)], [(SMALL, DOG, 0.9)], dict.fromkeys(ALL, 1)),
@@ -132,6 +135,11 @@ def test_scores_rank_over_all_images():
     assert values["area"] == pytest.approx((1 + 2 / 3) / 2)
     assert values["eleven"] == pytest.approx((6 + 5 * 2 / 3) / 11)
     assert values["map_50"] == pytest.approx((51 + 50 * 2 / 3) / 101)
+
+
+def test_an_object_is_found_in_its_own_image_alone():
+    values = numbers(scored(([(SMALL, DOG)], []), ([], [(SMALL, DOG, 0.9)])))
+    assert values["area"] == values["map_50"] == values["recall_100"] == 0
 
 
 def test_coco_takes_the_100_best_of_an_image_and_voc_all():
