@@ -19,7 +19,7 @@ from data_pipeline.objects import MAX_OBJECTS
 # of which a crop was found, and of the whole view.
 MIN_OVERLAPS = (0.1, 0.3, 0.5, 0.7, 0.9, 0.0)
 TRIALS = 50
-# Of a crop's area, relative to the view; and its aspect, relative to the view's.
+# Root of a crop's area, relative to the view's; and its aspect, relative to the view's.
 SCALES, ASPECTS = (0.3, 1.0), (0.5, 2.0)
 LARGEST_EXPANSION = 4.0
 # Each happens to half of the images. In values of 0..255; hue in turns of the circle,

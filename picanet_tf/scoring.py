@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -104,6 +105,7 @@ SCORINGS = {
         panels=segmentation_reports.panels,
         figures=segmentation_reports.figures,
         baselines={"background": segmentation.background},
+        on_disk=functools.partial(maps_on_disk, same_size=True),
     ),
     "detection": Scoring(
         truth=detection.truth_of,

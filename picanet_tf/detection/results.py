@@ -8,7 +8,6 @@ in pixels, "score"}. VOC's texts are one a class, `comp3_det_test_CLASS.txt`, wi
 from __future__ import annotations
 
 import json
-import math
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -21,8 +20,10 @@ from picanet_tf.errors import PicanetError
 
 VOC_PREFIX = "comp3_det_test_"
 _VOC_FIELDS = 6
-_ROUNDING = 0.02  # of corners in two decimals
 _VOC_NAME = re.compile(r"(?:.*_)?([^_]+)\.txt")
+_LARGEST = float(np.finfo(np.float32).max)
+# A box of no size may seem to have less, once its corners have two decimals.
+_ROUNDING = 0.02
 
 
 @dataclass(frozen=True)
@@ -121,7 +122,8 @@ def read_voc(folder: Path) -> dict[str, Detections]:
     """{image: `Detections`} of a folder of VOC's texts, `..._CLASS.txt`.
 
     Raises:
-        PicanetError: no such file in it, or a wrong line, by file and number.
+        PicanetError: no such file in it, one of no class or two of one, or a wrong
+            line, by file and number.
     """
     rows: dict[str, list] = {}
     seen: dict[str, Path] = {}
@@ -129,6 +131,8 @@ def read_voc(folder: Path) -> dict[str, Detections]:
         matched = _VOC_NAME.fullmatch(path.name)
         name = matched.group(1) if matched else ""
         if name not in OBJECT_CLASSES:
+            if path.name.startswith(VOC_PREFIX):
+                raise PicanetError(f"{path}: {name!r} is no class of VOC")
             continue
         if name in seen:
             raise PicanetError(f"{path}: {seen[name].name} is of the class {name}, too")
@@ -165,10 +169,11 @@ def _lines(path: Path) -> list[str]:
 
 
 def _check(box: tuple, score: float, label) -> None:
-    if not all(map(math.isfinite, (*box, score))):
-        raise ValueError("a corner or a score is no number")
-    if min(box[2] - box[0], box[3] - box[1]) < -_ROUNDING:
-        raise ValueError("a box ends before it begins")
+    if not all(abs(value) <= _LARGEST for value in (*box, score)):  # nor is NaN
+        raise ValueError("a corner or a score is no number, or too large")
+    ymin, xmin, ymax, xmax = box
+    if min(ymax - ymin, xmax - xmin) < -_ROUNDING:
+        raise ValueError("a box of negative width or height")
     if isinstance(label, bool) or not isinstance(label, int):
         raise ValueError("a class must be a whole number")
     if not 1 <= label <= len(OBJECT_CLASSES):

@@ -40,21 +40,24 @@ def by_key(
         origin: where from, for errors.
 
     Raises:
-        PicanetError: detections on an image that the data set has not.
+        PicanetError: detections on an image that the data set has not; a number that
+            may be several images; two names of one image.
     """
-    numbers = {_number(key): key for key in keys}
+    numbers: dict[int | None, list[str]] = {}
+    for key in keys:
+        numbers.setdefault(_number(key), []).append(key)
     known = set(keys)
     taken: dict[str, Detections] = {}
     for image, detections in found.items():
-        key = str(image)
-        if key not in known:
-            key = numbers.get(_number(key), "") if isinstance(image, int) else ""
-        if key not in known:
-            raise PicanetError(
-                f"--predictions {origin}: detections on the image {image!r}, which the "
-                "data set has not"
-            )
-        taken[key] = detections
+        fitting = [str(image)] if str(image) in known else numbers.get(image, [])
+        told = f"--predictions {origin}: detections on the image {image!r}, which"
+        if not fitting:
+            raise PicanetError(f"{told} the data set has not")
+        if len(fitting) > 1:
+            raise PicanetError(f"{told} may be {' or '.join(fitting)}")
+        if fitting[0] in taken:
+            raise PicanetError(f"{told} is {fitting[0]}, as another one is")
+        taken[fitting[0]] = detections
     return {key: taken.get(key) or nothing() for key in keys}
 
 

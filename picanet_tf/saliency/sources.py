@@ -115,7 +115,11 @@ def baseline(name: str, predict_for: Callable[[np.ndarray], np.ndarray]) -> Meth
 
 
 def maps_on_disk(
-    flag: str, list_images: Callable[[Path], Sequence[Path]], read_mask: Read
+    flag: str,
+    list_images: Callable[[Path], Sequence[Path]],
+    read_mask: Read,
+    *,
+    same_size: bool = False,
 ) -> Method:
     """Maps that some method left in a folder, named as the masks.
 
@@ -123,6 +127,7 @@ def maps_on_disk(
         flag: `NAME=DIR`, or `DIR` alone, whose own name is then the method's. The maps
             are in DIR, or in a folder of it that is called as the data set.
         list_images: the image files of a folder.
+        same_size: whether a map of another size than its mask is an error.
     """
     name, folder = named_path(flag)
 
@@ -142,7 +147,15 @@ def maps_on_disk(
     def predict(data: DataSet) -> Iterator[Predicted]:
         found = files(data)
         for sample in data.samples():
-            yield sample, read_mask(found[sample.name])
+            file = found[sample.name]
+            predicted = read_mask(file)
+            (height, width), (rows, columns) = predicted.shape, sample.mask.shape
+            if same_size and (height, width) != (rows, columns):
+                raise PicanetError(
+                    f"{file}: {width} x {height}, but its mask is {columns} x {rows} "
+                    "(width x height)"
+                )
+            yield sample, predicted
 
     return Method(name, predict, {"maps": folder}, check=check)
 

@@ -1,7 +1,5 @@
 """SSD's augmentation: boxes stay inside, keep an area, and go with the picture."""
 
-import colorsys
-
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -9,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from data_pipeline import augment_boxes
-from data_pipeline.augment_boxes import distort, mirror, pad, train_objects
+from data_pipeline.augment_boxes import choose_view, mirror, pad, train_objects
 
 SIDE = 32
 
@@ -59,72 +57,134 @@ def test_mirroring_moves_boxes_and_leaves_padding():
     assert (found[1:].numpy() == 0).all()
 
 
-def test_the_picture_moves_with_its_boxes(monkeypatch):
-    """Each object is a rectangle of its own colour: it is found where its box says."""
-    monkeypatch.setattr(augment_boxes, "distort", lambda image, seed: image)
-    side, height, width = 96, 120, 160
-    colours = {1: (250, 10, 10), 2: (10, 250, 10), 3: (10, 10, 250)}
-    edges = np.array([[10, 5, 60, 50], [30, 70, 110, 150], [85, 10, 115, 60]])
-    picture = np.full([height, width, 3], 120, np.uint8)
-    for colour, (top, left, bottom, right) in zip(colours.values(), edges, strict=True):
-        picture[top:bottom, left:right] = colour
-    image, boxes = tf.constant(picture), edges / [height, width, height, width]
-    objects = tf.constant(np.column_stack([boxes, [1, 2, 3], [0, 0, 0]]), tf.float32)
-    function = tf.function(
-        lambda seed: train_objects(image, objects, image_size=side, seed=seed)
-    )
-    seen, whole = 0, 0
-    for seed in range(150):
-        view, found = (one.numpy() for one in function(tf.constant([seed, 7])))
-        for row in found[found[:, 4] > 0]:
-            wanted = row[:4] * side
-            if min(wanted[2:] - wanted[:2]) < 4:  # the colour is all edge
-                continue
-            off = np.abs(view - colours[int(row[4])]).max(axis=-1)
-            there = np.argwhere(off < 60)
-            corners = np.concatenate([there.min(axis=0), there.max(axis=0) + 1])
-            np.testing.assert_allclose(corners, wanted, atol=1.5, err_msg=f"{seed}")
-            seen += 1
-        whole += (found[:, 4] > 0).sum() == 3
-    assert seen > 150 and 20 < whole < 130
+SEEDS = 300
+# Label n has channel n - 1 of the colour to itself. By (height, width): the boxes of
+# labels 1, 2 and 3, ymin, xmin, ymax, xmax in pixels: apart, touching, at the edges.
+SCENES = {
+    (40, 60): [(5, 3, 17, 25), (5, 25, 33, 44), (30, 50, 40, 60)],
+    (90, 33): [(0, 0, 90, 11), (10, 12, 13, 33), (60, 20, 88, 31)],
+}
 
 
-@pytest.mark.parametrize("seed", range(12))
-def test_colours_are_those_of_a_naive_distortion(seed):
-    """Pixel by pixel with `colorsys`, of the same draws."""
-    key = tf.constant([seed, 3])
-    image = np.random.default_rng(seed).uniform(0, 255, (4, 5, 3))
-    draws = tf.random.stateless_uniform([4], key).numpy().astype(np.float64)
-    coins = tf.random.stateless_uniform([5], tf.random.fold_in(key, 1)).numpy() < 0.5
-    brightness = (draws[0] * 64 - 32) * coins[0]
-    contrast = 0.5 + draws[1] if coins[1] else 1
-    saturation = 0.5 + draws[2] if coins[2] else 1
-    turn = (draws[3] * 36 - 18) / 180 * coins[3]
-    wanted = np.clip(image + brightness, 0, 255)
-    if coins[4]:
-        wanted = np.clip(wanted * contrast, 0, 255)
-    for place in np.ndindex(4, 5):
-        hue, grey, value = colorsys.rgb_to_hsv(*wanted[place] / 255)
-        turned = (hue + turn) % 1, min(1, grey * saturation), value
-        wanted[place] = np.multiply(colorsys.hsv_to_rgb(*turned), 255)
-    if not coins[4]:
-        wanted = np.clip(wanted * contrast, 0, 255)
-    found = distort(tf.constant(image, tf.float32), key)
-    np.testing.assert_allclose(found, wanted, atol=0.01)
+@pytest.fixture(
+    scope="module", params=SCENES, ids=lambda size: "x".join(map(str, size))
+)
+def views(request):
+    """The boxes in pixels, and of each seed a (painted view, ramps, objects).
+
+    A ramp pixel holds its own place in the image, y and x, and 255, which the colour
+    around the image has not.
+    """
+    (height, width), boxes = request.param, SCENES[request.param]
+    painted = np.zeros((height, width, 3), np.float32)
+    for channel, (top, left, bottom, right) in enumerate(boxes):
+        painted[top:bottom, left:right, channel] = 255
+    ramps = np.full((height, width, 3), 255, np.float32)
+    ramps[..., 0], ramps[..., 1] = np.mgrid[:height, :width] + 0.5
+    objects = np.array(
+        [(*box / np.array([height, width] * 2), label, label == 2)
+         for label, box in enumerate(boxes, 1)], np.float32,
+    )  # fmt: skip
+
+    @tf.function
+    def view(image, number):
+        seed = tf.stack([number, 5])
+        return train_objects(image, tf.constant(objects), image_size=SIDE, seed=seed)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(augment_boxes, "distort", lambda image, seed: image)
+        found = []
+        for number in tf.range(SEEDS):
+            picture, kept = view(tf.constant(painted), number)
+            places, _ = view(tf.constant(ramps), number)
+            kept = kept.numpy()
+            found.append((picture.numpy(), places.numpy(), kept[kept[:, 4] > 0]))
+    return np.array(boxes), found
 
 
-def test_each_distortion_happens_to_half_of_the_images():
-    """Grey stays grey; brightness adds up to 32, contrast takes from half to 3/2."""
-    grey = tf.fill([1, 1, 3], 100.0)
-    function = tf.function(lambda seed: distort(grey, seed)[0, 0])
-    values = np.array([function(tf.constant([seed, 0])) for seed in range(600)])
-    np.testing.assert_allclose(values, values[:, :1].repeat(3, axis=1), atol=1e-3)
-    change = values[:, 0]
-    assert change.min() >= 68 * 0.5 and change.max() <= 132 * 1.5
-    unchanged = np.mean(np.abs(change - 100) < 1e-3)
-    assert 0.2 < unchanged < 0.3  # neither of the two
-    red = tf.constant([[[200.0, 100.0, 100.0]]])
-    function = tf.function(lambda seed: distort(red, seed)[0, 0])
-    values = np.array([function(tf.constant([seed, 0])) for seed in range(600)])
-    kept = np.mean(np.abs(values[:, 1] - values[:, 2]) < 1e-2)  # the hue
-    assert 0.45 < kept < 0.55
+def test_where_the_boxes_are_the_colours_are(views):
+    """To the pixel: bilinear, halfway between two colours is the edge.
+
+    And the mean around the image is below half.
+    """
+    _, found = views
+    middles, exact, slivers = (np.arange(SIDE) + 0.5) / SIDE, 0, 0
+    for picture, _, objects in found:
+        for *box, label, difficult in objects:
+            assert difficult == (label == 2)
+            colour = picture[..., int(label) - 1]
+            whole = colour.max() > 254  # a pixel of it is between no two colours
+            exact, slivers = exact + whole, slivers + (not whole)
+            slack = 1e-5 if whole else 1 / SIDE
+            for axis in (0, 1):
+                seen = middles[colour.max(axis=1 - axis) > 127.5]
+                first, last = box[axis], box[axis + 2]
+                assert (seen > first - slack).all() and (seen < last + slack).all()
+                inside = (middles > first + 1e-5) & (middles < last - 1e-5)
+                assert not whole or len(seen) >= inside.sum()
+    assert exact > 4 * slivers
+
+
+def test_objects_are_lost_only_with_their_middles(views):
+    boxes, found = views
+    middles, lost = (boxes[:, :2] + boxes[:, 2:]) / 2, 0
+    for _, places, objects in found:
+        inside = places[..., 2] == 255
+        first, last = (
+            places[inside][:, :2].min(axis=0),
+            places[inside][:, :2].max(axis=0),
+        )
+        # The image reaches half a pixel beyond the middles of the outer ones.
+        counts = np.array([inside.any(axis=1).sum(), inside.any(axis=0).sum()])
+        half = (last - first) / np.maximum(counts - 1, 1) / 2 + 0.5
+        for label, middle in enumerate(middles, 1):
+            if label in objects[:, 4]:
+                assert ((middle > first - half) & (middle < last + half)).all()
+            else:
+                lost += 1
+                assert not ((middle > first) & (middle < last)).all()
+        assert len(objects) > 0
+    assert lost > 50
+
+
+def test_half_of_the_views_are_mirrored(views):
+    _, found = views
+    mirrored, margins = [], 0
+    for _, places, _ in found:
+        inside = places[..., 2] == 255
+        x = np.where(inside, places[..., 1], np.nan)
+        if inside.any(axis=0).sum() > 1:
+            steps = np.diff(x[inside.any(axis=1)], axis=1)
+            mirrored.append(np.nansum(steps) < 0)
+        # Beyond the image there is ImageNet's mean.
+        margins += not inside.all()
+        assert (np.abs(places[~inside] - [123.68, 116.78, 103.94]) < 0.5).all()
+    assert 0.38 < np.mean(mirrored) < 0.62
+    # Half are expanded, and some of these are cropped to the image.
+    assert 0.25 < margins / SEEDS < 0.5
+
+
+def test_crops_overlap_as_drawn(monkeypatch):
+    """Of an object that fills the image, a crop's overlap is its share of the area.
+
+    Of the whole, of any crop and of one with each least overlap, each is taken once in
+    seven. A crop's area is the square of a number that is even over 0.3 to 1.
+    """
+    monkeypatch.setattr(augment_boxes, "LARGEST_EXPANSION", 1.0)
+    objects = tf.constant([[0, 0, 1, 1, 1, 0]], tf.float32)
+
+    @tf.function
+    def window(number):
+        return choose_view(objects, 400, 500, tf.stack([number, 3])).window
+
+    windows = np.stack([window(number) for number in tf.range(1000)]).astype(float)
+    height, width = (windows[:, 2:] - windows[:, :2]).T
+    areas, aspects = height * width / 200_000, width / height * 400 / 500
+    assert windows.min() >= 0 and (windows.max(axis=0) <= [400, 500, 400, 500]).all()
+    assert 0.49 < aspects.min() < 0.6 and 1.7 < aspects.max() < 2.02
+    for share in (0.12, 0.3, 0.5, 0.7, 0.9, 0.99):
+        lows = [max(least, 0.09) ** 0.5 for least in (0, 0.1, 0.3, 0.5, 0.7, 0.9)]
+        even = [min((1 - share**0.5) / (1 - low), 1) for low in lows]
+        assert np.mean(areas >= share - 0.003) == pytest.approx(
+            (1 + sum(even)) / 7, abs=0.06
+        )

@@ -1,152 +1,234 @@
-"""Evaluation of detections: cases with known answers, COCO's side, files of others."""
+"""Scores of a data set, by both metrics, on cases that are worked out by hand."""
 
 import math
 import sys
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
-from picanet_tf.detection import evaluation, sources
-from picanet_tf.detection.classes import OBJECT_CLASSES
-from picanet_tf.detection.evaluation import Truth
+from picanet_tf.detection.evaluation import Truth, evaluate, truth_of, whole_image
 from picanet_tf.detection.results import Detections
+from picanet_tf.detection.sources import nothing
 from picanet_tf.errors import PicanetError
+from picanet_tf.saliency.evaluation import Sample
 
-A, B, FAR = (0, 0, 100, 100), (120, 120, 220, 220), (250, 250, 300, 300)
+CAT, DOG, PERSON = 8, 12, 15
+SMALL, MEDIUM, LARGE = (0, 0, 20, 20), (30, 30, 80, 80), (90, 90, 190, 190)
+FAR = (0, 200, 10, 210)
+
+
+def truth(*objects):
+    """Of (box, label) or (box, label, difficult), in an image of 200 x 300."""
+    rows = [(*box, label, *more, 0)[:6] for box, label, *more in objects]
+    rows = np.array(rows, np.float32).reshape(-1, 6)
+    labels = rows[:, 4].astype(np.int64)
+    return Truth(rows[:, :4], labels, rows[:, 5].astype(bool), (200, 300))
 
 
 def found(*rows):
-    """Rows of a box, a score and a class."""
-    rows = np.reshape([(*box, score, label) for box, score, label in rows], (-1, 6))
-    return Detections(
-        np.float32(rows[:, :4]), np.float32(rows[:, 4]), rows[:, 5].astype(np.int64)
+    """Of (box, label, score)."""
+    rows = np.array([(*box, *more) for box, *more in rows], np.float32).reshape(-1, 6)
+    return Detections(rows[:, :4], rows[:, 5], rows[:, 4].astype(np.int64))
+
+
+def sample(name, objects, image=None):
+    return Sample(name, truth(*objects), image)
+
+
+def scored(*images, **options):
+    """Of (objects, detections) of each image."""
+    return evaluate(
+        [
+            (sample(f"{number}", objects), found(*detections))
+            for number, (objects, detections) in enumerate(images)
+        ],
+        **options,
     )
 
 
-def sample(name, *objects, image=None):
-    """An image of 300 x 300 pixels with (box, label, difficult)."""
-    boxes, labels, difficult = zip(*objects, strict=True) if objects else ((), (), ())
-    truth = Truth(
-        np.float32(boxes).reshape(-1, 4),
-        np.array(labels, np.int64),
-        np.array(difficult, bool),
-        (300, 300),
+def perfect(*objects):
+    return objects, [(box, label, 0.9) for box, label, *_ in objects]
+
+
+def numbers(evaluation):
+    """The VOC means and COCO's, by short names."""
+    scores, coco = evaluation.scores, evaluation.coco
+    return {
+        "eleven": scores.mean_ap,
+        "area": scores.mean_ap_area,
+        **{name.removeprefix("coco_"): value for name, value in coco.items()},
+    }
+
+
+ALL = ("eleven", "area", "map", "map_50", "map_75", "recall_100")
+
+
+def test_perfect_detections_have_all():
+    evaluation = scored(
+        perfect((SMALL, DOG), (LARGE, DOG), (MEDIUM, PERSON)),
+        perfect((SMALL, CAT), (MEDIUM, CAT)),
     )
-    return SimpleNamespace(name=name, mask=truth, image=image)
+    values = numbers(evaluation)
+    assert len(values) == 9
+    for name, value in values.items():
+        assert value == pytest.approx(1), name
+    scores = evaluation.scores
+    assert (scores.images, scores.objects, scores.difficult) == (2, 5, 0)
+    assert np.flatnonzero(~np.isnan(scores.ap)).tolist() == [CAT - 1, DOG - 1, 14]
 
 
-def test_perfect_detections():
-    pairs = [
-        (sample("a", (A, 1, 0), (B, 2, 0)), found((A, 0.9, 1), (B, 0.4, 2))),
-        (sample("b", (A, 2, 0)), found((A, 0.8, 2))),
-        (sample("c"), found()),
-    ]
-    result = evaluation.evaluate(pairs)
-    assert result.scores.mean_ap == result.scores.mean_ap_area == 1
-    assert (result.scores.images, result.scores.difficult) == (3, 0)
-    for name in ("coco_map", "coco_map_50", "coco_map_75", "coco_map_large"):
-        assert result.coco[name] == pytest.approx(1)
-    assert math.isnan(result.coco["coco_map_small"])
-    rows = [row[2:] for row in result.rows]
-    assert rows == [(2, 2, 2), (1, 1, 1), (0, 0, 0)]
-    assert [row.ap for row in result.rows[:2]] == [1, 1]
-    assert math.isnan(result.rows[2].ap)
+def test_sizes_are_of_32_and_96_squared():
+    values = numbers(scored(([(SMALL, DOG), (MEDIUM, DOG)], [(MEDIUM, DOG, 0.9)])))
+    assert (values["map_small"], values["map_medium"]) == pytest.approx((0, 1))
+    assert math.isnan(values["map_large"])
+    # 32² is not below, nor is 96².
+    values = numbers(scored(perfect(((0, 0, 32, 32), DOG), ((50, 50, 146, 146), DOG))))
+    assert values["map_medium"] == pytest.approx(1)
 
 
-def test_coco_asks_for_more_overlap_than_voc():
-    """An overlap of 5/8 passes three of the ten thresholds from 0.50 to 0.95."""
-    result = evaluation.evaluate(
-        [(sample("a", (A, 1, 0)), found(((0, 0, 100, 62.5), 1, 1)))]
-    )
-    assert result.scores.mean_ap == 1
-    assert result.coco["coco_map"] == pytest.approx(0.3)
-    assert result.coco["coco_map_50"] == pytest.approx(1)
-    assert result.coco["coco_map_75"] == 0
+@pytest.mark.parametrize(
+    "objects, detections, wanted",
+    [
+        # Half of the objects, at precision 1: 6 of 11 points, 51 of COCO's 101.
+        ([(SMALL, DOG), (LARGE, DOG)], [(LARGE, DOG, 0.9)],
+         dict(eleven=6 / 11, area=1 / 2, map=51 / 101, map_50=51 / 101,
+              recall_100=1 / 2)),
+        # A class without a detection counts as 0, one without an object not at all.
+        ([(SMALL, DOG), (LARGE, PERSON)], [(SMALL, DOG, 0.9), (LARGE, CAT, 0.8)],
+         dict.fromkeys(ALL, 0.5)),
+        # The right box as another class.
+        ([(SMALL, DOG)], [(SMALL, CAT, 0.9)], dict.fromkeys(ALL, 0)),
+        # IoU 0.625: of COCO's ten, 0.5, 0.55 and 0.6 are reached.
+        ([((70, 90, 150, 170), DOG)], [((70, 90, 150, 140), DOG, 0.9)],
+         dict(eleven=1, area=1, map=0.3, map_50=1, map_75=0, recall_100=0.3)),
+        # A second one on the same object, of a lower score, costs nothing here.
+        ([(SMALL, DOG)], [(SMALL, DOG, 0.9), (SMALL, DOG, 0.8)], dict.fromkeys(ALL, 1)),
+        # A wrong one above the right one.
+        ([(SMALL, DOG)], [(FAR, DOG, 0.9), (SMALL, DOG, 0.8)],
+         {**dict.fromkeys(ALL, 0.5), "recall_100": 1}),
+        # Ten of them: COCO's recall is that with 100 detections.
+        ([(SMALL, DOG)], [*[(FAR, DOG, 0.9)] * 10, (SMALL, DOG, 0.8)],
+         {**dict.fromkeys(ALL, 1 / 11), "recall_100": 1}),
+        ([(SMALL, DOG)], [], dict.fromkeys(ALL, 0)),
+        # A difficult object is not missed, and what lies on it is not wrong.
+        ([(SMALL, DOG), (LARGE, DOG, 1)], [(SMALL, DOG, 0.9)], dict.fromkeys(ALL, 1)),
+        ([(SMALL, DOG), (LARGE, DOG, 1)],
+         [(LARGE, DOG, 0.9), (LARGE, DOG, 0.8), (SMALL, DOG, 0.7)],
+         dict.fromkeys(ALL, 1)),
+        # With another class on it, it is.
+        ([(SMALL, DOG), (LARGE, CAT, 1)], [(LARGE, DOG, 0.9), (SMALL, DOG, 0.7)],
+         {**dict.fromkeys(ALL, 0.5), "recall_100": 1}),
+        ([(LARGE, DOG, 1)], [(LARGE, DOG, 0.9)], dict.fromkeys(ALL, math.nan)),
+        ([], [(LARGE, DOG, 0.9)], dict.fromkeys(ALL, math.nan)),
+    ],
+)  # fmt: skip
+def test_by_hand(objects, detections, wanted):
+    values = numbers(scored((objects, detections)))
+    for name, value in wanted.items():
+        assert values[name] == pytest.approx(value, nan_ok=True), name
 
 
-def test_difficult_objects_are_neither_missed_nor_wrong():
-    missed = sample("a", (A, 1, 0), (B, 1, 1))
-    result = evaluation.evaluate([(missed, found((B, 0.9, 1), (A, 0.8, 1)))])
-    assert result.scores.mean_ap == 1 and result.scores.difficult == 1
-    assert result.coco["coco_map"] == pytest.approx(1)
-    assert result.rows[0][1:] == (1, 1, 2, 1)
-    result = evaluation.evaluate([(missed, found((A, 0.8, 1)))])
-    assert result.scores.mean_ap == 1 and result.coco["coco_map"] == pytest.approx(1)
+def test_scores_rank_over_all_images():
+    """One wrong detection, surer than one right one of two, in an empty image."""
+    one, other = perfect((SMALL, DOG)), ([(LARGE, DOG)], [(LARGE, DOG, 0.5)])
+    values = numbers(scored(one, ([], [(FAR, DOG, 0.7)]), other))
+    assert values["area"] == pytest.approx((1 + 2 / 3) / 2)
+    assert values["eleven"] == pytest.approx((6 + 5 * 2 / 3) / 11)
+    assert values["map_50"] == pytest.approx((51 + 50 * 2 / 3) / 101)
 
 
-def test_what_is_wrong_costs_both():
-    """Wrong, then right: precision 1/2 at recall 1."""
-    pairs = [(sample("a", (A, 3, 0)), found((FAR, 0.9, 3), (A, 0.8, 3)))]
-    result = evaluation.evaluate(pairs)
-    assert result.scores.mean_ap == pytest.approx(0.5)
-    assert result.coco["coco_map_50"] == pytest.approx(0.5)
+def test_an_object_is_found_in_its_own_image_alone():
+    values = numbers(scored(([(SMALL, DOG)], []), ([], [(SMALL, DOG, 0.9)])))
+    assert values["area"] == values["map_50"] == values["recall_100"] == 0
 
 
-def test_the_worst_and_the_picked_are_kept():
-    """Eight images, of which image k has k boxes ahead of the right one."""
-    pairs = []
-    for number in range(8):
-        wrong = [(FAR, 0.9 - number / 100 - k / 1000, 1) for k in range(number)]
-        image = np.full([400, 640, 3], number, np.uint8)
-        one = sample(f"{number}", (A, 1, 0), image=image)
-        pairs.append((one, found(*wrong, (A, 0.2, 1))))
-    result = evaluation.evaluate(pairs, pick=[2])
-    assert [row.ap for row in result.rows] == pytest.approx(
-        [1 / (k + 1) for k in range(8)]
-    )
-    assert [each.name for each in result.worst] == ["7", "6", "5", "4", "3", "2"]
-    (picked,) = result.picked
-    assert picked.name == "2" and picked.score == pytest.approx(1 / 3)
-    assert picked.image.shape == (200, 320, 3) and (picked.image == 2).all()
-    assert (picked.truth != picked.prediction).any()
+def test_coco_takes_the_100_best_of_an_image_and_voc_all():
+    wrong = [(FAR, DOG, 0.9)] * 100
+    values = numbers(scored(([(SMALL, DOG)], [*wrong, (SMALL, DOG, 0.5)])))
+    assert values["map"] == 0 and values["recall_100"] == 0
+    assert values["area"] == pytest.approx(1 / 101)
 
 
-def test_the_whole_image_as_every_class():
-    (box,) = {tuple(box) for box in evaluation.whole_image(sample("a").mask).boxes}
-    assert box == (0, 0, 300, 300)
-    whole = sample("a", ((0, 0, 300, 200), 7, 0))
-    result = evaluation.evaluate([(whole, evaluation.whole_image(whole.mask))])
-    assert result.scores.mean_ap == 1 and result.rows[0].detections == 20
+def test_rows_are_of_each_image_alone():
+    evaluation = scored(
+        perfect((SMALL, DOG)),
+        ([(SMALL, DOG), (MEDIUM, CAT), (LARGE, CAT, 1)],
+         [(FAR, CAT, 0.9), (SMALL, DOG, 0.8), (LARGE, CAT, 0.7)]),
+        ([(LARGE, CAT, 1)], [(SMALL, CAT, 0.7)]),
+    )  # fmt: skip
+    assert evaluation.rows[0] == ("0", 1, 1, 1, 1)
+    # Wrong, then right: half of the objects at precision 1/2. The third counts not.
+    assert evaluation.rows[1] == ("1", 0.25, 2, 3, 1)
+    assert math.isnan(evaluation.rows[2].ap) and evaluation.rows[2][2:] == (0, 1, 0)
+
+
+def test_the_worst_images_come_first_and_picked_ones_as_asked():
+    right, wrong = perfect((SMALL, DOG)), ([(SMALL, DOG)], [])
+    half = [(SMALL, DOG)], [(FAR, DOG, 0.9), (SMALL, DOG, 0.8)]
+    empty = [], []
+    images = [right, half, empty, wrong, right, half, wrong, right, right]
+    evaluation = scored(*images, pick={0, 2})
+    assert [(each.name, each.score) for each in evaluation.worst] == [
+        ("3", 0), ("6", 0), ("1", 0.5), ("5", 0.5), ("0", 1), ("4", 1),
+    ]  # fmt: skip
+    assert [each.name for each in evaluation.picked] == ["0", "2"]
+    assert math.isnan(evaluation.picked[1].score)
+
+
+def test_pictures_show_true_and_sure_boxes():
+    image = np.full((200, 300, 3), 40, np.uint8)
+    large = np.full((640, 960, 3), 40, np.uint8)
+    objects, detections = [(SMALL, DOG)], found((SMALL, DOG, 0.9), (LARGE, CAT, 0.29))
+    pairs = [(sample("a", objects, image), detections),
+             (sample("b", objects, large), nothing()),
+             (sample("c", objects), nothing())]  # fmt: skip
+    one, scaled, blank = evaluate(pairs, pick=range(3)).picked
+    assert (one.image == image).all()
+    assert (one.truth != image)[:21, :21].any() and (one.prediction != image).any()
+    # A box of a low score is not drawn.
+    assert (one.prediction[85:] == image[85:]).all()
+    assert scaled.image.shape == (213, 320, 3) and (scaled.prediction == 40).all()
+    assert blank.image.shape == (200, 300, 3) and (blank.image == 0).all()
 
 
 def test_truth_of_a_record():
-    objects = np.float32([[0.1, 0.2, 0.5, 1, 12, 1], [0, 0, 1, 0.5, 20, 0]])
-    truth = evaluation.truth_of({"height": 50, "width": 200, "objects": objects})
-    np.testing.assert_allclose(truth.boxes, [[5, 40, 25, 200], [0, 0, 50, 100]])
-    assert truth.labels.tolist() == [12, 20] and truth.difficult.tolist() == [1, 0]
-    assert truth.size == (50, 200)
+    objects = np.float32([[0.1, 0.2, 0.5, 1, DOG, 0], [0, 0, 1, 0.5, CAT, 1]])
+    found = truth_of({"height": 50, "width": 20, "objects": objects})
+    np.testing.assert_allclose(found.boxes, [[5, 4, 25, 20], [0, 0, 50, 10]])
+    assert found.labels.tolist() == [DOG, CAT] and found.size == (50, 20)
+    assert found.difficult.tolist() == [False, True]
+    assert found.difficult.dtype == bool and found.labels.dtype == np.int64
 
 
-def test_errors_name_the_image():
-    with pytest.raises(PicanetError, match="no image to score"):
-        evaluation.evaluate([])
-    twice = [(sample("dog"), found())] * 2
-    with pytest.raises(PicanetError, match="dog: .*came before"):
-        evaluation.evaluate(twice)
+def test_the_whole_image_as_every_class():
+    whole = whole_image(truth())
+    assert whole.boxes.tolist() == [[0, 0, 200, 300]] * 20
+    assert whole.classes.tolist() == list(range(1, 21)) and (whole.scores == 1).all()
 
 
-def test_without_pycocotools_vocs_scores_are_left(monkeypatch):
+def test_without_pycocotools_there_are_vocs_scores_alone(monkeypatch):
     monkeypatch.setitem(sys.modules, "pycocotools", None)
-    result = evaluation.evaluate([(sample("a", (A, 1, 0)), found((A, 1, 1)))])
-    assert result.coco == {} and result.scores.mean_ap == 1
+    evaluation = scored(perfect((SMALL, DOG)))
+    assert evaluation.coco == {} and evaluation.scores.mean_ap == 1
 
 
-def test_detections_of_a_file_find_their_images():
-    one, other, third = (found((A, 1, label)) for label in (1, 2, 3))
-    keys = ["000001", "2008_000002", "000010", "street"]
-    given = {1: one, 2008000002: other, "street": third}
-    taken = sources.by_key(given, keys)
-    assert list(taken) == keys
-    assert [taken[key].classes.tolist() for key in keys] == [[1], [2], [], [3]]
-    for image in (7, "1", "2008000002"):
-        with pytest.raises(PicanetError, match=f"boxes.json: .*{image!r}.*has not"):
-            sources.by_key({image: one}, keys, "boxes.json")
+@pytest.mark.parametrize(
+    "detections, message",
+    [
+        (found((SMALL, DOG, math.nan)), "0: A box or a score of a detection is no num"),
+        (found(((0, 0, math.inf, 1), DOG, 0.5)), "0: A box or a score of a detection"),
+        (found((SMALL, 21, 0.5)), "0: A detection has the class 21; classes are 1..20"),
+        (found((SMALL, 0, 0.5)), "0: A detection has the class 0"),
+        (Detections(np.zeros((2, 4)), np.ones(1), np.ones(1, int)), "0: .*boxes"),
+    ],
+)
+def test_what_is_no_detection_is_told_by_image(detections, message):
+    with pytest.raises(PicanetError, match=message):
+        evaluate([(sample("0", [(SMALL, DOG)]), detections)])
 
 
-def test_a_file_or_a_folder(tmp_path):
-    (tmp_path / f"any_det_{OBJECT_CLASSES[0]}.txt").write_text("a 0.5 1 1 10 20\n")
-    read = sources.read(tmp_path)
-    np.testing.assert_array_equal(read["a"].boxes, [[0, 0, 20, 10]])
-    with pytest.raises(PicanetError, match="nowhere.json: no such file or folder"):
-        sources.read(tmp_path / "nowhere.json")
+def test_no_image_and_an_image_twice_are_told():
+    with pytest.raises(PicanetError, match="There is no image to score"):
+        evaluate([])
+    with pytest.raises(PicanetError, match="a: The image 'a' came before"):
+        evaluate([(sample("a", []), nothing())] * 2)

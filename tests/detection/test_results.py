@@ -78,8 +78,25 @@ GOOD = {"image_id": 1, "category_id": 1, "bbox": [0, 0, 1, 1], "score": 0.5}
         (json.dumps([{**GOOD, "bbox": [0, 0, 1]}]), "entry 0"),
         (json.dumps([{**GOOD, "score": float("nan")}]), "entry 0"),
         (json.dumps([{**GOOD, "image_id": None}]), "image_id"),
-        (json.dumps([{**GOOD, "bbox": [5, 5, -1, 3]}]), "entry 0.* before it begins"),
-        (json.dumps([{**GOOD, "category_id": "dog"}]), "entry 0.*whole number"),
+        (json.dumps([{**GOOD, "image_id": 1.5}]), "image_id"),
+        (json.dumps([{**GOOD, "image_id": True}]), "image_id"),
+        (json.dumps([{**GOOD, "image_id": ["a"]}]), "image_id"),
+        (json.dumps([{**GOOD, "category_id": 0}]), "the class 0 is none of 1..20"),
+        (json.dumps([{**GOOD, "category_id": "dog"}]), "a class must be a whole"),
+        (json.dumps([{**GOOD, "category_id": 1.5}]), "a class must be a whole"),
+        (json.dumps([{**GOOD, "category_id": True}]), "a class must be a whole"),
+        (json.dumps([{**GOOD, "bbox": [0, 0, -1, 1]}]), "negative width or height"),
+        (json.dumps([{**GOOD, "bbox": [0, 0, 1, -1]}]), "negative width or height"),
+        (json.dumps([{**GOOD, "bbox": [0, 0, 1, float("inf")]}]), "is no number"),
+        (json.dumps([{**GOOD, "bbox": [0, 0, 1, 1e39]}]), "too large"),
+        (json.dumps([{**GOOD, "bbox": [0, 0, 1, 10**400]}]), "entry 0"),
+        (json.dumps([{**GOOD, "bbox": "box"}]), "entry 0"),
+        (json.dumps([{**GOOD, "bbox": None}]), "entry 0"),
+        (json.dumps([{**GOOD, "score": "sure"}]), "entry 0"),
+        (json.dumps([{**GOOD, "score": None}]), "entry 0"),
+        (json.dumps([{"image_id": 1}]), "entry 0 .*bbox"),
+        ("[" * 100_000, "Cannot read"),
+        ("", "Cannot read"),
         ("[3]", "entry 0"),
     ],
 )
@@ -91,13 +108,52 @@ def test_wrong_coco_is_told(tmp_path, text, words):
 
 
 @pytest.mark.parametrize(
-    "line", ["a 0.5 1 2 3", "a x 1 2 3 4", "a nan 1 2 3 4", "a 0.5 9 2 3 4"]
+    "line",
+    ["a 0.5 1 2 3", "a x 1 2 3 4", "a nan 1 2 3 4", "my photo 0.5 1 2 3 4", "a"]
+    + ["a inf 1 2 3 4", "a 0.5 9 2 3 4", "a 0.5 1 9 3 4", "a 0.5 1 2 1e39 4"],
 )
 def test_wrong_voc_line_is_told(tmp_path, line):
     path = tmp_path / "comp3_det_test_dog.txt"
     path.write_text(f"a 0.5 1 2 3 4\n{line}\n")
     with pytest.raises(PicanetError, match="dog.txt, line 2"):
         read_voc(tmp_path)
+
+
+def test_boxes_without_size_survive_two_decimals(tmp_path):
+    """As written they may seem to end before they begin."""
+    x = np.float32(0.065)
+    found = Detections(np.float32([[5, x, 5, x]]), np.float32([0.5]), np.array([12]))
+    text = to_voc({"a": found})["dog"]
+    assert text == "a 0.500000 1.07 6.00 0.06 5.00\n"
+    (tmp_path / "comp3_det_test_dog.txt").write_text(text)
+    same(read_voc(tmp_path)["a"], found)
+
+
+def test_classes_without_a_file_have_no_detections(tmp_path):
+    (tmp_path / "comp3_det_test_dog.txt").write_text("\na 0.5 1 2 3 4\n")
+    (tmp_path / "comp3_det_test_cat.txt").write_text("")
+    (tmp_path / "notes.txt").write_text("no detections")
+    (found,) = read_voc(tmp_path).values()
+    assert found.classes.tolist() == [12]
+
+
+def test_files_of_no_class_or_twice_of_one_are_told(tmp_path):
+    for name in ("comp3_det_test_dog.txt", "comp3_det_test_Cat.txt"):
+        (tmp_path / name).write_text("a 0.5 1 2 3 4\n")
+    with pytest.raises(PicanetError, match="Cat.txt: 'Cat' is no class of VOC"):
+        read_voc(tmp_path)
+    (tmp_path / "comp3_det_test_Cat.txt").rename(tmp_path / "dog.txt")
+    with pytest.raises(PicanetError, match="comp3_det_test_dog.txt is of the class d"):
+        read_voc(tmp_path)
+
+
+def test_files_that_are_no_text_are_told(tmp_path):
+    for name in ("comp3_det_test_dog.txt", "all.json"):
+        (tmp_path / name).write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(PicanetError, match="Cannot read .*dog.txt"):
+        read_voc(tmp_path)
+    with pytest.raises(PicanetError, match="Cannot read .*all.json"):
+        read_coco(tmp_path / "all.json")
 
 
 def test_folder_without_detections_is_told(tmp_path):

@@ -1,0 +1,261 @@
+"""Wrong files and data of another task, given to the commands of all three tasks.
+
+Each case is answered by one line that names what is wrong, and leaves no file.
+"""
+
+import json
+import re
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from data_pipeline.convert import convert_pairs, convert_saliency
+from data_pipeline.objects import encode_objects
+from data_pipeline.pairs import encode_class_pair, pair_by_name
+from data_pipeline.voc_objects import voc_pairs
+from picanet_tf.training.experiments import Experiment
+from picanet_tf.training.run_directory import RunDirectory
+from tests import commands
+from tests.data_pipeline.test_voc_objects import DOG, xml
+
+GOOD = {"image_id": "a", "category_id": 12, "bbox": [7, 11, 33, 19], "score": 0.5}
+# Files of detections, all wrong but for the first; a text of VOC's is of its folder.
+DETECTIONS = {
+    "good.json": [GOOD],
+    "cut.json": '[{"image_id": "a", ',
+    "object.json": {"annotations": [GOOD]},
+    "words.json": [GOOD, {**GOOD, "bbox": "here"}],
+    "three.json": [{**GOOD, "bbox": [1, 2, 3]}],
+    "negative.json": [{**GOOD, "bbox": [30, 20, -5, 5]}],
+    "nan.json": [{**GOOD, "score": float("nan")}],
+    "huge.json": [{**GOOD, "bbox": [0, 0, 1e39, 5]}],
+    "class.json": [{**GOOD, "category_id": 90}],
+    "image.json": [GOOD, {**GOOD, "image_id": "z"}],
+    "number.json": [{**GOOD, "image_id": 7}],
+    "columns/comp3_det_test_dog.txt": "a 0.5 1 1 9 9\na 0.5 1 1 9\n",
+    "score/comp3_det_test_dog.txt": "a sure 1 1 9 9\n",
+    "turned/comp3_det_test_dog.txt": "a 0.5 9 9 1 1\n",
+    "stranger/comp3_det_test_dog.txt": "z 0.5 1 1 9 9\n",
+    "unicorns/comp3_det_test_unicorn.txt": "a 0.5 1 1 9 9\n",
+    "notes/notes.txt": "no detections",
+}
+# Annotations of `a`, wrong each in its own copy of VOC.
+ANNOTATIONS = {
+    "broken": "<annotation><size>",
+    "sizeless": xml(DOG).replace("size>", "sighs>"),
+    "outside": xml(("dog", (8, 12, 41, 30), 0)),
+    "turned": xml(("dog", (30, 12, 8, 30), 0)),
+    "sideways": xml(("dog", (8, 12, 20, 30), 0), width=30, height=40),
+}
+# Class maps of `a`, wrong each in its own folder.
+MAPS = {
+    "values": np.full((30, 40), 77, np.uint8),
+    "coloured": np.zeros((30, 40, 3), np.uint8),
+    "small": np.zeros((15, 20), np.uint8),
+}
+
+
+def picture(path, values):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(values).save(path)
+
+
+def voc(folder, annotation=None):
+    """A folder of VOC 2007 with `a` and `b`."""
+    root = folder / "VOC2007"
+    for part in ("Annotations", "ImageSets/Main"):
+        (root / part).mkdir(parents=True)
+    (root / "ImageSets/Main/train.txt").write_text("a\nb\n")
+    for name in "ab":
+        (root / f"Annotations/{name}.xml").write_text(xml(DOG))
+        photo = np.random.default_rng(0).integers(0, 256, (30, 40, 3), np.uint8)
+        picture(root / f"JPEGImages/{name}.jpg", photo)
+    if annotation is not None:
+        (root / "Annotations/a.xml").write_text(annotation)
+    return root
+
+
+def write_records(folder):
+    """One data set a task, of the same two photos."""
+    root = voc(folder / "good")
+    for name in "ab":
+        mask = np.zeros((30, 40), np.uint8)
+        mask[12:, 8:] = 255
+        picture(folder / f"masks/{name}.png", mask)
+        picture(folder / f"classes/{name}.png", mask // 255 * 12)
+    images = root / "JPEGImages"
+    options = dict(origin="here", workers=1)
+    convert_saliency(images, folder / "masks", folder / "saliency", name="maps")
+    convert_pairs("segmentation", encode_class_pair,
+                  lambda: pair_by_name(images, folder / "classes"),
+                  folder / "segmentation", name="classes", **options)  # fmt: skip
+    convert_pairs("detection", encode_objects,
+                  lambda: voc_pairs("voc2007", folder / "good", "train"),
+                  folder / "detection", name="boxes", **options)  # fmt: skip
+
+
+def write_networks(folder):
+    from picanet_tf.detection.model import build_model as detection
+    from picanet_tf.saliency import build_model as saliency
+
+    for task, variant, network in (
+        ("saliency", "UNet", saliency("UNet", image_size=32, width=1 / 32)),
+        ("detection", "SSD300", detection("SSD300", 64, width=1 / 32)),
+    ):
+        side = network.input_shape[1]
+        experiment = Experiment(
+            task=task, variant=variant, image_size=side, width=1 / 32
+        )
+        run = RunDirectory.create(experiment, str(folder / f"runs/{task}"))
+        network.save(run.path / "model.keras")
+
+
+def write_wrong(folder):
+    for name, annotation in ANNOTATIONS.items():
+        voc(folder / "voc" / name, annotation)
+    (voc(folder / "voc" / "photoless") / "JPEGImages/a.jpg").unlink()
+    cut = voc(folder / "voc" / "cut") / "JPEGImages/a.jpg"
+    cut.write_bytes(cut.read_bytes()[:600])
+    for name, content in DETECTIONS.items():
+        path = folder / "found" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(content if isinstance(content, str) else json.dumps(content))
+    (folder / "found" / "binary.json").write_bytes(b"\xff\xfe\x00")
+    for name, values in MAPS.items():
+        picture(folder / "maps" / name / "a.png", values)
+        picture(folder / "maps" / name / "b.png", np.zeros((30, 40), np.uint8))
+    picture(folder / "maps" / "one" / "a.png", np.zeros((30, 40), np.uint8))
+    (folder / "maps" / "text").mkdir()
+    for name in "ab":
+        (folder / "maps" / "text" / f"{name}.png").write_text("no picture")
+
+
+def convert(name, message):
+    words = f"data_pipeline.convert --dataset voc2007 --split train --source voc/{name}"
+    return f"{words} --output out/new", f"{name}/VOC2007/{message}"
+
+
+def boxes(path, message, data="detection"):
+    words = f"evaluate.py --tfrecords {data} --predictions X=found/{path}"
+    return f"{words} --output out", f"found/{path}.*{message}"
+
+
+def maps(name, message):
+    words = f"evaluate.py --tfrecords segmentation --predictions X=maps/{name}"
+    return f"{words} --output out", f"maps/{name}.*{message}"
+
+
+def evaluate(words, message):
+    return f"evaluate.py {words} --output out", message
+
+
+def train(task, data, variant, message):
+    words = f"train.py --task {task} --variant {variant} --width 0.03125 --steps 1"
+    size = "--image_size 64 --batch_size 2 --backbone_weights none"
+    return f"{words} {size} --tfrecords {data}", message
+
+
+CASES = [
+    convert("broken", "Annotations/a.xml: no readable XML: no element found"),
+    convert("sizeless", "Annotations/a.xml: no <size> in <annotation>"),
+    convert("outside", r"Annotations/a.xml: object 1 \(dog\): a box outside of the im"),
+    convert("turned", r"Annotations/a.xml: object 1 \(dog\): a box of no area"),
+    convert("sideways", "Annotations/a.xml: says 30 x 40, but its image .* 40 x 30"),
+    convert("photoless", "JPEGImages/a.jpg: missing, but listed"),
+    convert("cut", "JPEGImages/a.jpg: "),
+    boxes("nowhere.json", "no such file or folder"),
+    boxes("binary.json", "decode"),
+    boxes("cut.json", "line 1"),
+    boxes("object.json", "a list of COCO's results is wanted"),
+    boxes("words.json", "entry 1 is none of COCO's results"),
+    boxes("three.json", "entry 0 is none of COCO's results"),
+    boxes("negative.json", "entry 0 .*negative width or height"),
+    boxes("nan.json", "entry 0 .*no number"),
+    boxes("huge.json", "entry 0 .*too large"),
+    boxes("class.json", "entry 0 .*the class 90 is none of 1..20"),
+    boxes("image.json", "the image 'z', which the data set has not"),
+    boxes("number.json", "the image 7, which the data set has not"),
+    boxes("columns", "comp3_det_test_dog.txt, line 2: .*5 words instead of 6"),
+    boxes("score", "comp3_det_test_dog.txt, line 1: .*'sure'"),
+    boxes("turned", "comp3_det_test_dog.txt, line 1: .*negative width or height"),
+    boxes("stranger", "the image 'z', which the data set has not"),
+    boxes("unicorns", "comp3_det_test_unicorn.txt: 'unicorn' is no class of VOC"),
+    boxes("notes", "no file of detections such as comp3_det_test_person.txt"),
+    # Boxes where maps are wanted, and maps where boxes are.
+    boxes("good.json", "not a folder", data="segmentation"),
+    boxes("good.json", "not a folder", data="saliency"),
+    evaluate("--tfrecords detection --predictions X=masks", "masks: no file of detec"),
+    maps("values", "a.png: a class map has the values 0..20 and 255, this one has 77"),
+    maps("coloured", "a.png: a class map is a palette or 8-bit grey PNG"),
+    maps("text", "a.png: not an image of a known format"),
+    maps("small", r"a.png: 20 x 15, but its mask is 40 x 30 \(width x height\)"),
+    maps("one", "1 of 2 maps for classes are missing, the first is b"),
+    maps("nowhere", "no such folder"),
+    # Records of another task.
+    train("detection", "saliency", "SSD300",
+          "saliency: a detection data set is wanted, this is for saliency"),
+    train("detection", "segmentation", "SSD300",
+          "segmentation: a detection data set is wanted, this is for segmentation"),
+    train("segmentation", "detection", "DeepLab_LAP",
+          "detection: a segmentation data set is wanted, this is for detection"),
+    train("detection", "detection --validation_tfrecords saliency", "SSD300",
+          "saliency: a detection data set is wanted, this is for saliency"),
+    evaluate("--tfrecords detection,saliency", "data sets are for detection and salie"),
+    evaluate("--tfrecords detection --masks masks", "are for detection and saliency"),
+    evaluate("--tfrecords detection --baseline center",
+             "--baseline must be whole-image for these data. Received: center"),
+    evaluate("--tfrecords segmentation --baseline whole-image",
+             "--baseline must be background for these data. Received: whole-image"),
+    *[
+        evaluate(f"--run runs/{network} --tfrecords {data}",
+                 f"--run runs/{network}: a {network.split('/')[0]} network, the data "
+                 f"are for {data}")
+        for network, data in (("saliency", "detection"), ("saliency", "segmentation"),
+                              ("detection", "saliency"), ("detection", "segmentation"),
+                              ("saliency/model.keras", "detection"))
+    ],
+]  # fmt: skip
+
+
+FINE = [
+    boxes("good.json", "")[0],
+    # To calibrate, images are wanted, whatever else the records hold.
+    "export.py --run runs/saliency --formats tflite --quantize int8 "
+    "--calibration_tfrecords detection --output exported",
+]
+
+
+@pytest.fixture(scope="module")
+def outcomes(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("wrong")
+    write_records(folder)
+    write_networks(folder)
+    write_wrong(folder)
+    lines = [*FINE, *(words for words, _ in CASES)]
+    done = commands.run([words.split() for words in lines], folder)
+    return dict(zip(lines, done, strict=True))
+
+
+def test_what_is_right_is_done(outcomes):
+    """So that the others fail by what is wrong with them."""
+    scored, exported = (outcomes[words] for words in FINE)
+    assert scored.code == 0, scored.stderr
+    assert "out/report.json" in scored.written
+    assert re.search(r"^mean_ap +54\.55$", scored.stdout, re.MULTILINE)
+    assert exported.code == 0, exported.stderr
+    assert "compared with the Keras model on 2 images" in exported.stdout
+    assert "exported/1/tflite/picanet_int8.tflite" in exported.written
+
+
+@pytest.mark.parametrize("words, message", CASES, ids=[words for words, _ in CASES])
+def test_wrong_data_are_named_in_one_line(outcomes, words, message):
+    done = outcomes[words]
+    assert done.code == 1, done.stderr
+    assert "Traceback" not in done.stderr and not done.stdout
+    *_, last = done.stderr.strip().splitlines()
+    assert re.search(message, last), done.stderr
+    assert done.written == []
+    # A list of bad files has its head in a line of its own.
+    errors = [line for line in done.stderr.splitlines() if "error: " in line]
+    assert len(errors) == 1 and (errors == [last] or "1 bad file" in errors[0])
