@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from importlib import metadata
 
 from picanet_tf.detection.classes import OBJECT_CLASSES
 from picanet_tf.detection.coco import INSTALL
@@ -13,12 +12,15 @@ from picanet_tf.detection.evaluation import Evaluation
 from picanet_tf.reporting import (
     aligned,
     by_dataset,
+    class_report,
     csv_text,
+    examples_panel,
     figure,
     folder_name,
     line_style,
-    markdown_table,
+    overview,
     percent,
+    versions,
     without_nan,
 )
 
@@ -122,27 +124,16 @@ def comparison(results: Sequence[Result]) -> str:
 
 def markdown(results: Sequence[Result]) -> str:
     """The whole report for people."""
-    parts = ["# Detection scores", markdown_table(_overview(results))]
-    for group in by_dataset(results).values():
-        parts += [f"{_heading(group[0])}:", markdown_table(_rows(group))]
-    facts = {r.method: r.details for r in results} | {
-        r.dataset: r.data for r in results
-    }
-    parts.append(
-        "\n".join(
-            f"- {name}: {', '.join(f'{key} {value}' for key, value in told.items())}"
-            for name, told in facts.items()
-        )
+    return class_report(
+        results, "Detection scores", _overview(results), _heading, _rows, CONVENTIONS
     )
-    parts.append(f"```\n{CONVENTIONS}```")
-    return "\n\n".join(parts) + "\n"
 
 
 def to_json(results: Sequence[Result]) -> dict:
     """The whole report for programs: `["datasets"][name]["methods"][method]`."""
     return without_nan(
         {
-            "versions": dict(_versions()),
+            "versions": versions(_PACKAGES),
             "conventions": CONVENTIONS.splitlines(),
             "datasets": {
                 name: {
@@ -200,12 +191,7 @@ def panels(found: Mapping[str, Evaluation]) -> Iterator[tuple]:
         if rows:
             columns = ["image", "ground truth", name]
             yield f"{folder_name(name)}/worst.png", columns, rows
-    rows = []
-    for examples in zip(*(each.picked for each in found.values()), strict=True):
-        first, drawn = examples[0], [example.prediction for example in examples]
-        rows.append((first.name, [first.image, first.truth, *drawn]))
-    if rows:
-        yield "examples.png", ["image", "ground truth", *found], rows
+    yield from examples_panel(found)
 
 
 def figures(found: Mapping[str, Evaluation], title: str) -> Iterator[tuple]:
@@ -227,14 +213,6 @@ def figures(found: Mapping[str, Evaluation], title: str) -> Iterator[tuple]:
             axes.legend(loc="center left", bbox_to_anchor=(1, 0.5), fontsize=8,
                         title=f"AP, mean {scores.mean_ap:.3f}")  # fmt: skip
         yield f"{folder_name(name)}/pr_curve.png", drawing
-
-
-def _versions() -> Iterator[tuple[str, str]]:
-    for package in _PACKAGES:
-        try:
-            yield package, metadata.version(package)
-        except metadata.PackageNotFoundError:
-            yield package, "not installed"
 
 
 def _method_json(result: Result) -> dict:
@@ -268,12 +246,7 @@ def _rows(results: Sequence[Result]) -> list[list[str]]:
 
 
 def _overview(results: Sequence[Result]) -> list[list[str]]:
-    groups = by_dataset(results)
-    rows = [["mean AP", *groups]]
-    for method in dict.fromkeys(result.method for result in results):
-        own = {r.dataset: r.scores["mean_ap"] for r in results if r.method == method}
-        rows.append([method, *(percent(own.get(name)) for name in groups)])
-    return rows
+    return overview(results, "mean AP", "mean_ap")
 
 
 def _number(value: float) -> str:

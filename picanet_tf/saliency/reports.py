@@ -10,15 +10,17 @@ import dataclasses
 import io
 import math
 from collections.abc import Mapping, Sequence
-from importlib import metadata
 
 import numpy as np
 
 from picanet_tf.reporting import (
     aligned,
     by_dataset,
+    facts_list,
     in_utf8,
     markdown_table,
+    told,
+    versions,
     without_nan,
 )
 from picanet_tf.saliency import reference
@@ -192,15 +194,12 @@ def markdown(results: Sequence[Result]) -> str:
         ),
     ]
     groups = by_dataset(results).values()
-    facts = {r.method: r.details for r in results} | {
-        r.dataset: r.data for r in results
-    }
-    parts.append("\n".join(f"- {name}: {_facts(told)}" for name, told in facts.items()))
+    parts.append(facts_list(results))
     notes = [note for group in groups for r in group for note in _notes(r)]
     notes += [_difference_line(r, group[0]) for group in groups for r in group[1:]]
     if notes:
         parts.append("\n".join(f"- {note}" for note in notes))
-    parts.append(f"```\n{CONVENTIONS}```\n\nScored with {_facts(versions())}.")
+    parts.append(f"```\n{CONVENTIONS}```\n\nScored with {told(versions(_PACKAGES))}.")
     return in_utf8("\n\n".join(parts) + "\n")
 
 
@@ -227,18 +226,13 @@ def to_json(results: Sequence[Result]) -> dict:
             ],
         }
     report = {
-        "versions": versions(),
+        "versions": versions(_PACKAGES),
         "normalize": results[0].normalize,
         "resamples": RESAMPLES,
         "conventions": CONVENTIONS.splitlines(),
         "datasets": datasets,
     }
     return without_nan(report)
-
-
-def versions() -> dict[str, str]:
-    """Of the packages that scores depend on."""
-    return {package: metadata.version(package) for package in _PACKAGES}
 
 
 def images_csv(evaluation: Evaluation) -> str:
@@ -292,10 +286,6 @@ def _paper_form(results: Sequence[Result]) -> list[list[str]]:
 def _paper_key(dataset: str) -> str:
     key = dataset.lower().replace("-", "_")
     return _OTHER_NAMES.get(key, key)
-
-
-def _facts(facts: Mapping) -> str:
-    return ", ".join(f"{key} {value}" for key, value in facts.items())
 
 
 def _heading(result: Result) -> str:

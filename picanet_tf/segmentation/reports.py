@@ -5,14 +5,16 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from importlib import metadata
 
 from picanet_tf.reporting import (
     aligned,
     by_dataset,
+    class_report,
     csv_text,
-    markdown_table,
+    examples_panel,
+    overview,
     percent,
+    versions,
 )
 from picanet_tf.segmentation.classes import VOC_CLASSES
 from picanet_tf.segmentation.evaluation import Evaluation
@@ -94,14 +96,12 @@ def paper_variant(experiment) -> str:
 
 def table(results: Sequence[Result]) -> str:
     """All scores of one data set's methods, per class, for a terminal."""
-    lines = [f"{results[0].dataset}, {results[0].images:,} images"]
-    lines.append(aligned(_rows(results)))
     notes = [
         f"{r.method}: the paper has mean IoU {r.paper:.4f} on all {PAPER_IMAGES:,}"
         for r in results
         if r.paper is not None
     ]
-    return "\n".join([*lines, *notes]) + "\n"
+    return "\n".join([_heading(results[0]), aligned(_rows(results)), *notes]) + "\n"
 
 
 def comparison(results: Sequence[Result]) -> str:
@@ -111,27 +111,15 @@ def comparison(results: Sequence[Result]) -> str:
 
 def markdown(results: Sequence[Result]) -> str:
     """The whole report for people."""
-    parts = ["# Segmentation scores", markdown_table(_overview(results))]
-    for group in by_dataset(results).values():
-        parts.append(f"{group[0].dataset}, {group[0].images:,} images:")
-        parts.append(markdown_table(_rows(group)))
-    facts = {r.method: r.details for r in results} | {
-        r.dataset: r.data for r in results
-    }
-    parts.append(
-        "\n".join(
-            f"- {name}: {', '.join(f'{key} {value}' for key, value in told.items())}"
-            for name, told in facts.items()
-        )
+    return class_report(
+        results, "Segmentation scores", _overview(results), _heading, _rows, CONVENTIONS
     )
-    parts.append(f"```\n{CONVENTIONS}```")
-    return "\n\n".join(parts) + "\n"
 
 
 def to_json(results: Sequence[Result]) -> dict:
     """The whole report for programs: `["datasets"][name]["methods"][method]`."""
     return {
-        "versions": {package: metadata.version(package) for package in _PACKAGES},
+        "versions": versions(_PACKAGES),
         "conventions": CONVENTIONS.splitlines(),
         "datasets": {
             name: {
@@ -157,12 +145,7 @@ def texts(evaluation: Evaluation) -> Iterator[tuple[str, str]]:
 
 def panels(found: Mapping[str, Evaluation]) -> Iterator[tuple]:
     """The examples as (file name, column titles, rows of (label, pictures))."""
-    rows = []
-    for examples in zip(*(each.picked for each in found.values()), strict=True):
-        first, maps = examples[0], [example.prediction for example in examples]
-        rows.append((first.name, [first.image, first.truth, *maps]))
-    if rows:
-        yield "examples.png", ["image", "ground truth", *found], rows
+    yield from examples_panel(found)
 
 
 def figures(found: Mapping[str, Evaluation], title: str) -> Iterator[tuple]:
@@ -182,6 +165,10 @@ def _method_json(result: Result) -> dict:
     }
 
 
+def _heading(result: Result) -> str:
+    return f"{result.dataset}, {result.images:,} images"
+
+
 def _rows(results: Sequence[Result]) -> list[list[str]]:
     rows = [["class", *(result.method for result in results)]]
     for name in VOC_CLASSES:
@@ -192,9 +179,4 @@ def _rows(results: Sequence[Result]) -> list[list[str]]:
 
 
 def _overview(results: Sequence[Result]) -> list[list[str]]:
-    groups = by_dataset(results)
-    rows = [["mean IoU", *groups]]
-    for method in dict.fromkeys(result.method for result in results):
-        own = {r.dataset: r.scores["mean_iou"] for r in results if r.method == method}
-        rows.append([method, *(percent(own.get(name)) for name in groups)])
-    return rows
+    return overview(results, "mean IoU", "mean_iou")
