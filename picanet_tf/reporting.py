@@ -1,4 +1,4 @@
-"""What every task's report is written with: tables, curves, names of folders.
+"""What every task's report is written with: tables, facts, curves, folders' names.
 
 Imports no TensorFlow.
 """
@@ -10,6 +10,7 @@ import io
 import math
 import re
 from collections.abc import Mapping, Sequence
+from importlib import metadata
 
 # Ten colours, then the same dashed, then dotted.
 _STYLES = ("-", "--", ":")
@@ -55,7 +56,30 @@ def markdown_table(rows: Sequence[Sequence[str]]) -> str:
 def csv_text(rows: Sequence[Sequence]) -> str:
     text = io.StringIO()
     csv.writer(text, lineterminator="\n").writerows(rows)
-    return text.getvalue()
+    return in_utf8(text.getvalue())
+
+
+def facts_list(results: Sequence) -> str:
+    """Markdown: the facts on each method, then on each data set."""
+    facts = {r.method: r.details for r in results} | {
+        r.dataset: r.data for r in results
+    }
+    return "\n".join(f"- {name}: {in_words(told)}" for name, told in facts.items())
+
+
+def in_words(facts: Mapping) -> str:
+    return ", ".join(f"{key} {value}" for key, value in facts.items())
+
+
+def versions(*packages: str) -> dict[str, str]:
+    """Of what scores depend on: TensorFlow, Keras, NumPy and these packages."""
+    found = {}
+    for package in ("tensorflow", "keras", "numpy", *packages):
+        try:
+            found[package] = metadata.version(package)
+        except metadata.PackageNotFoundError:
+            found[package] = "not installed"
+    return found
 
 
 def percent(value: float | None) -> str:
