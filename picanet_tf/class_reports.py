@@ -95,14 +95,13 @@ class ClassReport:
 
     def summarize(self, evaluation, method, data, seconds=math.nan) -> Result:
         """What is kept of an evaluation once its pictures are drawn."""
+        paper = self.paper if data.name == self.paper_set else {}
         return Result(
             method=method.name,
             dataset=data.name,
             scores=self.scores_of(evaluation),
             seconds=seconds,
-            paper=self.paper.get(method.variant)
-            if data.name == self.paper_set
-            else None,
+            paper=paper.get(method.variant),
             details=method.facts,
             data=data.facts,
         )
@@ -162,15 +161,11 @@ class ClassReport:
         }
 
     def _overview(self, results: Sequence[Result]) -> list[list[str]]:
-        groups = by_dataset(results)
-        rows = [[self.mean_in_words, *groups]]
+        means = {(r.method, r.dataset): r.scores.means[self.mean] for r in results}
+        datasets = list(by_dataset(results))
+        rows = [[self.mean_in_words, *datasets]]
         for method in dict.fromkeys(result.method for result in results):
-            own = {
-                r.dataset: r.scores.means[self.mean]
-                for r in results
-                if r.method == method
-            }
-            rows.append([method, *(percent(own.get(name)) for name in groups)])
+            rows.append([method, *(percent(means.get((method, d))) for d in datasets)])
         return rows
 
 
