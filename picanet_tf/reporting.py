@@ -1,4 +1,4 @@
-"""What every task's report is written with: tables, curves, names of folders.
+"""What every task's report is written with: tables, facts, curves, folders' names.
 
 Imports no TensorFlow.
 """
@@ -9,7 +9,7 @@ import csv
 import io
 import math
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from importlib import metadata
 
 # Ten colours, then the same dashed, then dotted.
@@ -53,79 +53,33 @@ def markdown_table(rows: Sequence[Sequence[str]]) -> str:
     return "\n".join(f"| {' | '.join(row)} |" for row in (head, rule, *body))
 
 
-def overview(results: Sequence, title: str, score: str) -> list[list[str]]:
-    """Rows of one of the `scores`, in percent: methods down and data sets across."""
-    groups = by_dataset(results)
-    rows = [[title, *groups]]
-    for method in dict.fromkeys(result.method for result in results):
-        own = {r.dataset: r.scores[score] for r in results if r.method == method}
-        rows.append([method, *(percent(own.get(name)) for name in groups)])
-    return rows
-
-
-def class_report(
-    results: Sequence,
-    title: str,
-    overview: Sequence[Sequence[str]],
-    heading: Callable,
-    rows: Callable,
-    conventions: str,
-) -> str:
-    """Markdown of scores by class: all in brief, each data set, what was scored, how.
-
-    Args:
-        results: each with `method`, `dataset`, and the facts `details` and `data`.
-        overview: a table's rows.
-        heading: a result -> what its data set is.
-        rows: the results of a data set -> its table's rows.
-    """
-    parts = [f"# {title}", markdown_table(overview)]
-    for group in by_dataset(results).values():
-        parts += [f"{heading(group[0])}:", markdown_table(rows(group))]
-    parts += [facts_list(results), f"```\n{conventions}```"]
-    return "\n\n".join(parts) + "\n"
+def csv_text(rows: Sequence[Sequence]) -> str:
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows(rows)
+    return in_utf8(text.getvalue())
 
 
 def facts_list(results: Sequence) -> str:
-    """What is known of each method and each data set, as Markdown."""
+    """Markdown: the facts on each method, then on each data set."""
     facts = {r.method: r.details for r in results} | {
         r.dataset: r.data for r in results
     }
-    return "\n".join(f"- {name}: {told(known)}" for name, known in facts.items())
+    return "\n".join(f"- {name}: {in_words(told)}" for name, told in facts.items())
 
 
-def told(facts: Mapping) -> str:
+def in_words(facts: Mapping) -> str:
     return ", ".join(f"{key} {value}" for key, value in facts.items())
 
 
-def versions(packages: Sequence[str]) -> dict[str, str]:
-    """Of the packages that scores depend on."""
+def versions(*packages: str) -> dict[str, str]:
+    """Of what scores depend on: TensorFlow, Keras, NumPy and these packages."""
     found = {}
-    for package in packages:
+    for package in ("tensorflow", "keras", "numpy", *packages):
         try:
             found[package] = metadata.version(package)
         except metadata.PackageNotFoundError:
             found[package] = "not installed"
     return found
-
-
-def examples_panel(found: Mapping) -> Iterator[tuple]:
-    """The picked images of {method: evaluation} side by side, one panel or none.
-
-    As (file name, column titles, rows of (label, pictures)).
-    """
-    rows = []
-    for examples in zip(*(each.picked for each in found.values()), strict=True):
-        first, drawn = examples[0], [example.prediction for example in examples]
-        rows.append((first.name, [first.image, first.truth, *drawn]))
-    if rows:
-        yield "examples.png", ["image", "ground truth", *found], rows
-
-
-def csv_text(rows: Sequence[Sequence]) -> str:
-    text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows(rows)
-    return text.getvalue()
 
 
 def percent(value: float | None) -> str:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 
+from picanet_tf.class_reports import ClassReport, examples
 from picanet_tf.detection import evaluation as detection
 from picanet_tf.detection import reports as detection_reports
 from picanet_tf.detection import sources as detection_sources
@@ -35,8 +36,8 @@ class Scoring:
     Attributes:
         truth: {name: numpy array} of a record -> what a sample has as its `mask`.
         evaluate: (samples and predictions, **settings) -> an evaluation.
-        reports: module with `summarize`, `table`, `comparison`, `markdown`, `to_json`,
-            `paper_variant` and `CONVENTIONS`.
+        reports: has `summarize`, `table`, `comparison`, `markdown`, `to_json` and
+            `paper_variant`.
         texts: evaluation -> (file name, text) of each of its tables.
         panels: {method: evaluation} -> (file name, column titles, rows).
         figures: ({method: evaluation}, title) -> (file name, figure).
@@ -47,7 +48,7 @@ class Scoring:
 
     truth: Callable
     evaluate: Callable
-    reports: ModuleType
+    reports: ModuleType | ClassReport
     texts: Callable
     panels: Callable
     figures: Callable
@@ -100,17 +101,17 @@ SCORINGS = {
     "segmentation": Scoring(
         truth=_mask,
         evaluate=segmentation.evaluate,
-        reports=segmentation_reports,
+        reports=segmentation_reports.REPORT,
         texts=segmentation_reports.texts,
-        panels=segmentation_reports.panels,
-        figures=segmentation_reports.figures,
+        panels=examples,
+        figures=lambda found, title: (),
         baselines={"background": segmentation.background},
         on_disk=functools.partial(maps_on_disk, same_size=True),
     ),
     "detection": Scoring(
         truth=detection.truth_of,
         evaluate=detection.evaluate,
-        reports=detection_reports,
+        reports=detection_reports.REPORT,
         texts=detection_reports.texts,
         panels=detection_reports.panels,
         figures=detection_reports.figures,
@@ -121,11 +122,13 @@ SCORINGS = {
 
 BASELINES = [name for scoring in SCORINGS.values() for name in scoring.baselines]
 CONVENTIONS = "\n".join(
-    [scoring.reports.CONVENTIONS for scoring in SCORINGS.values()]
-    + [
+    [
+        saliency_reports.CONVENTIONS,
+        segmentation_reports.CONVENTIONS,
+        detection_reports.CONVENTIONS,
         "Baselines     center: one Gaussian for all images; background: no pixel has "
         "any\n              other class; whole-image: every class, a box as large as "
-        "the image.\n"
+        "the image.\n",
     ]
 )
 

@@ -23,7 +23,11 @@ ALLOWED = {
     # classes of VOC, what reports are written with.
     "decoder": {"layers", "context"},
     **dict.fromkeys(SHARED, set()),
-    **dict.fromkeys(TASKS, {"layers", "context", "backbones", "decoder", *SHARED}),
+    "class_reports": {"reporting"},
+    **dict.fromkeys(
+        TASKS,
+        {"layers", "context", "backbones", "decoder", "class_reports", *SHARED},
+    ),
     "weights": {"layers", "backbones"},
     "recipes": set(TASKS),
     "networks": {"context", "recipes", "seams", "tasks", "weights"},

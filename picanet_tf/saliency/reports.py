@@ -5,9 +5,7 @@ Imports no TensorFlow.
 
 from __future__ import annotations
 
-import csv
 import dataclasses
-import io
 import math
 from collections.abc import Mapping, Sequence
 
@@ -16,10 +14,11 @@ import numpy as np
 from picanet_tf.reporting import (
     aligned,
     by_dataset,
+    csv_text,
     facts_list,
     in_utf8,
+    in_words,
     markdown_table,
-    told,
     versions,
     without_nan,
 )
@@ -54,7 +53,7 @@ Intervals     95%, bootstrap over images (1,000 draws); of a difference of two
 
 # Table 1's and 2's columns.
 _PAPER = {"max_f": "max F", "s_measure": "S", "mae": "MAE"}
-_PACKAGES = ("tensorflow", "keras", "numpy", "pysodmetrics")
+_SCORED_WITH = "pysodmetrics"
 _OTHER_NAMES = {"dut_o": "dut_omron", "pascals": "pascal_s", "hkuis": "hku_is"}
 
 
@@ -199,7 +198,9 @@ def markdown(results: Sequence[Result]) -> str:
     notes += [_difference_line(r, group[0]) for group in groups for r in group[1:]]
     if notes:
         parts.append("\n".join(f"- {note}" for note in notes))
-    parts.append(f"```\n{CONVENTIONS}```\n\nScored with {told(versions(_PACKAGES))}.")
+    parts.append(
+        f"```\n{CONVENTIONS}```\n\nScored with {in_words(versions(_SCORED_WITH))}."
+    )
     return in_utf8("\n\n".join(parts) + "\n")
 
 
@@ -226,7 +227,7 @@ def to_json(results: Sequence[Result]) -> dict:
             ],
         }
     report = {
-        "versions": versions(_PACKAGES),
+        "versions": versions(_SCORED_WITH),
         "normalize": results[0].normalize,
         "resamples": RESAMPLES,
         "conventions": CONVENTIONS.splitlines(),
@@ -243,16 +244,12 @@ def images_csv(evaluation: Evaluation) -> str:
         for name in ImageScores._fields[2:]
         if any(getattr(row, name) is not None for row in rows)
     ]
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["name", "empty", *measured])
+    lines = [["name", "empty", *measured]]
     for row in rows:
         values = [getattr(row, name) for name in measured]
-        writer.writerow(
-            [in_utf8(row.name), int(row.empty)]
-            + ["" if value is None else f"{value:.6f}" for value in values]
-        )
-    return text.getvalue()
+        cells = ["" if value is None else f"{value:.6f}" for value in values]
+        lines.append([row.name, int(row.empty), *cells])
+    return csv_text(lines)
 
 
 def _method_json(result: Result) -> dict:

@@ -34,7 +34,7 @@ IMAGES = [
 def result(evaluation, name="ours", dataset="mine", variant=None, facts=None):
     method = Method(name, None, facts or {"run": "runs/a"}, variant)
     data = DataSet(dataset, 3, None, None, {"tfrecords": "data/mine"})
-    return reports.summarize(evaluation, method, data, 1.239)
+    return reports.REPORT.summarize(evaluation, method, data, 1.239)
 
 
 @pytest.fixture(scope="module")
@@ -60,29 +60,30 @@ def cells_of(markdown):
 
 def test_scores_by_hand(evaluation):
     """Dogs: wrong, right, of two. Cats: right, of three."""
-    scores = result(evaluation)
-    assert scores.ap["dog"] == pytest.approx(6 / 11 / 2)
-    assert scores.ap_area["dog"] == pytest.approx(1 / 4)
-    assert scores.ap["cat"] == pytest.approx(4 / 11)
-    assert scores.ap_area["cat"] == pytest.approx(1 / 3)
-    assert np.isnan(scores.ap["person"]) and np.isnan(scores.ap["bus"])
-    assert scores.scores["mean_ap"] == pytest.approx((3 / 11 + 4 / 11) / 2)
-    assert (scores.objects["dog"], scores.objects["cat"]) == (2, 3)
-    assert (scores.objects["person"], scores.difficult, scores.images) == (0, 1, 3)
+    scores = result(evaluation).scores
+    assert scores.more["ap"]["dog"] == pytest.approx(6 / 11 / 2)
+    assert scores.more["ap_area"]["dog"] == pytest.approx(1 / 4)
+    assert scores.more["ap"]["cat"] == pytest.approx(4 / 11)
+    assert scores.more["ap_area"]["cat"] == pytest.approx(1 / 3)
+    assert np.isnan(scores.more["ap"]["person"]) and np.isnan(scores.more["ap"]["bus"])
+    assert scores.means["mean_ap"] == pytest.approx((3 / 11 + 4 / 11) / 2)
+    objects = scores.counts["objects"]
+    assert (objects["dog"], objects["cat"], objects["person"]) == (2, 3, 0)
+    assert (scores.counts["difficult"], scores.counts["images"]) == (1, 3)
 
 
 def test_the_table_holds_the_scores(evaluation, better):
     ours, other = result(evaluation), result(better, "perfect")
-    heading, head, *rows = rows_of(reports.table([ours, other]))
+    heading, head, *rows = rows_of(reports.REPORT.table([ours, other]))
     assert " ".join(heading) == "mine, 3 images, 5 objects, and 1 difficult ones"
     assert head == ["class", "objects", "ours", "perfect"]
     rows = {row[0]: row[1:] for row in rows}
-    assert list(rows) == [*OBJECT_CLASSES, *ours.scores]
+    assert list(rows) == [*OBJECT_CLASSES, *ours.scores.means]
     assert rows["dog"] == ["2", "27.27", "100.00"]
     assert rows["cat"] == ["3", "36.36", "100.00"]
     assert rows["person"] == ["0", "-", "-"] and rows["bus"] == ["0", "-", "-"]
-    for name, value in ours.scores.items():
-        told = [f"{100 * value:.2f}", f"{100 * other.scores[name]:.2f}"]
+    for name, value in ours.scores.means.items():
+        told = [f"{100 * value:.2f}", f"{100 * other.scores.means[name]:.2f}"]
         assert rows[name] == told, name
 
 
@@ -92,18 +93,18 @@ def test_the_comparison_and_the_markdown_hold_them_too(evaluation, better):
         result(better, "perfect"),
         result(better, "a|b", "other"),
     ]
-    assert rows_of(reports.comparison(results)) == [
+    assert rows_of(reports.REPORT.comparison(results)) == [
         ["mean", "AP", "mine", "other"],
         ["a|b", "31.82", "100.00"],
         ["perfect", "100.00", "-"],
     ]
-    text = reports.markdown(results)
+    text = reports.REPORT.markdown(results)
     cells = cells_of(text)
     assert cells["a!b"] == ["31.82", "100.00"] and cells["perfect"] == ["100.00", "-"]
     one = cells_of(text.split("other, 3 images")[0])
     assert one["class"] == ["objects", "a!b", "perfect"]
     assert one["dog"] == ["2", "27.27", "100.00"]
-    for name, value in results[0].scores.items():
+    for name, value in results[0].scores.means.items():
         assert one[name][1] == f"{100 * value:.2f}", name
     assert "- perfect: run runs/a" in text and "- mine: tfrecords data/mine" in text
     assert reports.CONVENTIONS in text
@@ -111,7 +112,9 @@ def test_the_comparison_and_the_markdown_hold_them_too(evaluation, better):
 
 def test_json_holds_them_to_the_last_digit(evaluation, better):
     ours, other = result(evaluation), result(better, "perfect")
-    told = json.loads(json.dumps(reports.to_json([ours, other]), allow_nan=False))
+    told = json.loads(
+        json.dumps(reports.REPORT.to_json([ours, other]), allow_nan=False)
+    )
     mine = told["datasets"]["mine"]
     assert (mine["images"], mine["difficult"], mine["objects"]["cat"]) == (3, 1, 3)
     assert mine["tfrecords"] == "data/mine" and mine["method"] == "ours"
@@ -119,14 +122,14 @@ def test_json_holds_them_to_the_last_digit(evaluation, better):
         method = mine["methods"][name]
         assert method["seconds"] == 1.24 and method["details"] == {"run": "runs/a"}
         assert method["paper_mean_ap"] is None
-        for key, value in kept.scores.items():
+        for key, value in kept.scores.means.items():
             assert method[key] == value, key
         for kind in ("ap", "ap_area"):
             assert list(method[kind]) == list(OBJECT_CLASSES)
-            for label, value in getattr(kept, kind).items():
+            for label, value in kept.scores.more[kind].items():
                 assert method[kind][label] == (None if np.isnan(value) else value)
     # Short cuts to the first method's.
-    assert {key: mine[key] for key in ours.scores} == ours.scores
+    assert {key: mine[key] for key in ours.scores.means} == ours.scores.means
     assert set(told["versions"]) == {"tensorflow", "keras", "numpy", "pycocotools"}
 
 
@@ -166,9 +169,9 @@ def test_names_with_commas_and_quotes_are_read_back():
 def test_the_papers_number_stands_beside_its_set_and_variant_only(better):
     ours = result(better, dataset="VOC2007 test", variant="478AC_910GAP")
     assert ours.paper == 0.779
-    told = reports.table([ours]).splitlines()[-1]
+    told = reports.REPORT.table([ours]).splitlines()[-1]
     assert told == "ours: the paper has mean AP 0.779 on all 4,952"
-    told = reports.to_json([ours])["datasets"]["VOC2007 test"]["methods"]["ours"]
+    told = reports.REPORT.to_json([ours])["datasets"]["VOC2007 test"]["methods"]["ours"]
     assert told["paper_mean_ap"] == 0.779
     for dataset, variant in (
         ("VOC2007 trainval", "478AC_910GAP"),
@@ -180,11 +183,11 @@ def test_the_papers_number_stands_beside_its_set_and_variant_only(better):
 
 def test_missing_cocos_scores_are_told(monkeypatch, better):
     note = "COCO's scores are left out: pip install pycocotools"
-    assert note not in reports.table([result(better)])
+    assert note not in reports.REPORT.table([result(better)])
     monkeypatch.setitem(sys.modules, "pycocotools", None)
     alone = result(scored(perfect((SMALL, DOG))))
-    assert list(alone.scores) == ["mean_ap", "mean_ap_area"]
-    assert reports.table([alone]).splitlines()[-1] == note
+    assert list(alone.scores.means) == ["mean_ap", "mean_ap_area"]
+    assert reports.REPORT.table([alone]).splitlines()[-1] == note
 
 
 def test_panels_are_the_worst_and_the_same_images_of_each(evaluation, better):
