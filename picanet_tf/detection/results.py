@@ -139,7 +139,7 @@ def read_voc(folder: Path) -> dict[str, Detections]:
         seen[name] = path
         label = OBJECT_CLASSES.index(name) + 1
         for number, line in enumerate(_lines(path), 1):
-            words = line.split()
+            words = line.strip().rsplit(maxsplit=_VOC_FIELDS - 1)  # "my photo" is one.
             if not words:
                 continue
             try:

@@ -109,7 +109,7 @@ def test_wrong_coco_is_told(tmp_path, text, words):
 
 @pytest.mark.parametrize(
     "line",
-    ["a 0.5 1 2 3", "a x 1 2 3 4", "a nan 1 2 3 4", "my photo 0.5 1 2 3 4", "a"]
+    ["a 0.5 1 2 3", "a x 1 2 3 4", "a nan 1 2 3 4", "a b 0.5 1 2 3", "a"]
     + ["a inf 1 2 3 4", "a 0.5 9 2 3 4", "a 0.5 1 9 3 4", "a 0.5 1 2 1e39 4"],
 )
 def test_wrong_voc_line_is_told(tmp_path, line):
@@ -117,6 +117,15 @@ def test_wrong_voc_line_is_told(tmp_path, line):
     path.write_text(f"a 0.5 1 2 3 4\n{line}\n")
     with pytest.raises(PicanetError, match="dog.txt, line 2"):
         read_voc(tmp_path)
+
+
+def test_an_image_whose_name_has_spaces_comes_back(tmp_path):
+    (found,) = list(FOUND.values())[1:]
+    text = to_voc({"my  photo (2)": found})["tvmonitor"]
+    (tmp_path / "comp3_det_test_tvmonitor.txt").write_text(text)
+    read = read_voc(tmp_path)
+    assert list(read) == ["my  photo (2)"]
+    same(read["my  photo (2)"], found)
 
 
 def test_boxes_without_size_survive_two_decimals(tmp_path):
