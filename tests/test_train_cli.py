@@ -132,6 +132,13 @@ def test_several_workers_want_a_name_for_the_run(data, tmp_path):
     assert "mine exists already" in error_of(done)
 
 
+def test_a_run_without_data_is_told(tmp_path):
+    """As of an experiment.json that somebody wrote."""
+    RunDirectory.create(Experiment(), str(tmp_path / "run"))
+    error = error_of(run("train.py", "--resume", "--run", "run", cwd=tmp_path))
+    assert "--tfrecords is missing" in error
+
+
 def test_changed_data_are_told(data, tmp_path):
     old = {"name": "tiny", "count": 3, "fingerprint": "f00d"}
     RunDirectory.create(

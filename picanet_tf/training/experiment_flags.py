@@ -66,6 +66,13 @@ def _value(field: dataclasses.Field):
         ) from None
 
 
+def _check_tfrecords(experiment: Experiment) -> None:
+    if not experiment.tfrecords:
+        raise PicanetError(
+            "--tfrecords is missing: the directory that data_pipeline.convert made"
+        )
+
+
 def new_experiment(run: str, cluster: Cluster) -> Experiment:
     """What the flags say.
 
@@ -79,10 +86,7 @@ def new_experiment(run: str, cluster: Cluster) -> Experiment:
             if flags.FLAGS[field.name].present
         }
     )
-    if not experiment.tfrecords:
-        raise PicanetError(
-            "--tfrecords is missing: the directory that data_pipeline.convert made"
-        )
+    _check_tfrecords(experiment)
     if cluster.size > 1 and not run:
         raise PicanetError(
             "With TF_CONFIG, --run must name the run directory, one for all workers"
@@ -96,7 +100,7 @@ def resumed_experiment(run: RunDirectory) -> Experiment:
     """The run's own, with what the flags may change.
 
     Raises:
-        PicanetError: they would change what is computed.
+        PicanetError: they would change what is computed, or no data set is named.
     """
     experiment = run.load_experiment()
     given = {
@@ -114,4 +118,6 @@ def resumed_experiment(run: RunDirectory) -> Experiment:
             f"A resumed run keeps its settings, in {run.path} {', '.join(changed)}. "
             "To train on with others, start a new run with --init_from"
         )
-    return dataclasses.replace(experiment, **given)
+    experiment = dataclasses.replace(experiment, **given)
+    _check_tfrecords(experiment)
+    return experiment
