@@ -227,8 +227,6 @@ def served(network, tmp_path):
         },
         stderr=subprocess.PIPE,
         text=True,
-        # Where the tests themselves run in the background, it would be ignored.
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     said = queue.Queue()
 

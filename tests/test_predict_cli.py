@@ -154,8 +154,6 @@ def test_after_ctrl_c_nothing_is_half_written(network, tmp_path):
         + ["--output", out, "--batch_size", "1"],
         cwd=ROOT,
         stderr=subprocess.PIPE,
-        # Where the tests themselves run in the background, it would be ignored.
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     deadline = time.monotonic() + 60
     while not (out.is_dir() and any(out.glob("[!.]*.png"))):
