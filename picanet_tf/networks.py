@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import keras
 
+from picanet_tf.backbones.vgg16 import width_of
 from picanet_tf.context import ATTENTIVE
 from picanet_tf.errors import PicanetError
 from picanet_tf.recipes import RECIPES
@@ -102,7 +103,7 @@ def rebuilt(
     size = image_size or trained.input.shape[1]
     try:
         network = task.build_model(
-            variant, size, width=task.width_of(trained), dropout=0.0, **options
+            variant, size, width=width_of(trained), dropout=0.0, **options
         )
     except PicanetError:
         raise
@@ -111,8 +112,12 @@ def rebuilt(
     try:
         copy_weights(trained, network)
     except PicanetError as error:
-        raise PicanetError(
-            f"The network was trained at image_size {trained.input.shape[1]} and "
-            f"cannot be moved to {size}, where its GAP has another grid. ({error})"
-        ) from error
+        before = trained.input.shape[1]
+        reason = (
+            f"was trained at image_size {before} and cannot be moved to {size}, where "
+            "its GAP has another grid"
+            if size != before
+            else "is not what its name says"
+        )
+        raise PicanetError(f"The network {trained.name} {reason}. ({error})") from error
     return network

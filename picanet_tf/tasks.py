@@ -44,7 +44,6 @@ class Task:
             `best` when highest.
         panel: (image, ground truth, outputs) of one example -> uint8 picture.
         name: what stands in front of the variant in a network's name.
-        width_of: network -> the `width` that it was built with.
         attach_points: variant -> {key: `seams.AttachPoint`}, coarse to fine.
         prediction: from an image to a result of its size.
         served: what an export gives.
@@ -57,7 +56,6 @@ class Task:
     validation: Callable
     panel: Callable
     name: str
-    width_of: Callable
     attach_points: Callable
     prediction: Prediction
     served: Served
@@ -74,7 +72,6 @@ TASKS = {
         validation=saliency_validation.Validation,
         panel=saliency_validation.panel,
         name=saliency_model.NAME,
-        width_of=saliency_model.width_of,
         attach_points=saliency_seams.attach_points,
         prediction=saliency_seams.PREDICTION,
         served=saliency_seams.SERVED,
@@ -89,7 +86,6 @@ TASKS = {
         validation=segmentation_validation.Validation,
         panel=segmentation_validation.panel,
         name=segmentation_model.NAME,
-        width_of=segmentation_model.width_of,
         attach_points=segmentation_seams.attach_points,
         prediction=segmentation_seams.PREDICTION,
         served=segmentation_seams.SERVED,
@@ -102,7 +98,6 @@ TASKS = {
         validation=detection_validation.Validation,
         panel=detection_validation.panel,
         name=detection_model.NAME,
-        width_of=detection_model.width_of,
         attach_points=detection_seams.attach_points,
         prediction=detection_seams.PREDICTION,
         served=detection_seams.SERVED,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import keras
 
-from picanet_tf.backbones.vgg16 import FC_CHANNELS, scaled, vgg16_features
+from picanet_tf.backbones.vgg16 import scaled, vgg16_features
 from picanet_tf.backbones.vgg16_weights import load_vgg16_weights
 from picanet_tf.context import ATTENTIVE, CONVOLVING, context_layer
 from picanet_tf.detection.classes import CLASSES
@@ -212,8 +212,3 @@ def _conv(filters, kernel_size, name, **options):
     return keras.layers.Conv2D(
         filters, kernel_size, kernel_initializer=xavier(), name=name, **options
     )
-
-
-def width_of(network: keras.Model) -> float:
-    """The `width` that a network was built with, read off its widest layer."""
-    return network.get_layer("fc7").output.shape[-1] / FC_CHANNELS

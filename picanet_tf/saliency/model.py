@@ -110,8 +110,3 @@ def build_model(
     if weights is not None:
         load_vgg16_weights(model, weights)
     return model
-
-
-def width_of(network: keras.Model) -> float:
-    """The `width` that a network was built with, read off its widest layer."""
-    return network.get_layer(ENCODER_FEATURES[6]).output.shape[-1] / CHANNELS[6]

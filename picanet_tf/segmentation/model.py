@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import keras
 
-from picanet_tf.backbones.vgg16 import FC_CHANNELS, scaled, vgg16_features
+from picanet_tf.backbones.vgg16 import scaled, vgg16_features
 from picanet_tf.backbones.vgg16_weights import load_vgg16_weights
 from picanet_tf.decoder import decoding_module, side_output
 from picanet_tf.segmentation.aspp import aspp
@@ -130,10 +130,3 @@ def _unet(features, plan, classes, width, options) -> dict:
         if attention is not None:
             outputs[f"attention{stage}"] = attention
     return outputs
-
-
-def width_of(network: keras.Model) -> float:
-    """The `width` that a network was built with, read off its widest layer."""
-    names = {layer.name for layer in network.layers}
-    layer = network.get_layer("fc7" if "fc7" in names else f"fc7_{min(BRANCHES)}")
-    return layer.output.shape[-1] / FC_CHANNELS

@@ -6,7 +6,7 @@ import pytest
 import tensorflow as tf
 
 from picanet_tf.detection.losses import loss_weights, losses
-from picanet_tf.detection.model import build_model, width_of
+from picanet_tf.detection.model import build_model
 from picanet_tf.detection.targets import encode_targets
 from picanet_tf.detection.variants import VARIANTS, defaults, parse_variant
 from picanet_tf.networks import identify
@@ -41,7 +41,6 @@ def test_every_variant_trains_a_step_and_comes_back_from_a_file(variant, tmp_pat
         np.testing.assert_array_equal(output, wanted[name])
     found = identify(loaded)
     assert (found.task_name, found.variant) == ("detection", variant)
-    assert width_of(loaded) == 1 / 32
     names = {layer.name for layer in loaded.layers}
     for point in found.attach_points.values():
         assert {point.before, point.layer} <= names
