@@ -202,10 +202,9 @@ def _candidates(canvas: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
         tf.random.stateless_uniform(shape, seed), axis=-1
     )
     scale = SCALES[0] + scale * (SCALES[1] - SCALES[0])
-    # Caffe's limits: neither side is longer than the view's.
-    low = tf.maximum(ASPECTS[0], scale**2)
-    high = tf.minimum(ASPECTS[1], 1.0 / scale**2)
-    root = tf.sqrt(low + aspect * (high - low))
+    aspect = ASPECTS[0] + aspect * (ASPECTS[1] - ASPECTS[0])
+    # Caffe's limits: neither side is longer than the view's. Many are just as long.
+    root = tf.sqrt(tf.clip_by_value(aspect, scale**2, 1.0 / scale**2))
     relative = tf.stack([scale / root, scale * root], axis=-1)
     whole = canvas[2:] - canvas[:2]
     size = tf.cast(tf.round(relative * tf.cast(whole, tf.float32)), tf.int32)

@@ -29,7 +29,7 @@ INSTALL = "pip install pycocotools"
 
 
 class CocoMetrics:
-    """Adds up the detections of all images; of each image, its 100 best count.
+    """Adds up the detections; of each class in an image, the 100 surest count.
 
     Raises:
         PicanetError: pycocotools is not installed.

@@ -29,9 +29,10 @@ BOXES = tuple(2 + 2 * len(ratios) for ratios in ASPECT_RATIOS)
 _STRIDES = (8, 16, 32, 64)
 # Offsets are told in these units: of centres, of the logarithms of sides.
 VARIANCES = (0.1, 0.1, 0.2, 0.2)
-# What of boxes is kept: of at least this score, of a class that overlap by no more than
-# this, of an image (and before that of a class) the surest so many.
+# What of boxes is kept: of at least this score, of a class the surest so many, of those
+# that overlap by no more than this, of an image (and before that of a class) so many.
 SCORE_THRESHOLD = 0.01
+CANDIDATES = 400
 IOU_THRESHOLD = 0.45
 TOP = 200
 
@@ -126,6 +127,7 @@ def surest(boxes, scores) -> list[int]:
     """
     candidates = np.flatnonzero(scores > SCORE_THRESHOLD)
     candidates = candidates[np.argsort(-scores[candidates], kind="stable")]
+    candidates = candidates[:CANDIDATES]
     kept: list[int] = []
     while len(candidates) and len(kept) < TOP:
         first, candidates = candidates[0], candidates[1:]

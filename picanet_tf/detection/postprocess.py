@@ -4,7 +4,12 @@ from __future__ import annotations
 
 import tensorflow as tf
 
-from picanet_tf.detection.decode import IOU_THRESHOLD, SCORE_THRESHOLD, TOP
+from picanet_tf.detection.decode import (
+    CANDIDATES,
+    IOU_THRESHOLD,
+    SCORE_THRESHOLD,
+    TOP,
+)
 from picanet_tf.detection.default_boxes import decode, default_boxes
 
 
@@ -18,6 +23,8 @@ def detections(
     top: int = TOP,
 ) -> dict:
     """Decodes, and of boxes of a class that overlap keeps the surest.
+
+    Of each class the `CANDIDATES` surest boxes are looked at, as SSD's release does.
 
     Args:
         locations: float [N, A, 4], as `default_boxes.encode` tells them.
@@ -34,6 +41,7 @@ def detections(
     """
     boxes = decode(tf.cast(locations, tf.float32), default_boxes(image_size))
     probabilities = tf.nn.softmax(tf.cast(scores, tf.float32), axis=-1)[..., 1:]
+    probabilities = _surest(probabilities, CANDIDATES)
     found = tf.image.combined_non_max_suppression(
         boxes[:, :, tf.newaxis],
         probabilities,
@@ -52,3 +60,12 @@ def detections(
         "classes": classes,
         "count": count,
     }
+
+
+def _surest(probabilities, count: int):
+    """[N, A, classes], with 0 for all but the highest `count` of each class."""
+    by_class = tf.transpose(probabilities, [0, 2, 1])
+    count = min(count, by_class.shape[-1])
+    lowest = tf.math.top_k(by_class, count).values[..., -1]
+    kept = probabilities >= lowest[:, tf.newaxis]
+    return tf.where(kept, probabilities, 0.0)

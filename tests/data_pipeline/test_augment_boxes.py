@@ -164,6 +164,23 @@ def test_half_of_the_views_are_mirrored(views):
     assert 0.25 < margins / SEEDS < 0.5
 
 
+def test_crops_are_as_long_as_the_view_as_often_as_of_caffe():
+    """Caffe draws an aspect a in 0.5..2 and clips it to s^2..1/s^2, s in 0.3..1.
+
+    So a crop is as wide as the view where a >= 1/s^2, and as high where a <= s^2; the
+    integrals over s are (3 - 2 * 2^0.5) / 1.05 and (2^0.5 / 6 - 1 / 6) / 1.05.
+    """
+    canvas = tf.constant([-2000, 1000, 8000, 11_000])
+    windows = np.concatenate(
+        [augment_boxes._candidates(canvas, [seed, 5]) for seed in range(100)]
+    )
+    sides = (windows[..., 2:] - windows[..., :2]).reshape(-1, 2)
+    assert sides.min() >= 0.3 * 0.5**0.5 * 10_000 - 1 and sides.max() == 10_000
+    high, wide = (sides == 10_000).mean(axis=0)
+    assert wide == pytest.approx((3 - 2 * 2**0.5) / 1.05, abs=0.01)
+    assert high == pytest.approx((2**0.5 - 1) / 6 / 1.05, abs=0.01)
+
+
 def test_crops_overlap_as_drawn(monkeypatch):
     """Of an object that fills the image, a crop's overlap is its share of the area.
 

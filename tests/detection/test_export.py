@@ -231,7 +231,7 @@ def naive(locations, scores, side):
     found = []
     for label in range(1, scores.shape[1]):
         kept = []
-        for index in np.argsort(-probabilities[:, label], kind="stable"):
+        for index in np.argsort(-probabilities[:, label], kind="stable")[:400]:
             score = probabilities[index, label]
             if score <= 0.01 or len(kept) == 200:
                 break
@@ -256,15 +256,22 @@ def overlap(a, b):
     return height * width / (sum(areas) - height * width)
 
 
-@pytest.mark.parametrize("spread", [0.3, 4.0])
+@pytest.mark.parametrize(("spread", "side"), [(0.3, SIDE), (4.0, SIDE), (0.3, 128)])
 @pytest.mark.parametrize("seed", range(3))
-def test_the_postprocessing_equals_a_naive_one(spread, seed):
-    """With many boxes of nearly the same score, and with some sure ones."""
+def test_the_postprocessing_equals_a_naive_one(spread, side, seed):
+    """With many boxes of nearly the same score, some sure ones, and one class alone.
+
+    Of the last one's boxes, 800 overlap so much that 400 of them leave less than 200.
+    """
     rng = np.random.default_rng(seed)
-    locations = np.float32(rng.normal(0, 1, (1, BOXES, 4)))
-    scores = np.float32(rng.normal(0, spread, (1, BOXES, 21)))
-    found = detections(locations, scores, SIDE)
-    labels, certain, boxes = zip(*naive(locations[0], scores[0], SIDE), strict=True)
+    count = len(decode.default_boxes(side))
+    locations = np.float32(rng.normal(0, 1, (1, count, 4)))
+    scores = np.float32(rng.normal(0, spread, (1, count, 21)))
+    if side > SIDE:
+        locations[..., 2:] += 5  # e times as high and as wide
+        scores[0, rng.permutation(count)[:800], 7] += 5
+    found = detections(locations, scores, side)
+    labels, certain, boxes = zip(*naive(locations[0], scores[0], side), strict=True)
     count = int(found["count"][0])
     assert count == len(labels)
     np.testing.assert_array_equal(found["classes"][0, :count], labels)
@@ -273,7 +280,7 @@ def test_the_postprocessing_equals_a_naive_one(spread, seed):
         found["boxes"][0, :count], np.clip(boxes, 0, 1), atol=1e-5
     )
     raw = np.concatenate([locations, scores], axis=-1)[0]
-    by_numpy = decode.detections(raw, SIDE)
+    by_numpy = decode.detections(raw, side)
     assert len(by_numpy["scores"]) == count
     np.testing.assert_array_equal(by_numpy["classes"], labels)
     np.testing.assert_allclose(by_numpy["boxes"], found["boxes"][0, :count], atol=1e-5)
