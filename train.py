@@ -118,7 +118,7 @@ def run_training() -> int:
     import tensorflow as tf
 
     from picanet_tf.training.loop import train
-    from picanet_tf.training.signals import TrainingInterrupted
+    from picanet_tf.training.signals import StopRequest, TrainingInterrupted
     from picanet_tf.training.step import WorkerLost, lost_workers_named
     from picanet_tf.training.strategy import make_strategy
 
@@ -127,23 +127,26 @@ def run_training() -> int:
     if not gpus:
         machine.check_memory(experiment, cluster.size)
     strategy = make_strategy(experiment.replicas, cluster)
+    make_run = None
     if run is None:
         # Bad records are told before there is a run that cannot go on.
-        for folder in filter(None, data_sets):
-            with readers.errors_named(folder):
-                next(iter(read(folder, training=False, **shape)))
-        if cluster.chief:
-            run = RunDirectory.create(
-                experiment,
-                FLAGS.run,
-                tensorflow=tf.__version__,
-                keras=keras.__version__,
-                training_set=described(manifest),
-                validation_set=described(validation_manifest),
-                left_out=clean.left_out,
-            )
-        else:
-            run = RunDirectory(Path(FLAGS.run))
+        with StopRequest() as stop:
+            for folder in filter(None, data_sets):
+                with readers.errors_named(folder):
+                    next(iter(read(folder, training=False, **shape)))
+        stop.obey()
+        run = RunDirectory.planned(experiment.variant, FLAGS.run)
+        make_run = functools.partial(
+            RunDirectory.create,
+            experiment,
+            str(run.path),
+            latest=not FLAGS.run,
+            tensorflow=tf.__version__,
+            keras=keras.__version__,
+            training_set=described(manifest),
+            validation_set=described(validation_manifest),
+            left_out=clean.left_out,
+        )
     elif cluster.chief:
         run.record(left_out=clean.left_out)
     logging.info(
@@ -160,6 +163,7 @@ def run_training() -> int:
             train(
                 experiment,
                 run,
+                make_run=make_run,
                 read_training=lambda step, share=(0, 1): read_training(
                     start_step=step, share=share
                 ),

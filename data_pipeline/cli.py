@@ -79,8 +79,23 @@ def _run(main: Callable, positional: str, argv: list[str]) -> int:
         name = "" if error.filename is None else f"{error.filename}: "
         return _fail(program, f"{name}{error.strerror}")
     except KeyboardInterrupt:
-        print(f"{program}: interrupted", file=sys.stderr)
-        return 130
+        return _interrupted(program)
+    except Exception as error:
+        if not _follows_interrupt(error):
+            raise
+        return _interrupted(program)
+
+
+def _interrupted(program: str) -> int:
+    print(f"{program}: interrupted", file=sys.stderr)
+    return 130
+
+
+def _follows_interrupt(error: BaseException | None) -> bool:
+    """Whether Ctrl-C is behind it: some code fails for having been interrupted."""
+    while error and not isinstance(error, KeyboardInterrupt):
+        error = error.__cause__ or error.__context__
+    return error is not None
 
 
 def _parse(argv: list[str], positional: str) -> list[str]:

@@ -34,9 +34,10 @@ def parse_plan(name: str, stages: str, known: Sequence[str]) -> dict[int, str]:
     """
 
     def bad(why: str) -> ValueError:
+        example = next(name for name in known if "GAP_" in name)
         return ValueError(
             f"Cannot read variant {name!r}: {why}. A variant names decoding stages and "
-            f"what attends there, such as 6GAP_5432AC. Those of the paper: "
+            f"what attends there, such as {example}. Those of the paper: "
             f"{', '.join(known)}."
         )
 

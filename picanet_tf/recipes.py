@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 from picanet_tf.detection import variants as detection
+from picanet_tf.errors import PicanetError
 from picanet_tf.saliency import variants as saliency
 from picanet_tf.segmentation import variants as segmentation
 
@@ -34,6 +35,14 @@ class Recipe:
     memory: Callable[[str], tuple[float, float]]
     falls: tuple[Fraction, ...] = (Fraction(1, 2), Fraction(3, 4))
     source: str = "Sec. 5.3"
+
+    def check_image_size_flag(self, variant: str, image_size: int) -> None:
+        """Raises `PicanetError`, in the flag's words, for what cannot be built."""
+        try:
+            self.check_image_size(variant, image_size)
+        except ValueError as error:
+            message = str(error).replace("`image_size`", "--image_size")
+            raise PicanetError(message.replace("image_size=", "")) from error
 
 
 RECIPES = {

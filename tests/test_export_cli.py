@@ -159,7 +159,8 @@ def test_mistakes_are_told_in_one_line_at_once(folder, words, message):
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        ("--image_size 30", "must be a multiple of 8"),
+        ("--image_size 30", "--image_size must be a multiple of 8"),
+        ("--image_size 0", "least 16. Received: 0"),
         ("--image_size 64", "trained at image_size 32 and cannot be moved to 64"),
     ],
 )

@@ -132,6 +132,28 @@ def test_several_workers_want_a_name_for_the_run(data, tmp_path):
     assert "mine exists already" in error_of(done)
 
 
+def test_a_failed_start_leaves_no_run_and_the_latest_one(data, tmp_path):
+    """So that --resume, predict and export still find the run that is good."""
+    good = tmp_path / "runs" / "good"
+    good.mkdir(parents=True)
+    (tmp_path / "runs" / "latest").symlink_to("good")
+    arguments = ("--tfrecords", data, *TINY, "--backbone_weights")
+    error = error_of(run("train.py", *arguments, "typo.h5", cwd=tmp_path))
+    assert "typo.h5" in error
+    arguments = (*arguments, "hed", "--run", "mine")
+    assert "block1_conv1" in error_of(run("train.py", *arguments, cwd=tmp_path))
+    assert {path.name for path in (tmp_path / "runs").iterdir()} == {"good", "latest"}
+    assert (tmp_path / "runs" / "latest").samefile(good)
+    assert not (tmp_path / "mine").exists()
+
+
+def test_a_run_that_cannot_be_made_is_told(data, tmp_path):
+    (tmp_path / "file").write_text("")
+    arguments = ("--tfrecords", data, *TINY, "--run", "file/run")
+    error = error_of(run("train.py", *arguments, cwd=tmp_path))
+    assert error == "train.py: error: --run file/run cannot be made: Not a directory"
+
+
 def test_a_run_without_data_is_told(tmp_path):
     """As of an experiment.json that somebody wrote."""
     RunDirectory.create(Experiment(), str(tmp_path / "run"))

@@ -17,6 +17,7 @@ from absl import logging
 
 from picanet_tf.errors import PicanetError
 from picanet_tf.networks import identify, rebuilt
+from picanet_tf.recipes import RECIPES
 from picanet_tf.serving import model_card, onnx, saved_model, tflite, warmup
 from picanet_tf.serving.network import of_one_output, serving_network
 from picanet_tf.serving.order import Order
@@ -92,7 +93,11 @@ class _Export:
         self.folder = folder
         self.calibration = calibration
         self.originals = images
-        self.size = order.image_size or trained.input.shape[1]
+        self.size = trained.input.shape[1]
+        if order.image_size is not None:
+            self.size = order.image_size
+            recipe = RECIPES[self.identity.task_name]
+            recipe.check_image_size_flag(self.identity.variant, self.size)
         self.images = np.stack([self._resized(image) for image in images])
         reference = trained
         if self.size != trained.input.shape[1]:

@@ -91,7 +91,7 @@ def new_experiment(run: str, cluster: Cluster) -> Experiment:
         raise PicanetError(
             "With TF_CONFIG, --run must name the run directory, one for all workers"
         )
-    if cluster.size > 1:  # Told here, where no worker waits for another yet.
+    if run:  # Told here, where no worker waits for another yet.
         RunDirectory.check_new(run)
     return experiment
 

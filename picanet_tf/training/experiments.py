@@ -155,13 +155,13 @@ class Experiment:
         try:
             recipe.parse_variant(self.variant)
         except ValueError as error:
-            raise PicanetError(f"--variant: {error}") from error
-        try:
-            recipe.check_image_size(self.variant, self.image_size)
-        except ValueError as error:
-            message = str(error).replace("`image_size`", "--image_size")
-            message = message.replace("image_size=", "")
-            raise PicanetError(message) from error
+            others = "".join(
+                f" It is one of --task {task}."
+                for task, other in RECIPES.items()
+                if self.variant in other.variants
+            )
+            raise PicanetError(f"--variant: {error}{others}") from error
+        recipe.check_image_size_flag(self.variant, self.image_size)
         if self.rate_boundaries and self.rate_schedule != "steps":
             raise PicanetError("--rate_boundaries goes with --rate_schedule steps")
 

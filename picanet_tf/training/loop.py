@@ -38,6 +38,7 @@ def train(
     experiment: Experiment,
     run: RunDirectory,
     *,
+    make_run: Callable[[], object] | None = None,
     read_training: Callable[..., tf.data.Dataset],
     read_validation: Callable[[], tf.data.Dataset] | None = None,
     read_keys: Callable[[int], list[str]] | None = None,
@@ -51,7 +52,9 @@ def train(
 
     Args:
         experiment: what to train, and how.
-        run: where to, already made.
+        run: where to.
+        make_run: makes that directory, unless it is there: called by the chief once it
+            is known that the training can start, so that a mistake leaves none.
         read_training: (start step, share=(worker, workers)) -> endless batches (image
             float32 [N, S, S, 3] RGB 0..255, ground truth), those that an uninterrupted
             run reads from that step on; of the `experiment.batch_size` images of each
@@ -86,23 +89,28 @@ def train(
             f"{strategy.num_replicas_in_sync} replicas"
         )
     agree(strategy, cluster, settings=experiment, resume=resume, data=fingerprint)
-    with strategy.scope():
-        model = start.build(task, experiment)
+    with StopRequest("Stopping after a step; another signal stops at once") as stop:
+        with strategy.scope():
+            model = start.build(task, experiment)
+            if resume:
+                pretrained = tuple(run.recorded()["pretrained_layers"])
+            else:
+                pretrained = start.fill(model, experiment, init_from)
+            optimizer = start.make_optimizer(model, experiment, pretrained)
+        if cluster.size == 1:  # Others would wait for one that leaves.
+            stop.obey()
+        if cluster.chief and not resume:
+            if make_run:
+                make_run()
+            run.record(pretrained_layers=pretrained)
+        checkpoints = Checkpoints(run.checkpoints, model, optimizer)
+        first = checkpoints.restore() if resume else 0
         if resume:
-            pretrained = tuple(run.recorded()["pretrained_layers"])
-        else:
-            pretrained = start.fill(model, experiment, init_from)
-            if cluster.chief:
-                run.record(pretrained_layers=pretrained)
-        optimizer = start.make_optimizer(model, experiment, pretrained)
-    checkpoints = Checkpoints(run.checkpoints, model, optimizer)
-    first = checkpoints.restore() if resume else 0
-    if resume:
-        logging.info("Resuming %s after step %d", run.path, first)
-    agree(strategy, cluster, step=first)
-    _Loop(
-        experiment, run, cluster, strategy, model, optimizer, checkpoints, read_keys
-    ).run(first, read_training, read_validation)
+            logging.info("Resuming %s after step %d", run.path, first)
+        agree(strategy, cluster, step=first)
+        _Loop(
+            experiment, run, cluster, strategy, model, optimizer, checkpoints, read_keys
+        ).run(first, read_training, read_validation, stop)
 
 
 class _Loop:
@@ -130,7 +138,7 @@ class _Loop:
         self.listeners: list[Listener] = []
         self._infer = tf.function(lambda images: model(images, training=False))
 
-    def run(self, first, read_training, read_validation) -> None:
+    def run(self, first, read_training, read_validation, stop: StopRequest) -> None:
         experiment = self.experiment
         if first >= experiment.steps:  # killed after the last checkpoint
             if self.cluster.chief:
@@ -152,28 +160,25 @@ class _Loop:
                 Recorder(self.run_directory, first, experiment),
             ]
         try:
-            with StopRequest() as stop:
-                for step in range(first + 1, experiment.steps + 1):
-                    stopped = self._take(step, next(batches), stop)
-                    last = step == experiment.steps
-                    validating = read_validation and (
-                        last or step % experiment.validation_interval == 0
-                    )
-                    if validating and self.cluster.chief:
-                        self._validate(step, read_validation())
-                    # Asked once: a signal that comes after the saving waits a step.
-                    # One worker alone need not wait for the others to hear of it.
-                    stopped = stopped or self.cluster.size == 1 and stop.received
-                    saving = (
-                        last or stopped or step % experiment.checkpoint_interval == 0
-                    )
-                    if saving and self.cluster.chief:
-                        self._save(step)
-                        self._tell("on_panels", step, self._panels(*panel_batch))
-                    if stopped or last:  # Nobody leaves before the chief has saved.
-                        agree(self.strategy, self.cluster, step=step)
-                    if stopped:
-                        raise TrainingInterrupted(step, stop.signal)
+            for step in range(first + 1, experiment.steps + 1):
+                stopped = self._take(step, next(batches), stop)
+                last = step == experiment.steps
+                validating = read_validation and (
+                    last or step % experiment.validation_interval == 0
+                )
+                if validating and self.cluster.chief:
+                    self._validate(step, read_validation())
+                # Asked once: a signal that comes after the saving waits a step.
+                # One worker alone need not wait for the others to hear of it.
+                stopped = stopped or self.cluster.size == 1 and stop.received
+                saving = last or stopped or step % experiment.checkpoint_interval == 0
+                if saving and self.cluster.chief:
+                    self._save(step)
+                    self._tell("on_panels", step, self._panels(*panel_batch))
+                if stopped or last:  # Nobody leaves before the chief has saved.
+                    agree(self.strategy, self.cluster, step=step)
+                if stopped:
+                    raise TrainingInterrupted(step, stop.signal)
             self._tell("on_end")
         finally:
             self._tell("close")
@@ -189,8 +194,8 @@ class _Loop:
             if not skip:
                 raise TrainingError(
                     f"The loss is not finite at step {step} ({error}), whose batch is "
-                    f"{' '.join(keys)}. The last checkpoint, of step "
-                    f"{self.checkpoints.step}, is intact. Lower --learning_rate, look "
+                    f"{', '.join(map(repr, keys))}. {self._intact()} Lower "
+                    "--learning_rate, look "
                     "for bad images with data_pipeline.verify, or start a run with "
                     "--on_nonfinite skip"
                 ) from error
@@ -207,6 +212,11 @@ class _Loop:
         self.skipped_in_a_row = 0
         self._tell("on_step", step, logs)
         return stopped
+
+    def _intact(self) -> str:
+        if self.run_directory.begun:
+            return f"The last checkpoint, of step {self.checkpoints.step}, is intact."
+        return "There is no checkpoint yet."
 
     def _tell(self, event: str, *arguments) -> None:
         for listener in self.listeners:

@@ -19,6 +19,7 @@ import contextlib
 import datetime
 import json
 import os
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -35,28 +36,40 @@ class RunDirectory:
     path: Path
 
     @classmethod
-    def create(cls, experiment: Experiment, path: str = "", **facts) -> RunDirectory:
+    def planned(cls, variant: str, path: str = "") -> RunDirectory:
+        """One to `create`: at `path`, or by default at `runs/<time>-<variant>`."""
+        return cls(Path(path) if path else _fresh_directory(variant))
+
+    @classmethod
+    def create(
+        cls, experiment: Experiment, path: str = "", *, latest: bool = False, **facts
+    ) -> RunDirectory:
         """Makes a run directory that holds the experiment: whole, or not at all.
 
         Args:
             experiment: what will be trained.
-            path: the directory; by default `runs/<time>-<variant>`, and `runs/latest`
-                is pointed at it.
+            path: the directory; by default as `planned`, and `latest`.
+            latest: point the `latest` beside it at it.
             **facts: about the run, for `provenance.json`.
 
         Raises:
-            PicanetError: the directory exists.
+            PicanetError: the directory exists, or cannot be made.
         """
-        directory = Path(path) if path else _fresh_directory(experiment.variant)
+        directory = cls.planned(experiment.variant, path).path
         cls.check_new(directory)
         temporary = directory.with_name(f".{directory.name}.{os.getpid()}.tmp")
-        temporary.mkdir(parents=True)
-        run = cls(temporary)
-        write_text(run.experiment, experiment.to_json())
-        write_json(run.provenance, facts)
-        os.rename(temporary, directory)
-        sync(directory.parent)
-        if not path:
+        try:
+            temporary.mkdir(parents=True)
+            run = cls(temporary)
+            write_text(run.experiment, experiment.to_json())
+            write_json(run.provenance, facts)
+            os.rename(temporary, directory)
+            sync(directory.parent)
+        except (OSError, PicanetError) as error:
+            shutil.rmtree(temporary, ignore_errors=True)
+            reason = getattr(error.__cause__ or error, "strerror", None) or error
+            raise PicanetError(f"--run {directory} cannot be made: {reason}") from error
+        if latest or not path:
             _point(directory.parent / "latest", directory.name)
         return cls(directory)
 

@@ -44,6 +44,10 @@ def fill(
 
     Returns:
         The names of the encoder layers that are pretrained.
+
+    Raises:
+        PicanetError: weights that cannot be had or fit nothing; an encoder to freeze
+            that got none.
     """
     if init_from is None:
         pretrained = load_vgg16_weights(model, experiment.backbone_weights).filled
@@ -53,6 +57,11 @@ def fill(
         logging.info("Weights from %s: %s", init_from, transfer)
         taken = {path.split("/")[0] for path in transfer.taken}
         pretrained = tuple(name for name in ENCODER_LAYERS if name in taken)
+    if experiment.freeze_encoder and not pretrained:
+        raise PicanetError(
+            "--freeze_encoder needs trained weights, and "
+            f"{init_from or experiment.backbone_weights} fits no layer of the encoder"
+        )
     return pretrained
 
 

@@ -133,6 +133,14 @@ def test_exit_codes(capsys):
     assert (code, err) == (1, "program: error: No space left on device\n")
     code, err = outcome(fails(KeyboardInterrupt()), capsys)
     assert (code, err) == (130, "program: interrupted\n")
+
+    def breaks_when_interrupted(_):
+        try:
+            raise KeyboardInterrupt
+        except KeyboardInterrupt:
+            raise AssertionError("Concurrent access?")  # noqa: B904
+
+    assert outcome(breaks_when_interrupted, capsys) == (130, "program: interrupted\n")
     with pytest.raises(ZeroDivisionError):  # A bug of ours keeps its traceback.
         cli.run(fails(ZeroDivisionError()), argv=["program"])
     with pytest.raises(OSError, match="odd"):

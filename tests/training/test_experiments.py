@@ -38,6 +38,11 @@ def test_boundaries():
         ({"learning_rate": float("nan")}, "--learning_rate must be finite"),
         ({"image_size": 225}, "--image_size must be a multiple of 8.*225"),
         ({"dropout": 1.0}, "--dropout must be below 1"),
+        (
+            {"task": "segmentation", "variant": "6GAP_5432AC"},
+            "stage 2 has.* such as 6GAP_543AC.*It is one of --task saliency",
+        ),
+        ({"variant": "DeepLab_LAP"}, "It is one of --task segmentation"),
         ({"variant": "7AC"}, "--variant: Cannot read variant '7AC'.*stage 7"),
         ({"precision": "float8"}, "--precision must be one of float32.*'float8'"),
         ({"batch_size": 9, "replicas": 2}, "multiple of --replicas. Received: 9 and 2"),

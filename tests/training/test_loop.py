@@ -1,6 +1,7 @@
 """The loop on a network of 1/32 of the channels and synthetic disks."""
 
 import csv
+import signal
 import subprocess
 import sys
 
@@ -47,7 +48,6 @@ def rows(path):
 
 def stopping_after(step):
     """Batches, and a Ctrl-C while batch `step` (from 1) is read."""
-    import signal
 
     def read(start, share=(0, 1)):
         dataset = disks.read(start)
@@ -104,7 +104,9 @@ def test_a_resumed_run_ends_at_the_same_weights(tmp_path):
 
 def test_a_loss_that_is_not_finite_stops_the_run(tmp_path):
     run = run_of(tmp_path / "run", variant="UNet", learning_rate=1e30)
-    with pytest.raises(TrainingError, match="not finite at step [23] .*of step 0"):
+    with pytest.raises(
+        TrainingError, match="not finite at step [23] .*There is no checkpoint yet"
+    ):
         trained(run)
     assert not (run.path / "model.keras").exists()
 
@@ -139,6 +141,56 @@ def test_a_frozen_encoder_trains_what_got_no_weights():
     start.make_optimizer(model, experiment, pretrained=CONV_LAYERS)
     frozen = {layer.name for layer in model.layers if not layer.trainable}
     assert frozen == set(CONV_LAYERS)
+
+
+def test_an_encoder_without_weights_is_not_frozen(tmp_path):
+    """Of a network of another width nothing fits."""
+    wide = build_model("UNet", image_size=32, width=1 / 16)
+    path = tmp_path / "wide.keras"
+    wide.save(path)
+    run = run_of(
+        tmp_path / "run", variant="UNet", freeze_encoder=True, init_from=str(path)
+    )
+    with pytest.raises(PicanetError, match="--freeze_encoder needs .*wide.keras fits"):
+        trained(run, init_from=path)
+
+
+def test_a_stop_before_the_first_step_makes_no_run(tmp_path, monkeypatch):
+    """As a signal that nobody notes would end it; nothing was begun."""
+    fill = start.fill
+    for number, left in (
+        (signal.SIGINT, KeyboardInterrupt),
+        (signal.SIGTERM, SystemExit),
+    ):
+
+        def asked(*arguments, number=number):
+            signal.raise_signal(number)
+            return fill(*arguments)
+
+        monkeypatch.setattr(start, "fill", asked)
+        with pytest.raises(left):
+            train(
+                disks.experiment(variant="UNet"),
+                RunDirectory(tmp_path / "run"),
+                make_run=lambda: pytest.fail("made"),
+                read_training=disks.read,
+            )
+        assert list(tmp_path.iterdir()) == []
+
+
+def test_a_stop_while_the_first_step_is_traced_waits_for_it(tmp_path):
+    run = run_of(tmp_path / "run", variant="UNet", steps=5)
+
+    signals = [signal.SIGINT]
+
+    def read(step, share=(0, 1)):
+        while signals:
+            signal.raise_signal(signals.pop())
+        return disks.read(step)
+
+    with pytest.raises(TrainingInterrupted) as stop:
+        trained(run, read_training=read)
+    assert stop.value.step == 1 and run.weights().exists()
 
 
 def test_errors_are_a_users_to_mend(tmp_path):

@@ -199,7 +199,9 @@ def test_a_bad_batch_is_named(tmp_path):
     run = RunDirectory.create(
         disks.experiment(variant="UNet", checkpoint_interval=2), str(tmp_path / "run")
     )
-    with pytest.raises(TrainingError, match="at step 4 .* is a3 b3. .*of step 2, is"):
+    with pytest.raises(
+        TrainingError, match="at step 4 .* is 'a3', 'b3'. .*of step 2, is"
+    ):
         train(
             run.load_experiment(),
             run,
