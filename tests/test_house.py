@@ -30,7 +30,7 @@ ALLOWED = {
     ),
     "weights": {"layers", "backbones"},
     "recipes": set(TASKS),
-    "networks": {"context", "recipes", "seams", "tasks", "weights"},
+    "networks": {"backbones", "context", "recipes", "seams", "tasks", "weights"},
     "tasks": {"layers", "context", "backbones", "seams", *TASKS},
 }
 # The ends of the arrows: they may import all of the above, and one another. So may
