@@ -159,7 +159,7 @@ def draw(model, pairs, pixels) -> int:
             failed += 1
             continue
         for pixel in pixels.values():
-            cell_of(pixel, image.shape[:2], image.shape[:2])  # or an error
+            cell_of(pixel, *[image.shape[:2]] * 2, image=item.path)  # or an error
         look, image = model.look(image), model.frame(image)
         title = str(item.place)
         chosen = pixels | of_ranks(look.objects, FLAGS.box, item.path)
