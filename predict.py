@@ -27,6 +27,7 @@ from data_pipeline.images import MAX_PIXELS, ImageError, read_image
 from data_pipeline.video import VideoError, VideoReader, video_writer
 from picanet_tf.detection.rendering import FORMATS as DETECTION_FORMATS
 from picanet_tf.errors import PicanetError
+from picanet_tf.places import check_readable, check_writable
 from picanet_tf.saliency.rendering import FORMATS
 from picanet_tf.training.run_directory import WEIGHTS, replacing, weights_of, write_text
 
@@ -36,20 +37,17 @@ TOGETHER = DETECTION_FORMATS[1:]  # of all images in one
 
 
 def define_flags() -> None:
-    flags.DEFINE_string(
-        "run", "runs/latest", "The run directory of the network, or a .keras file."
-    )
-    flags.DEFINE_enum(
-        "weights", "model", WEIGHTS, "Those of the last checkpoint, or the best ones."
-    )
+    text, one_of, whole = flags.DEFINE_string, flags.DEFINE_enum, flags.DEFINE_integer
+    text("run", "runs/latest", "The run directory of the network, or a .keras file.")
+    one_of("weights", "model", WEIGHTS, "Of the last checkpoint, or the best ones.")
     flags.DEFINE_multi_string(
         "input",
         [],
         "An image, a folder (with its sub-folders), a pattern such as 'in/**/*.jpg', a "
         "video, or - for standard input. Again for more; plain words are inputs too.",
     )
-    flags.DEFINE_string("output", None, "Folder for the results; made when missing.")
-    flags.DEFINE_enum(
+    text("output", None, "Folder for the results; made when missing.")
+    one_of(
         "format",
         None,
         (*FORMATS, *DETECTION_FORMATS),
@@ -62,12 +60,8 @@ def define_flags() -> None:
     flags.DEFINE_float(
         "threshold", 0.5, "Of mask: salient from here on; of boxes: the score.", 0, 1
     )
-    flags.DEFINE_integer(
-        "batch_size", 4, "Images that go through the network at once.", lower_bound=1
-    )
-    flags.DEFINE_integer(
-        "max_pixels", MAX_PIXELS, "The largest width x height.", 1, MAX_PIXELS
-    )
+    whole("batch_size", 4, "Images that go through the network at once.", 1)
+    whole("max_pixels", MAX_PIXELS, "The largest width x height.", 1, MAX_PIXELS)
     flags.DEFINE_bool("resume", False, "Pass over what has its result already.")
 
 
@@ -89,9 +83,12 @@ def predict(words: list[str]) -> int:
         return predict_stream(words)
     if not FLAGS.output:
         raise UserError("--output is missing: the folder for the results")
-    pairs = assign_outputs(find_inputs(words), check_folder(FLAGS.output))
-    if FLAGS.format in ("cutout", *TOGETHER) and any(i.is_video for i, _ in pairs):
+    inputs = find_inputs(check_readable(words))
+    folder = check_writable(check_folder(FLAGS.output))
+    videos = any(item.is_video for item in inputs)
+    if FLAGS.format in ("cutout", *TOGETHER) and videos:
         raise UserError(f"--format {FLAGS.format}: not for videos, take another format")
+    pairs = assign_outputs(inputs, folder)
     todo = [pair for pair in pairs if not (FLAGS.resume and pair[1].exists())]
     if len(todo) < len(pairs):
         logging.info("%d of %d exist already", len(pairs) - len(todo), len(pairs))
@@ -105,10 +102,8 @@ def load():
     model = load_model(FLAGS.run, FLAGS.weights)
     FLAGS.format = FLAGS.format or model.formats[0]
     if FLAGS.format not in model.formats:
-        raise UserError(
-            f"--format {FLAGS.format}: the network of {FLAGS.run} has "
-            f"{', '.join(model.formats)}"
-        )
+        has = f"the network of {FLAGS.run} has {', '.join(model.formats)}"
+        raise UserError(f"--format {FLAGS.format}: {has}")
     return model
 
 

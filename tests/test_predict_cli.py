@@ -184,6 +184,10 @@ def test_after_ctrl_c_nothing_is_half_written(network, tmp_path):
         (["a.jpg", "--threshold", "2"], "2.0 is not a number in the range [0, 1]"),
         (["here.png", "--output", "."], "would overwrite the input here.png"),
         (["here.png", "--output", "here.png"], "--output: here.png is a file"),
+        (
+            ["here.png", "--output", "here.png/out"],
+            "--output: cannot write to here.png/out: Not a directory",
+        ),
         (["here.png", "--output", "o", "--run", "r"], "no run directory r"),
         (
             ["here.png", "--output", "o", "--run", "r.keras"],

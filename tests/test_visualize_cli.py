@@ -155,6 +155,10 @@ def test_a_saliency_network_has_no_boxes(network, tmp_path):
         (["here.png", "--output", "o", "--run", "r"], "no run directory r"),
         (["--serve", "here.png", "--output", "o"], "go with --output, here.png"),
         (["here.png", "--output", "o", "--port", "80"], "--port goes with --serve"),
+        (
+            ["here.png", "--output", "here.png/o"],
+            "--output: cannot write to here.png/o: Not a directory",
+        ),
         (["--serve", "--port", "0"], "0 is not an integer in the range [1, 65535]"),
         (["here.png", "--output", "o", "--run", "r.keras"], "no model file r.keras"),
     ],
