@@ -7,8 +7,9 @@
     python predict.py --input clip.mp4 --output out/          (out/clip.saliency.mp4)
 
 Results are PNGs of their image's own size, named as it, in the same sub-folders; of a
-segmentation network --format map gives palette PNGs, whose values are the classes. What
-cannot be read is named and passed over; the exit code is then 1.
+segmentation network --format map gives palette PNGs, whose values are the classes. Of a
+video, out/clip.saliency.mp4, clip.segmentation.mp4 or clip.detection.mp4, as the task
+is. What cannot be read is named and passed over; the exit code is then 1.
 """
 
 import io
@@ -88,11 +89,13 @@ def predict(words: list[str]) -> int:
     videos = any(item.is_video for item in inputs)
     if FLAGS.format in ("cutout", *TOGETHER) and videos:
         raise UserError(f"--format {FLAGS.format}: not for videos, take another format")
-    pairs = assign_outputs(inputs, folder)
+    model = load() if videos else None  # It alone tells what they will show.
+    suffix = f".{model.identity.task_name}.mp4" if model else ""
+    pairs = assign_outputs(inputs, folder, video_suffix=suffix)
     todo = [pair for pair in pairs if not (FLAGS.resume and pair[1].exists())]
     if len(todo) < len(pairs):
         logging.info("%d of %d exist already", len(pairs) - len(todo), len(pairs))
-    return predict_files(todo) if todo else 0
+    return predict_files(todo, model or load()) if todo else 0
 
 
 def load():
@@ -129,9 +132,10 @@ def draw(model, image: np.ndarray, result) -> Image.Image:
     return model.render(FLAGS.format, image, result, FLAGS.threshold)
 
 
-def predict_files(pairs: list[tuple[Input, Path]]) -> int:
-    model, failed, found = load(), [], {}
+def predict_files(pairs: list[tuple[Input, Path]], model) -> int:
     from picanet_tf.visualization import save_image
+
+    failed, found = [], {}
 
     def failure(error: Exception) -> None:
         tqdm.write(f"unreadable: {error}", file=sys.stderr)
