@@ -19,13 +19,16 @@ from pathlib import Path
 from absl import flags, logging
 from tqdm import tqdm
 
+import picanet_tf
 from data_pipeline import cli
 from data_pipeline.class_maps import read_class_map
 from data_pipeline.cli import UserError
+from data_pipeline.files import check_folder
 from data_pipeline.images import list_images, read_image, read_mask
 from data_pipeline.manifest import load_manifest, sha256_of
 from data_pipeline.pairs import pair_by_name
 from picanet_tf.errors import PicanetError
+from picanet_tf.places import check_writable
 from picanet_tf.saliency import sources
 from picanet_tf.saliency.evaluation import Sample
 from picanet_tf.saliency.sources import DataSet, Method
@@ -69,10 +72,9 @@ def main(_) -> None:
 def score_all() -> None:
     scoring = SCORINGS[task := find_task()]
     data_sets, methods = find_data_sets(), find_methods(task)
-    if (output := FLAGS.output and Path(FLAGS.output)) and output.is_file():
-        raise UserError(f"--output: {output} is a file, a folder is wanted")
-    for data in data_sets:
-        for method in methods:
+    output = check_writable(check_folder(FLAGS.output)) if FLAGS.output else None
+    for method in methods:
+        for data in data_sets:
             method.check(data)
     results: list = []
     for data in data_sets:
@@ -157,27 +159,25 @@ def find_methods(task: str) -> list[Method]:
 
 
 def network(path: str, task: str) -> Method:
-    variant, facts = None, {"run": path}
-    if path.endswith(".keras"):
-        file = Path(path)
-    else:
+    variant, facts, file = None, {"run": path}, runs.weights_of(path, FLAGS.weights)
+    if not path.endswith(".keras"):
         run = runs.RunDirectory.open(path)
-        file, experiment = run.weights(FLAGS.weights), run.load_experiment()
         steps = [int(p.stem[5:]) for p in run.checkpoints.glob("step-*.index")]
         facts |= {"weights": FLAGS.weights, "last_step": max(steps, default="unknown")}
-        variant = SCORINGS[task].reports.paper_variant(experiment)
-    if not file.is_file():
-        raise UserError(f"--run: there is no model file {file}")
+        variant = SCORINGS[task].reports.paper_variant(run.load_experiment())
 
     def load():
-        from picanet_tf import load_model
-
-        model = load_model(file)
+        model = loaded(file)
         model.identity.check_task(task, path)
         return lambda images: model.predict_arrays(images, FLAGS.batch_size)
 
     facts["sha256"] = sha256_of(file)
     return sources.network(variant or file.stem, load, facts, variant)
+
+
+@functools.lru_cache(maxsize=1)  # A run alone is checked and scored by one loading.
+def loaded(file: Path):
+    return picanet_tf.load_model(file)
 
 
 def score(scoring, method: Method, data: DataSet, results: list):

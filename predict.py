@@ -7,8 +7,9 @@
     python predict.py --input clip.mp4 --output out/          (out/clip.saliency.mp4)
 
 Results are PNGs of their image's own size, named as it, in the same sub-folders; of a
-segmentation network --format map gives palette PNGs, whose values are the classes. What
-cannot be read is named and passed over; the exit code is then 1.
+segmentation network --format map gives palette PNGs, whose values are the classes. Of a
+video, out/clip.saliency.mp4, clip.segmentation.mp4 or clip.detection.mp4, as the task
+is. What cannot be read is named and passed over; the exit code is then 1.
 """
 
 import io
@@ -27,6 +28,7 @@ from data_pipeline.images import MAX_PIXELS, ImageError, read_image
 from data_pipeline.video import VideoError, VideoReader, video_writer
 from picanet_tf.detection.rendering import FORMATS as DETECTION_FORMATS
 from picanet_tf.errors import PicanetError
+from picanet_tf.places import check_readable, check_writable
 from picanet_tf.saliency.rendering import FORMATS
 from picanet_tf.training.run_directory import WEIGHTS, replacing, weights_of, write_text
 
@@ -36,20 +38,17 @@ TOGETHER = DETECTION_FORMATS[1:]  # of all images in one
 
 
 def define_flags() -> None:
-    flags.DEFINE_string(
-        "run", "runs/latest", "The run directory of the network, or a .keras file."
-    )
-    flags.DEFINE_enum(
-        "weights", "model", WEIGHTS, "Those of the last checkpoint, or the best ones."
-    )
+    text, one_of, whole = flags.DEFINE_string, flags.DEFINE_enum, flags.DEFINE_integer
+    text("run", "runs/latest", "The run directory of the network, or a .keras file.")
+    one_of("weights", "model", WEIGHTS, "Of the last checkpoint, or the best ones.")
     flags.DEFINE_multi_string(
         "input",
         [],
         "An image, a folder (with its sub-folders), a pattern such as 'in/**/*.jpg', a "
         "video, or - for standard input. Again for more; plain words are inputs too.",
     )
-    flags.DEFINE_string("output", None, "Folder for the results; made when missing.")
-    flags.DEFINE_enum(
+    text("output", None, "Folder for the results; made when missing.")
+    one_of(
         "format",
         None,
         (*FORMATS, *DETECTION_FORMATS),
@@ -62,12 +61,8 @@ def define_flags() -> None:
     flags.DEFINE_float(
         "threshold", 0.5, "Of mask: salient from here on; of boxes: the score.", 0, 1
     )
-    flags.DEFINE_integer(
-        "batch_size", 4, "Images that go through the network at once.", lower_bound=1
-    )
-    flags.DEFINE_integer(
-        "max_pixels", MAX_PIXELS, "The largest width x height.", 1, MAX_PIXELS
-    )
+    whole("batch_size", 4, "Images that go through the network at once.", 1)
+    whole("max_pixels", MAX_PIXELS, "The largest width x height.", 1, MAX_PIXELS)
     flags.DEFINE_bool("resume", False, "Pass over what has its result already.")
 
 
@@ -89,13 +84,18 @@ def predict(words: list[str]) -> int:
         return predict_stream(words)
     if not FLAGS.output:
         raise UserError("--output is missing: the folder for the results")
-    pairs = assign_outputs(find_inputs(words), check_folder(FLAGS.output))
-    if FLAGS.format in ("cutout", *TOGETHER) and any(i.is_video for i, _ in pairs):
+    inputs = find_inputs(check_readable(words))
+    folder = check_writable(check_folder(FLAGS.output))
+    videos = any(item.is_video for item in inputs)
+    if FLAGS.format in ("cutout", *TOGETHER) and videos:
         raise UserError(f"--format {FLAGS.format}: not for videos, take another format")
+    model = load() if videos else None  # It alone tells what they will show.
+    suffix = f".{model.identity.task_name}.mp4" if model else ""
+    pairs = assign_outputs(inputs, folder, video_suffix=suffix)
     todo = [pair for pair in pairs if not (FLAGS.resume and pair[1].exists())]
     if len(todo) < len(pairs):
         logging.info("%d of %d exist already", len(pairs) - len(todo), len(pairs))
-    return predict_files(todo) if todo else 0
+    return predict_files(todo, model or load()) if todo else 0
 
 
 def load():
@@ -105,10 +105,8 @@ def load():
     model = load_model(FLAGS.run, FLAGS.weights)
     FLAGS.format = FLAGS.format or model.formats[0]
     if FLAGS.format not in model.formats:
-        raise UserError(
-            f"--format {FLAGS.format}: the network of {FLAGS.run} has "
-            f"{', '.join(model.formats)}"
-        )
+        has = f"the network of {FLAGS.run} has {', '.join(model.formats)}"
+        raise UserError(f"--format {FLAGS.format}: {has}")
     return model
 
 
@@ -134,9 +132,10 @@ def draw(model, image: np.ndarray, result) -> Image.Image:
     return model.render(FLAGS.format, image, result, FLAGS.threshold)
 
 
-def predict_files(pairs: list[tuple[Input, Path]]) -> int:
-    model, failed, found = load(), [], {}
+def predict_files(pairs: list[tuple[Input, Path]], model) -> int:
     from picanet_tf.visualization import save_image
+
+    failed, found = [], {}
 
     def failure(error: Exception) -> None:
         tqdm.write(f"unreadable: {error}", file=sys.stderr)

@@ -32,6 +32,7 @@ from data_pipeline.manifest import load_manifest
 from picanet_tf import page
 from picanet_tf.errors import PicanetError
 from picanet_tf.pixels import cell_of, of_ranks, parse_pixel
+from picanet_tf.places import check_readable, check_writable
 from picanet_tf.training.run_directory import WEIGHTS, weights_of, write_json
 
 FLAGS = flags.FLAGS
@@ -107,11 +108,12 @@ def visualize(words: list[str]) -> int:
     chosen = [parse_pixel(text) for text in FLAGS.pixel]
     pixels = {f"pixel {number}": pixel for number, pixel in enumerate(chosen, 1)}
     folder = check_folder(FLAGS.output)
-    inputs = find_inputs(words)
+    inputs = find_inputs(check_readable(words))
     for item in inputs:
         if item.is_video:
             raise UserError(f"--input: {item.path} is a video, an image is wanted")
     pairs = assign_outputs(inputs, folder, suffix="")
+    check_writable(folder)
     if FLAGS.tfrecords:
         load_manifest(FLAGS.tfrecords)
     model, attention = load()
@@ -159,7 +161,7 @@ def draw(model, pairs, pixels) -> int:
             failed += 1
             continue
         for pixel in pixels.values():
-            cell_of(pixel, image.shape[:2], image.shape[:2])  # or an error
+            cell_of(pixel, *[image.shape[:2]] * 2, image=item.path)  # or an error
         look, image = model.look(image), model.frame(image)
         title = str(item.place)
         chosen = pixels | of_ranks(look.objects, FLAGS.box, item.path)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import reprlib
 from collections import deque
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
@@ -96,10 +97,13 @@ class Predictor:
         Raises:
             UserError: an image that cannot be read, by name.
             ValueError: an array that is not uint8 [H, W, 3].
+            TypeError: what is none of these.
         """
         several = isinstance(images, np.ndarray) and images.ndim == 4
         if isinstance(images, Source) and not several:
             return next(self.predict_arrays([_to_array(images)], 1))
+        if not isinstance(images, Iterable):
+            raise _no_image(images)
         return list(self.predict_arrays(map(_to_array, images), batch_size))
 
     def predict_arrays(
@@ -324,6 +328,8 @@ def _function(model: keras.Model):
 
 
 def _to_array(image: Source) -> np.ndarray:
+    if not isinstance(image, Source):
+        raise _no_image(image)
     if not isinstance(image, np.ndarray):
         return read_image(image)
     shape = image.shape
@@ -333,3 +339,11 @@ def _to_array(image: Source) -> np.ndarray:
             f"Received: {image.dtype} {image.shape}"
         )
     return image
+
+
+def _no_image(value: object) -> TypeError:
+    return TypeError(
+        "An image must be a path, encoded bytes, a PIL image or a uint8 array [height, "
+        "width, 3]; several of them, a list or another iterable. Received: "
+        f"{reprlib.repr(value)} ({type(value).__name__})"
+    )

@@ -36,6 +36,7 @@ def cell_of(
     image_size: tuple[int, int],
     map_size: tuple[int, int],
     flag: str = "--pixel",
+    image: object = "the image",
 ) -> tuple[int, int]:
     """The position of a map under a pixel of the image.
 
@@ -43,6 +44,7 @@ def cell_of(
         pixel: of the image.
         image_size, map_size: (height, width).
         flag: what errors call the argument.
+        image: what they call the image, such as its path.
 
     Returns:
         (row, column).
@@ -53,7 +55,7 @@ def cell_of(
     (height, width), (rows, columns) = image_size, map_size
     if not (0 <= pixel.x < width and 0 <= pixel.y < height):
         raise PicanetError(
-            f"{flag} {pixel.x},{pixel.y} is outside the image: x must be in "
+            f"{flag} {pixel.x},{pixel.y} is outside {image}: x must be in "
             f"0..{width - 1} and y in 0..{height - 1}"
         )
     # Of the pixel's middle, in whole numbers: no rounding at the borders.

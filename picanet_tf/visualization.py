@@ -99,6 +99,8 @@ def save_image(path: Path, picture: np.ndarray | Image.Image) -> None:
             if isinstance(picture, np.ndarray):
                 picture = Image.fromarray(picture)
             picture.save(temporary)
+    except PicanetError:  # Of `replacing`, which names the file already.
+        raise
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
         raise PicanetError(f"Cannot write {path}: {reason}") from error

@@ -109,6 +109,10 @@ def _check_archive(path: Path) -> None:
     """
     if not path.is_file():
         raise ValueError("no such file" if not path.exists() else "not a file")
+    try:
+        path.open("rb").close()  # zipfile would say only that it is no archive.
+    except OSError as error:
+        raise ValueError(error.strerror) from error
     if not zipfile.is_zipfile(path):
         raise ValueError("not a .keras archive, or a truncated one")
     with zipfile.ZipFile(path) as archive:

@@ -10,7 +10,7 @@ import pytest
 ROOT = pathlib.Path(__file__).parents[1]
 LIBRARIES = ("picanet_tf", "data_pipeline")
 TASKS = ("saliency", "segmentation", "detection")
-SHARED = ("plans", "seams", "voc_classes", "reporting", "pixels")
+SHARED = ("plans", "seams", "voc_classes", "reporting", "pixels", "places")
 
 # What the modules of each part of picanet_tf may import of it, beside their own part.
 # errors.py is a leaf that everyone may import.
@@ -20,7 +20,7 @@ ALLOWED = {
     "backbones": {"layers"},
     "context": {"layers"},
     # What several tasks share: U-Net's decoder; names of plans, shapes of records, the
-    # classes of VOC, what reports are written with.
+    # classes of VOC, what reports are written with, what folders allow.
     "decoder": {"layers", "context"},
     **dict.fromkeys(SHARED, set()),
     "class_reports": {"reporting"},
@@ -45,6 +45,7 @@ WITHOUT_TENSORFLOW = (
     "picanet_tf.scoring",
     "picanet_tf.training.experiments",
     "picanet_tf.page",
+    "picanet_tf.places",
     "picanet_tf.detection.results",
     "picanet_tf.detection.rendering",
 )

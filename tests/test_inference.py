@@ -1,6 +1,8 @@
 """`load_model(...).predict`: what goes in, what comes out, and at which size."""
 
+import errno
 import io
+import os
 import zipfile
 
 import keras
@@ -85,6 +87,9 @@ def test_errors(network, tmp_path):
         model.predict(np.zeros([4, 4, 3]))
     with pytest.raises(UserError, match="nowhere.jpg"):
         model.predict("nowhere.jpg")
+    for wrong, came in ((3, "3 .int"), (None, "None .NoneType"), ([3], "3 .int")):
+        with pytest.raises(TypeError, match=f"a path, encoded.*Received: {came}.$"):
+            model.predict(wrong)
     with pytest.raises(PicanetError, match="no model file .*nowhere.keras"):
         picanet_tf.load_model("nowhere.keras")
     (tmp_path / "text.keras").write_text("not a model")
@@ -251,6 +256,20 @@ def test_spoilt_model_files_are_told_in_one_line(network, tmp_path):
             picanet_tf.load_model(path)
         assert str(raised.value).startswith(f"Cannot load the model {path}: ")
         assert "\n" not in str(raised.value)
+
+
+def test_a_model_file_that_may_not_be_read(network, tmp_path, monkeypatch):
+    path = tmp_path / "locked.keras"
+    network.save(path)
+
+    def refuse(name, *_, **__):  # A mode would not stop root.
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(name))
+
+    monkeypatch.setattr(io, "open", refuse)
+    monkeypatch.setattr("builtins.open", refuse)
+    with pytest.raises(PicanetError) as raised:
+        picanet_tf.load_model(path)
+    assert str(raised.value) == f"Cannot load the model {path}: Permission denied"
 
 
 def test_a_model_file_that_swells_is_refused_unread(tmp_path, monkeypatch):

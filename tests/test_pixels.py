@@ -36,6 +36,8 @@ def test_border_pixels_have_border_cells(size, first, last):
 def test_a_pixel_outside_is_an_error(pixel):
     with pytest.raises(PicanetError, match=r"--pixel .* x must be in 0..639 and y"):
         cell_of(Pixel(*pixel), (480, 640), (28, 28))
+    with pytest.raises(PicanetError, match=r"^--pixel .* is outside in/a.png: x must"):
+        cell_of(Pixel(*pixel), (480, 640), (28, 28), image="in/a.png")
 
 
 def test_parse_pixel():

@@ -15,6 +15,7 @@ from PIL import Image
 
 from picanet_tf.inference import SaliencyModel
 from picanet_tf.saliency import build_model
+from picanet_tf.tasks import TASKS
 from tests import bad_images
 
 ROOT = Path(__file__).parents[1]
@@ -143,6 +144,24 @@ def test_a_video(network, tmp_path):
     assert result.read()[1].shape == (48, 64, 3)
 
 
+@pytest.mark.parametrize("task", ["segmentation", "detection"])
+def test_a_video_is_called_after_the_task(task, tmp_path):
+    cv2 = pytest.importorskip("cv2")
+    clip = tmp_path / "clip.mp4"
+    writer = cv2.VideoWriter(str(clip), cv2.VideoWriter_fourcc(*"mp4v"), 10, (64, 48))
+    if not writer.isOpened():
+        pytest.skip("OpenCV has no MPEG-4 encoder here")
+    writer.write(np.asarray(photo((48, 64))))
+    writer.release()
+    variant = {"segmentation": "DeepLab", "detection": "SSD300"}[task]
+    TASKS[task].build_model(variant, 64, width=1 / 32).save(tmp_path / "n.keras")
+    words = ("--run", "n.keras", "--input", "clip.mp4", "--output", "out", "--resume")
+    assert predict(*words, cwd=tmp_path).returncode == 0
+    assert written(tmp_path / "out") == [f"clip.{task}.mp4"]
+    again = predict(*words, cwd=tmp_path)
+    assert "1 of 1 exist already" in again.stderr.decode()
+
+
 def test_after_ctrl_c_nothing_is_half_written(network, tmp_path):
     path, _ = network
     source, out = tmp_path / "in", tmp_path / "out"
@@ -184,6 +203,10 @@ def test_after_ctrl_c_nothing_is_half_written(network, tmp_path):
         (["a.jpg", "--threshold", "2"], "2.0 is not a number in the range [0, 1]"),
         (["here.png", "--output", "."], "would overwrite the input here.png"),
         (["here.png", "--output", "here.png"], "--output: here.png is a file"),
+        (
+            ["here.png", "--output", "here.png/out"],
+            "--output: cannot write to here.png/out: Not a directory",
+        ),
         (["here.png", "--output", "o", "--run", "r"], "no run directory r"),
         (
             ["here.png", "--output", "o", "--run", "r.keras"],

@@ -94,7 +94,14 @@ def test_save_image_is_all_or_nothing(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(PicanetError, match="Cannot write .*file/map.png"):
         save_image(tmp_path / "file" / "map.png", np.zeros([2, 2], np.uint8))
-    assert sorted(p.name for p in tmp_path.iterdir()) == ["deep", "file"]
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "map.png").mkdir()  # In whose place no file can be put.
+    with pytest.raises(PicanetError) as raised:
+        save_image(tmp_path / "full" / "map.png", np.zeros([2, 2], np.uint8))
+    assert str(raised.value) == (
+        f"Cannot write {tmp_path}/full/map.png: Is a directory"
+    )
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["deep", "file", "full"]
     assert [p.name for p in path.parent.iterdir()] == ["map.png"]
 
 

@@ -114,16 +114,18 @@ def test_bad_and_odd_files(network, tmp_path):
 
 def test_a_pixel_outside_the_image(network, tmp_path):
     Image.new("RGB", (30, 20)).save(tmp_path / "photo.png")
+    Image.new("RGB", (31, 20)).save(tmp_path / "wide.png")
     run = visualize(
-        *("--run", network, "--input", tmp_path / "photo.png"),
-        *("--output", tmp_path / "out", "--pixel", "30,5"),
+        *("--run", network, "--input", "photo.png", "--input", "wide.png"),
+        *("--output", "out", "--pixel", "30,5"),
+        cwd=tmp_path,
     )
     assert run.returncode == 1 and "Traceback" not in run.stderr
     assert run.stderr.strip().splitlines()[-1] == (
-        "visualize.py: error: --pixel 30,5 is outside the image: x must be in 0..29 "
+        "visualize.py: error: --pixel 30,5 is outside photo.png: x must be in 0..29 "
         "and y in 0..19"
     )
-    assert [path.name for path in tmp_path.iterdir()] == ["photo.png"]
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_saliency_network_has_no_boxes(network, tmp_path):
@@ -153,6 +155,10 @@ def test_a_saliency_network_has_no_boxes(network, tmp_path):
         (["here.png", "--output", "o", "--run", "r"], "no run directory r"),
         (["--serve", "here.png", "--output", "o"], "go with --output, here.png"),
         (["here.png", "--output", "o", "--port", "80"], "--port goes with --serve"),
+        (
+            ["here.png", "--output", "here.png/o"],
+            "--output: cannot write to here.png/o: Not a directory",
+        ),
         (["--serve", "--port", "0"], "0 is not an integer in the range [1, 65535]"),
         (["here.png", "--output", "o", "--run", "r.keras"], "no model file r.keras"),
     ],

@@ -5,6 +5,7 @@ Each case is answered by one line that names what is wrong, and leaves no file.
 
 import json
 import re
+import shutil
 
 import numpy as np
 import pytest
@@ -109,6 +110,9 @@ def write_networks(folder):
         )
         run = RunDirectory.create(experiment, str(folder / f"runs/{task}"))
         network.save(run.path / "model.keras")
+    shutil.copytree(folder / "runs/detection", folder / "runs/cut")
+    cut = folder / "runs/cut/model.keras"
+    cut.write_bytes(cut.read_bytes()[:-1000])
 
 
 def write_wrong(folder):
@@ -218,6 +222,15 @@ CASES = [
 ]  # fmt: skip
 
 
+# A good run ahead of one that is wrong.
+RUNS = [
+    evaluate("--runs runs/detection,runs/saliency --tfrecords detection",
+             "--run runs/saliency: a saliency network, the data are for detection"),
+    evaluate("--runs runs/detection,runs/cut --tfrecords detection",
+             "the model runs/cut/model.keras: not a .keras archive, or a truncated"),
+]  # fmt: skip
+CASES += RUNS
+
 FINE = [
     boxes("good.json", "")[0],
     # To calibrate, images are wanted, whatever else the records hold.
@@ -246,6 +259,12 @@ def test_what_is_right_is_done(outcomes):
     assert exported.code == 0, exported.stderr
     assert "compared with the Keras model on 2 images" in exported.stdout
     assert "exported/1/tflite/picanet_int8.tflite" in exported.written
+
+
+@pytest.mark.parametrize("words", [words for words, _ in RUNS])
+def test_no_run_is_scored_before_all_are_checked(outcomes, words):
+    assert "image/s" not in outcomes[words].stderr  # of a bar that says how far it is
+    assert "image/s" in outcomes[FINE[0]].stderr
 
 
 @pytest.mark.parametrize("words, message", CASES, ids=[words for words, _ in CASES])

@@ -7,7 +7,7 @@ import tensorflow as tf
 from keras import ops
 
 from picanet_tf.layers import attending
-from picanet_tf.layers.arguments import one_of
+from picanet_tf.layers.arguments import one_of, positive
 from picanet_tf.layers.initializers import gaussian
 from picanet_tf.layers.local_attention import LocalAttention
 
@@ -31,7 +31,8 @@ class AttentionConvolution(keras.layers.Layer):
         row-major.
 
     Raises:
-        ValueError: an even `kernel_size`, or an unknown `implementation`.
+        ValueError: an even `kernel_size`, one of the first five below 1, or an unknown
+            `implementation`.
 
     Reference: Sec. 3.3, Eq. 4-5.
     """
@@ -48,11 +49,11 @@ class AttentionConvolution(keras.layers.Layer):
         **kwargs,
     ):
         super().__init__(**kwargs)
-        self.filters = filters
+        self.filters = positive(filters=filters)
         self.kernel_size = kernel_size
         self.dilation_rate = dilation_rate
         self.strides = strides
-        self.attention_filters = attention_filters
+        self.attention_filters = positive(attention_filters=attention_filters)
         self.return_attention = return_attention
         self.implementation = one_of(
             attending.IMPLEMENTATIONS, implementation=implementation

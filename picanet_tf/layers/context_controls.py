@@ -10,7 +10,7 @@ import keras
 import tensorflow as tf
 from keras import ops
 
-from picanet_tf.layers.arguments import centred, one_of
+from picanet_tf.layers.arguments import centred, one_of, positive
 
 _MODES = ("average", "max")
 
@@ -62,7 +62,7 @@ class LocalContextPooling(keras.layers.Layer):
         super().__init__(**kwargs)
         self.mode = one_of(_MODES, mode=mode)
         self.kernel_size = centred(kernel_size)
-        self.dilation_rate = dilation_rate
+        self.dilation_rate = positive(dilation_rate=dilation_rate)
 
     def call(self, inputs):
         # A window's mean and maximum are those of its rows', so one side at a time.

@@ -7,6 +7,8 @@ import functools
 import keras
 import tensorflow as tf
 
+from picanet_tf.layers.arguments import positive
+
 
 @keras.saving.register_keras_serializable(package="picanet_tf")
 class DilatedConv2D(keras.layers.Conv2D):
@@ -50,7 +52,7 @@ class SteppingConv2D(DilatedConv2D):
 
     def __init__(self, filters, kernel_size, step=1, **kwargs):
         super().__init__(filters, kernel_size, **{**kwargs, "padding": "same"})
-        self.step = step
+        self.step = positive(step=step)
 
     def convolution_op(self, inputs, kernel):
         return super().convolution_op(inputs, kernel)[:, :: self.step, :: self.step]

@@ -6,7 +6,7 @@ import keras
 from keras import ops
 
 from picanet_tf.layers import attending
-from picanet_tf.layers.arguments import one_of
+from picanet_tf.layers.arguments import one_of, positive
 from picanet_tf.layers.initializers import gaussian
 from picanet_tf.layers.normalization import BatchNormalization
 from picanet_tf.layers.renet import ReNet
@@ -32,7 +32,8 @@ class GlobalAttentionPooling(keras.layers.Layer):
         [N, H, W, K*K], float32, positions row-major, summing to 1.
 
     Raises:
-        ValueError: the grid does not fit the map, or an unknown `implementation`.
+        ValueError: one of the first three below 1, a grid that does not fit the map, or
+            an unknown `implementation`.
 
     Reference: Sec. 3.1, Eq. 1-2; batch normalization by Sec. 3.4.
     """
@@ -49,9 +50,9 @@ class GlobalAttentionPooling(keras.layers.Layer):
         **kwargs,
     ):
         super().__init__(**kwargs)
-        self.kernel_size = kernel_size
-        self.dilation_rate = dilation_rate
-        self.units = units
+        self.kernel_size = positive(kernel_size=kernel_size)
+        self.dilation_rate = positive(dilation_rate=dilation_rate)
+        self.units = positive(units=units)
         self.return_attention = return_attention
         self.implementation = one_of(
             attending.IMPLEMENTATIONS, implementation=implementation

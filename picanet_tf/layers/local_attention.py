@@ -5,7 +5,7 @@ from __future__ import annotations
 import keras
 from keras import ops
 
-from picanet_tf.layers.arguments import centred
+from picanet_tf.layers.arguments import centred, positive
 from picanet_tf.layers.dilated_convolution import DilatedConv2D
 from picanet_tf.layers.initializers import gaussian
 from picanet_tf.layers.normalization import BatchNormalization
@@ -28,7 +28,7 @@ class LocalAttention(keras.layers.Layer):
     Output shape: [N, ceil(H / strides), ceil(W / strides), K*K], float32 logits.
 
     Raises:
-        ValueError: an even `kernel_size`.
+        ValueError: an even `kernel_size`, or an argument below 1.
 
     Reference: Sec. 3.2; batch normalization by Sec. 3.4.
     """
@@ -38,9 +38,9 @@ class LocalAttention(keras.layers.Layer):
     ):
         super().__init__(**kwargs)
         self.kernel_size = centred(kernel_size)
-        self.dilation_rate = dilation_rate
-        self.filters = filters
-        self.strides = strides
+        self.dilation_rate = positive(dilation_rate=dilation_rate)
+        self.filters = positive(filters=filters)
+        self.strides = positive(strides=strides)
         # "Same" padding of a strided convolution would move the window's centre on
         # maps of even size. A dilated convolution of stride 1, subsampled, does not,
         # and Keras refuses strides together with dilation.

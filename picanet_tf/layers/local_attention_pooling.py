@@ -6,7 +6,7 @@ import keras
 from keras import ops
 
 from picanet_tf.layers import attending
-from picanet_tf.layers.arguments import one_of
+from picanet_tf.layers.arguments import one_of, positive
 from picanet_tf.layers.local_attention import LocalAttention
 
 
@@ -28,7 +28,8 @@ class LocalAttentionPooling(keras.layers.Layer):
         the map take part in the softmax and count as zero features.
 
     Raises:
-        ValueError: an even `kernel_size`, or an unknown `implementation`.
+        ValueError: an even `kernel_size`, one of the first three below 1, or an unknown
+            `implementation`.
 
     Reference: Sec. 3.2, Eq. 3.
     """
@@ -45,7 +46,7 @@ class LocalAttentionPooling(keras.layers.Layer):
         super().__init__(**kwargs)
         self.kernel_size = kernel_size
         self.dilation_rate = dilation_rate
-        self.attention_filters = attention_filters
+        self.attention_filters = positive(attention_filters=attention_filters)
         self.return_attention = return_attention
         self.implementation = one_of(
             attending.IMPLEMENTATIONS, implementation=implementation

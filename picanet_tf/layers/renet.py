@@ -5,6 +5,8 @@ from __future__ import annotations
 import keras
 from keras import ops
 
+from picanet_tf.layers.arguments import positive
+
 
 @keras.saving.register_keras_serializable(package="picanet_tf")
 class ReNet(keras.layers.Layer):
@@ -23,6 +25,9 @@ class ReNet(keras.layers.Layer):
     Input shape: [N, H, W, C]; H and W static when `unroll` is set.
     Output shape: [N, H, W, 2 * units], forward and backward concatenated.
 
+    Raises:
+        ValueError: `units` below 1.
+
     Example:
         >>> ReNet(256)(keras.ops.ones([1, 28, 28, 1024])).shape
         TensorShape([1, 28, 28, 512])
@@ -33,7 +38,7 @@ class ReNet(keras.layers.Layer):
 
     def __init__(self, units=256, use_cudnn="auto", unroll=False, **kwargs):
         super().__init__(**kwargs)
-        self.units = units
+        self.units = positive(units=units)
         self.use_cudnn = use_cudnn
         self.unroll = unroll
         rows, columns = self._lstm(), self._lstm()

@@ -222,6 +222,11 @@ def contrast_table(results: dict[str, dict]) -> str:
                 f"  {name.replace('_', ' '):<26} {share['attention']:7.1%} "
                 f"{share['uniform']:9.1%} {ratio:7.2f}"
             )
+        if left_out := result["images_left_out"]:
+            lines.append(
+                f"  {left_out} of {result['images'] + left_out} images left out: no "
+                "foreground or no background on the map or the grid"
+            )
     return "".join(f"{line}\n" for line in lines)
 
 

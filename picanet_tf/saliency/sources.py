@@ -176,7 +176,8 @@ def network(
     """A network.
 
     Args:
-        load: loads it: a function from images to maps, both in order.
+        load: loads it: a function from images to maps, both in order. Called by `check`
+            too, so that a wrong one is told before any other is scored.
     """
 
     def check(data: DataSet) -> None:
@@ -184,6 +185,7 @@ def network(
             raise PicanetError(
                 f"{name} needs images, {data.name} has masks only: give --images"
             )
+        load()
 
     def predict(data: DataSet) -> Iterator[Predicted]:
         return predict_samples(load(), data.samples())

@@ -9,7 +9,12 @@ from picanet_tf.layers.attending import (
     local_attention_pool,
     local_window,
 )
-from picanet_tf.saliency.attention import ContrastStatistics, context_of, spread
+from picanet_tf.saliency.attention import (
+    ContrastStatistics,
+    context_of,
+    contrast_table,
+    spread,
+)
 
 
 def one_hot(size, positions, index):
@@ -134,3 +139,11 @@ def test_the_grid_alone_is_looked_at():
     result = statistics.result()
     assert (result["images"], result["images_left_out"]) == (1, 3)
     assert result["background_on_foreground"]["uniform"] == 0.01
+    head, *_, last = contrast_table({"D6": result}).splitlines()
+    assert head.startswith("D6, 1 images ")
+    assert last == (
+        "  3 of 4 images left out: no foreground or no background on the map or the "
+        "grid"
+    )
+    table = contrast_table({"D6": {**result, "images_left_out": 0}})
+    assert "left out" not in table and len(table.splitlines()) == 3

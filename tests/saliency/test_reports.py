@@ -274,6 +274,16 @@ class TestSources:
         with pytest.raises(PicanetError, match="ours needs images.*give --images"):
             network.check(data_set())
 
+    def test_networks_are_loaded_when_checked(self):
+        def load():
+            raise PicanetError("a detection network")
+
+        data = data_set()
+        image = np.zeros((*MASK.shape, 3), np.uint8)
+        data = data._replace(samples=lambda: [Sample("a", MASK, image)])
+        with pytest.raises(PicanetError, match="a detection network"):
+            sources.network("ours", load, {}, None).check(data)
+
     def test_sizes_must_agree(self):
         files = {"a": (Path("a.jpg"), Path("a.png"))}
         image = np.zeros((3, 5, 3), np.uint8)
