@@ -5,7 +5,7 @@ names, which may be the data set's own folder or its parent.
 """
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -104,12 +104,15 @@ SALIENCY: dict[str, dict[str, Source]] = {
 }
 
 
-def lookup(dataset: str, split: str | None = None) -> Source:
+def lookup(
+    dataset: str, split: str | None = None, others: Iterable[str] = ()
+) -> Source:
     """A data set by the name that users type; `_` and capitals do not matter.
 
     Args:
         dataset: a key of `SALIENCY`.
         split: "train" or "test"; by default the first that the data set has.
+        others: names that may be typed besides, for errors.
 
     Raises:
         UserError: an unknown data set, or one without this split.
@@ -117,7 +120,7 @@ def lookup(dataset: str, split: str | None = None) -> Source:
     splits = SALIENCY.get(dataset.lower().replace("_", "-"))
     if splits is None:
         raise UserError(
-            f"--dataset must be one of {', '.join(SALIENCY)}, pairs. "
+            f"--dataset must be one of {', '.join([*SALIENCY, 'pairs', *others])}. "
             f"Received: {dataset!r}"
         )
     if split is None:

@@ -11,6 +11,7 @@ import whatever needs TensorFlow inside `main`.
 
 import errno
 import os
+import signal
 import sys
 from collections.abc import Callable, Sequence
 from typing import NoReturn
@@ -18,6 +19,7 @@ from typing import NoReturn
 from absl import flags, logging
 
 from data_pipeline.errors import UserError
+from data_pipeline.signals import Terminated
 
 __all__ = ["UserError", "run"]
 
@@ -47,8 +49,8 @@ def run(
 
     Exit codes: what `main` returned; 0 after `--help`; 1 after a `UserError`, a
     wrong flag, an `OSError` about a named file, a full disk, or when nobody reads
-    on (`| head`), each told in one line; 130 after Ctrl-C.  Any other exception is
-    a bug of ours and keeps its traceback.
+    on (`| head`), each told in one line; 130 after Ctrl-C, 143 after SIGTERM where
+    it is `Terminated`.  Any other exception is a bug of ours and keeps its traceback.
     """
     sys.exit(_run(main, positional, list(sys.argv if argv is None else argv)))
 
@@ -80,6 +82,11 @@ def _run(main: Callable, positional: str, argv: list[str]) -> int:
         return _fail(program, f"{name}{error.strerror}")
     except KeyboardInterrupt:
         return _interrupted(program)
+    except Terminated:
+        print(f"{program}: terminated", file=sys.stderr, flush=True)
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)  # Waits for no thread.
+        signal.raise_signal(signal.SIGTERM)
+        raise
     except Exception as error:
         if not _follows_interrupt(error):
             raise

@@ -19,7 +19,7 @@ import os
 import signal
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
-from multiprocessing import get_context
+from multiprocessing import active_children, get_context
 from pathlib import Path
 
 from absl import flags, logging
@@ -45,6 +45,7 @@ from data_pipeline.pairs import (
     encode_pair,
     pair_by_name,
 )
+from data_pipeline.signals import Terminated
 
 SHARD_SIZE = 256
 # Below this, starting worker processes costs more than they save.
@@ -66,8 +67,8 @@ def convert_saliency(
     """Writes image and mask pairs as a data set at `output`.
 
     Everything is written beside `output` under a temporary name and renamed at the
-    end, so `output` is whole or absent, also after an error or Ctrl-C.  The same
-    files always make the same bytes.
+    end, so `output` is whole or absent, also after an error, Ctrl-C or SIGTERM.
+    The same files always make the same bytes.
 
     Args:
         image_folder, mask_folder: paired by file name without extension; the same
@@ -190,6 +191,7 @@ def _mapped(function, pairs: list[Pair], workers: int) -> Iterator[Iterable]:
     if workers == 1:
         yield map(function, pairs)
         return
+    others, patient = active_children(), True
     executor = ProcessPoolExecutor(
         workers, mp_context=get_context("spawn"), initializer=_leave_ctrl_c_to_parent
     )
@@ -197,8 +199,14 @@ def _mapped(function, pairs: list[Pair], workers: int) -> Iterator[Iterable]:
         with _ctrl_c_waits():
             results = executor.map(function, pairs, chunksize=16)
         yield results
+    except Terminated:
+        # The executor waits for ever, at times, for workers that the signal has ended.
+        patient = False
+        for process in set(active_children()).difference(others):
+            process.kill()
+        raise
     finally:
-        executor.shutdown(wait=True, cancel_futures=True)
+        executor.shutdown(wait=patient, cancel_futures=True)
 
 
 def _leave_ctrl_c_to_parent() -> None:
@@ -258,7 +266,7 @@ def main(_: list[str]) -> None:
     if values.dataset in labelled.SOURCES:
         run_labelled(values)
     else:
-        run(convert_saliency, workers=values.workers)
+        run(convert_saliency, others=labelled.SOURCES, workers=values.workers)
 
 
 def run_labelled(values: flags.FlagValues) -> None:
@@ -281,13 +289,17 @@ def run_labelled(values: flags.FlagValues) -> None:
     _report(values, manifest, bad, found.complete)
 
 
-def run(convert: Callable, **options) -> None:
-    """What the flags say, by `convert`, which takes what `convert_saliency` does."""
+def run(convert: Callable, others: Iterable[str] = (), **options) -> None:
+    """What the flags say, by `convert`, which takes what `convert_saliency` does.
+
+    Args:
+        others: data sets that `--dataset` takes besides, for errors.
+    """
     values = flags.FLAGS
     for flag in ("dataset", "output"):
         if not values[flag].value:
             raise UserError(f"--{flag} is missing; --help shows an example")
-    image_folder, mask_folder, name, complete = _resolve_source(values)
+    image_folder, mask_folder, name, complete = _resolve_source(values, others)
     manifest, bad = convert(
         image_folder,
         mask_folder,
@@ -317,13 +329,13 @@ def _report(
     print(f"{values.output}: {manifest.summary()}")
 
 
-def _resolve_source(values: flags.FlagValues) -> tuple[Path, Path, str, int | None]:
+def _resolve_source(values, others) -> tuple[Path, Path, str, int | None]:
     """Flags -> images, masks, name of the data set, its pairs when complete."""
     if values.dataset == "pairs":
         check_given(values, wanted=("images", "masks"), unwanted=("source", "split"))
         name = values.name or Path(values.output).resolve().name
         return Path(values.images), Path(values.masks), name, None
-    source = catalog.lookup(values.dataset, values.split)
+    source = catalog.lookup(values.dataset, values.split, others)
     check_given(values, wanted=("source",), unwanted=("images", "masks"))
     folders = catalog.find_folders(source, values.source)
     return *folders, values.name or source.title, source.count

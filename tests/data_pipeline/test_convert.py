@@ -3,6 +3,8 @@ import io
 import json
 import os
 import re
+import shutil
+import signal
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +17,7 @@ from data_pipeline.convert import convert_saliency
 from data_pipeline.errors import UserError
 from data_pipeline.images import read_image
 from data_pipeline.manifest import load_manifest
+from data_pipeline.output import renamed_at_the_end
 from data_pipeline.readers import read_saliency_originals
 from data_pipeline.verify import verify
 from tests import bad_images
@@ -310,9 +313,25 @@ def test_overwrite_does_not_touch_what_is_no_data_set(tmp_path):
     make_pairs(tmp_path, 2)
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "thesis.tex").touch()
-    with pytest.raises(UserError, match="not a converted data set"):
-        run(tmp_path, overwrite=True)
+    for overwrite in (False, True):  # Neither promises what the other refuses.
+        with pytest.raises(UserError, match="not a converted data set"):
+            run(tmp_path, overwrite=overwrite)
     assert (tmp_path / "out" / "thesis.tex").exists()
+    shutil.rmtree(tmp_path / "out")
+    (tmp_path / "out").touch()
+    for overwrite in (False, True):
+        with pytest.raises(UserError, match="out is a file, a new folder is wanted"):
+            run(tmp_path, overwrite=overwrite)
+
+
+def test_an_output_that_cannot_be_made_is_told_as_it_was_given(tmp_path):
+    make_pairs(tmp_path, 2)
+    (tmp_path / "file").touch()
+    told = r"^--output \S+/file/out cannot be made: (Not a directory|File exists)$"
+    with pytest.raises(UserError, match=told):
+        convert_saliency(
+            tmp_path / "images", tmp_path / "masks", tmp_path / "file/out", name="x"
+        )
 
 
 def test_an_interruption_leaves_nothing_behind(tmp_path, monkeypatch):
@@ -328,6 +347,21 @@ def test_an_interruption_leaves_nothing_behind(tmp_path, monkeypatch):
     with pytest.raises(KeyboardInterrupt):
         run(tmp_path, shard_size=1)
     assert sorted(p.name for p in tmp_path.iterdir()) == ["images", "masks"]
+
+
+def test_a_second_sigterm_does_not_stop_the_clearing(tmp_path, monkeypatch):
+    def twice(*arguments, **options):
+        signal.raise_signal(signal.SIGTERM)
+        rmtree(*arguments, **options)
+
+    rmtree = shutil.rmtree
+    monkeypatch.setattr(shutil, "rmtree", twice)
+    before = signal.getsignal(signal.SIGTERM)
+    with pytest.raises(SystemExit) as stop, renamed_at_the_end(tmp_path / "new/out"):
+        signal.raise_signal(signal.SIGTERM)
+    assert stop.value.code == 143
+    assert list(tmp_path.iterdir()) == []
+    assert signal.getsignal(signal.SIGTERM) is before
 
 
 def test_no_pairs(tmp_path):
