@@ -70,4 +70,6 @@ def test_train_resume_evaluate_predict_visualize(tmp_path):
     done = run(*look, "--pixel", "20,20", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "v" / "0.attention.png").is_file()
-    assert "outside the image" in error_of(run(*look, "--pixel", "50,0", cwd=tmp_path))
+    assert "is outside images/0.png" in error_of(
+        run(*look, "--pixel", "50,0", cwd=tmp_path)
+    )
