@@ -83,12 +83,11 @@ def _run(main: Callable, positional: str, argv: list[str]) -> int:
     except KeyboardInterrupt:
         return _interrupted(program)
     except Terminated:
-        print(f"{program}: terminated", file=sys.stderr, flush=True)
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)  # Waits for no thread.
-        signal.raise_signal(signal.SIGTERM)
-        raise
+        return _terminated(program)
     except Exception as error:
-        if not _follows_interrupt(error):
+        if _follows(error, Terminated):
+            return _terminated(program)
+        if not _follows(error, KeyboardInterrupt):
             raise
         return _interrupted(program)
 
@@ -98,9 +97,16 @@ def _interrupted(program: str) -> int:
     return 130
 
 
-def _follows_interrupt(error: BaseException | None) -> bool:
-    """Whether Ctrl-C is behind it: some code fails for having been interrupted."""
-    while error and not isinstance(error, KeyboardInterrupt):
+def _terminated(program: str) -> int:
+    print(f"{program}: terminated", file=sys.stderr, flush=True)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    signal.raise_signal(signal.SIGTERM)  # Ends here, and waits for no thread.
+    return 128 + signal.SIGTERM
+
+
+def _follows(error: BaseException | None, kind: type[BaseException]) -> bool:
+    """Whether such a one is behind it: some code fails for having been interrupted."""
+    while error and not isinstance(error, kind):
         error = error.__cause__ or error.__context__
     return error is not None
 

@@ -36,7 +36,7 @@ def renamed_at_the_end(output: Path) -> Iterator[Path]:
     temporary = output.parent / f".{output.name}.{tag}.partial"
     replaced = output.parent / f".{output.name}.{tag}.replaced"
     new_parents: list[Path] = []
-    with sigterm_unwinds():
+    with sigterm_unwinds() as check_sigterm:
         try:
             new_parents += [path for path in output.parents if not path.exists()]
             try:
@@ -47,6 +47,7 @@ def renamed_at_the_end(output: Path) -> Iterator[Path]:
                     f"--output {output} cannot be made: {error.strerror}"
                 ) from error
             yield temporary
+            check_sigterm()
             if os.path.lexists(output):
                 output.rename(replaced)
             try:

@@ -3,7 +3,7 @@
 import contextlib
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 
 class Terminated(SystemExit):
@@ -14,13 +14,24 @@ class Terminated(SystemExit):
 
 
 @contextlib.contextmanager
-def sigterm_unwinds() -> Iterator[None]:
+def sigterm_unwinds() -> Iterator[Callable[[], None]]:
     """While entered, SIGTERM raises `Terminated`, as Ctrl-C does `KeyboardInterrupt`.
 
-    Processes started inside end at it, as all do.
+    Yields what raises it once more if it came: where Python calls back, as from a
+    `__del__`, an exception is lost. Processes started inside end at the signal.
     """
-    with _sigterm_handled_by(_terminate):
-        yield
+    came = []
+
+    def handle(number, _frame) -> None:
+        came.append(number)
+        raise Terminated
+
+    def check() -> None:
+        if came:
+            raise Terminated
+
+    with _sigterm_handled_by(handle):
+        yield check
 
 
 @contextlib.contextmanager
@@ -40,7 +51,3 @@ def _sigterm_handled_by(handler) -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGTERM, previous)
-
-
-def _terminate(_number, _frame) -> None:
-    raise Terminated

@@ -349,6 +349,16 @@ def test_an_interruption_leaves_nothing_behind(tmp_path, monkeypatch):
     assert sorted(p.name for p in tmp_path.iterdir()) == ["images", "masks"]
 
 
+def test_a_sigterm_that_python_loses_is_obeyed(tmp_path):
+    class Called:
+        def __del__(self):
+            signal.raise_signal(signal.SIGTERM)  # "Exception ignored in"
+
+    with pytest.raises(SystemExit), renamed_at_the_end(tmp_path / "out"):
+        Called()
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_second_sigterm_does_not_stop_the_clearing(tmp_path, monkeypatch):
     def twice(*arguments, **options):
         signal.raise_signal(signal.SIGTERM)
