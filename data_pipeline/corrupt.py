@@ -24,9 +24,9 @@ from data_pipeline.manifest import (
     Shard,
     load_manifest,
     save_manifest,
-    sha256_of,
 )
 from data_pipeline.verify import checked_records, record_checker
+from picanet_tf.core.files import sha256_of
 
 
 @dataclass(frozen=True)

@@ -148,15 +148,6 @@ def _is_plain(name: str) -> bool:
     return not set(name) & set("/\\\0")
 
 
-def sha256_of(path: str | os.PathLike) -> str:
-    """SHA-256 of a file, in hex."""
-    digest = hashlib.sha256()
-    with open(path, "rb") as file:
-        while block := file.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()
-
-
 def _dump(manifest: Manifest) -> str:
     content = {
         "format_version": FORMAT_VERSION,

@@ -20,9 +20,12 @@ from tqdm import tqdm
 from data_pipeline import cli
 from data_pipeline.class_maps import IGNORE, VOC_CLASSES
 from data_pipeline.errors import DatasetError, UserError
-from data_pipeline.manifest import Manifest, Shard, load_manifest, sha256_of
+from data_pipeline.manifest import Manifest, Shard, load_manifest
 from data_pipeline.objects import MAX_OBJECTS
 from data_pipeline.tfrecord import Frame, read_frames
+from picanet_tf.core.files import sha256_of
+
+POSITIONAL = "DIR"
 
 
 def verify(path: str | os.PathLike) -> tuple[Manifest, list[str]]:
@@ -196,4 +199,4 @@ def main(arguments: list[str]) -> int:
 
 
 if __name__ == "__main__":
-    cli.run(main, positional="DIR")
+    cli.run(main, positional=POSITIONAL)

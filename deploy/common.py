@@ -29,7 +29,7 @@ from tqdm import tqdm
 from data_pipeline.cli import UserError
 from data_pipeline.files import Input, assign_outputs, check_folder, find_inputs
 from deploy.pool import NoAnswer, Pool, Refused, pause
-from picanet_tf.training.run_directory import replacing
+from picanet_tf.core.files import replacing
 
 FLAGS = flags.FLAGS
 # Of the signature `image_bytes`, see picanet_tf/serving/saved_model.py.

@@ -9,6 +9,7 @@ from pathlib import Path
 from types import ModuleType
 
 from picanet_tf.class_reports import ClassReport, examples
+from picanet_tf.core.files import replacing, write_text
 from picanet_tf.detection import evaluation as detection
 from picanet_tf.detection import reports as detection_reports
 from picanet_tf.detection import sources as detection_sources
@@ -26,7 +27,6 @@ from picanet_tf.saliency.sources import (
 )
 from picanet_tf.segmentation import evaluation as segmentation
 from picanet_tf.segmentation import reports as segmentation_reports
-from picanet_tf.training.run_directory import replacing, write_text
 
 
 @dataclass(frozen=True)

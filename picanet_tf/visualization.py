@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from PIL import Image, ImageDraw
 
-from picanet_tf.errors import PicanetError
+from picanet_tf.core.files import replacing
 from picanet_tf.pixels import Pixel, cell_of
 from picanet_tf.reporting import in_utf8
 from picanet_tf.saliency.rendering import (
@@ -22,7 +22,6 @@ from picanet_tf.saliency.rendering import (
     scaled_to,
 )
 from picanet_tf.seams import AttachPoint
-from picanet_tf.training.run_directory import replacing
 
 if TYPE_CHECKING:
     from picanet_tf.inference import Look
@@ -84,26 +83,6 @@ def save_panel(
 
 _TILE = 448  # the longer side of what panels show, in pixels
 _RED = (255, 0, 0)
-
-
-def save_image(path: Path, picture: np.ndarray | Image.Image) -> None:
-    """Writes a uint8 array or a picture, in one step; makes the folders above it.
-
-    Raises:
-        PicanetError: it could not be written, such as to a full disk.
-    """
-    path = Path(path)
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with replacing(path) as temporary:
-            if isinstance(picture, np.ndarray):
-                picture = Image.fromarray(picture)
-            picture.save(temporary)
-    except PicanetError:  # Of `replacing`, which names the file already.
-        raise
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise PicanetError(f"Cannot write {path}: {reason}") from error
 
 
 def attention_rows(

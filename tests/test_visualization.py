@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from picanet_tf.core.images import save_image
 from picanet_tf.errors import PicanetError
 from picanet_tf.pixels import Pixel
 from picanet_tf.saliency.rendering import FORMATS
@@ -11,7 +12,6 @@ from picanet_tf.visualization import (
     Row,
     attention_rows,
     feature_rows,
-    save_image,
     save_panel,
 )
 

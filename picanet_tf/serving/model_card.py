@@ -38,7 +38,7 @@ _IMAGE_BYTES = {
 def facts_of_run(run: RunDirectory, weights: str) -> dict:
     """What a run directory tells about its network; None for what it does not know."""
     experiment = run.load_experiment()
-    step = _last_step(run)
+    step = run.last_step
     rows = _rows(run.validation)
     validation_of_task = TASKS[experiment.task].validation
     known = {
@@ -84,16 +84,6 @@ def write_card(folder: Path, *, task: str = "saliency", **values) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(card, indent=2, ensure_ascii=False) + "\n", "utf-8")
     return path
-
-
-def _last_step(run: RunDirectory) -> int | None:
-    """Of the newest checkpoint, which `model.keras` was written with."""
-    steps = [
-        int(path.stem.removeprefix("step-"))
-        for path in run.checkpoints.glob("step-*.index")
-        if path.stem.removeprefix("step-").isdecimal()
-    ]
-    return max(steps, default=None)
 
 
 def _rows(path: Path) -> list[Mapping]:

@@ -13,8 +13,9 @@ import tensorflow as tf
 from absl import logging
 from tqdm import tqdm
 
+from picanet_tf.core.files import cannot_write, write_text
 from picanet_tf.training.experiments import Experiment
-from picanet_tf.training.run_directory import RunDirectory, cannot_write, write_text
+from picanet_tf.training.run_directory import RunDirectory
 
 
 class Listener:

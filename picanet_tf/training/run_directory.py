@@ -15,7 +15,6 @@ runs/latest             the newest of them
 
 from __future__ import annotations
 
-import contextlib
 import datetime
 import json
 import os
@@ -23,6 +22,7 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
+from picanet_tf.core.files import sync, write_json, write_text
 from picanet_tf.errors import PicanetError
 from picanet_tf.training.experiments import Experiment
 
@@ -107,6 +107,13 @@ class RunDirectory:
         written = any(self.checkpoints.glob("step-*.index"))
         return written or (self.path / "model.keras").exists()
 
+    @property
+    def last_step(self) -> int | None:
+        """The step of the newest checkpoint, which `model.keras` was written with."""
+        names = (path.stem for path in self.checkpoints.glob("step-*.index"))
+        steps = (name.removeprefix("step-") for name in names)
+        return max((int(step) for step in steps if step.isdecimal()), default=None)
+
     def record(self, **values) -> None:
         """Adds facts about the run to `provenance.json`."""
         write_json(self.provenance, {**self.recorded(), **values})
@@ -172,55 +179,6 @@ class RunDirectory:
         return self.path / "validation.csv"
 
 
-@contextlib.contextmanager
-def replacing(path: Path):
-    """Yields a temporary path beside `path`, renamed to it when all went well.
-
-    The temporary name keeps the suffix, which says the format to many a writer. After
-    a power cut there is the old file or the new one.
-
-    Raises:
-        PicanetError: it cannot be written, as on a full disk; the old file stays.
-    """
-    path = Path(path)
-    temporary = path.with_name(f".{path.stem}.{os.getpid()}.tmp{path.suffix}")
-    try:
-        yield temporary
-        sync(temporary)
-        os.replace(temporary, path)
-        sync(path.parent)
-    except OSError as error:
-        raise cannot_write(path, error) from error
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-def cannot_write(path: Path, error: OSError) -> PicanetError:
-    """What to say of a file that cannot be written."""
-    # h5py's and the like are full of numbers, and name no file.
-    reason = error.strerror or (os.strerror(error.errno) if error.errno else error)
-    return PicanetError(f"Cannot write {path}: {reason}")
-
-
-def sync(path: Path) -> None:
-    """Waits until a file's content, or the names in a directory, are on the disk."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def write_text(path: Path, text: str) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with replacing(path) as temporary:
-        temporary.write_text(text)
-
-
-def write_json(path: Path, values) -> None:
-    write_text(path, json.dumps(values, indent=2) + "\n")
-
-
 def _fresh_directory(variant: str) -> Path:
     name = f"{datetime.datetime.now():%Y%m%d-%H%M%S}-{variant}"
     directory, number = Path("runs") / name, 1
@@ -239,21 +197,3 @@ def _point(link: Path, target: str) -> None:
     temporary.symlink_to(target)
     os.replace(temporary, link)
     sync(link.parent)
-
-
-def weights_of(run: str | os.PathLike, weights: str = "model") -> Path:
-    """The `.keras` file that `--run` means: one itself, or a run directory's.
-
-    Args:
-        run: the one or the other.
-        weights: of a run directory, one of `WEIGHTS`.
-
-    Raises:
-        PicanetError: there is none.
-    """
-    path = Path(run)
-    if path.suffix != ".keras":
-        return RunDirectory.open(path).weights(weights)
-    if not path.is_file():
-        raise PicanetError(f"--run: there is no model file {path}")
-    return path

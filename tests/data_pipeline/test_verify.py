@@ -7,10 +7,11 @@ import tensorflow as tf
 
 from data_pipeline import schema
 from data_pipeline.errors import DatasetError
-from data_pipeline.manifest import load_manifest, save_manifest, sha256_of
+from data_pipeline.manifest import load_manifest, save_manifest
 from data_pipeline.readers import errors_named, read_saliency_originals
 from data_pipeline.tfrecord import read_frames
 from data_pipeline.verify import verify
+from picanet_tf.core.files import sha256_of
 
 
 @pytest.fixture

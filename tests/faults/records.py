@@ -13,8 +13,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from data_pipeline.manifest import Manifest, Shard, save_manifest, sha256_of
+from data_pipeline.manifest import Manifest, Shard, save_manifest
 from data_pipeline.tfrecord import masked_crc32c
+from picanet_tf.core.files import sha256_of
 from tests.faults.mutations import spoil_bytes
 from tests.faults.outcomes import ERROR, READ, Attempt, result_or_error, rule
 

@@ -2,7 +2,7 @@ import pytest
 
 from picanet_tf.errors import PicanetError
 from picanet_tf.training.experiments import Experiment
-from picanet_tf.training.run_directory import RunDirectory, replacing
+from picanet_tf.training.run_directory import RunDirectory
 
 
 def test_a_new_run_is_the_latest(tmp_path, monkeypatch):
@@ -57,19 +57,6 @@ def test_record_adds(tmp_path):
     run.provenance.write_text("{")
     with pytest.raises(PicanetError, match="provenance.json is not JSON"):
         run.recorded()
-
-
-def test_replacing_leaves_nothing_half_written(tmp_path):
-    path = tmp_path / "file.txt"
-    path.write_text("old")
-    with pytest.raises(RuntimeError), replacing(path) as temporary:
-        temporary.write_text("half")
-        raise RuntimeError
-    assert path.read_text() == "old"
-    with replacing(path) as temporary:
-        temporary.write_text("new")
-    assert path.read_text() == "new"
-    assert [p.name for p in tmp_path.iterdir()] == ["file.txt"]
 
 
 def test_a_run_that_links_to_itself(tmp_path):

@@ -1,0 +1,138 @@
+"""Files that appear whole or not at all."""
+
+import errno
+import json
+import os
+import threading
+
+import pytest
+
+from picanet_tf.core import files
+from picanet_tf.core.files import replacing, sha256_of, write_json, write_text
+from picanet_tf.errors import PicanetError
+
+
+def names(folder):
+    return sorted(path.name for path in folder.iterdir())
+
+
+def test_replacing_leaves_nothing_half_written(tmp_path):
+    path = tmp_path / "file.txt"
+    path.write_text("old")
+    with pytest.raises(RuntimeError), replacing(path) as temporary:
+        temporary.write_text("half")
+        raise RuntimeError
+    assert path.read_text() == "old"
+    with replacing(path) as temporary:
+        temporary.write_text("new")
+    assert path.read_text() == "new"
+    assert names(tmp_path) == ["file.txt"]
+
+
+def test_until_the_end_there_is_the_old_file(tmp_path):
+    path = tmp_path / "file.tar.gz"
+    path.write_text("old")
+    with replacing(path) as temporary:
+        temporary.write_text("new")
+        assert path.read_text() == "old"
+        assert temporary.parent == tmp_path and temporary.suffix == ".gz"
+        assert temporary.name.startswith(".")  # Folder scans pass over it.
+    assert path.read_text() == "new"
+
+
+def test_ctrl_c_leaves_the_old_file(tmp_path):
+    path = tmp_path / "file.txt"
+    path.write_text("old")
+    with pytest.raises(KeyboardInterrupt), replacing(path) as temporary:
+        temporary.write_text("half")
+        raise KeyboardInterrupt
+    assert path.read_text() == "old" and names(tmp_path) == ["file.txt"]
+
+
+@pytest.mark.parametrize("step", ["sync", "replace"])
+def test_a_full_disk_leaves_the_old_file(step, tmp_path, monkeypatch):
+    path = tmp_path / "file.txt"
+    path.write_text("old")
+
+    def full(*_):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(files.os, "replace" if step == "replace" else "fsync", full)
+    with pytest.raises(PicanetError) as raised:
+        write_text(path, "new")
+    assert str(raised.value) == f"Cannot write {path}: No space left on device"
+    assert path.read_text() == "old" and names(tmp_path) == ["file.txt"]
+
+
+def test_nothing_written_is_an_error(tmp_path):
+    with pytest.raises(PicanetError, match="Cannot write .*file.txt: No such file"):
+        with replacing(tmp_path / "file.txt"):
+            pass
+
+
+def test_other_errors_are_not_taken_for_a_full_disk(tmp_path):
+    with pytest.raises(ValueError, match="^mine$") as raised:
+        with replacing(tmp_path / "file.txt") as temporary:
+            temporary.write_text("half")
+            raise ValueError("mine")
+    assert not isinstance(raised.value, PicanetError) and names(tmp_path) == []
+
+
+def test_reasons_of_h5py_are_put_plainly(tmp_path):
+    """Its messages are full of numbers; the system's own is behind them."""
+    error = OSError("Unable to synchronously write (errno = 28, buf = 0x55d0)")
+    error.errno = errno.ENOSPC
+    said = str(files.cannot_write(tmp_path, error))
+    assert said == f"Cannot write {tmp_path}: No space left on device"
+    assert str(files.cannot_write(tmp_path, OSError("odd"))).endswith(": odd")
+
+
+def test_threads_write_different_files_of_one_stem(tmp_path):
+    """As predictions do: a temporary name has the suffix and the process in it."""
+    with replacing(tmp_path / "a.png") as one, replacing(tmp_path / "a.txt") as two:
+        assert one != two
+        one.write_text("one")
+        two.write_text("two")
+    assert (tmp_path / "a.png").read_text() == "one"
+    assert (tmp_path / "a.txt").read_text() == "two"
+
+
+def test_threads_write_the_same_file(tmp_path):
+    """Whole texts only, and no error: whoever comes last wins."""
+    path, errors = tmp_path / "a.txt", []
+    texts = [str(number) * 200_000 for number in range(6)]
+
+    def write(text):
+        try:
+            for _ in range(15):
+                write_text(path, text)
+                assert path.read_text() in texts
+        except BaseException as error:
+            errors.append(error)
+
+    threads = [threading.Thread(target=write, args=[text]) for text in texts]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert errors == [] and names(tmp_path) == ["a.txt"]
+
+
+def test_json_and_text(tmp_path):
+    path = tmp_path / "new" / "deep" / "a.json"
+    write_json(path, {"a": [1, None]})
+    assert json.loads(path.read_text()) == {"a": [1, None]}
+    assert path.read_text().endswith("}\n")
+
+
+def test_checksums(tmp_path):
+    """The values are those of NIST's FIPS 180-2, appendix B."""
+    path = tmp_path / "file"
+    path.write_bytes(b"abc")
+    assert sha256_of(path) == (
+        "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+    )
+    path.write_bytes(b"a" * 1_000_000)
+    assert sha256_of(str(path)) == (
+        "cdc76e5c9914fb9281a1c7e284d73e67f1809a48a497200e046d39ccc7112cd0"
+    )
