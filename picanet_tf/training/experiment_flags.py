@@ -7,6 +7,7 @@ import dataclasses
 from absl import flags
 
 from picanet_tf.errors import PicanetError
+from picanet_tf.presets import list_presets
 from picanet_tf.recipes import RECIPES
 from picanet_tf.training.cluster import Cluster
 from picanet_tf.training.experiments import Experiment
@@ -79,13 +80,15 @@ def new_experiment(run: str, cluster: Cluster) -> Experiment:
     Raises:
         PicanetError: no data set is named, or a run directory that cannot be made.
     """
-    experiment = Experiment.of(
-        **{
-            field.name: _value(field)
-            for field in dataclasses.fields(Experiment)
-            if flags.FLAGS[field.name].present
-        }
-    )
+    given = {
+        field.name: _value(field)
+        for field in dataclasses.fields(Experiment)
+        if flags.FLAGS[field.name].present
+    }
+    preset = list_presets().get(given.get("init_from"))
+    if preset and given.get("task", Experiment.task) == preset.task:
+        given.setdefault("variant", preset.variant)
+    experiment = Experiment.of(**given)
     _check_tfrecords(experiment)
     if cluster.size > 1 and not run:
         raise PicanetError(

@@ -106,7 +106,10 @@ class Experiment:
         "the path of a weight file, or none.",
     )
     init_from: str = _setting(
-        "", "Start from the weights of this run directory or .keras file."
+        "",
+        "Start from the weights of this preset (picanet models lists them; it sets the "
+        "variant unless --variant does), run directory or .keras file. What does not "
+        "fit starts fresh, and is told.",
     )
     freeze_encoder: bool = _setting(
         False, "Keep the encoder's pretrained layers as they are, train the others."

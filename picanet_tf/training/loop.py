@@ -14,14 +14,16 @@ import numpy as np
 import tensorflow as tf
 from absl import logging
 
+from picanet_tf.core.files import replacing
 from picanet_tf.errors import PicanetError
+from picanet_tf.presets import Preset
 from picanet_tf.tasks import TASKS
 from picanet_tf.training import start
 from picanet_tf.training.callbacks import Listener, ProgressBar, Recorder
 from picanet_tf.training.checkpoints import Checkpoints
 from picanet_tf.training.cluster import ALONE, Cluster
 from picanet_tf.training.experiments import Experiment
-from picanet_tf.training.run_directory import RunDirectory, replacing
+from picanet_tf.training.run_directory import RunDirectory
 from picanet_tf.training.signals import StopRequest, TrainingInterrupted
 from picanet_tf.training.step import NotFinite, TrainingStep, agree, distributed
 from picanet_tf.training.strategy import make_strategy
@@ -42,7 +44,7 @@ def train(
     read_training: Callable[..., tf.data.Dataset],
     read_validation: Callable[[], tf.data.Dataset] | None = None,
     read_keys: Callable[[int], list[str]] | None = None,
-    init_from: Path | None = None,
+    init_from: Path | Preset | None = None,
     resume: bool = False,
     strategy: tf.distribute.Strategy | None = None,
     cluster: Cluster = ALONE,
@@ -61,7 +63,7 @@ def train(
             step the worker's share, `batch_size / workers`.
         read_validation: -> the validation set's batches, each image once, or None.
         read_keys: step (from 0) -> the names of the records in that step's batch.
-        init_from: a `.keras` file whose weights to start from, in place of
+        init_from: a `.keras` file or a preset, whose weights to start from, in place of
             `experiment.backbone_weights`.
         resume: go on from the run's last checkpoint, or from step 0 when the run
             was killed before its first.

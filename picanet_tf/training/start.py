@@ -13,10 +13,11 @@ from picanet_tf.backbones.vgg16_weights import (
     load_vgg16_weights,
 )
 from picanet_tf.errors import PicanetError
+from picanet_tf.presets import Preset
 from picanet_tf.tasks import Task
 from picanet_tf.training import optimizer as optimizers
 from picanet_tf.training.experiments import Experiment
-from picanet_tf.weights import copy_weights, load_keras
+from picanet_tf.weights import copy_weights, load_keras, load_preset_weights
 
 ENCODER_LAYERS = (*CONV_LAYERS, *FC_LAYERS)
 
@@ -38,7 +39,7 @@ def build(task: Task, experiment: Experiment) -> keras.Model:
 
 
 def fill(
-    model: keras.Model, experiment: Experiment, init_from: Path | None
+    model: keras.Model, experiment: Experiment, init_from: Path | Preset | None
 ) -> tuple[str, ...]:
     """Gives the model the weights that the experiment starts from.
 
@@ -52,8 +53,10 @@ def fill(
     if init_from is None:
         pretrained = load_vgg16_weights(model, experiment.backbone_weights).filled
     else:
-        source = load_keras(init_from)
-        transfer = copy_weights(source, model, partial=True)
+        if isinstance(init_from, Preset):
+            transfer = load_preset_weights(model, init_from, partial=True)
+        else:
+            transfer = copy_weights(load_keras(init_from), model, partial=True)
         logging.info("Weights from %s: %s", init_from, transfer)
         taken = {path.split("/")[0] for path in transfer.taken}
         pretrained = tuple(name for name in ENCODER_LAYERS if name in taken)

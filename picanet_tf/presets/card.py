@@ -1,0 +1,120 @@
+"""The model card of a preset: what is to be known of it, as Markdown. No TensorFlow."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from picanet_tf.errors import PicanetError
+
+# In the order of the card: the terms of the data come first.
+SECTIONS = {
+    "terms": "Licence and terms of the data",
+    "data": "Trained on",
+    "recipe": "Recipe",
+    "provenance": "Provenance",
+    "limits": "Limits",
+}
+# What is said of each set that was scored.
+_SCORE = {
+    "set": str,
+    "images": int,
+    "max_f": (int, float),
+    "mae": (int, float),
+    "scored_by": str,
+}
+
+
+def check_facts(facts: Mapping, origin: str) -> None:
+    """Raises `PicanetError` unless `facts` say all that a card must.
+
+    Args:
+        facts: `summary` and each of `SECTIONS`, texts; `scores`, a list of {"set",
+            "images", "max_f", "mae", "scored_by"}.
+        origin: what errors call them.
+    """
+    wanted = ("summary", *SECTIONS)
+    missing = [name for name in wanted if not isinstance(facts.get(name), str)]
+    if missing:
+        raise PicanetError(
+            f"{origin} must give {', '.join(wanted)}, each a text. Missing: "
+            f"{', '.join(missing)}"
+        )
+    unknown = set(facts) - {*wanted, "scores", "quantization"}
+    if unknown:
+        raise PicanetError(f"{origin}: unknown: {', '.join(sorted(unknown))}")
+    if not isinstance(facts.get("quantization", ""), str):
+        raise PicanetError(f"{origin}: quantization must be a text")
+    scores = facts.get("scores", [])
+    if not isinstance(scores, list):
+        raise PicanetError(f"{origin}: scores must be a list. Received: {scores!r}")
+    for row in scores:
+        if not isinstance(row, dict) or set(row) != set(_SCORE):
+            raise PicanetError(
+                f"{origin}: each of `scores` has {', '.join(_SCORE)}. Received: {row}"
+            )
+        for name, kind in _SCORE.items():
+            if not isinstance(row[name], kind):
+                raise PicanetError(
+                    f"{origin}: {name} of a score is of the wrong type. Received: {row}"
+                )
+
+
+def markdown(entry: Mapping) -> str:
+    """The card of a registry entry."""
+    card = entry["card"]
+    lines = [f"# {entry['name']}", "", card["summary"], ""]
+    for key, title in SECTIONS.items():
+        if key == "recipe":
+            lines += _network(entry)
+        if key == "limits":
+            lines += _scores(card)
+        lines += [f"## {title}", "", card[key], ""]
+    lines += _files(entry)
+    return "\n".join(lines)
+
+
+def _network(entry):
+    return [
+        "## Network",
+        "",
+        f"`{entry['variant']}` for {entry['task']}, input {entry['image_size']} x "
+        f"{entry['image_size']} pixels, width {entry['width']:g}.",
+        "",
+        "```python",
+        "from picanet_tf import build_model, load_model",
+        "",
+        f'saliency = load_model("{entry["name"]}").predict("photo.jpg")',
+        f'network = build_model(weights="{entry["name"]}")  # Keras, to train on',
+        "```",
+        "",
+    ]
+
+
+def _scores(card):
+    lines = ["## Scores", ""]
+    if not card.get("scores"):
+        return [*lines, "None were measured.", ""]
+    lines += [
+        "Maps stretched to 0..1 and at the photos' size; max F of the mean "
+        "precision-recall curve.",
+        "",
+        "| set | images | max F | MAE | scored by |",
+        "| --- | --- | --- | --- | --- |",
+    ]
+    lines += [
+        f"| {row['set']} | {row['images']:,} | {row['max_f']:.3f} | {row['mae']:.3f} | "
+        f"{row['scored_by']} |"
+        for row in card["scores"]
+    ]
+    return [*lines, "", *([card["quantization"], ""] if "quantization" in card else [])]
+
+
+def _files(entry):
+    if not entry["files"]:
+        return ["No weights are published.", ""]
+    lines = ["## Files", "", "| file | bytes | SHA-256 |", "| --- | --- | --- |"]
+    lines += [
+        f"| {f['name']} | {f['bytes']:,} | `{f['sha256']}` |"
+        for f in entry["files"].values()
+    ]
+    return [*lines, ""]

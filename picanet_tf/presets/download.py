@@ -1,0 +1,135 @@
+"""Downloads a file once: resumed where it broke off, checked, kept. No TensorFlow."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import http.client
+import os
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+from absl import logging
+from tqdm import tqdm
+
+from picanet_tf.core.files import sha256_of, sync
+from picanet_tf.errors import PicanetError
+
+_BLOCK = 1 << 18
+_SECONDS = 30  # without a byte
+
+
+def cache_folder() -> Path:
+    """Where downloads are kept: `picanet_tf` in Keras' own cache folder."""
+    home = os.environ.get("KERAS_HOME")
+    return (Path(home) if home else Path.home() / ".keras") / "picanet_tf"
+
+
+def download(url: str, sha256: str, size: int, name: str) -> Path:
+    """The file's path in the cache; downloads it unless it is there already.
+
+    What has come is kept as `NAME.<start of the checksum>.part`, and the next call
+    goes on from there, whatever ended this one. Of several processes one downloads,
+    the others wait for it.
+
+    Args:
+        url: where it is.
+        sha256: what its content must have, in hex.
+        size: its bytes.
+        name: of the file in the cache.
+
+    Raises:
+        PicanetError: it cannot be had, or what comes is another file.
+    """
+    path = cache_folder() / name
+
+    def is_there() -> bool:
+        # By checksum: a new version under an old name is downloaded again.
+        return (
+            path.is_file() and path.stat().st_size == size and sha256_of(path) == sha256
+        )
+
+    if is_there():
+        return path
+    part = path.with_name(f"{name}.{sha256[:12]}.part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with _alone(path.with_name(f".{name}.lock"), name):
+            if is_there():  # Another process was faster.
+                return path
+            if part.exists() and part.stat().st_size > size:
+                part.unlink()
+            if not part.exists() or part.stat().st_size < size:
+                _fetch(url, part, size)
+            if part.stat().st_size < size:
+                raise PicanetError(
+                    f"{url} broke off after {part.stat().st_size:,} of {size:,} bytes. "
+                    "Run the command again, it goes on from there"
+                )
+            if sha256_of(part) != sha256:
+                part.unlink()
+                raise PicanetError(
+                    f"{url} is not the file that was expected: its SHA-256 is another "
+                    "one. Nothing of it was kept"
+                )
+            sync(part)
+            os.replace(part, path)
+    except PicanetError:  # Of ours; it is a ValueError, too.
+        raise
+    except urllib.error.URLError as error:
+        reason = getattr(error, "reason", error)
+        raise PicanetError(f"Cannot download {url}: {reason}") from error
+    except OSError as error:
+        reason = error.strerror or error
+        raise PicanetError(f"Cannot download {url} to {path}: {reason}") from error
+    except (http.client.HTTPException, ValueError) as error:
+        raise PicanetError(f"Cannot download {url}: {error!r}") from error
+    return path
+
+
+@contextlib.contextmanager
+def _alone(path: Path, name: str) -> Iterator[None]:
+    """While entered, no other process is between these lines with the same file.
+
+    Two that write to one `.part` would spoil it for each other. The lock ends with its
+    process, whatever that dies of; the empty file stays.
+    """
+    with path.open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            logging.info("Waiting for another process that downloads %s", name)
+            fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def _fetch(url: str, part: Path, size: int) -> None:
+    """Appends to `part` what it lacks; returns early where the connection ends."""
+    have = part.stat().st_size if part.exists() else 0
+    request = urllib.request.Request(url)
+    if have:
+        request.add_header("Range", f"bytes={have}-")
+    with urllib.request.urlopen(request, timeout=_SECONDS) as response:
+        if have and response.status != 206:  # It sends the whole file again.
+            have = 0
+        with (
+            part.open("r+b" if have else "wb") as file,
+            tqdm(
+                total=size, initial=have, unit="B", unit_scale=True, desc=part.stem
+            ) as bar,
+        ):
+            file.seek(have)
+            while have < size and (block := _read(response, min(_BLOCK, size - have))):
+                file.write(block)
+                have += len(block)
+                bar.update(len(block))
+
+
+def _read(response, most: int) -> bytes:
+    """The next bytes; none where the connection ends, in whatever way."""
+    try:
+        return response.read(most)
+    except (ConnectionError, TimeoutError, http.client.HTTPException):
+        return b""
