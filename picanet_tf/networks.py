@@ -39,14 +39,6 @@ class Identity(NamedTuple):
         points = self.attach_points.values()
         return tuple(point for point in points if point.kind in ATTENTIVE)
 
-    def check_task(self, task_name: str, path: str) -> None:
-        """Raises `PicanetError` if the network of `path` is another task's."""
-        if self.task_name != task_name:
-            raise PicanetError(
-                f"--run {path}: a {self.task_name} network, the data are for "
-                f"{task_name}"
-            )
-
 
 def identify(network: keras.Model) -> Identity:
     """Which network of `build_model` this is.

@@ -28,27 +28,16 @@ class AttachPoint(NamedTuple):
     dilation_rate: int = 2
 
 
-@dataclass(frozen=True)
-class Prediction:
-    """How an image goes in, and what comes out at its own size.
+@dataclass(frozen=True, kw_only=True)
+class PhotoSpec:
+    """How a photo goes in, and what comes out at its own size. Needs no TensorFlow.
 
     Attributes:
-        finest: {name: output}, Keras tensors or real ones -> the one to predict from,
-            or what is made of several; `KeyError` where there is none.
-        output_shape: of that output, such as (N, h, w, 21); the channels are fixed.
-        test_size: (variant, side it was trained at) -> side of the input to predict at.
         frame: (uint8 [H, W, 3], side) -> uint8, what the network's maps lie over, its
             upper left corner the image's.
-        prepare: ([H, W, 3], side) -> float32 tensor [side, side, 3]: that, resized.
-        activate: (the finest output, side) -> what is resized to the image.
-        finish: (activated, of one image, (height, width), side) -> the result: an array
-            [height, width], or what the task calls one.
-        foreground: (the finest output, side) -> float32 [N, h, w, 1] in 0..1.
-        foreground_title: what pictures call it.
-        telling: (foreground float [H, W] of the frame, result or None) -> {label:
-            pixel} to look from when none is chosen.
-        middles: (result, (height, width)) -> {label: pixel in the middle}, of the
-            objects found, the surest first; None of a task that finds none.
+        resize: (that image, side) -> float32 array [side, side, 3], the input.
+        finish: (what the network gives for one image, (height, width), side) -> the
+            result: an array [height, width], or what the task calls one.
         formats: of pictures, the first is the default.
         render: (format, image uint8 [H, W, 3], what `finish` gave, threshold) -> PIL
             image of the image's size, or a panel.
@@ -56,20 +45,43 @@ class Prediction:
             together}.
     """
 
+    frame: Callable
+    resize: Callable
+    finish: Callable
+    formats: tuple[str, ...]
+    render: Callable
+    collected: Mapping[str, Callable] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Prediction(PhotoSpec):
+    """`PhotoSpec`, and what of it runs in TensorFlow.
+
+    Attributes:
+        finest: {name: output}, Keras tensors or real ones -> the one to predict from,
+            or what is made of several; `KeyError` where there is none.
+        output_shape: of that output, such as (N, h, w, 21); the channels are fixed.
+        test_size: (variant, side it was trained at) -> side of the input to predict at.
+        prepare: ([H, W, 3], side) -> float32 tensor [side, side, 3]: `resize` as part
+            of a graph.
+        activate: (the finest output, side) -> what `finish` takes, of all images.
+        foreground: (the finest output, side) -> float32 [N, h, w, 1] in 0..1.
+        foreground_title: what pictures call it.
+        telling: (foreground float [H, W] of the frame, result or None) -> {label:
+            pixel} to look from when none is chosen.
+        middles: (result, (height, width)) -> {label: pixel in the middle}, of the
+            objects found, the surest first; None of a task that finds none.
+    """
+
     finest: Callable
     output_shape: tuple
     test_size: Callable
-    frame: Callable
     prepare: Callable
     activate: Callable
-    finish: Callable
     foreground: Callable
     foreground_title: str
     telling: Callable
-    formats: tuple[str, ...]
-    render: Callable
     middles: Callable | None = None
-    collected: Mapping[str, Callable] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

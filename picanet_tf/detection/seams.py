@@ -33,12 +33,17 @@ def attach_points(variant: str) -> dict[int, AttachPoint]:
     }
 
 
+def _prepare(image, side):
+    return tf.image.resize(image, [side, side], "bilinear")
+
+
 PREDICTION = Prediction(
     finest=prediction.raw,
     output_shape=("N", "A", 4 + CLASSES),
     test_size=lambda variant, image_size: image_size,
     frame=lambda image, side: image,
-    prepare=lambda image, side: tf.image.resize(image, [side, side], "bilinear"),
+    prepare=_prepare,
+    resize=lambda image, side: _prepare(image, side).numpy(),
     activate=prediction.packed,
     finish=lambda rows, size, side: prediction.finish(rows, size),
     foreground=prediction.objectness,

@@ -173,6 +173,8 @@ def conv(features, gates, kernel, window: Window):
             return d_features, d_gates, tf.reshape(tf.stack(d_kernel), kernel.shape)
 
         shape = [*(_size(rows[0], axis) for axis in range(3)), filters]
+        if rows[0].shape[0] and rows[0].shape[2]:
+            shape[1] = -1  # So that only the number of images may be unknown.
         outputs = tf.reshape(tf.concat(outputs, axis=0), shape)
         return lines_first(outputs), backward
 
@@ -228,7 +230,12 @@ def _with_zeros(tensor, axis: int, before: int, after: int):
     """Zeros on both sides along an axis. Several times as fast as `tf.pad`."""
 
     def zeros(length):
-        shape = [_size(tensor, other) for other in range(tensor.shape.rank)]
+        if not tensor.shape.is_fully_defined():
+            # Of zeros whose size is computed, TensorFlow Lite knows no size before it
+            # runs, and of nothing that comes after them: it cannot plan its memory.
+            lines = tf.zeros([length], tf.int32)
+            return tf.zeros_like(tf.gather(tensor, lines, axis=axis))
+        shape = list(tensor.shape)
         return tf.zeros([*shape[:axis], length, *shape[axis + 1 :]], tensor.dtype)
 
     return tf.concat([zeros(before), tensor, zeros(after)], axis)

@@ -5,10 +5,9 @@ from __future__ import annotations
 import keras
 import numpy as np
 import tensorflow as tf
-from PIL import Image
 
 from picanet_tf.pixels import telling_pixels
-from picanet_tf.saliency.rendering import FORMATS, render
+from picanet_tf.saliency import prediction
 from picanet_tf.saliency.variants import parse_variant
 from picanet_tf.seams import AttachPoint, Prediction, Served
 
@@ -47,18 +46,15 @@ def _drawn_difference(pixels, heads, size, side) -> float:
 
 
 PREDICTION = Prediction(
+    **vars(prediction.SPEC),
     finest=lambda outputs: outputs["stage1"],
     output_shape=("N", "h", "w", 1),
     test_size=lambda variant, image_size: image_size,
-    frame=lambda image, side: image,
     prepare=_prepare,
     activate=lambda logits, side: tf.sigmoid(logits),
-    finish=lambda small, size, side: _own_size(small, size)[..., 0].numpy(),
     foreground=lambda logits, side: tf.sigmoid(logits),
     foreground_title="saliency",
     telling=lambda saliency, result: telling_pixels(saliency),
-    formats=FORMATS,
-    render=lambda *arguments: Image.fromarray(render(*arguments)),
 )
 
 

@@ -194,15 +194,15 @@ def network(
 
 
 def tell_apart(methods: Sequence[Method]) -> list[Method]:
-    """Names methods of equal names after their run directories as well.
+    """Names methods of equal names after their runs or files as well.
 
     Raises:
         PicanetError: two are still alike.
     """
     counts = collections.Counter(method.name for method in methods)
     named = [
-        method._replace(name=f"{method.name} ({Path(method.facts['run']).name})")
-        if counts[method.name] > 1 and "run" in method.facts
+        method._replace(name=f"{method.name} ({Path(method.facts['model']).name})")
+        if counts[method.name] > 1 and "model" in method.facts
         else method
         for method in methods
     ]

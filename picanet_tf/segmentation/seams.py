@@ -47,6 +47,7 @@ PREDICTION = Prediction(
     test_size=prediction.test_size,
     frame=framed,
     prepare=prediction.prepare,
+    resize=lambda image, side: prediction.prepare(image, side).numpy(),
     activate=prediction.full_logits,
     finish=lambda logits, size, side: prediction.classes_of(
         prediction.own_size(logits, size, side)

@@ -254,7 +254,7 @@ class _Export:
             shutil.copyfile(path, folder / name)
 
     def _resized(self, image: np.ndarray) -> np.ndarray:
-        return self.task.prediction.prepare(image, self.size).numpy()
+        return self.task.prediction.resize(image, self.size)
 
     @property
     def _heads(self) -> list[str]:

@@ -13,6 +13,7 @@ from picanet_tf.errors import PicanetError
 if TYPE_CHECKING:
     import keras
     import numpy as np
+    import onnx
 
 FILE_NAME = "picanet.onnx"
 _PACKAGES = ("tf2onnx", "onnx", "onnxruntime")
@@ -29,7 +30,7 @@ def check_packages() -> None:
 
 
 def write_onnx(network: keras.Model, path: Path) -> None:
-    """Writes a network.
+    """Writes a network, for onnxruntime, OpenVINO and others.
 
     Args:
         network: of `serving_network`, cut down to the output to give.
@@ -44,6 +45,38 @@ def write_onnx(network: keras.Model, path: Path) -> None:
         # Keras asks NumPy 2 for what it has no more, to help an older tf2onnx.
         warnings.simplefilter("ignore", FutureWarning)
         network.export(str(path), format="onnx", verbose=False, input_signature=[image])
+    _let_lstms_start_by_themselves(path)
+
+
+def _let_lstms_start_by_themselves(path: Path) -> None:
+    """Takes away the zeros that LSTMs start from, and what only computes them.
+
+    They are expanded to the number of images, by way of a shape cast to int32, in
+    which OpenVINO finds a size of -1. An LSTM of ONNX that is given no state starts
+    from zeros, and ReNet's never start from anything else.
+    """
+    import onnx
+
+    model = onnx.load(path)
+    for node in model.graph.node:
+        if node.op_type == "LSTM":
+            del node.input[5:]  # initial_h, initial_c; Keras has no peepholes
+    _drop_unused(model.graph)
+    onnx.save(model, path)
+
+
+def _drop_unused(graph: onnx.GraphProto) -> None:
+    """Drops the nodes and constants of a graph without subgraphs that nobody reads."""
+    used = {output.name for output in graph.output}
+    for index in reversed(range(len(graph.node))):  # Each comes after those it reads.
+        node = graph.node[index]
+        if used.isdisjoint(node.output):
+            del graph.node[index]
+        else:
+            used.update(node.input)
+    for index in reversed(range(len(graph.initializer))):
+        if graph.initializer[index].name not in used:
+            del graph.initializer[index]
 
 
 def runner(path: Path) -> Callable[[np.ndarray], np.ndarray]:

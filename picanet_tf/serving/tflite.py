@@ -1,23 +1,24 @@
-"""A network as a TFLite file: one image at a time, built-in operations only."""
+"""A network as a TFLite file: any number of images, built-in operations only."""
 
 from __future__ import annotations
 
+import contextlib
 import json
 import tempfile
 import warnings
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from pathlib import Path
 
 import keras
 import numpy as np
 import tensorflow as tf
 
+from picanet_tf.inference.litert import SIGNATURE, LiteRTFile
+from picanet_tf.layers import AttentionConvolution
 from picanet_tf.networks import identify
 from picanet_tf.serving.network import of_one_output, serving_network
 from picanet_tf.serving.saved_model import write_out
 from picanet_tf.tasks import TASKS, Task
-
-SIGNATURE = "serving_default"
 
 _SAID = {
     "none": "float32 throughout",
@@ -48,29 +49,40 @@ def write_tflite(
         image_size: side of the input in pixels; by default the trained one's.
         calibration: of `"int8"`: images float32 [S, S, 3], RGB 0..255.
     """
-    # The calibrator of full integer dies of an LSTM that is a loop.
-    unroll = quantization == "int8"
     task = identify(trained).task
+    # A loop would keep its steps in a list of tensors, for which there is a built-in
+    # operation of a fixed batch only; the calibrator of full integer dies of either.
     network = of_one_output(
-        serving_network(trained, image_size, unroll=unroll, attention=False),
+        serving_network(trained, image_size, unroll=True, attention=False),
         task.served.output,
     )
+    one_image = _why_one_image(network)
     # On the disk where the result goes, and with it away if the export fails.
     with tempfile.TemporaryDirectory(dir=path.parent) as folder:
-        # Of a live model the variables would not be found. A graph for any number of
-        # images would need lists of tensors, for which there is no built-in operation.
-        side = network.input.shape[1]
+        # Of a live model the variables would not be found.
+        shape = [1 if one_image else None, *network.input.shape[1:]]
         archive = keras.export.ExportArchive()
         archive.add_endpoint(
             SIGNATURE,
             lambda image: network(image, training=False),
-            [tf.TensorSpec([1, side, side, 3], tf.float32, name="image")],
+            [tf.TensorSpec(shape, tf.float32, name="image")],
         )
         write_out(archive, folder)
         content = _converter(folder, quantization, calibration).convert()
     path.write_bytes(content)
-    described = describe(path, quantization, task)
+    described = describe(path, quantization, task, one_image)
     path.with_suffix(".json").write_text(json.dumps(described, indent=2) + "\n")
+
+
+def _why_one_image(network: keras.Model) -> str | None:
+    """Why the file can take one image at a time only; None if it takes any number."""
+    for layer in network.layers:
+        if isinstance(layer, AttentionConvolution) and layer.strides > 1:
+            return (
+                f"the attention convolution {layer.name} has a stride; with a free "
+                "batch TensorFlow Lite cannot tell the sides of its map"
+            )
+    return None
 
 
 def _converter(folder: str, quantization: str, calibration):
@@ -90,8 +102,25 @@ def _converter(folder: str, quantization: str, calibration):
     return converter
 
 
-def describe(path: Path, quantization: str, task: Task = TASKS["saliency"]) -> dict:
-    """How to feed a TFLite file, and what it gives."""
+def describe(
+    path: Path,
+    quantization: str,
+    task: Task = TASKS["saliency"],
+    batch_reason: str | None = None,
+) -> dict:
+    """How to feed a TFLite file, and what it gives.
+
+    Args:
+        path: the file.
+        quantization: one of `order.QUANTIZATIONS`.
+        task: whose network it is.
+        batch_reason: why the file takes one image at a time; None if it takes any
+            number.
+
+    Returns:
+        What goes into the JSON. `batch` is `"any"`, then the first size of the shapes
+        is what the file has until its input is resized, or 1 with `batch_reason`.
+    """
     signature = _interpreter(path).get_signature_runner(SIGNATURE)
     (image,) = signature.get_input_details().items()
     (output,) = signature.get_output_details().items()
@@ -100,9 +129,11 @@ def describe(path: Path, quantization: str, task: Task = TASKS["saliency"]) -> d
         "file": path.name,
         "quantization": _SAID[quantization],
         "signature": SIGNATURE,
+        "batch": 1 if batch_reason else "any",
+        **({"batch_reason": batch_reason} if batch_reason else {}),
         "input": {
             **_tensor(*image),
-            "content": "one upright photo, RGB 0..255, rows top to bottom",
+            "content": "upright photos, RGB 0..255, rows top to bottom",
             "resize": task.served.resize.format(side=side),
         },
         "output": {
@@ -127,48 +158,20 @@ def _tensor(name: str, details) -> dict:
 
 def runner(
     path: Path, interpreter_class=None, num_threads: int | None = None
-) -> Callable[[np.ndarray], np.ndarray]:
-    """A TFLite file as a function.
-
-    Args:
-        path: the file.
-        interpreter_class: `tf.lite.Interpreter`, the default, or ai-edge-litert's.
-        num_threads: of the interpreter.
-
-    Returns:
-        A function from an image float32 [S, S, 3], RGB 0..255, to its map float32
-        [S, S, C], or what else the task has; it quantizes and back where the file
-        wants it.
-    """
-    interpreter = _interpreter(path, interpreter_class, num_threads)
-    signature = interpreter.get_signature_runner(SIGNATURE)
-    (image,) = signature.get_input_details().items()
-    (output,) = signature.get_output_details().items()
-
-    def run(pixels: np.ndarray) -> np.ndarray:
-        values = _quantized(np.asarray(pixels, np.float32)[np.newaxis], image[1])
-        result = signature(**{image[0]: values})[output[0]][0]
-        scale, zero_point = output[1]["quantization"]
-        return (
-            np.float32(scale) * (np.float32(result) - zero_point) if scale else result
-        )
-
-    return run
+) -> LiteRTFile:
+    """A TFLite file as a function, by TensorFlow's own interpreter unless another."""
+    with _no_farewell():
+        return LiteRTFile(path, num_threads, interpreter_class or tf.lite.Interpreter)
 
 
-def _interpreter(path, interpreter_class=None, num_threads=None):
+def _interpreter(path: Path) -> tf.lite.Interpreter:
+    with _no_farewell():
+        return tf.lite.Interpreter(str(path))
+
+
+@contextlib.contextmanager
+def _no_farewell():
+    """Without: TensorFlow will drop its interpreter in favour of ai-edge-litert."""
     with warnings.catch_warnings():
-        # That TensorFlow will drop its interpreter in favour of ai-edge-litert.
         warnings.simplefilter("ignore", UserWarning)
-        return (interpreter_class or tf.lite.Interpreter)(
-            str(path), num_threads=num_threads
-        )
-
-
-def _quantized(values, details):
-    scale, zero_point = details["quantization"]
-    if not scale:
-        return values
-    limits = np.iinfo(details["dtype"])
-    stored = np.round(values / scale + zero_point)
-    return stored.clip(limits.min, limits.max).astype(details["dtype"])
+        yield

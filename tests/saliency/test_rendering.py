@@ -47,6 +47,23 @@ def test_overlay_mixes_the_image_with_its_heat(image, saliency):
     assert low[2] > low[0] and high[0] > high[2]
 
 
+def test_turbo_is_matplotlibs():
+    """Ours is a table of 256 steps; matplotlib draws the other colormaps."""
+    matplotlib = pytest.importorskip("matplotlib")
+    grey = np.linspace(0, 1, 256, dtype=np.float32)[np.newaxis]
+    table = matplotlib.colormaps["turbo"](np.arange(256))[:, :3] * 255
+    assert np.abs(heat(grey)[0] - table).max() <= 0.501
+    np.testing.assert_array_equal(
+        heat(grey, "viridis")[0],
+        np.round(matplotlib.colormaps["viridis"](np.arange(256))[:, :3] * 255),
+    )
+
+
+def test_heat_clips_what_is_out_of_range():
+    low, zero, one, high = heat(np.array([[-3.0, 0, 1, 7]]))[0].tolist()
+    assert low == zero and one == high and zero != one
+
+
 def test_overlay_leaves_nan_unpainted(image, saliency):
     saliency[2:] = np.nan
     drawn = overlay(image, saliency)

@@ -30,7 +30,7 @@ def method(name="ours", maps=(PERFECT, ALL), **options):
     def predict(data):
         return zip(data.samples(), maps, strict=True)
 
-    return Method(name, predict, {"run": f"runs/{name}"}, **options)
+    return Method(name, predict, {"model": f"runs/{name}"}, **options)
 
 
 def result(method, data=None, **options):
@@ -142,7 +142,7 @@ class TestFiles:
         assert scores["mae"] == 0.25 and scores["seconds"] == 1.23
         assert scores["intervals"]["mae"] == [0, 0.5]
         assert scores["paper"] == {"max_f": 0.906, "s_measure": 0.886, "mae": 0.052}
-        assert scores["details"] == {"run": "runs/ours"}
+        assert scores["details"] == {"model": "runs/ours"}
         assert scores["empty_mae"] is None  # There is none.
         # Short cuts to those of the first method.
         assert ecssd["method"] == "ours"
@@ -173,14 +173,14 @@ class TestFiles:
     def test_names_that_are_no_utf_8(self):
         assert in_utf8("caf\udce9, é") == "caf\\udce9, é"
         _, ours = result(method("caf\udce9", variant="UNet"), which=["max_f", "mae"])
-        assert "- caf\\udce9: run" in reports.markdown([ours])
+        assert "- caf\\udce9: model" in reports.markdown([ours])
 
     def test_markdown(self):
         _, ours = result(method("a|b", variant="UNet"), which=["max_f", "mae"])
         text = reports.markdown([ours])
         assert "| a\\|b | 0.796 | 0.250 |\n" in text
         assert "| a\\|b, the paper | 0.906 | 0.052 |\n" in text
-        assert "- a|b: run runs/a|b\n- ECSSD: masks gt\n" in text
+        assert "- a|b: model runs/a|b\n- ECSSD: masks gt\n" in text
         assert reports.CONVENTIONS in text and "pysodmetrics 1." in text
 
 
@@ -259,7 +259,7 @@ class TestSources:
 
     def test_equal_methods_are_told_apart(self):
         first, second = method("UNet"), method("UNet")
-        second = second._replace(facts={"run": "runs/other"})
+        second = second._replace(facts={"model": "runs/other"})
         named = sources.tell_apart([first, second, method("center")])
         assert [each.name for each in named] == [
             "UNet (UNet)",

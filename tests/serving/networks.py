@@ -37,6 +37,19 @@ def trained_like(variant="6GAP_5AC", image_size=64, width=1 / 16, seed=0, **more
     return network
 
 
+def varied(network, seed=0):
+    """A network of any task with kernels under which its outputs vary with the image.
+
+    Of the first ones of a training the logits are so small that any error would pass.
+    """
+    rng = np.random.default_rng(seed)
+    for weight in network.weights:
+        if weight.name == "kernel":
+            fan_in = np.prod(weight.shape[:-1])
+            weight.assign(rng.normal(0, (2 / fan_in) ** 0.5, weight.shape))
+    return network
+
+
 def norms(network):
     return [
         layer.name for layer in network.layers if isinstance(layer, BatchNormalization)

@@ -7,9 +7,13 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from picanet_tf.detection.model import build_model as build_detector
+from picanet_tf.detection.variants import VARIANTS as DETECTORS
+from picanet_tf.segmentation.model import build_model as build_segmenter
+from picanet_tf.serving.network import serving_network
 from picanet_tf.serving.order import QUANTIZATIONS
 from picanet_tf.serving.tflite import file_name, runner, write_tflite
-from tests.serving.networks import pixels, trained_like
+from tests.serving.networks import pixels, trained_like, varied
 
 # Largest and mean difference. So narrow a network averages little of the rounding out.
 MOST = {
@@ -52,6 +56,38 @@ def test_equals_keras(network, files, quantization, package):
         assert difference.mean() < MOST[quantization][1]
 
 
+@pytest.mark.parametrize("package", ["tensorflow", "ai_edge_litert"])
+@pytest.mark.parametrize("quantization", QUANTIZATIONS)
+def test_takes_any_number_of_images(network, files, quantization, package):
+    run = runner(files / file_name(quantization), interpreter(package))
+    images = pixels(3, seed=8)
+    wanted = keras.ops.sigmoid(network(images, training=False)["stage1"])
+    for count in (3, 1, 2):
+        found = run(images[:count])
+        assert found.shape == (count, 64, 64, 1) and found.dtype == np.float32
+        difference = np.abs(found - wanted[:count])
+        assert difference.max() < MOST[quantization][0]
+        assert difference.mean() < MOST[quantization][1]
+    # An image's map does not depend on what else is in the batch.
+    alone = run(images[1])
+    np.testing.assert_allclose(found[1], alone, atol=MOST[quantization][1])
+
+
+def test_a_resized_input_does_as_well(network, files):
+    """As C++, Java and Swift do it, without a signature runner."""
+    lite = tf.lite.Interpreter(str(files / "picanet_float32.tflite"))
+    (image,), (saliency,) = lite.get_input_details(), lite.get_output_details()
+    assert list(image["shape_signature"]) == [-1, 64, 64, 3]
+    images = pixels(3, seed=8)
+    lite.resize_tensor_input(image["index"], images.shape, strict=True)
+    lite.allocate_tensors()
+    lite.set_tensor(image["index"], images)
+    lite.invoke()
+    wanted = keras.ops.sigmoid(network(images, training=False)["stage1"])
+    found = lite.get_tensor(saliency["index"])
+    np.testing.assert_allclose(found, wanted, atol=1e-5)
+
+
 def test_sizes(files):
     sizes = {q: (files / file_name(q)).stat().st_size for q in QUANTIZATIONS}
     assert sizes["float16"] < 0.7 * sizes["none"]
@@ -60,11 +96,13 @@ def test_sizes(files):
 
 def test_the_json_tells_how_to_feed_it(files):
     float32 = json.loads((files / "picanet_float32.json").read_text())
+    assert float32["batch"] == "any" and "batch_reason" not in float32
     assert float32["input"]["name"] == "image"
     assert float32["input"]["shape"] == [1, 64, 64, 3]
     assert float32["input"]["dtype"] == float32["output"]["dtype"] == "float32"
     assert "scale" not in float32["input"]
     int8 = json.loads((files / "picanet_int8.json").read_text())
+    assert int8["batch"] == "any"
     assert int8["input"]["dtype"] == int8["output"]["dtype"] == "uint8"
     assert int8["input"]["scale"] == pytest.approx(1, abs=0.02)
     assert int8["output"]["scale"] == 1 / 256 and int8["output"]["zero_point"] == 0
@@ -91,7 +129,62 @@ def test_the_json_is_enough(network, files):
 def test_other_modules_are_builtins_too(variant, tmp_path):
     network = trained_like(variant, image_size=32)
     write_tflite(network, tmp_path / "a.tflite")
-    image = pixels(1, 32)
-    wanted = keras.ops.sigmoid(network(image, training=False)["stage1"])
-    found = runner(tmp_path / "a.tflite")(image[0])
-    assert np.abs(found - wanted[0]).max() < 1e-4
+    run = runner(tmp_path / "a.tflite")
+    for count in (1, 3):
+        images = pixels(count, 32)
+        wanted = keras.ops.sigmoid(network(images, training=False)["stage1"])
+        assert np.abs(run(images) - wanted).max() < 1e-4
+
+
+@pytest.mark.parametrize("variant", ["DeepLab_AC", "6GAP_543LAP", "6ReNet_543LC"])
+def test_segmentation_takes_any_number_of_images(variant, tmp_path):
+    network = varied(build_segmenter(variant, image_size=64, width=1 / 32))
+    write_tflite(network, tmp_path / "a.tflite")
+    assert json.loads((tmp_path / "a.json").read_text())["batch"] == "any"
+    images = pixels(3)
+    wanted = serving_network(network, attention=False)(images)["logits"]
+    scale = np.std(wanted, axis=(0, 1, 2)).max()
+    assert scale > 0.05
+    run = runner(tmp_path / "a.tflite")
+    for count in (1, 3):
+        found = run(images[:count])
+        assert found.shape == (count, 64, 64, 21)
+        np.testing.assert_allclose(found, wanted[:count], atol=1e-5 * max(1, scale))
+
+
+@pytest.mark.parametrize("variant", DETECTORS)
+def test_detection_takes_what_its_graph_permits(variant, tmp_path):
+    network = varied(build_detector(variant, 64, width=1 / 32))
+    write_tflite(network, tmp_path / "a.tflite")
+    told = json.loads((tmp_path / "a.json").read_text())
+    images = pixels(3)
+    wanted = serving_network(network, attention=False)(images)["raw"]
+    assert np.std(wanted, axis=0).max() > 0.05
+    run = runner(tmp_path / "a.tflite")
+    if variant == "478AC_910GAP":
+        assert told["batch"] == 1
+        assert told["batch_reason"].startswith(
+            "the attention convolution context8_ac has a stride;"
+        )
+        counts = (1,)
+    else:
+        assert told["batch"] == "any" and "batch_reason" not in told
+        counts = (1, 3)
+    for count in counts:
+        found = run(images[:count])
+        assert found.shape == (count, *wanted.shape[1:])
+        np.testing.assert_allclose(found, wanted[:count], rtol=1e-5, atol=1e-5)
+
+
+def test_the_memory_of_all_tensors_is_planned_before_the_run(files):
+    """Else the first map takes half as long again, and more memory."""
+    lite = pytest.importorskip("ai_edge_litert.interpreter")
+    interpreter = lite.Interpreter(
+        str(files / "picanet_float32.tflite"),
+        experimental_op_resolver_type=lite.OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES,
+        experimental_preserve_all_tensors=True,
+    )
+    interpreter.allocate_tensors()
+    for operation in interpreter._get_ops_details():
+        for output in operation["outputs"]:
+            interpreter.get_tensor(output)  # raises for a tensor without memory

@@ -1,0 +1,114 @@
+"""Loading a model by its name: which engine runs it. Imports no TensorFlow itself."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from picanet_tf.errors import PicanetError
+from picanet_tf.inference.locate import Located, locate
+
+if TYPE_CHECKING:
+    import keras
+
+    from picanet_tf.inference.base import Model
+
+ENGINES = ("litert", "keras")
+
+
+def load_model(
+    model: str | os.PathLike | Located | None = None,
+    weights: str | None = None,
+    *,
+    engine: str | None = None,
+    threads: int | None = None,
+) -> Model:
+    """Loads a trained model.
+
+    Args:
+        model: a preset's name (see `list_presets`), a run directory, a `.keras` or
+            `.tflite` file, or what `locate` found. None: `runs/latest` when it holds a
+            finished saliency network, else the preset that ships.
+        weights: of a run directory, `"model"` (last checkpoint) or `"best"`.
+        engine: `"litert"`, which imports neither TensorFlow nor Keras, or `"keras"`; by
+            default LiteRT where the model has a LiteRT file.
+        threads: of the engine; by default one a core.
+
+    Returns:
+        What predicts: `LiteRTModel` or `Predictor`.
+
+    Raises:
+        PicanetError: no such model, or one that the engine cannot run; one line says
+            which and why.
+
+    Example:
+        >>> saliency = load_model().predict("photo.jpg")
+        >>> saliency.shape, saliency.dtype
+        ((480, 640), dtype('float32'))
+    """
+    if engine not in (None, *ENGINES):
+        raise PicanetError(
+            f"`engine` must be one of {', '.join(ENGINES)}. Received: {engine!r}"
+        )
+    if threads is not None and threads < 1:
+        raise PicanetError(f"`threads` must be at least 1. Received: {threads}")
+    if isinstance(model, Located):
+        if weights is not None:
+            raise PicanetError("`weights` goes to `locate`, which found the model")
+        found = model
+    else:
+        found = locate(model, weights)
+    if engine is None:
+        engine = "litert" if found.has_litert else "keras"
+    if engine == "litert":
+        if not found.has_litert:
+            raise PicanetError(
+                f"--engine litert: {found} has no LiteRT file. Make one with "
+                "export.py --formats tflite --quantize dynamic, or take --engine keras"
+            )
+        from picanet_tf.inference.litert import LiteRTModel
+
+        path = found.preset.path("litert") if found.preset else found.litert
+        return LiteRTModel(path, threads)
+    from picanet_tf.inference.keras_engine import Predictor
+
+    if threads is not None:
+        _set_threads(threads)
+    network = load_network(found)
+    try:
+        return Predictor(network)
+    except PicanetError as error:
+        raise PicanetError(f"{found.keras or found}: {error}") from error
+
+
+def load_network(found: Located) -> keras.Model:
+    """The Keras network of a run, a `.keras` file or a preset.
+
+    Raises:
+        PicanetError: it has none (a LiteRT file), or it cannot be read.
+    """
+    if not found.has_network:
+        raise PicanetError(
+            f"{found} is a LiteRT file, which predicts only: name the run, the .keras "
+            "file or the preset that it was made from"
+        )
+    if found.preset:
+        from picanet_tf.tasks import TASKS
+
+        build_model = TASKS[found.preset.task].build_model
+        return build_model(weights=found.preset.name, dropout=0.0)
+    from picanet_tf.weights import load_keras
+
+    return load_keras(found.keras)
+
+
+def _set_threads(threads: int) -> None:
+    import tensorflow as tf
+
+    try:
+        tf.config.threading.set_intra_op_parallelism_threads(threads)
+        tf.config.threading.set_inter_op_parallelism_threads(threads)
+    except RuntimeError as error:  # It has run something already.
+        raise PicanetError(
+            "`threads` of the Keras engine must be set before TensorFlow is first used"
+        ) from error

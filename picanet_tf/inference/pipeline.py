@@ -1,0 +1,96 @@
+"""Many photos: read ahead and written behind while the network runs. No TensorFlow."""
+
+from __future__ import annotations
+
+import itertools
+import os
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import NamedTuple, TypeVar
+
+import numpy as np
+
+from picanet_tf.inference.base import Model
+
+Job = TypeVar("Job")
+_MOST_AHEAD = 4  # photos, whatever the cores: each may take 150 MB
+
+
+class _Photo(NamedTuple):
+    job: object
+    image: np.ndarray
+    resized: np.ndarray
+
+
+def predict_jobs(
+    model: Model,
+    jobs: Iterable[Job],
+    read: Callable[[Job], np.ndarray],
+    write: Callable[[Job, np.ndarray, object], None],
+    *,
+    expected: type[Exception],
+    batch_size: int = 1,
+) -> Iterator[tuple[Job, Exception | None]]:
+    """Reads, predicts and writes; threads read and write while the network runs.
+
+    Closing the iterator, or an exception, ends it: what is being written is finished,
+    what has not begun is dropped.
+
+    Args:
+        model: what predicts.
+        jobs: what `read` and `write` understand.
+        read: job -> uint8 [H, W, 3]; called in a thread.
+        write: (job, image, result); called in a thread, at once for several.
+        expected: what `read` may raise for a bad photo. The job is told with it, and
+            the others go on.
+        batch_size: images that go through the network at once.
+
+    Yields:
+        (job, None) once its result is written, (job, exception) of a bad photo, in
+        about the order of the jobs.
+    """
+    workers = min(os.cpu_count() or 1, _MOST_AHEAD)
+    most = max(batch_size, workers + 1)
+    readers, writers = ThreadPoolExecutor(workers), ThreadPoolExecutor(workers)
+    jobs = iter(jobs)
+    reading: deque[tuple[Job, Future]] = deque()
+    writing: deque[tuple[Job, Future]] = deque()
+
+    def start_reading() -> None:
+        for job in itertools.islice(jobs, most - len(reading)):
+            reading.append((job, readers.submit(prepare, job)))
+
+    def prepare(job: Job) -> _Photo:
+        image = read(job)
+        return _Photo(job, image, model.resize(image))
+
+    def complete(photo: _Photo, small) -> None:
+        write(photo.job, photo.image, model.finish(small, photo.image.shape[:2]))
+
+    def written(most_left: int) -> Iterator[tuple[Job, None]]:
+        while len(writing) > most_left:
+            job, future = writing.popleft()
+            future.result()  # Such as a full disk: ends all.
+            yield job, None
+
+    try:
+        batch: list[_Photo] = []
+        start_reading()
+        while reading:
+            job, future = reading.popleft()
+            try:
+                batch.append(future.result())
+            except expected as error:
+                yield job, error
+            start_reading()
+            if batch and (len(batch) == batch_size or not reading):
+                results = model.infer(np.stack([photo.resized for photo in batch]))
+                for photo, small in zip(batch, results, strict=True):
+                    writing.append((photo.job, writers.submit(complete, photo, small)))
+                    yield from written(most)
+                batch = []
+        yield from written(0)
+    finally:
+        readers.shutdown(wait=True, cancel_futures=True)
+        writers.shutdown(wait=True, cancel_futures=True)

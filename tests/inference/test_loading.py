@@ -1,0 +1,199 @@
+"""Which engine runs what, and what each refuses."""
+
+import logging
+
+import numpy as np
+import pytest
+
+import picanet_tf
+from picanet_tf.backbones.vgg16_weights import WeightsError, load_vgg16_weights
+from picanet_tf.errors import PicanetError
+from picanet_tf.inference import (
+    LiteRTModel,
+    Predictor,
+    SaliencyModel,
+    load_model,
+    locate,
+)
+from picanet_tf.inference import loading as module
+from picanet_tf.inference.loading import load_network
+from picanet_tf.presets import registry
+from picanet_tf.presets.arrays import quantize
+from picanet_tf.saliency import build_model
+from picanet_tf.tasks import TASKS
+from picanet_tf.training.run_directory import RunDirectory
+from tests.inference.networks import photo
+from tests.presets import entries
+from tests.training import disks
+
+
+@pytest.fixture
+def place(tmp_path, monkeypatch, network, litert_file):
+    """A folder with a preset `tiny`, a run, and files, all of one network."""
+    monkeypatch.setattr(registry, "FOLDER", tmp_path)
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "tiny.tflite").write_bytes(litert_file.read_bytes())
+    np.savez("tiny.npz", **quantize({v.path: v.numpy() for v in network.weights}))
+    files = {
+        kind: entries.file(name, (tmp_path / name).read_bytes())
+        for kind, name in (("litert", "tiny.tflite"), ("weights", "tiny.npz"))
+    }
+    entries.write(tmp_path, entries.entry(files=files, default=True))
+    keras_file = litert_file.with_name("model.keras").read_bytes()
+    (tmp_path / "net.keras").write_bytes(keras_file)
+    run = RunDirectory.create(disks.experiment(variant="UNet"), "mine")
+    (run.path / "model.keras").write_bytes(keras_file)
+    return tmp_path
+
+
+def test_the_engine_is_the_quickest_that_there_is(place, network):
+    expected = SaliencyModel(network).predict(photo())
+    for word, kind in (
+        (None, LiteRTModel),
+        ("tiny", LiteRTModel),
+        ("tiny.tflite", LiteRTModel),
+        (locate("tiny"), LiteRTModel),
+        ("mine", Predictor),
+        ("net.keras", Predictor),
+        (place / "net.keras", Predictor),
+    ):
+        model = load_model(word)
+        assert type(model) is kind, word
+        np.testing.assert_allclose(model.predict(photo()), expected, atol=1e-4)
+
+
+def test_keras_may_be_asked_for(place, network):
+    model = load_model("tiny", engine="keras")
+    assert type(model) is Predictor and model.identity.variant == "UNet"
+    theirs = SaliencyModel(network).predict(photo())
+    # Its kernels were rounded to int8.
+    assert np.abs(model.predict(photo()) - theirs).mean() < 0.02
+    assert model.predict(photo()).std() > 0.01
+
+
+@pytest.mark.parametrize("word", ["net.keras", "mine"])
+def test_litert_of_what_has_no_such_file(place, word):
+    with pytest.raises(PicanetError) as raised:
+        load_model(word, engine="litert")
+    assert str(raised.value).startswith(f"--engine litert: {word} has no LiteRT file. ")
+    assert "--formats tflite --quantize dynamic, or take --engine keras" in str(
+        raised.value
+    )
+
+
+def test_keras_of_a_litert_file(place):
+    with pytest.raises(PicanetError, match="tiny.tflite is a LiteRT file, which pred"):
+        load_model("tiny.tflite", engine="keras")
+    with pytest.raises(
+        PicanetError, match="name the run, the .keras file or the preset"
+    ):
+        load_network(locate("tiny.tflite"))
+
+
+@pytest.mark.parametrize("engine", ["onnx", "", "LiteRT"])
+def test_engines_that_there_are_not(place, engine):
+    with pytest.raises(PicanetError) as raised:
+        load_model("tiny", engine=engine)
+    assert str(raised.value) == (
+        f"`engine` must be one of litert, keras. Received: {engine!r}"
+    )
+
+
+def test_threads(place, monkeypatch):
+    for threads in (0, -3):
+        with pytest.raises(PicanetError, match=f"at least 1. Received: {threads}$"):
+            load_model("tiny", threads=threads)
+    assert load_model("tiny", threads=1).predict(photo()).shape == (30, 45)
+    asked = []
+    monkeypatch.setattr(module, "_set_threads", asked.append)
+    load_model("net.keras", threads=2)
+    load_model("net.keras")
+    assert asked == [2]
+    monkeypatch.undo()
+
+
+def test_threads_of_keras_come_too_late(place):
+    """TensorFlow has run here already."""
+    with pytest.raises(
+        PicanetError, match="must be set before TensorFlow is first used"
+    ):
+        load_model("net.keras", threads=1)
+
+
+def test_a_damaged_preset(place):
+    for name, engine in (("tiny.tflite", "litert"), ("tiny.npz", "keras")):
+        (place / name).write_bytes(b"damaged")
+        with pytest.raises(PicanetError, match=f"{name} of the preset tiny is damaged"):
+            load_model("tiny", engine=engine)
+        (place / name).unlink()
+        with pytest.raises(PicanetError, match=f"{name} of the preset tiny is missing"):
+            load_model("tiny", engine=engine)
+
+
+def test_a_preset_of_a_card_only(place):
+    entries.write(place, entries.entry("paper"))
+    for engine in (None, "keras"):
+        with pytest.raises(
+            PicanetError, match="preset paper has no weights file: only"
+        ):
+            load_model("paper", engine=engine)
+    with pytest.raises(PicanetError, match="the preset paper has no LiteRT file"):
+        load_model("paper", engine="litert")
+
+
+def test_weights_that_are_of_another_network(place):
+    other = entries.entry("other", variant="6GAP_5432LAP")
+    other["files"] = {
+        "weights": entries.file("tiny.npz", open("tiny.npz", "rb").read())
+    }
+    entries.write(place, other)
+    with pytest.raises(PicanetError, match="the preset other do not fill picanet_6GAP"):
+        load_model("other")
+
+
+def test_build_model_of_a_preset(place, network):
+    built = build_model(weights="tiny")
+    assert built.name == "picanet_UNet" and built.input.shape == (None, 32, 32, 3)
+    by_path = {v.path: v.numpy() for v in network.weights}
+    for variable in built.weights:
+        steps = np.abs(by_path[variable.path]).max() / 254
+        difference = np.abs(variable.numpy() - by_path[variable.path]).max()
+        exact = len(variable.shape) < 2
+        assert difference <= (0 if exact else steps * 1.001), variable.path
+    assert build_model("UNet", 64, weights="tiny").input.shape[1] == 64
+    with pytest.raises(PicanetError, match="tiny is a UNet. Received: variant='6GAP_5"):
+        build_model("6GAP_5432AC", weights="tiny")
+    for task, other in TASKS.items():
+        if task != "saliency":
+            with pytest.raises(PicanetError, match="'tiny' is a preset, the weights"):
+                other.build_model(weights="tiny")
+
+
+def test_a_preset_is_no_encoder(place):
+    network = build_model("UNet", 32, width=1 / 32)
+    before = [variable.numpy() for variable in network.weights]
+    with pytest.raises(WeightsError) as raised:
+        load_vgg16_weights(network, "tiny")
+    assert str(raised.value) == (
+        "'tiny' is a preset, the weights of a whole network and not of an encoder: "
+        "give train.py --init_from, or weights= of its task's build_model."
+    )
+    for variable, value in zip(network.weights, before, strict=True):
+        np.testing.assert_array_equal(variable.numpy(), value)
+
+
+def test_the_front_door(place):
+    assert picanet_tf.build_model is build_model
+    assert picanet_tf.load_model is load_model
+    assert list(picanet_tf.list_presets()) == ["tiny"]
+    assert {"build_model", "load_model", "list_presets"} <= set(dir(picanet_tf))
+    with pytest.raises(AttributeError, match="'picanet_tf' has no attribute 'nothing'"):
+        picanet_tf.nothing  # noqa: B018
+    with pytest.raises(AttributeError, match="inference' has no attribute 'nothing'"):
+        picanet_tf.inference.nothing  # noqa: B018
+
+
+def test_which_model_it_is_stands_in_the_log(place, caplog):
+    caplog.set_level(logging.INFO, logger="absl")
+    load_model()
+    assert "The model is the preset tiny (there is no runs/latest)" in caplog.text
