@@ -1,4 +1,4 @@
-# make demo | test | test-tf215 | lint | bench | clean.  Each builds .venv itself.
+# make demo | demo-train | test | test-tf215 | lint | test-wheel | bench | clean.  Each builds .venv itself.
 SHELL := /bin/bash
 VENV := .venv
 PY := $(VENV)/bin/python
@@ -8,7 +8,7 @@ STAMP_TF215 := $(VENV_TF215)/.installed
 export TF_CPP_MIN_LOG_LEVEL ?= 2
 export PYTHONPATH := $(CURDIR)
 
-.PHONY: demo test test-tf215 lint bench clean setup
+.PHONY: demo demo-train test-wheel test test-tf215 lint bench clean setup
 .DELETE_ON_ERROR:
 
 setup: $(STAMP)
@@ -37,11 +37,19 @@ $(STAMP): requirements.txt requirements-dev.txt
 $(STAMP_TF215): requirements-tf215.txt
 	$(call make_venv,$(VENV_TF215),11,2.15,requirements-tf215.txt)
 
+# Cuts the samples out with the network that ships; trains one on them.
 demo: $(STAMP)
 	$(PY) samples/demo.py
 
+demo-train: $(STAMP)
+	$(PY) samples/demo_train.py
+
 test: $(STAMP)
 	$(PY) -m pytest -n 2 --dist loadfile
+
+# The wheel, without TensorFlow, in a fresh environment and another folder.
+test-wheel: $(STAMP)
+	$(PY) -m tests.wheel build/wheel
 
 # An export of today's TensorFlow in an older one, our optimizer beside the addons'.
 test-tf215: $(STAMP) $(STAMP_TF215)
@@ -56,8 +64,9 @@ bench: $(STAMP)
 	$(PY) -m benchmarks.attention
 	$(PY) -m benchmarks.model
 	$(PY) -m benchmarks.pipeline
-	@if [ -d build/demo/run ]; then $(PY) -m benchmarks.startup build/demo/run; \
-	else echo "benchmarks.startup wants the run of make demo: skipped"; fi
+	$(PY) -m benchmarks.engines
+	@if [ -d build/demo-train/run ]; then $(PY) -m benchmarks.startup build/demo-train/run; \
+	else echo "benchmarks.startup wants the run of make demo-train: skipped"; fi
 
 clean:
 	rm -rf build

@@ -1,7 +1,7 @@
 """What do the parts of a trained network contribute, without training another?
 
     python -m benchmarks.ablations runs/ac data/duts runs/ablated
-    python evaluate.py --runs runs/ac,runs/ablated/uniform,... --tfrecords data/ecssd
+    python evaluate.py --model runs/ac,runs/ablated/uniform,... --tfrecords data/ecssd
 
 writes runs beside which the original is judged by `evaluate.py`:
 

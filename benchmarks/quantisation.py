@@ -1,6 +1,6 @@
 """What does quantisation cost in quality, and what does it give in size and time?
 
-    python export.py --run RUN --output OUT --formats tflite \
+    python export.py --model RUN --output OUT --formats tflite \
         --quantize none,float16,dynamic,int8 --calibration_tfrecords data/duts
     python -m benchmarks.quantisation RUN OUT/1 data/ecssd 100
 

@@ -32,7 +32,7 @@ def main(run: str) -> None:
     parts = [in_own_process("benchmarks.startup", "--parts", run) for _ in range(3)]
     median = {name: statistics.median(part[name] for part in parts) for name in PARTS}
     with tempfile.TemporaryDirectory() as output:
-        words = ("predict.py", "--run", run, "--input", PHOTO, "--output", output)
+        words = ("predict.py", "--model", run, "--input", PHOTO, "--output", output)
         whole = median_seconds(lambda: python(*words), 3, warm_up=0)
         help_ = median_seconds(lambda: python("predict.py", "--help"), 3, warm_up=0)
     row = {"predict.py s": whole, "--help s": help_}
@@ -65,8 +65,8 @@ def parts(run: str) -> dict[str, float]:
     import tensorflow  # noqa: F401
 
     lap("import TensorFlow")
+    from picanet_tf.core.images import save_image  # noqa: F401
     from picanet_tf.inference import load_model
-    from picanet_tf.visualization import save_image  # noqa: F401
 
     lap("import the rest")
     model = load_model(run)

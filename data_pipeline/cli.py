@@ -36,6 +36,7 @@ def run(
     *,
     positional: str = "",
     argv: Sequence[str] | None = None,
+    module: str = "__main__",
 ) -> NoReturn:
     """Parses the flags, calls `main` and exits the process.
 
@@ -46,16 +47,18 @@ def run(
             "DIR".  Empty: the command takes none, and one that comes is an error
             (with `--flag a b`, absl would silently lose the `b`).
         argv: the command line, program name first; `sys.argv` by default.
+        module: whose docstring and flags are the help.
 
     Exit codes: what `main` returned; 0 after `--help`; 1 after a `UserError`, a
     wrong flag, an `OSError` about a named file, a full disk, or when nobody reads
     on (`| head`), each told in one line; 130 after Ctrl-C, 143 after SIGTERM where
     it is `Terminated`.  Any other exception is a bug of ours and keeps its traceback.
     """
-    sys.exit(_run(main, positional, list(sys.argv if argv is None else argv)))
+    argv = list(sys.argv if argv is None else argv)
+    sys.exit(_run(main, positional, argv, module))
 
 
-def _run(main: Callable, positional: str, argv: list[str]) -> int:
+def _run(main: Callable, positional: str, argv: list[str], module: str) -> int:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     if hasattr(sys.stdout, "reconfigure"):  # A file's name may be no UTF-8.
         sys.stdout.reconfigure(errors="backslashreplace")
@@ -63,7 +66,7 @@ def _run(main: Callable, positional: str, argv: list[str]) -> int:
     asks_for_help = any(word in _HELP_WORDS for word in _before_double_dash(argv[1:]))
     try:
         if asks_for_help:
-            print(_help(program, positional, full="--helpfull" in argv))
+            print(_help(program, positional, module, full="--helpfull" in argv))
             code = 0
         else:
             code = main(_parse(argv, positional)) or 0
@@ -137,11 +140,13 @@ def _program_name(path: str) -> str:
     return os.path.basename(path)
 
 
-def _help(program: str, positional: str, *, full: bool) -> str:
+def _help(program: str, positional: str, module: str, *, full: bool) -> str:
     usage = f"usage: {program} [flags] {positional}".rstrip()
-    document = (sys.modules["__main__"].__doc__ or "").strip()
+    document = (sys.modules[module].__doc__ or "").strip()
+    # absl knows the main module by the program's path.
+    own = sys.argv[0] if module == "__main__" else module
     all_flags = flags.FLAGS
-    described = all_flags.get_help() if full else all_flags.main_module_help()
+    described = all_flags.get_help() if full else all_flags.module_help(own)
     return f"{usage}\n\n{document}\n{described}"
 
 

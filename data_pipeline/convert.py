@@ -35,7 +35,6 @@ from data_pipeline.manifest import (
     Shard,
     load_manifest,
     save_manifest,
-    sha256_of,
 )
 from data_pipeline.output import check_output, renamed_at_the_end
 from data_pipeline.pairs import (
@@ -46,6 +45,7 @@ from data_pipeline.pairs import (
     pair_by_name,
 )
 from data_pipeline.signals import Terminated
+from picanet_tf.core.files import sha256_of
 
 SHARD_SIZE = 256
 # Below this, starting worker processes costs more than they save.
@@ -237,6 +237,15 @@ def _cores() -> int:
 
 
 def define_flags() -> None:
+    define_shared_flags()
+    flags.DEFINE_string(
+        "sbd", None, "Of voc2012: folder of SBD, whose class maps are added."
+    )
+    flags.DEFINE_integer("workers", None, "Processes; default: one a core.")
+
+
+def define_shared_flags() -> None:
+    """Those that `convert_beam` takes, too."""
     flags.DEFINE_string(
         "dataset",
         None,
@@ -343,8 +352,4 @@ def _resolve_source(values, others) -> tuple[Path, Path, str, int | None]:
 
 if __name__ == "__main__":
     define_flags()
-    flags.DEFINE_string(
-        "sbd", None, "Of voc2012: folder of SBD, whose class maps are added."
-    )
-    flags.DEFINE_integer("workers", None, "Processes; default: one a core.")
     cli.run(main)

@@ -118,7 +118,7 @@ def main(_: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    convert.define_flags()
+    convert.define_shared_flags()
     flags.adopt_module_key_flags(convert)  # for --help
     flags.DEFINE_multi_string("beam", [], "An option of Beam's, such as --runner=...")
     cli.run(main)

@@ -21,10 +21,12 @@ class Input(NamedTuple):
         path: where it is.
         place: where it stands below the folder or pattern that it was found by, its
             own name if it was named itself; a result keeps that place.
+        scanned: whether a folder or a pattern found it, not its own name.
     """
 
     path: Path
     place: Path
+    scanned: bool = False
 
     @property
     def is_video(self) -> bool:
@@ -63,7 +65,7 @@ def _find(word: str, flag: str) -> list[Input]:
         images = list_images(path, recursive=True)
         if not images:
             raise UserError(f"{flag}: no images in {word}")
-        return [Input(image, image.relative_to(path)) for image in images]
+        return [Input(image, image.relative_to(path), True) for image in images]
     # First as a name: a file may well be called photo[1].jpg.
     if path.exists():
         return [Input(path, Path(path.name))]
@@ -82,7 +84,7 @@ def _find(word: str, flag: str) -> list[Input]:
     if not matches:
         raise UserError(f"{flag}: no images match {word}")
     matches.sort(key=lambda match: natural_key(str(match)))
-    return [Input(match, match.relative_to(root)) for match in matches]
+    return [Input(match, match.relative_to(root), True) for match in matches]
 
 
 def _fixed_part(pattern: Path) -> Path:

@@ -1,8 +1,8 @@
-"""`make demo`: from the five sample photos to demo.png, by the commands of the README.
+"""`make demo-train`: from the five sample photos to demo.png, by the README's commands.
 
 Four of the photos train the full network from a pretrained encoder, the fifth is held
-out. Everything is left in build/demo/. That is far too little data to generalise from;
-it shows that all parts work, in a few minutes on two cores.
+out. Everything is left in build/demo-train/. That is far too little data to generalise
+from; it shows that all parts work, in a few minutes on two cores.
 """
 
 import csv
@@ -15,7 +15,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 SAMPLES = ROOT / "samples"
-BUILD = ROOT / "build" / "demo"
+BUILD = ROOT / "build" / "demo-train"
 HELD_OUT = "chelsea"
 STEPS, BATCH_SIZE = 50, 2
 
@@ -85,12 +85,12 @@ def main() -> int:
         *("--batch_size", str(BATCH_SIZE), "--log_interval", "5"),
     )
     command(
-        *("predict.py", "--run", relative[run]),
+        *("predict.py", "--model", relative[run]),
         *("--input", "samples/images", "--output", relative[maps]),
     )
     command(
-        *("export.py", "--run", relative[run], "--output", relative[export]),
-        *("--formats", "saved_model,tflite,onnx", "--quantize", "none,dynamic"),
+        *("export.py", "--model", relative[run], "--output", relative[export]),
+        *("--formats", "saved_model,tflite", "--quantize", "none,dynamic"),
     )
     picture = draw(run, maps)
     curve = losses(run)

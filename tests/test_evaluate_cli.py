@@ -84,9 +84,10 @@ def test_help(tmp_path):
         ("--baseline center --masks empty", "--masks: no images in empty"),
         ("--baseline center --images empty", "must come as often as --masks"),
         ("--baseline centre --masks S/masks", "--baseline.*center"),
-        ("--masks S/masks", "no run directory runs/latest"),
-        ("--run empty --masks S/masks", "empty is not a run directory"),
-        ("--run no.keras --masks S/masks", "there is no model file no.keras"),
+        ("--masks S/masks", "picanet_vgg16_duts needs images, ecssd has masks only"),
+        ("--model nothing --masks S/masks", "there is no nothing: neither a run"),
+        ("--model empty --masks S/masks", "empty is not a run directory"),
+        ("--model no.keras --masks S/masks", "there is no model file no.keras"),
         ("--predictions X=empty --masks S/masks", "empty: 3 of 3 maps for ecssd"),
         ("--predictions X=S/maps --predictions X=S/masks --masks S/masks",
          "Two methods are called X"),
@@ -262,7 +263,7 @@ def test_a_network_on_records_and_on_folders(trained, photos, tmp_path):
     for name in ("ECSSD", "folders"):
         shutil.copytree(photos / "maps" / "ECSSD", tmp_path / "maps" / name)
     done = run(
-        *("--run", trained, "--tfrecords", "records", "--output", "out"),
+        *("--model", trained, "--tfrecords", "records", "--output", "out"),
         *("--predictions", "DSS=maps", "--batch_size", "2"),
         *(*pairs(photos), "--name", "folders", "--workers", "0"),
         cwd=tmp_path,
@@ -278,7 +279,7 @@ def test_a_network_on_records_and_on_folders(trained, photos, tmp_path):
         scores = datasets[dataset]["methods"]["UNet"]
         for score, value in metrics.result().scores.items():
             assert scores[score] == pytest.approx(value, rel=1e-4), score
-        assert scores["details"]["run"] == str(trained)
+        assert scores["details"]["model"] == str(trained)
         assert len(scores["details"]["sha256"]) == 64
     assert datasets["ECSSD"]["methods"]["UNet"]["paper"]["max_f"] == 0.906
     assert len(datasets["ECSSD"]["fingerprint"]) == 64

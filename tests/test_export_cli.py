@@ -25,6 +25,8 @@ def folder(tmp_path_factory):
         Experiment(variant="6GAP", image_size=32, width=1 / 32), str(folder / "runs/a")
     )
     trained_like("6GAP", image_size=32, width=1 / 32).save(run.path / "model.keras")
+    run.checkpoints.mkdir()
+    (run.checkpoints / "step-40000.index").touch()
     (folder / "runs" / "latest").symlink_to("a")
     for number in range(3):
         for kind in ("images", "masks"):
@@ -73,7 +75,7 @@ def test_alone_it_exports_the_latest_run(folder):
     code, output, errors = export(cwd=folder)
     assert code == 0, errors
     first, *lines = output.splitlines()
-    assert first.startswith("export/picanet/1, compared with the Keras model on 5 im")
+    assert first.startswith("export/picanet/1, compared with the Keras model on 2 im")
     assert len(lines) == 1 and "saved_model.pb, variables/" in lines[0]
     assert "MB  differs by " in lines[0]
     assert "serving_default, image_bytes, attention" in lines[0]
@@ -86,7 +88,7 @@ def test_alone_it_exports_the_latest_run(folder):
 
     code, output, errors = export(
         *("--formats", "tflite,saved_model", "--quantize", "int8,none"),
-        *("--calibration_tfrecords", "data", "--run", "runs/a/model.keras"),
+        *("--calibration_tfrecords", "data", "--model", "runs/a/model.keras"),
         cwd=folder,
     )
     assert code == 0, errors
@@ -117,9 +119,9 @@ def test_interrupted_it_leaves_nothing(folder, tmp_path, number):
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        ("--run nowhere", "There is no run directory nowhere"),
-        ("--run own", "own is not a run directory: no experiment.json"),
-        ("--run no.keras", "--run: there is no model file no.keras"),
+        ("--model nowhere", "--model: there is no nowhere: neither a run directory"),
+        ("--model own", "own is not a run directory: no experiment.json"),
+        ("--model no.keras", "--model: there is no model file no.keras"),
         ("--weights best", "has no best.keras: it was trained without"),
         (
             "--formats saved_model,coreml",

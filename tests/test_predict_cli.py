@@ -65,7 +65,7 @@ def test_a_folder_with_bad_and_odd_files(network, tmp_path):
     bad_images.write_all(source)
     bad_images.write(source / "sub", "turned")
     (source / "gone.jpg").symlink_to("nowhere.jpg")
-    arguments = ("--run", path, "--input", source, "--output", out, "--batch_size", 3)
+    arguments = ("--model", path, "--input", source, "--output", out, "--batch_size", 3)
     run = predict(*arguments)
     errors = run.stderr.decode()
     assert run.returncode == 1, errors
@@ -95,7 +95,7 @@ def test_from_stdin_to_stdout(network, tmp_path):
     path, model = network
     buffer = io.BytesIO()
     photo().save(buffer, "PNG")
-    arguments = ("--run", path, "--input", "-")
+    arguments = ("--model", path, "--input", "-")
     run = predict(*arguments, "--format", "cutout", input=buffer.getvalue())
     assert run.returncode == 0, run.stderr
     cutout = np.asarray(Image.open(io.BytesIO(run.stdout)))
@@ -128,7 +128,7 @@ def test_a_video(network, tmp_path):
     spoilt[middle:end] = bytes(end - middle)
     (tmp_path / "spoilt.mp4").write_bytes(spoilt)
     run = predict(
-        *("--run", path, "--format", "overlay", "--output", out),
+        *("--model", path, "--format", "overlay", "--output", out),
         *(tmp_path / "broken.mp4", clip, tmp_path / "spoilt.mp4"),
     )
     errors = run.stderr.decode()
@@ -155,7 +155,7 @@ def test_a_video_is_called_after_the_task(task, tmp_path):
     writer.release()
     variant = {"segmentation": "DeepLab", "detection": "SSD300"}[task]
     TASKS[task].build_model(variant, 64, width=1 / 32).save(tmp_path / "n.keras")
-    words = ("--run", "n.keras", "--input", "clip.mp4", "--output", "out", "--resume")
+    words = ("--model", "n.keras", "--input", "clip.mp4", "--output", "out", "--resume")
     assert predict(*words, cwd=tmp_path).returncode == 0
     assert written(tmp_path / "out") == [f"clip.{task}.mp4"]
     again = predict(*words, cwd=tmp_path)
@@ -169,7 +169,7 @@ def test_after_ctrl_c_nothing_is_half_written(network, tmp_path):
     for seed in range(400):
         photo((300, 400), seed).save(source / f"{seed}.bmp")
     run = subprocess.Popen(
-        [sys.executable, "predict.py", "--run", path, "--input", source]
+        [sys.executable, "predict.py", "--model", path, "--input", source]
         + ["--output", out, "--batch_size", "1"],
         cwd=ROOT,
         stderr=subprocess.PIPE,
@@ -193,7 +193,8 @@ def test_after_ctrl_c_nothing_is_half_written(network, tmp_path):
     ("words", "message"),
     [
         ([], "--input is missing"),
-        (["--input", "a.jpg"], "--output is missing"),
+        (["--input", "a.jpg", "--format", "json"], "--output is missing"),
+        (["--input", "a.jpg", "--output="], "--output is missing"),
         (["--input", "a.jpg", "--output", "out"], "--input: there is no a.jpg"),
         (["--input", ".", "--output", "out"], "--input: no images in ."),
         (["--input", "*.jpg", "--output", "out"], "no images match *.jpg"),
@@ -207,10 +208,10 @@ def test_after_ctrl_c_nothing_is_half_written(network, tmp_path):
             ["here.png", "--output", "here.png/out"],
             "--output: cannot write to here.png/out: Not a directory",
         ),
-        (["here.png", "--output", "o", "--run", "r"], "no run directory r"),
+        (["here.png", "--output", "o", "--model", "r"], "there is no r: neither a run"),
         (
-            ["here.png", "--output", "o", "--run", "r.keras"],
-            "--run: there is no model file r.keras",
+            ["here.png", "--output", "o", "--model", "r.keras"],
+            "--model: there is no model file r.keras",
         ),
     ],
 )

@@ -93,7 +93,7 @@ def test_help(tmp_path):
         (["--tfrecords", "x", "--rate_boundaries", "a,b"], "--rate_boundaries must be"),
         (["--tfrecords", "x", "--stepps", "3"], "stepps"),
         (["--resume"], "no run directory runs/latest"),
-        (["--tfrecords", "x", "--init_from", "old"], "no run directory old"),
+        (["--tfrecords", "x", "--init_from", "old"], "init_from: there is no old: "),
     ],
 )
 def test_mistakes_are_told_in_one_line(arguments, message, tmp_path):

@@ -61,7 +61,7 @@ def test_figures_and_statistics(network, tmp_path):
     assert converted.returncode == 0, converted.stderr
     (tmp_path / "in" / "images" / "text.jpg").write_text("hello")
     run = visualize(
-        *("--run", network, "--output", tmp_path / "out"),
+        *("--model", network, "--output", tmp_path / "out"),
         *("--input", tmp_path / "in" / "images", "--tfrecords", tmp_path / "data"),
         *("--batch_size", 2, "--pixel", "59,39", "--pixel", "0,0"),
     )
@@ -92,7 +92,7 @@ def test_bad_and_odd_files(network, tmp_path):
     # A name is no formula: matplotlib would choke on it.
     Image.new("RGB", (9, 6)).save(tmp_path / "in" / "$\\frac$ \u5b57.png")
     run = visualize(
-        *("--run", network, "--input", tmp_path / "in", "--output", tmp_path / "out")
+        *("--model", network, "--input", tmp_path / "in", "--output", tmp_path / "out")
     )
     assert run.returncode == 1 and "Traceback" not in run.stderr, run.stderr
     for name in bad_images.BAD:
@@ -116,7 +116,7 @@ def test_a_pixel_outside_the_image(network, tmp_path):
     Image.new("RGB", (30, 20)).save(tmp_path / "photo.png")
     Image.new("RGB", (31, 20)).save(tmp_path / "wide.png")
     run = visualize(
-        *("--run", network, "--input", "photo.png", "--input", "wide.png"),
+        *("--model", network, "--input", "photo.png", "--input", "wide.png"),
         *("--output", "out", "--pixel", "30,5"),
         cwd=tmp_path,
     )
@@ -131,7 +131,7 @@ def test_a_pixel_outside_the_image(network, tmp_path):
 def test_a_saliency_network_has_no_boxes(network, tmp_path):
     Image.new("RGB", (30, 20)).save(tmp_path / "photo.png")
     run = visualize(
-        *("--run", network, "--input", tmp_path / "photo.png"),
+        *("--model", network, "--input", tmp_path / "photo.png"),
         *("--output", tmp_path / "out", "--box", "1"),
     )
     assert run.returncode == 1 and run.stderr.strip().splitlines()[-1] == (
@@ -152,7 +152,7 @@ def test_a_saliency_network_has_no_boxes(network, tmp_path):
         (["--input", "empty", "--output", "o"], "--input: no images in empty"),
         (["--input", "clip.mp4", "--output", "o"], "clip.mp4 is a video, an image"),
         (["--tfrecords", "nowhere", "--output", "o"], "nowhere"),
-        (["here.png", "--output", "o", "--run", "r"], "no run directory r"),
+        (["here.png", "--output", "o", "--model", "r"], "there is no r: neither a run"),
         (["--serve", "here.png", "--output", "o"], "go with --output, here.png"),
         (["here.png", "--output", "o", "--port", "80"], "--port goes with --serve"),
         (
@@ -160,7 +160,7 @@ def test_a_saliency_network_has_no_boxes(network, tmp_path):
             "--output: cannot write to here.png/o: Not a directory",
         ),
         (["--serve", "--port", "0"], "0 is not an integer in the range [1, 65535]"),
-        (["here.png", "--output", "o", "--run", "r.keras"], "no model file r.keras"),
+        (["here.png", "--output", "o", "--model", "r.keras"], "no model file r.keras"),
     ],
 )
 def test_errors_are_one_line(words, message, tmp_path):

@@ -212,8 +212,8 @@ CASES = [
     evaluate("--tfrecords segmentation --baseline whole-image",
              "--baseline must be background for these data. Received: whole-image"),
     *[
-        evaluate(f"--run runs/{network} --tfrecords {data}",
-                 f"--run runs/{network}: a {network.split('/')[0]} network, the data "
+        evaluate(f"--model runs/{network} --tfrecords {data}",
+                 f"--model runs/{network}: a {network.split('/')[0]} network, the data "
                  f"are for {data}")
         for network, data in (("saliency", "detection"), ("saliency", "segmentation"),
                               ("detection", "saliency"), ("detection", "segmentation"),
@@ -224,9 +224,9 @@ CASES = [
 
 # A good run ahead of one that is wrong.
 RUNS = [
-    evaluate("--runs runs/detection,runs/saliency --tfrecords detection",
-             "--run runs/saliency: a saliency network, the data are for detection"),
-    evaluate("--runs runs/detection,runs/cut --tfrecords detection",
+    evaluate("--model runs/detection,runs/saliency --tfrecords detection",
+             "--model runs/saliency: a saliency network, the data are for detection"),
+    evaluate("--model runs/detection,runs/cut --tfrecords detection",
              "the model runs/cut/model.keras: not a .keras archive, or a truncated"),
 ]  # fmt: skip
 CASES += RUNS
@@ -234,7 +234,7 @@ CASES += RUNS
 FINE = [
     boxes("good.json", "")[0],
     # To calibrate, images are wanted, whatever else the records hold.
-    "export.py --run runs/saliency --formats tflite --quantize int8 "
+    "export.py --model runs/saliency --formats tflite --quantize int8 "
     "--calibration_tfrecords detection --output exported",
 ]
 

@@ -1,14 +1,16 @@
 """Scores networks, or maps that any method left on disk, as the paper does.
 
-    python evaluate.py --run runs/latest --tfrecords data/ecssd --output out/ecssd
-    python evaluate.py --runs runs/a,runs/b --tfrecords data/ecssd,data/duts-te
-    python evaluate.py --predictions DSS=maps/dss --images DIR --masks DIR
-    python evaluate.py --run runs/latest --baseline center --tfrecords data/ecssd
-    python evaluate.py --predictions SSD=boxes.json --tfrecords data/voc2007_test
+    picanet evaluate --tfrecords data/ecssd --output out/ecssd
+    picanet evaluate --model runs/a,runs/b --tfrecords data/ecssd,data/duts-te
+    picanet evaluate --images photos/ --masks masks/ --model picanet_vgg16_duts
+    picanet evaluate --predictions DSS=maps/dss --images DIR --masks DIR
+    picanet evaluate --model runs/latest --baseline center --tfrecords data/ecssd
+    picanet evaluate --predictions SSD=boxes.json --tfrecords data/voc2007_test
 
-Every method (runs/latest if none is given) is scored on every data set by the same code
-and compared with the first. --output gets report.json, report.md, a qualitative grid,
-each image's scores; PR curves, worst (saliency, boxes); confusion (classes).
+Every method is scored on every data set by the same code and compared with the first.
+Without any: for saliency the default model, for other tasks runs/latest. --output gets
+report.json, report.md, a qualitative grid, each image's scores; PR curves, worst
+(saliency, boxes); confusion (classes).
 """
 
 import functools
@@ -19,21 +21,23 @@ from pathlib import Path
 from absl import flags, logging
 from tqdm import tqdm
 
-import picanet_tf
 from data_pipeline import cli
 from data_pipeline.class_maps import read_class_map
 from data_pipeline.cli import UserError
 from data_pipeline.files import check_folder
 from data_pipeline.images import list_images, read_image, read_mask
-from data_pipeline.manifest import load_manifest, sha256_of
+from data_pipeline.manifest import load_manifest
 from data_pipeline.pairs import pair_by_name
+from picanet_tf.core.files import sha256_of, write_json, write_text
 from picanet_tf.errors import PicanetError
+from picanet_tf.inference import ENGINES, Located, load_model, locate
+from picanet_tf.inference.locate import DESCRIPTION, LATEST
 from picanet_tf.places import check_writable
 from picanet_tf.saliency import sources
 from picanet_tf.saliency.evaluation import Sample
 from picanet_tf.saliency.sources import DataSet, Method
 from picanet_tf.scoring import BASELINES, CONVENTIONS, SCORINGS, draw
-from picanet_tf.training import run_directory as runs
+from picanet_tf.training.run_directory import WEIGHTS
 
 __doc__ = f"{__doc__}\n{CONVENTIONS}"
 READERS = {"saliency": read_mask, "segmentation": read_class_map}
@@ -44,9 +48,10 @@ SCORES = {"all": None, "fast": ("max_f", "max_mean_f", "mean_f", "adaptive_f", "
 def define_flags() -> None:
     many, one_of = flags.DEFINE_multi_string, flags.DEFINE_enum
     whole = flags.DEFINE_integer
-    many("run", [], "Run directory or .keras file, or several with commas.")
-    flags.DEFINE_alias("runs", "run")
-    one_of("weights", "model", runs.WEIGHTS, "Of the last checkpoint, or best.")
+    many("model", [], f"{DESCRIPTION} Several with commas.")
+    one_of("weights", None, WEIGHTS, "Of runs: the last checkpoint (model), or best.")
+    one_of("engine", None, ENGINES, "litert or keras, as of picanet predict.")
+    whole("threads", None, "Of the engine; default: one a core.", 1)
     many("predictions", [], "NAME=DIR: maps named as the masks, in DIR or its folder "
          "of the data set's name; boxes: COCO's JSON, VOC's texts.")  # fmt: skip
     one_of("baseline", None, BASELINES, "A method that knows no image, see above.")
@@ -85,8 +90,8 @@ def score_all() -> None:
     if len(results) > 1:
         print(scoring.reports.comparison(results))
     if output:
-        runs.write_json(output / "report.json", scoring.reports.to_json(results))
-        runs.write_text(output / "report.md", scoring.reports.markdown(results))
+        write_json(output / "report.json", scoring.reports.to_json(results))
+        write_text(output / "report.md", scoring.reports.markdown(results))
         logging.info("The report is in %s", output)
 
 
@@ -150,34 +155,42 @@ def in_folders(name: str, images: str | None, masks: str) -> DataSet:
 
 
 def find_methods(task: str) -> list[Method]:
-    found = [network(run, task) for run in sources.split_commas(FLAGS.run)]
+    found = [network(model, task) for model in sources.split_commas(FLAGS.model)]
     for flag in FLAGS.predictions:
         found.append(SCORINGS[task].on_disk(flag, list_images, READERS.get(task)))
     if FLAGS.baseline:
         found.append(SCORINGS[task].baseline(FLAGS.baseline))
-    return sources.tell_apart(found or [network("runs/latest", task)])
+    default = None if task == "saliency" else str(LATEST)
+    return sources.tell_apart(found or [network(default, task)])
 
 
-def network(path: str, task: str) -> Method:
-    variant, facts, file = None, {"run": path}, runs.weights_of(path, FLAGS.weights)
-    if not path.endswith(".keras"):
-        run = runs.RunDirectory.open(path)
-        steps = [int(p.stem[5:]) for p in run.checkpoints.glob("step-*.index")]
-        facts |= {"weights": FLAGS.weights, "last_step": max(steps, default="unknown")}
-        variant = SCORINGS[task].reports.paper_variant(run.load_experiment())
+def network(model: str | None, task: str) -> Method:
+    found = locate(model, FLAGS.weights)
+    name, variant, facts = found.name, None, {"model": found.name}
+    if found.run:
+        weights, step = FLAGS.weights or "model", found.run.last_step or "unknown"
+        facts |= {"weights": weights, "last_step": step}
+        variant = SCORINGS[task].reports.paper_variant(found.run.load_experiment())
+        name = variant or found.keras.stem
+    elif not found.preset:
+        name = Path(found.name).stem
+    facts["sha256"] = sha256_of(found.file(FLAGS.engine))
 
     def load():
-        model = loaded(file)
-        model.identity.check_task(task, path)
+        model = loaded(found)
+        if model.task_name != task:
+            raise PicanetError(
+                f"--model {found.name}: a {model.task_name} network, the data are for "
+                f"{task}"
+            )
         return lambda images: model.predict_arrays(images, FLAGS.batch_size)
 
-    facts["sha256"] = sha256_of(file)
-    return sources.network(variant or file.stem, load, facts, variant)
+    return sources.network(name, load, facts, variant)
 
 
-@functools.lru_cache(maxsize=1)  # A run alone is checked and scored by one loading.
-def loaded(file: Path):
-    return picanet_tf.load_model(file)
+@functools.lru_cache(maxsize=1)  # A model alone is checked and scored by one loading.
+def loaded(found: Located):
+    return load_model(found, engine=FLAGS.engine, threads=FLAGS.threads)
 
 
 def score(scoring, method: Method, data: DataSet, results: list):

@@ -1,11 +1,11 @@
 """Exports a trained network: SavedModel for TF Serving, TFLite, ONNX.
 
-    python export.py                                 runs/latest to export/picanet/1/
-    python export.py --run runs/x --formats saved_model,tflite --quantize none,dynamic
-    python export.py --formats tflite --quantize int8 --calibration_tfrecords data/duts
+    picanet export                        the default model to export/picanet/1/
+    picanet export --model runs/x --formats saved_model,tflite --quantize none,dynamic
+    picanet export --formats tflite --quantize int8 --calibration_tfrecords data/duts
 
-Each artefact is read back and compared with the Keras model on real images: those of
-samples/images, or of the calibration set. A version appears whole or not at all.
+Each artefact is read back and compared with the Keras model on real images: samples
+that come along, or those of the calibration set. A version appears whole or not at all.
 """
 
 from pathlib import Path
@@ -14,25 +14,25 @@ from absl import flags
 
 from data_pipeline import cli
 from data_pipeline.cli import UserError
-from data_pipeline.images import list_images, read_image
+from data_pipeline.images import read_image
 from data_pipeline.manifest import load_manifest
 from picanet_tf.errors import PicanetError
+from picanet_tf.inference import load_model, locate
+from picanet_tf.inference.locate import DESCRIPTION
 from picanet_tf.recipes import RECIPES
+from picanet_tf.samples import sample_photos
 from picanet_tf.serving.order import FORMATS, QUANTIZATIONS, Order
-from picanet_tf.training.run_directory import WEIGHTS, RunDirectory, weights_of
+from picanet_tf.training.run_directory import WEIGHTS
 
 FLAGS = flags.FLAGS
-SAMPLES = Path(__file__).parent / "samples" / "images"
 CALIBRATION_IMAGES = 64
 COMPARED_IMAGES = 8
 
 
 def define_flags() -> None:
-    flags.DEFINE_string(
-        "run", "runs/latest", "The run directory of the network, or a .keras file."
-    )
+    flags.DEFINE_string("model", None, DESCRIPTION)
     flags.DEFINE_enum(
-        "weights", "model", WEIGHTS, "Those of the last checkpoint, or the best ones."
+        "weights", None, WEIGHTS, "Of a run: the last checkpoint (model), or best."
     )
     flags.DEFINE_string("output", "export/picanet", "The folder of the versions.")
     flags.DEFINE_integer(
@@ -81,10 +81,6 @@ def export() -> int:
     )
     # All that can be looked at before TensorFlow is imported, which takes seconds.
     order.check(calibrated=bool(FLAGS.calibration_tfrecords))
-    weights_of(FLAGS.run, FLAGS.weights)
-    run = None
-    if Path(FLAGS.run).suffix != ".keras":
-        run = RunDirectory.open(FLAGS.run)
     if FLAGS.calibration_tfrecords:
         task = load_manifest(FLAGS.calibration_tfrecords).task
         if task not in RECIPES:
@@ -92,19 +88,29 @@ def export() -> int:
                 f"--calibration_tfrecords: {FLAGS.calibration_tfrecords} must be a "
                 f"{' or '.join(RECIPES)} data set. Received: one for {task}"
             )
+    found = locate(FLAGS.model, FLAGS.weights)
+    if not found.has_network:
+        raise UserError(
+            f"--model {found.name} is a LiteRT file, which is exported already: name "
+            "the run, the .keras file or the preset that it was made from"
+        )
 
-    from picanet_tf.inference import load_model
     from picanet_tf.serving import exporting, model_card
 
     calibration = read_calibration() if FLAGS.calibration_tfrecords else None
-    images = calibration or [read_image(path) for path in list_images(SAMPLES)]
+    images = calibration or [read_image(path) for path in sample_photos()]
     images = images[:COMPARED_IMAGES]
+    facts = None
+    if found.run:
+        facts = model_card.facts_of_run(found.run, FLAGS.weights or "model")
+    elif found.preset:
+        facts = {"preset": found.preset.name, **found.preset.card}
     folder, artefacts = exporting.export(
-        load_model(FLAGS.run, FLAGS.weights).network,
+        load_model(found, engine="keras").network,
         order,
         images,
         calibration=calibration,
-        facts=model_card.facts_of_run(run, FLAGS.weights) if run else None,
+        facts=facts,
     )
     print(f"{folder}, compared with the Keras model on {len(images)} images:")
     for name, size, difference, note in artefacts:

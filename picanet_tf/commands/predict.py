@@ -1,19 +1,24 @@
-"""Draws what a network makes of photos and videos: saliency maps, or class maps.
+"""Cuts the object that stands out of photos and videos, or draws its saliency map.
 
-    python predict.py --run runs/latest --input photo.jpg --output out/
-    python predict.py --input photos/ --output out/ --format cutout --resume
-    python predict.py --input 'photos/**/*.jpg' --output out/ --format overlay
-    python predict.py --input - < photo.jpg > map.png
-    python predict.py --input clip.mp4 --output out/          (out/clip.saliency.mp4)
+    picanet predict photo.jpg                        photo.cutout.png beside it
+    picanet predict photos/                          the same of each in the folder
+    picanet predict photo.jpg --output out/          out/photo.png, the grey map
+    picanet predict photos/ --output out/ --format cutout --resume
+    picanet predict 'photos/**/*.jpg' --output out/ --format overlay
+    picanet predict - --format cutout < photo.jpg > cut.png
+    picanet predict clip.mp4 --output out/           out/clip.saliency.mp4
+    picanet predict photo.jpg --output out/ --model runs/latest
 
 Results are PNGs of their image's own size, named as it, in the same sub-folders; of a
 segmentation network --format map gives palette PNGs, whose values are the classes. Of a
 video, out/clip.saliency.mp4, clip.segmentation.mp4 or clip.detection.mp4, as the task
-is. What cannot be read is named and passed over; the exit code is then 1.
+is. What cannot be read is named and passed over; the exit code is then 1. In folders,
+earlier results (photo.cutout.png and the like) are no photos and are passed over.
 """
 
 import io
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -25,38 +30,59 @@ from data_pipeline import cli
 from data_pipeline.cli import UserError
 from data_pipeline.files import Input, assign_outputs, check_folder, find_inputs
 from data_pipeline.images import MAX_PIXELS, ImageError, read_image
-from data_pipeline.video import VideoError, VideoReader, video_writer
+from picanet_tf.core.files import replacing, write_text
+from picanet_tf.core.images import save_image
 from picanet_tf.detection.rendering import FORMATS as DETECTION_FORMATS
 from picanet_tf.errors import PicanetError
+from picanet_tf.inference import ENGINES, load_model, locate
+from picanet_tf.inference.base import Model
+from picanet_tf.inference.locate import DESCRIPTION
+from picanet_tf.inference.pipeline import predict_jobs
 from picanet_tf.places import check_readable, check_writable
 from picanet_tf.saliency.rendering import FORMATS
-from picanet_tf.training.run_directory import WEIGHTS, replacing, weights_of, write_text
+from picanet_tf.training.run_directory import WEIGHTS
 
 FLAGS = flags.FLAGS
+POSITIONAL = "[INPUT ...]"
 STANDARD_STREAM = "-"
 TOGETHER = DETECTION_FORMATS[1:]  # of all images in one
+PICTURES = (*FORMATS, DETECTION_FORMATS[0])
 
 
 def define_flags() -> None:
     text, one_of, whole = flags.DEFINE_string, flags.DEFINE_enum, flags.DEFINE_integer
-    text("run", "runs/latest", "The run directory of the network, or a .keras file.")
-    one_of("weights", "model", WEIGHTS, "Of the last checkpoint, or the best ones.")
+    text("model", None, DESCRIPTION)
+    one_of("weights", None, WEIGHTS, "Of a run: the last checkpoint (model), or best.")
+    one_of(
+        "engine",
+        None,
+        ENGINES,
+        "litert: quick, no TensorFlow, saliency only; keras: every network. Default: "
+        "litert where the model has a LiteRT file.",
+    )
+    whole("threads", None, "Of the engine; default: one a core.", 1)
     flags.DEFINE_multi_string(
         "input",
         [],
         "An image, a folder (with its sub-folders), a pattern such as 'in/**/*.jpg', a "
         "video, or - for standard input. Again for more; plain words are inputs too.",
     )
-    text("output", None, "Folder for the results; made when missing.")
+    text(
+        "output",
+        None,
+        "Folder for the results; made when missing. Default: beside each input, as "
+        "NAME.cutout.png.",
+    )
     one_of(
         "format",
         None,
         (*FORMATS, *DETECTION_FORMATS),
-        "map (default): grey, 8 bits, or classes in VOC's colours; mask: black and "
-        "white; cutout: the image with the map as its alpha; overlay: the map as heat "
-        "over the image, or the classes' colours with a legend; panel: all of them. "
-        "Class maps have no mask or cutout. Of detections boxes (default); json: one "
-        "detections.json of COCO's results; voc: a text a class for VOC's devkit.",
+        "map (default with --output): grey, 8 bits, or classes in VOC's colours; mask: "
+        "black and white; cutout (default without): the image with the map as its "
+        "alpha; overlay: the map as heat over the image, or the classes' colours with "
+        "a legend; panel: all of them. Class maps have no mask or cutout. Of "
+        "detections boxes (default); json: one detections.json of COCO's results; voc: "
+        "a text a class for VOC's devkit.",
     )
     flags.DEFINE_float(
         "threshold", 0.5, "Of mask: salient from here on; of boxes: the score.", 0, 1
@@ -80,32 +106,78 @@ def predict(words: list[str]) -> int:
         raise UserError("--threshold goes with --format mask or boxes only")
     if FLAGS.format in TOGETHER and (FLAGS.resume or STANDARD_STREAM in words):
         raise UserError(f"--format {FLAGS.format}: not with --resume or --input -")
+    if FLAGS.resume and STANDARD_STREAM in words:
+        raise UserError("--resume goes with files, not with --input -")
     if STANDARD_STREAM in words:
         return predict_stream(words)
-    if not FLAGS.output:
+    if FLAGS.output == "" or FLAGS.format in TOGETHER and not FLAGS.output:
         raise UserError("--output is missing: the folder for the results")
-    inputs = find_inputs(check_readable(words))
-    folder = check_writable(check_folder(FLAGS.output))
+    inputs, passed_over = without_results(find_inputs(check_readable(words)))
+    if FLAGS.output:
+        check_writable(check_folder(FLAGS.output))
+    else:
+        for folder in {item.path.parent for item in inputs}:
+            check_writable(folder, flag="--output is missing")
     videos = any(item.is_video for item in inputs)
     if FLAGS.format in ("cutout", *TOGETHER) and videos:
         raise UserError(f"--format {FLAGS.format}: not for videos, take another format")
-    model = load() if videos else None  # It alone tells what they will show.
-    suffix = f".{model.identity.task_name}.mp4" if model else ""
-    pairs = assign_outputs(inputs, folder, video_suffix=suffix)
+    # Where no flag says it, the network alone tells what its results are called.
+    model = load() if videos or not (FLAGS.output or FLAGS.format) else None
+    pairs = outputs_of(inputs, model)
     todo = [pair for pair in pairs if not (FLAGS.resume and pair[1].exists())]
     if len(todo) < len(pairs):
         logging.info("%d of %d exist already", len(pairs) - len(todo), len(pairs))
-    return predict_files(todo, model or load()) if todo else 0
+    code = predict_files(todo, model or load()) if todo else 0
+    if passed_over:
+        logging.info("%d results of earlier calls passed over", passed_over)
+    return code
 
 
-def load():
-    weights_of(FLAGS.run, FLAGS.weights)  # before TensorFlow, which takes seconds
-    from picanet_tf import load_model
+def without_results(inputs: Sequence[Input]) -> tuple[list[Input], int]:
+    """The inputs but for results of earlier calls, and how many those are.
 
-    model = load_model(FLAGS.run, FLAGS.weights)
-    FLAGS.format = FLAGS.format or model.formats[0]
+    Of what a folder or a pattern found, `NAME.cutout.png` is one. So are, also where
+    they are named (a shell spells `*` out), `NAME.cutout.png`, `NAME.map.png` and the
+    like if the photo `NAME.*` is there too.
+    """
+    # Of c.jpg and c.webp in one folder, the results are c.jpg.map.png and so on.
+    stems = {
+        (item.path.parent, name)
+        for item in inputs
+        for name in (item.path.stem, item.path.name)
+    }
+
+    def is_result(item: Input) -> bool:
+        name, _, form = item.path.stem.rpartition(".")
+        if not name or form not in PICTURES or item.path.suffix != ".png":
+            return False
+        if form == "cutout" and item.scanned:
+            return True
+        return (item.path.parent, name) in stems
+
+    kept = [item for item in inputs if not is_result(item)]
+    if not kept:
+        raise UserError("--input: nothing but cut-outs of earlier calls")
+    return kept, len(inputs) - len(kept)
+
+
+def outputs_of(inputs: Sequence[Input], model) -> list[tuple[Input, Path]]:
+    video_suffix = f".{model.task_name}.mp4" if model else ""
+    if FLAGS.output:
+        return assign_outputs(inputs, FLAGS.output, video_suffix=video_suffix)
+    beside = [item._replace(place=item.path) for item in inputs]
+    suffix = f".{FLAGS.format}.png"
+    return assign_outputs(beside, "", suffix=suffix, video_suffix=video_suffix)
+
+
+def load() -> Model:
+    found = locate(FLAGS.model, FLAGS.weights)
+    model = load_model(found, engine=FLAGS.engine, threads=FLAGS.threads)
+    if FLAGS.format is None:
+        alone = not FLAGS.output and "cutout" in model.formats
+        FLAGS.format = "cutout" if alone else model.formats[0]
     if FLAGS.format not in model.formats:
-        has = f"the network of {FLAGS.run} has {', '.join(model.formats)}"
+        has = f"the network of {found.name} has {', '.join(model.formats)}"
         raise UserError(f"--format {FLAGS.format}: {has}")
     return model
 
@@ -115,14 +187,13 @@ def predict_stream(words: list[str]) -> int:
     if len(words) > 1 or FLAGS.output not in (None, STANDARD_STREAM):
         raise UserError("--input - stands alone, its result goes to standard output")
     if sys.stdin.isatty() or sys.stdout.isatty():
-        raise UserError("--input - wants a pipe: predict.py --input - < in.jpg > o.png")
+        raise UserError("--input - wants a pipe: picanet predict - < in.jpg > out.png")
     image = read_image(
         sys.stdin.buffer.read(), max_pixels=FLAGS.max_pixels, name="standard input"
     )
-
-    model, buffer = load(), io.BytesIO()
-    picture = draw(model, image, model.predict(image))
-    picture.save(buffer, "PNG")
+    FLAGS.output, buffer = STANDARD_STREAM, io.BytesIO()
+    model = load()
+    draw(model, image, model.predict(image)).save(buffer, "PNG")
     sys.stdout.buffer.write(buffer.getvalue())
     sys.stdout.buffer.flush()
     return 0
@@ -133,47 +204,59 @@ def draw(model, image: np.ndarray, result) -> Image.Image:
 
 
 def predict_files(pairs: list[tuple[Input, Path]], model) -> int:
-    from picanet_tf.visualization import save_image
-
     failed, found = [], {}
 
     def failure(error: Exception) -> None:
         tqdm.write(f"unreadable: {error}", file=sys.stderr)
         failed.append(error)
-        bar.update()
 
-    def images():
-        for item, output in pairs:
-            if not item.is_video:
-                try:
-                    yield output, read_image(item.path, max_pixels=FLAGS.max_pixels)
-                except ImageError as error:
-                    failure(error)
+    def read(pair: tuple[Input, Path]) -> np.ndarray:
+        return read_image(pair[0].path, max_pixels=FLAGS.max_pixels)
 
+    def write(pair: tuple[Input, Path], image: np.ndarray, result) -> None:
+        if FLAGS.format in TOGETHER:
+            name = pair[1].relative_to(FLAGS.output).with_suffix("")
+            found[str(name)] = result
+        else:
+            save_image(pair[1], draw(model, image, result))
+
+    images = [pair for pair in pairs if not pair[0].is_video]
+    # The LiteRT engine takes one image at a time: the sooner it begins, the better.
+    batch_size = FLAGS.batch_size if hasattr(model, "network") else 1
     with tqdm(total=len(pairs), unit="file", disable=len(pairs) == 1) as bar:
-        for output, image, result in model.predict_named(images(), FLAGS.batch_size):
-            if FLAGS.format in TOGETHER:
-                found[str(output.relative_to(FLAGS.output).with_suffix(""))] = result
-            else:
-                save_image(output, draw(model, image, result))
+        for _, error in predict_jobs(
+            model, images, read, write, expected=ImageError, batch_size=batch_size
+        ):
+            if error:
+                failure(error)
             bar.update()
         for item, output in pairs:
             if item.is_video:
                 try:
                     predict_video(model, item.path, output)
-                    bar.update()
                 except UserError as error:
                     failure(error)
+                bar.update()
     if FLAGS.format in TOGETHER:
-        for name, text in model.collected[FLAGS.format](found).items():
+        in_order = {
+            name: found[name]
+            for _, output in images
+            if (name := str(output.relative_to(FLAGS.output).with_suffix(""))) in found
+        }
+        for name, text in model.collected[FLAGS.format](in_order).items():
             write_text(Path(FLAGS.output) / name, text)
-    logging.info("%d written to %s", len(pairs) - len(failed), FLAGS.output)
+    where = "beside the inputs"
+    if FLAGS.output or len(pairs) == 1:
+        where = f"to {FLAGS.output or pairs[0][1]}"
+    logging.info("%d written %s", len(pairs) - len(failed), where)
     if failed:
         logging.error("%d of %d could not be read", len(failed), len(pairs))
     return 1 if failed else 0
 
 
 def predict_video(model, path: Path, output: Path) -> None:
+    from data_pipeline.video import VideoError, VideoReader, video_writer
+
     reader = VideoReader(path)
     named = ((None, frame) for frame in reader)
     output.parent.mkdir(parents=True, exist_ok=True)
@@ -196,4 +279,4 @@ def predict_video(model, path: Path, output: Path) -> None:
 
 if __name__ == "__main__":
     define_flags()
-    cli.run(main, positional="[INPUT ...]")
+    cli.run(main, positional=POSITIONAL)

@@ -1,8 +1,9 @@
 """Trains a network and leaves a run directory.
 
-    python train.py --tfrecords data/duts
-    python train.py --resume
-    python train.py --tfrecords data/mine --init_from runs/latest --freeze_encoder
+    picanet train --tfrecords data/duts
+    picanet train --resume
+    picanet train --tfrecords data/mine --init_from picanet_vgg16_duts --steps 200
+    picanet train --tfrecords data/mine --init_from runs/latest --freeze_encoder
 
 Without --run it makes runs/<time>-<variant> and points runs/latest at it. Defaults are
 the paper's recipe. After Ctrl-C, --resume goes on as if there had been no pause.
@@ -11,7 +12,6 @@ the paper's recipe. After Ctrl-C, --resume goes on as if there had been no pause
 import functools
 import os
 import signal
-from pathlib import Path
 
 from absl import flags, logging
 
@@ -19,6 +19,7 @@ from data_pipeline import cli
 from data_pipeline.cli import UserError
 from data_pipeline.manifest import Manifest, load_manifest
 from picanet_tf.errors import PicanetError
+from picanet_tf.inference import locate
 from picanet_tf.training import experiment_flags, machine
 from picanet_tf.training.cluster import Cluster
 from picanet_tf.training.run_directory import RunDirectory
@@ -79,10 +80,12 @@ def run_training() -> int:
         experiment = experiment_flags.new_experiment(FLAGS.run, cluster)
     init_from = None
     if experiment.init_from and not (run and run.begun):
-        init_from = Path(experiment.init_from)
-        if init_from.suffix != ".keras":
-            init_from = RunDirectory.open(init_from).weights()
-        init_from = init_from.resolve()
+        source = locate(experiment.init_from, flag="--init_from")
+        if source.preset:
+            source.preset.path("weights")  # Whole and here, before TensorFlow is.
+        elif not source.keras:
+            raise UserError(f"--init_from {source.name}: a LiteRT file only predicts")
+        init_from = source.preset or source.keras.resolve()
 
     manifest = load_manifest(experiment.tfrecords)
     validation_manifest = None

@@ -1,8 +1,8 @@
 """Shows where the network looks: Figures 4 and 5 of the paper for any image.
 
-    python visualize.py --run runs/latest --input photo.jpg --output out/
-    python visualize.py --input photo.jpg --output out/ --pixel 120,80 --pixel 40,200
-    python visualize.py --tfrecords data/duts-te --output out/
+    picanet visualize photo.jpg --output out/
+    picanet visualize --input photo.jpg --output out/ --pixel 120,80 --pixel 40,200
+    picanet visualize --tfrecords data/duts-te --output out/ --model runs/latest
 
 For each image, out/photo.attention.png: from each pixel (the white dot), what each
 attentive module attends to, and the region that it can attend to (red). And
@@ -12,7 +12,7 @@ come out, averaged over the channels.
 With --tfrecords, out/attention.json and a table: which share of the global attention
 of foreground pixels falls on background, and the reverse.
 
-    python visualize.py --run runs/latest --serve
+    picanet visualize --serve
 
 opens the same to play with, as a page for this machine's browsers: drop a photo, click
 a pixel, drag a threshold, download the cut-out. It wants pip install 'gradio~=6.31'.
@@ -30,12 +30,16 @@ from data_pipeline.files import assign_outputs, check_folder, find_inputs
 from data_pipeline.images import ImageError, read_image
 from data_pipeline.manifest import load_manifest
 from picanet_tf import page
+from picanet_tf.core.files import write_json
 from picanet_tf.errors import PicanetError
+from picanet_tf.inference import Located, load_model, locate
+from picanet_tf.inference.locate import DESCRIPTION
 from picanet_tf.pixels import cell_of, of_ranks, parse_pixel
 from picanet_tf.places import check_readable, check_writable
-from picanet_tf.training.run_directory import WEIGHTS, weights_of, write_json
+from picanet_tf.training.run_directory import WEIGHTS
 
 FLAGS = flags.FLAGS
+POSITIONAL = "[INPUT ...]"
 NOT_SERVED = (
     "input",
     "pixel",
@@ -50,11 +54,9 @@ MAX_UPLOAD_PIXELS = 64_000_000
 
 
 def define_flags() -> None:
-    flags.DEFINE_string(
-        "run", "runs/latest", "The run directory of the network, or a .keras file."
-    )
+    flags.DEFINE_string("model", None, DESCRIPTION)
     flags.DEFINE_enum(
-        "weights", "model", WEIGHTS, "Those of the last checkpoint, or the best ones."
+        "weights", None, WEIGHTS, "Of a run: the last checkpoint (model), or best."
     )
     flags.DEFINE_multi_string(
         "input", [], "An image, a folder or a pattern. May be given again."
@@ -116,19 +118,24 @@ def visualize(words: list[str]) -> int:
     check_writable(folder)
     if FLAGS.tfrecords:
         load_manifest(FLAGS.tfrecords)
-    model, attention = load()
+    found = locate(FLAGS.model, FLAGS.weights)
+    model, attention = load(found)
     if FLAGS.box and not attention.finds_objects:
-        raise UserError(f"--box wants a detection network. {FLAGS.run} has no boxes")
+        raise UserError(f"--box wants a detection network. {found.name} has no boxes")
     if FLAGS.tfrecords:
-        measure(attention, model.image_size, folder / "attention.json")
+        measure(attention, model.image_size, folder / "attention.json", found.name)
     return draw(attention, pairs, pixels) if pairs else 0
 
 
-def load():
-    weights_of(FLAGS.run, FLAGS.weights)  # before TensorFlow, which takes seconds
-    from picanet_tf.inference import AttentionModel, load_model
+def load(found: Located):
+    if not found.has_network:  # before TensorFlow, which takes seconds
+        raise UserError(
+            f"--model {found.name}: a LiteRT file does not give its attention. Name "
+            "the run, the .keras file or the preset that it was made from"
+        )
+    from picanet_tf.inference import AttentionModel
 
-    model = load_model(FLAGS.run, FLAGS.weights)
+    model = load_model(found, engine="keras")
     return model, AttentionModel(model)
 
 
@@ -137,8 +144,17 @@ def serve(words: list[str]) -> int:
     if given or words:
         raise UserError(f"--serve does not go with {', '.join([*given, *words])}")
     page.check(FLAGS.port)
-    _, attention = load()
-    page.serve(page.Page(attention, read_upload), FLAGS.port, FLAGS.run)
+    found = locate(FLAGS.model, FLAGS.weights)
+    model = load_model(found)
+
+    def load_attention():
+        if not hasattr(model, "network"):
+            return load(found)[1]
+        from picanet_tf.inference import AttentionModel
+
+        return AttentionModel(model)
+
+    page.serve(page.Page(model, load_attention, read_upload), FLAGS.port, found.name)
     return 0
 
 
@@ -175,7 +191,7 @@ def draw(model, pairs, pixels) -> int:
     return 1 if failed else 0
 
 
-def measure(model, image_size: int, path: Path) -> None:
+def measure(model, image_size: int, path: Path, name: str) -> None:
     from data_pipeline.readers import read_saliency
     from picanet_tf.saliency.attention import contrast_table, measure_contrast
 
@@ -189,10 +205,10 @@ def measure(model, image_size: int, path: Path) -> None:
         batches = batches.unbatch().take(FLAGS.max_images).batch(FLAGS.batch_size)
     results = measure_contrast(model, tqdm(batches, unit="batch"))
     path.parent.mkdir(parents=True, exist_ok=True)
-    write_json(path, {"run": FLAGS.run, "tfrecords": FLAGS.tfrecords, **results})
+    write_json(path, {"model": name, "tfrecords": FLAGS.tfrecords, **results})
     print(contrast_table(results), end="")
 
 
 if __name__ == "__main__":
     define_flags()
-    cli.run(main, positional="[INPUT ...]")
+    cli.run(main, positional=POSITIONAL)

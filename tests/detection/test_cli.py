@@ -24,7 +24,7 @@ def test_train_evaluate_predict_visualize(devkit):  # noqa: F811
     assert done.returncode == 0, done.stderr
 
     done = run(
-        *("evaluate.py", "--run", "r", "--tfrecords", "records", "--output", "out"),
+        *("evaluate.py", "--model", "r", "--tfrecords", "records", "--output", "out"),
         *("--baseline", "whole-image"),
         cwd=devkit,
     )
@@ -38,7 +38,7 @@ def test_train_evaluate_predict_visualize(devkit):  # noqa: F811
     photos = [f"VOCdevkit/VOC2007/JPEGImages/{name}.jpg" for name in "ab"]
     for form in ("boxes", "json", "voc"):
         done = run(
-            *("predict.py", "--run", "r", *photos, "--output", "p", "--format", form),
+            *("predict.py", "--model", "r", *photos, "--output", "p", "--format", form),
             cwd=devkit,
         )
         assert done.returncode == 0, done.stderr
@@ -59,13 +59,13 @@ def test_train_evaluate_predict_visualize(devkit):  # noqa: F811
     ap = again["methods"]["r"]["mean_ap"]
     assert abs(ap - scored["methods"]["478LAP_910GAP"]["mean_ap"]) < 1e-6
 
-    mask = ("predict.py", "--run", "r", *photos, "--output", "m", "--format", "mask")
+    mask = ("predict.py", "--model", "r", *photos, "--output", "m", "--format", "mask")
     assert "has boxes, json, voc" in error_of(run(*mask, cwd=devkit))
-    resumed = ("predict.py", "--run", "r", *photos, "--output", "m", "--resume")
+    resumed = ("predict.py", "--model", "r", *photos, "--output", "m", "--resume")
     wrong = run(*resumed, "--format", "json", cwd=devkit)
     assert "not with --resume" in error_of(wrong)
 
-    look = ("visualize.py", "--run", "r", photos[1], "--output", "v")
+    look = ("visualize.py", "--model", "r", photos[1], "--output", "v")
     boxes = len(found["b"])
     done = run(*look, "--pixel", "20,20", "--box", str(boxes), cwd=devkit)
     assert done.returncode == 0, done.stderr

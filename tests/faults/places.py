@@ -189,9 +189,9 @@ def make_keys(folder: Path) -> Attempt:
     from picanet_tf.errors import PicanetError  # noqa: F401  told by result_or_error
 
     def attempt(rng: random.Random) -> str:
-        import evaluate as command
         from data_pipeline.images import list_images, read_mask
         from data_pipeline.manifest import Manifest, Shard, save_manifest
+        from picanet_tf.commands import evaluate as command
         from picanet_tf.saliency import sources
 
         shutil.rmtree(folder, ignore_errors=True)

@@ -45,7 +45,7 @@ def test_train_resume_evaluate_predict_visualize(tmp_path):
     assert "a saliency data set is wanted" in error_of(wrong)
 
     done = run(
-        *("evaluate.py", "--run", "r", "--tfrecords", "data", "--output", "out"),
+        *("evaluate.py", "--model", "r", "--tfrecords", "data", "--output", "out"),
         *("--baseline", "background"),
         cwd=tmp_path,
     )
@@ -60,13 +60,13 @@ def test_train_resume_evaluate_predict_visualize(tmp_path):
     assert scores["iou"]["person"] == 0 and scores["iou"]["cat"] is None
     assert (tmp_path / "out" / "shapes" / "examples.png").is_file()
 
-    done = run("predict.py", "--run", "r", "images", "--output", "p", cwd=tmp_path)
+    done = run("predict.py", "--model", "r", "images", "--output", "p", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert read_class_map(tmp_path / "p" / "3.png").shape == (48, 48)
-    mask = ("predict.py", "--run", "r", "images", "--output", "m", "--format", "mask")
+    mask = ("predict.py", "--model", "r", "images", "--output", "m", "--format", "mask")
     assert "has map, overlay, panel" in error_of(run(*mask, cwd=tmp_path))
 
-    look = ("visualize.py", "--run", "r", "images/0.png", "--output", "v")
+    look = ("visualize.py", "--model", "r", "images/0.png", "--output", "v")
     done = run(*look, "--pixel", "20,20", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "v" / "0.attention.png").is_file()

@@ -1,0 +1,63 @@
+"""Lists the trained models that ship, or shows the card of one.
+
+    picanet models
+    picanet models picanet_vgg16_duts
+
+Each can be given by name: picanet predict --model NAME, picanet train --init_from NAME,
+load_model("NAME") and build_model(weights="NAME") in Python.
+"""
+
+from data_pipeline import cli
+from data_pipeline.cli import UserError
+from picanet_tf.errors import PicanetError
+from picanet_tf.presets import Preset, find_preset, list_presets
+
+POSITIONAL = "[NAME]"
+
+
+def main(words: list[str]) -> int:
+    if len(words) > 1:
+        raise UserError(f"one NAME at most. Received: {' '.join(words)}")
+    try:
+        print(card(words[0]) if words else table())
+    except PicanetError as error:
+        raise UserError(str(error)) from error
+    return 0
+
+
+def card(name: str) -> str:
+    path = find_preset(name).card_path
+    try:
+        return path.read_text().rstrip()
+    except OSError as error:
+        raise PicanetError(f"Cannot read {path}: {error.strerror}") from error
+
+
+def table() -> str:
+    return "\n\n".join(map(_described, list_presets().values()))
+
+
+def _described(preset: Preset) -> str:
+    size = sum(file.bytes for file in preset.files.values()) / 1e6
+    where = "card and scores only"
+    if preset.files:
+        remote = any(file.url for file in preset.files.values())
+        where = f"{size:.1f} MB, " + ("downloaded when wanted" if remote else "here")
+    scores = "; ".join(
+        f"{row['set']} ({row['images']:,}): max F {row['max_f']:.3f}, "
+        f"MAE {row['mae']:.3f}"
+        for row in preset.card.get("scores", [])
+    )
+    lines = [
+        f"{preset.name}{' (the default)' if preset.default else ''}",
+        f"  {preset.summary}",
+        f"  {preset.task}, {preset.variant}, {preset.image_size} pixels; {where}",
+        *([f"  {scores}"] if scores else []),
+        f"  picanet models {preset.name} shows its card: terms of the data, recipe, "
+        "limits",
+    ]
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    cli.run(main, positional=POSITIONAL)

@@ -1,0 +1,341 @@
+"""`picanet`, as it is typed: where results go when nobody says so; its own words."""
+
+import io
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import picanet_tf
+from picanet_tf.commands import COMMANDS
+from picanet_tf.inference import LiteRTModel
+from picanet_tf.presets import registry
+from tests.inference import networks
+from tests.inference.networks import photo
+
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.fixture(scope="module")
+def tiny(tmp_path_factory):
+    """A LiteRT file of a tiny network, and the model."""
+    path = networks.write(networks.network(), tmp_path_factory.mktemp("network"))
+    return path, LiteRTModel(path)
+
+
+def picanet(*words, cwd, **options):
+    return subprocess.run(
+        [sys.executable, "-m", "picanet_tf.commands", *map(str, words)],
+        cwd=cwd,
+        env={"PATH": "/usr/bin:/bin", "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        timeout=120,
+        **options,
+    )
+
+
+@pytest.fixture
+def predict(tiny, tmp_path):
+    """Runs `picanet predict` in the test's folder; what it said, after its code."""
+
+    def predict(*words, code=0):
+        run = picanet("predict", "--model", tiny[0], *words, cwd=tmp_path)
+        said = run.stderr.decode()
+        assert run.returncode == code, said
+        assert "Traceback" not in said and run.stdout == b""
+        return said
+
+    return predict
+
+
+def save(path, seed=0, size=(30, 45)):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    # Without loss, so that it is read as it was made.
+    options = {"lossless": True} if path.suffix == ".webp" else {}
+    Image.fromarray(photo(size, seed)).save(path, **options)
+    with Image.open(path) as picture:
+        return np.asarray(picture.convert("RGB"))
+
+
+def written(folder):
+    return sorted(
+        path.relative_to(folder).as_posix()
+        for path in folder.rglob("*")
+        if path.is_file()
+    )
+
+
+def check_cutout(path, image, model):
+    cutout = Image.open(path)
+    assert cutout.mode == "RGBA"
+    np.testing.assert_array_equal(np.asarray(cutout)[..., :3], image)
+    expected = np.round(model.predict(image) * 255)
+    difference = np.abs(np.asarray(cutout)[..., 3] - expected).max()
+    assert expected.std() > 5 and difference <= 1
+
+
+def test_a_cutout_beside_the_photo(tiny, predict, tmp_path):
+    image = save(tmp_path / "deep" / "photo.bmp")
+    said = predict("deep/photo.bmp")
+    assert written(tmp_path) == ["deep/photo.bmp", "deep/photo.cutout.png"]
+    check_cutout(tmp_path / "deep" / "photo.cutout.png", image, tiny[1])
+    assert "1 written to deep/photo.cutout.png" in said
+
+
+@pytest.mark.parametrize("form", ["map", "mask", "overlay", "panel"])
+def test_another_format_beside_the_photo(form, predict, tmp_path):
+    save(tmp_path / "photo.png")
+    predict("photo.png", "--format", form)
+    assert written(tmp_path) == [f"photo.{form}.png", "photo.png"]
+
+
+def test_with_a_folder_the_map(tiny, predict, tmp_path):
+    image = save(tmp_path / "photo.png")
+    predict("photo.png", "--output", "out")
+    assert written(tmp_path) == ["out/photo.png", "photo.png"]
+    drawn = Image.open(tmp_path / "out" / "photo.png")
+    assert drawn.mode == "L"
+    expected = np.round(tiny[1].predict(image) * 255)
+    assert np.abs(np.asarray(drawn, float) - expected).max() <= 1
+
+
+def test_a_folder_twice(tiny, predict, tmp_path):
+    """Its results are no photos the second time."""
+    images = {
+        f"{place}.png": save(tmp_path / "in" / f"{place}.png", seed)
+        for seed, place in enumerate(("a", "b", "sub/a"))
+    }
+    first = predict("in")
+    assert "3 written beside the inputs" in first and "passed over" not in first
+    after = sorted([*images, "a.cutout.png", "b.cutout.png", "sub/a.cutout.png"])
+    assert written(tmp_path / "in") == after
+    for place, image in images.items():
+        cutout = tmp_path / "in" / place.replace(".png", ".cutout.png")
+        check_cutout(cutout, image, tiny[1])
+    save(tmp_path / "in" / "a.png", 7)
+    for words in (["in"], ["in/**/*.png"]):
+        said = predict(*words)
+        assert "3 written beside the inputs" in said
+        assert "3 results of earlier calls passed over" in said
+        assert written(tmp_path / "in") == after
+    said = predict("in", "--resume")
+    assert "3 of 3 exist already" in said and "3 results of earlier" in said
+
+
+def test_a_folder_in_many_formats(predict, tmp_path):
+    for place in ("in/a.png", "in/b.png", "in/b.bmp"):
+        save(tmp_path / place)
+    for form in ("map", "panel", "cutout", "overlay", "mask"):
+        predict("in", "--format", form)
+    forms = ("cutout", "map", "mask", "overlay", "panel")
+    photos = ["a.png", "b.bmp", "b.png"]
+    results = [f"{p}.{f}.png" for f in forms for p in ("a", "b.bmp", "b.png")]
+    assert written(tmp_path / "in") == sorted(photos + results)
+    assert "15 results of earlier calls passed over" in predict("in")
+
+
+def test_only_results_are_passed_over(predict, tmp_path):
+    """A photo may be called photo.map.png: it is no result without its photo."""
+    for name in ("x.map.png", "y.overlay.png", "z.mask.bmp", "map.png", "a.b.png"):
+        save(tmp_path / "in" / name)
+    predict("in", "--output", "out")
+    assert written(tmp_path / "out") == [
+        *("a.b.png", "map.png", "x.map.png", "y.overlay.png", "z.mask.png")
+    ]
+    save(tmp_path / "in" / "x.png")
+    assert "1 results of earlier calls passed over" in predict("in", "--output", "more")
+    assert "x.png" in written(tmp_path / "more")
+    assert "x.map.png" not in written(tmp_path / "more")
+
+
+def test_a_cutout_that_is_named_is_taken(predict, tmp_path):
+    save(tmp_path / "x.cutout.png")
+    predict("x.cutout.png")
+    assert written(tmp_path) == ["x.cutout.cutout.png", "x.cutout.png"]
+    said = predict(".", code=1)
+    assert "--input: nothing but cut-outs of earlier calls" in said
+
+
+def test_photos_of_one_name(tiny, predict, tmp_path):
+    images = {
+        name: save(tmp_path / name, n) for n, name in enumerate(["c.png", "c.bmp"])
+    }
+    predict("c.png", "c.bmp")
+    names = ["c.bmp", "c.bmp.cutout.png", "c.png", "c.png.cutout.png"]
+    assert written(tmp_path) == names
+    for name, image in images.items():
+        check_cutout(tmp_path / f"{name}.cutout.png", image, tiny[1])
+    assert "2 results of earlier calls passed over" in predict(".")
+    assert written(tmp_path) == names
+
+
+@pytest.mark.parametrize("words", [[], ["--output", "out"]])
+def test_unreadable_photos_among_good_ones(tiny, predict, tmp_path, words):
+    image = save(tmp_path / "in" / "good.png")
+    (tmp_path / "in" / "bad.jpg").write_bytes(b"no photo")
+    (tmp_path / "in" / "gone.png").symlink_to("nowhere.png")
+    said = predict("in", *words, code=1)
+    assert "unreadable: in/bad.jpg: not an image of a known format" in said
+    assert "unreadable: in/gone.png: no such file" in said
+    assert "1 written" in said and "2 of 3 could not be read" in said
+    if words:
+        assert written(tmp_path / "out") == ["good.png"]
+    else:
+        check_cutout(tmp_path / "in" / "good.cutout.png", image, tiny[1])
+
+
+def test_a_folder_that_cannot_be_written(predict, tmp_path):
+    """/proc is written by nobody, not even by root."""
+    save(tmp_path / "photo.png")
+    said = predict("/proc/self/exe", code=1)
+    assert said.startswith("picanet predict: error: --output is missing: ")
+    assert "cannot write to /proc/self: " in said
+    assert len(said.splitlines()) == 1
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+def test_a_folder_that_may_not_be_written(predict, tmp_path):
+    save(tmp_path / "in" / "photo.png")
+    (tmp_path / "in").chmod(0o500)
+    try:
+        assert "cannot write to in: Permission denied" in predict("in", code=1)
+    finally:
+        (tmp_path / "in").chmod(0o700)
+    assert written(tmp_path) == ["in/photo.png"]
+
+
+def test_resume_does_what_is_missing(tiny, predict, tmp_path):
+    images = {n: save(tmp_path / "in" / f"{n}.png", int(n)) for n in "0123"}
+    predict("in/0.png", "in/1.png")
+    marked = tmp_path / "in" / "0.cutout.png"
+    marked.write_bytes(b"mine")
+    said = predict("in", "--resume")
+    assert "2 of 4 exist already" in said and "2 written" in said
+    assert "2 results of earlier calls passed over" in said
+    assert marked.read_bytes() == b"mine"
+    for n in "123":
+        check_cutout(tmp_path / "in" / f"{n}.cutout.png", images[n], tiny[1])
+
+
+def test_many_photos_of_many_sizes(tiny, predict, tmp_path):
+    images = {
+        f"{n}": save(tmp_path / "in" / f"{n}.png", n, (20 + 7 * (n % 5), 30 + n))
+        for n in range(40)
+    }
+    assert "40 written beside the inputs" in predict("in")
+    for name, image in images.items():
+        check_cutout(tmp_path / "in" / f"{name}.cutout.png", image, tiny[1])
+
+
+def test_from_standard_input(tiny, tmp_path):
+    buffer = io.BytesIO()
+    Image.fromarray(photo()).save(buffer, "PNG")
+    words = ("predict", "--model", tiny[0], "-")
+    run = picanet(*words, cwd=tmp_path, input=buffer.getvalue())
+    assert run.returncode == 0, run.stderr
+    drawn = Image.open(io.BytesIO(run.stdout))
+    assert (drawn.mode, drawn.size) == ("L", (45, 30))
+    run = picanet(*words, "--format", "cutout", cwd=tmp_path, input=buffer.getvalue())
+    (tmp_path / "out.png").write_bytes(run.stdout)
+    check_cutout(tmp_path / "out.png", photo(), tiny[1])
+    run = picanet(*words, cwd=tmp_path, input=b"")
+    assert run.returncode == 1 and run.stdout == b""
+    assert run.stderr.startswith(b"picanet predict: error: standard input: ")
+    assert written(tmp_path) == ["out.png"]
+
+
+def test_the_default_model_ships(tmp_path):
+    image = save(tmp_path / "photo.png", size=(60, 80))
+    run = picanet("predict", "photo.png", cwd=tmp_path)
+    assert run.returncode == 0, run.stderr
+    assert b"The model is the preset picanet_vgg16_duts (there is no runs" in run.stderr
+    path = Path(registry.__file__).parent / "picanet_vgg16_duts.tflite"
+    cutout = np.asarray(Image.open(tmp_path / "photo.cutout.png"))
+    expected = np.round(LiteRTModel(path).predict(image) * 255)
+    assert np.abs(cutout[..., 3] - expected).max() <= 1
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["photo.png", "--model", "nothing"], "--model: there is no nothing: neither"),
+        (["photo.png", "--model="], "--model: an empty name"),
+        (["photo.png", "--model", "photo.png"], "--model: photo.png is no model"),
+        (["photo.png", "--weights", "best"], "--weights goes with a run only"),
+        (["photo.png", "--engine", "onnx"], "litert|keras"),
+        (["photo.png", "--threads", "0"], "threads"),
+        (["photo.png", "--format", "boxes"], "has map, mask, cutout, overlay, panel"),
+        (["photo.png", "photo.png/x"], "--input: there is no photo.png/x"),
+        (["--resume"], "--input is missing"),
+    ],
+)
+def test_mistakes_are_one_line(words, message, tmp_path):
+    save(tmp_path / "photo.png")
+    run = picanet("predict", *words, cwd=tmp_path)
+    said = run.stderr.decode().strip()
+    assert run.returncode == 1 and run.stdout == b""
+    assert message in said and said.splitlines()[-1].startswith(
+        "picanet predict: error"
+    )
+    # Before it, the log's line on which model it is, at most.
+    assert len([line for line in said.splitlines() if "The model is" not in line]) == 1
+    assert written(tmp_path) == ["photo.png"]
+
+
+def test_version(tmp_path):
+    for word in ("--version", "-V", "version"):
+        run = picanet(word, cwd=tmp_path)
+        assert run.stdout.decode() == f"picanet {picanet_tf.__version__}\n"
+        assert run.returncode == 0 and run.stderr == b""
+
+
+def test_usage(tmp_path):
+    for words, code in (([], 1), (["--help"], 0), (["-h"], 0), (["help"], 0)):
+        run = picanet(*words, cwd=tmp_path)
+        lines = (run.stdout + run.stderr).decode().splitlines()
+        assert lines[0] == "usage: picanet COMMAND [flags] [words]"
+        assert run.returncode == code
+        for command in COMMANDS:
+            assert any(line.split()[:1] == [command] for line in lines), command
+
+
+def test_unknown_commands(tmp_path):
+    for word in ("predcit", "--model", "-x", "photo.jpg"):
+        run = picanet(word, cwd=tmp_path)
+        assert run.returncode == 1 and run.stdout == b""
+        said = run.stderr.decode()
+        assert said.startswith(
+            f"picanet: error: there is no command {word!r}. There are"
+        )
+        assert "predict, serve, models" in said and len(said.splitlines()) == 1
+
+
+def test_words_that_a_command_does_not_take(tmp_path):
+    for words, message in (
+        (["models", "a", "b"], "picanet models: error: one NAME at most"),
+        (
+            ["models", "nothing"],
+            "picanet models: error: There is no preset 'nothing'. ",
+        ),
+        (["models", "--colour"], "picanet models: error: Unknown command line flag"),
+        (["predict", "--colour"], "picanet predict: error: Unknown command line flag"),
+        (["train", "word"], "picanet train: error: unexpected argument 'word'"),
+    ):
+        run = picanet(*words, cwd=tmp_path)
+        assert run.returncode == 1
+        assert run.stderr.decode().startswith(message), run.stderr
+        assert len(run.stderr.decode().strip().splitlines()) == 1
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help(command, tmp_path):
+    """Of the command's own flags, whichever program it is called by."""
+    run = picanet(command, "--help", cwd=tmp_path)
+    assert run.returncode == 0, run.stderr
+    said = run.stdout.decode()
+    assert said.startswith(f"usage: picanet {command} ") and run.stderr == b""
+    assert ("\n  --" in said) == (command not in ("models", "verify"))  # without flags
