@@ -1,4 +1,4 @@
-# make demo | demo-train | test | test-tf215 | lint | test-wheel | bench | clean.  Each builds .venv itself.
+# make demo | demo-train | test | test-tf215 | lint | test-wheel | test-service | bench | clean.  Each builds .venv itself.
 SHELL := /bin/bash
 VENV := .venv
 PY := $(VENV)/bin/python
@@ -8,7 +8,7 @@ STAMP_TF215 := $(VENV_TF215)/.installed
 export TF_CPP_MIN_LOG_LEVEL ?= 2
 export PYTHONPATH := $(CURDIR)
 
-.PHONY: demo demo-train test-wheel test test-tf215 lint bench clean setup
+.PHONY: demo demo-train test-wheel test-service test test-tf215 lint bench clean setup
 .DELETE_ON_ERROR:
 
 setup: $(STAMP)
@@ -50,6 +50,10 @@ test: $(STAMP)
 # The wheel, without TensorFlow, in a fresh environment and another folder.
 test-wheel: $(STAMP)
 	$(PY) -m tests.wheel build/wheel
+
+# 500 requests to `picanet serve` with the network that ships, a tenth of them broken.
+test-service: $(STAMP)
+	$(PY) -m tests.serving.load --requests 500 --concurrency 16 --model picanet_vgg16_duts
 
 # An export of today's TensorFlow in an older one, our optimizer beside the addons'.
 test-tf215: $(STAMP) $(STAMP_TF215)

@@ -1,0 +1,278 @@
+"""What the service answers, over a real connection."""
+
+import io
+import json
+import zlib
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from data_pipeline import images
+from picanet_tf.serving.service import Limits, bodies, create_app
+from tests import bad_images
+from tests.serving import load
+from tests.serving.load import encoded, form
+from tests.serving.networks import photo
+from tests.serving.service.conftest import running, wait_for
+
+LIMITS = Limits(max_bytes=load.MAX_BYTES, max_pixels=load.MAX_PIXELS)
+
+
+@pytest.fixture(scope="module")
+def client(model):
+    with running(create_app(model, LIMITS), LIMITS) as client:
+        yield client
+
+
+def opened(content):
+    picture = Image.open(io.BytesIO(content))
+    assert picture.format == "PNG"
+    return np.asarray(picture)
+
+
+def error_of(content):
+    (reason,) = json.loads(content).values()
+    assert "\n" not in reason
+    return reason
+
+
+@pytest.mark.parametrize("shape", ["map", "mask", "cutout", "overlay", "panel"])
+def test_each_format_is_what_the_model_draws(client, model, jpeg, shape):
+    image = images.read_image(jpeg)
+    result = model.predict(image)
+    assert result.std() > 0.02
+    status, headers, content = client.post(jpeg, f"/?format={shape}")
+    assert status == 200 and headers["Content-Type"] == "image/png"
+    assert int(headers["Content-Length"]) == len(content)
+    found = opened(content)
+    np.testing.assert_array_equal(found, model.render(shape, image, result))
+
+
+def test_a_cutout_by_default(client, jpeg):
+    content = client.post(jpeg)[2]
+    assert content == client.post(jpeg, "/predict?format=cutout")[2]
+    assert opened(content).shape == (30, 45, 4)
+
+
+def test_threshold(client, model, jpeg):
+    image = images.read_image(jpeg)
+    result = model.predict(image)
+    threshold = float(np.median(result))
+    content = client.post(jpeg, f"/?format=mask&threshold={threshold}")[2]
+    found = opened(content)
+    np.testing.assert_array_equal(found, np.uint8(255 * (result >= threshold)))
+    assert 0.3 < (found == 255).mean() < 0.7
+
+
+def test_a_form_is_as_good_as_a_body(client, jpeg):
+    raw, sent = client.post(jpeg), client.post(**form(jpeg, file="a b/Größe.x.JPG"))
+    assert raw[2] == sent[2]
+    assert raw[1]["Content-Disposition"] == 'inline; filename="image.cutout.png"'
+    assert sent[1]["Content-Disposition"] == (
+        "inline; filename*=UTF-8''Gr%C3%B6%C3%9Fe.x.cutout.png"
+    )
+    body = {
+        "body": jpeg,
+        "headers": {"Content-Type": "application/x-www-form-urlencoded"},
+    }
+    assert client.post(**body)[2] == raw[2]  # as curl --data-binary sends it
+
+
+def test_a_turned_photo_comes_out_upright(client, model):
+    exif = Image.Exif()
+    exif[274] = 6  # a quarter, clockwise
+    content = encoded(Image.fromarray(photo((30, 45))), "JPEG", exif=exif)
+    found = opened(client.post(content)[2])
+    assert found.shape == (45, 30, 4)
+    np.testing.assert_array_equal(found[..., :3], images.read_image(content))
+    straight = opened(client.post(encoded(Image.fromarray(photo((30, 45))), "JPEG"))[2])
+    np.testing.assert_array_equal(found[..., :3], np.rot90(straight, -1)[..., :3])
+
+
+@pytest.mark.parametrize("name", bad_images.GOOD)
+def test_odd_files(client, tmp_path, name):
+    content = bad_images.write(tmp_path, name).read_bytes()
+    found = opened(client.post(content)[2])
+    assert found.shape[1::-1] == bad_images.CASES[name].size
+    np.testing.assert_array_equal(found[..., :3], images.read_image(content))
+
+
+def test_it_takes_the_formats_that_others_take(client):
+    assert bodies.FORMATS == images._FORMATS
+    for kind in bodies.FORMATS:
+        content = encoded(Image.fromarray(photo((8, 9))), kind)
+        assert client.post(content)[0] == 200, kind
+
+
+@pytest.mark.parametrize("call", load.broken(), ids=lambda call: call.name)
+def test_what_is_broken(client, call):
+    status, _, content = client.post(call.body, call.path, call.headers, call.method)
+    assert status == call.status
+    assert error_of(content)
+
+
+@pytest.mark.parametrize(
+    ("path", "reason"),
+    [
+        ("/?fromat=map", "there is no parameter 'fromat'; there are format and thresh"),
+        (
+            "/?format=jpg",
+            "format must be one of map, mask, cutout, overlay, panel. Rec",
+        ),
+        ("/?format=", "Received: ''"),
+        ("/?format=map&format=mask", "format is given twice"),
+        ("/?threshold=0.5", "threshold goes with format=mask only"),
+        (
+            "/?format=mask&threshold=1.5",
+            "threshold must be a number from 0 to 1. Recei",
+        ),
+        ("/?format=mask&threshold=nan", "threshold must be a number from 0 to 1"),
+        ("/?format=mask&threshold=half", "Received: 'half'"),
+    ],
+)
+def test_parameters(client, jpeg, path, reason):
+    status, _, content = client.post(jpeg, path)
+    assert status == 400
+    assert reason in error_of(content)
+
+
+def test_reasons(client, jpeg):
+    def reason(status, *arguments, **more):
+        answer = client.post(*arguments, **more)
+        assert answer[0] == status
+        return error_of(answer[2])
+
+    assert reason(400, jpeg[:-100]).startswith("image: image file is truncated")
+    assert reason(400, jpeg[:400]) == "not a readable image: Truncated File Read"
+    assert reason(400, b"text") == "not an image of a known format"
+    assert reason(400, b"").startswith("there is no image in it")
+    assert "Received: 'photo' (a file)" in reason(400, **form(jpeg, "photo"))
+    twice = form(jpeg)["body"].replace(b"--x--\r\n", b"") + form(jpeg)["body"]
+    sent = {**form(jpeg), "body": twice}
+    assert "Received: 'image' (a file), 'image' (a file)" in reason(400, **sent)
+    cut = {**form(jpeg), "body": form(jpeg)["body"][:-20]}
+    assert "Received: nothing" in reason(400, **cut)
+    vast = encoded(Image.new("L", (4000, 3000)), "PNG")
+    assert reason(413, vast) == (
+        "at most 6,000,000 pixels are accepted, the image has 4000 x 3000"
+    )
+    zipped = {"headers": {"Content-Encoding": "gzip"}}
+    assert "'gzip'" in reason(415, jpeg, **zipped)
+
+
+def test_a_bomb_is_refused_by_its_header(client):
+    """Of 60,000 x 60,000 pixels, more than Pillow itself opens."""
+    content = bytearray(encoded(Image.new("L", (1, 1)), "PNG"))
+    content[16:24] = (60_000).to_bytes(4, "big") * 2
+    content[29:33] = zlib.crc32(content[12:29]).to_bytes(4, "big")
+    status, _, answer = client.post(bytes(content))
+    assert status == 413 and "the image has more" in error_of(answer)
+
+
+@pytest.mark.parametrize("headers", [{}, {"Connection": "close"}])
+@pytest.mark.parametrize("chunked", [False, True])
+def test_a_long_body_gets_its_answer(client, headers, chunked):
+    """Not a reset connection: the rest of it is read and dropped."""
+    body = bytes(5 * load.MAX_BYTES)
+    if chunked:
+        body = iter([body[:100_000]] * 200)
+    status, _, content = client.post(body, headers=headers)
+    assert status == 413
+    assert error_of(content) == "at most 4,000,000 bytes are accepted"
+
+
+def test_a_refused_body_leaves_the_service_as_it_was(client, jpeg):
+    for call in load.broken():
+        client.post(call.body, call.path, call.headers, call.method)
+    assert client.post(jpeg)[0] == 200
+    assert json.loads(client.get("/health")[2])["waiting"] == 0
+
+
+def test_health_and_usage(client):
+    status, headers, content = client.get("/health")
+    assert status == 200 and headers["Content-Type"] == "application/json"
+    assert json.loads(content) == {"status": "ok", "model": "tiny", "waiting": 0}
+    status, headers, content = client.get("/")
+    assert status == 200 and headers["Content-Type"].startswith("text/plain")
+    text = content.decode()
+    assert f"curl --data-binary @photo.jpg http://127.0.0.1:{client.port}/ -o" in text
+    assert "map, mask, cutout, overlay, panel" in text and "4,000,000 bytes" in text
+
+
+def test_methods(client):
+    status, headers, _ = client.post(b"", "/", method="DELETE")
+    assert status == 405 and set(headers["Allow"].split(", ")) == {
+        "GET",
+        "HEAD",
+        "POST",
+    }
+    assert client.get("/predict")[0] == 405
+    assert client.post(b"", "/predict/")[0] == 404  # no redirection
+
+
+def test_a_bug_is_a_500_that_tells_nothing(start, gated, jpeg, caplog):
+    client = start(gated)
+    gated.render = None
+    status, _, content = client.post(jpeg)
+    assert status == 500
+    assert (
+        error_of(content) == "something is wrong with the service; its log tells what"
+    )
+    wait_for(lambda: "'NoneType' object is not callable" in caplog.text)
+    del gated.render
+    assert client.post(jpeg)[0] == 200
+
+
+def test_hosts_and_origins(start, model, jpeg):
+    client = start(
+        model,
+        allowed_hosts=["photos.example.com"],
+        allowed_origins=["https://page.example.com"],
+    )
+    own = f"localhost:{client.port}"
+    for host, status in {
+        own: 200,
+        f"LOCALHOST:{client.port}": 200,
+        f"[::1]:{client.port}": 200,
+        "photos.example.com": 200,
+        "photos.example.com:1234": 200,
+        "localhost:1": 421,
+        "localhost": 421,
+        "evil.example.com": 421,
+        f"localhost.evil.com:{client.port}": 421,
+    }.items():
+        assert client.post(jpeg, headers={"Host": host})[0] == status, host
+        assert client.get("/health", {"Host": host})[0] == status, host
+    for origin, status in {
+        f"http://{own}": 200,
+        f"http://127.0.0.1:{client.port}": 200,
+        "https://photos.example.com": 200,
+        "https://page.example.com": 200,
+        "http://page.example.com": 403,
+        "http://localhost:1": 403,
+        "https://example.com": 403,
+        "null": 403,
+    }.items():
+        answer = client.post(jpeg, headers={"Origin": origin})
+        assert answer[0] == status, origin
+        permitted = answer[1]["Access-Control-Allow-Origin"]
+        assert permitted == (origin if "page" in origin and status == 200 else None)
+
+
+def test_a_permitted_page_may_ask_and_read(start, model):
+    client = start(model, allowed_origins=["https://page.example.com"])
+    asked = {
+        "Origin": "https://page.example.com",
+        "Access-Control-Request-Method": "POST",
+        "Access-Control-Request-Headers": "content-type",
+    }
+    status, headers, _ = client.post(b"", "/", asked, "OPTIONS")
+    assert status == 200
+    assert headers["Access-Control-Allow-Origin"] == "https://page.example.com"
+    assert "POST" in headers["Access-Control-Allow-Methods"]
+    other = {**asked, "Origin": "https://example.com"}
+    assert client.post(b"", "/", other, "OPTIONS")[0] == 403
+    refused = client.post(b"no photo", headers={"Origin": asked["Origin"]})
+    assert refused[0] == 400
+    assert refused[1]["Access-Control-Allow-Origin"] == "https://page.example.com"
