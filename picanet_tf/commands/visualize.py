@@ -154,7 +154,8 @@ def serve(words: list[str]) -> int:
 
         return AttentionModel(model)
 
-    page.serve(page.Page(model, load_attention, read_upload), FLAGS.port, found.name)
+    look = load_attention if found.has_network else None
+    page.serve(page.Page(model, look, read_upload), FLAGS.port, found.name)
     return 0
 
 

@@ -2,100 +2,189 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+from absl import logging
 
-from picanet_tf.pixels import Pixel, cell_of
-from picanet_tf.saliency.rendering import as_rgb, render, resized, scaled_to
+from picanet_tf.core.images import save_image
+from picanet_tf.errors import PicanetError
+from picanet_tf.page.later import Later
+from picanet_tf.pixels import Pixel, cell_of, telling_pixels
+from picanet_tf.saliency.rendering import as_rgb, grey, render, resized, scaled_to
+from picanet_tf.visualization import attention_rows, marked
 
 if TYPE_CHECKING:
     from picanet_tf.inference import AttentionModel, Look
+    from picanet_tf.inference.base import Model
+
+MOST_LABELS = 5  # attentive modules of a network of any task, at most
 
 _PHOTO_SIDE = 896  # the longer side of the picture to click on, in pixels
 _DOT = 10  # the dot's radius there
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(eq=False)
 class Seen:
-    """An image, and what the network did with it: it is run once for each.
+    """An image, and what the networks did with it: each is run once.
 
     Attributes:
         name: the file's.
         image: uint8 [H, W, 3].
-        look: of that image.
+        map: float32 [H, W] in [0, 1], the saliency map.
         photo: uint8 [h, w, 3], the image as the page shows it.
-        saliency: float32 [h, w] in [0, 1], of the photo's size.
+        saliency: float32 [h, w], the map of the photo's size.
+        pixel: the image's that looks, the one that was clicked last.
+        look: of the image; None before there was one.
     """
 
     name: str
     image: np.ndarray
-    look: Look
+    map: np.ndarray
     photo: np.ndarray
     saliency: np.ndarray
+    pixel: Pixel
+    look: Look | None = None
+    lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
 
 class Page:
     """What the page answers. Knows no browser, and no gradio.
 
+    A model that predicts saliency maps answers a photo at once, and its attention
+    follows; where the map is one of a look's results, as of other tasks, both come
+    together.
+
     Args:
-        model: the network to look into.
+        model: the network that predicts.
+        load_attention: makes the network to look into, and may take long: it is called
+            once, in a thread that `start` begins. None: a LiteRT file, which has none.
         read: a path -> uint8 [H, W, 3]; raises `PicanetError` for what is no image.
+
+    Attributes:
+        predicts_maps: whether the map comes of the model, not of a look.
     """
 
-    def __init__(self, model: AttentionModel, read: Callable[[str], np.ndarray]):
+    def __init__(
+        self,
+        model: Model,
+        load_attention: Callable[[], AttentionModel] | None,
+        read: Callable[[str], np.ndarray],
+    ):
         self._model = model
+        self._load_attention = load_attention
         self._read = read
+        self._attention = Later(self._loaded)
+        self.predicts_maps = "cutout" in model.formats
+
+    def start(self) -> None:
+        """Begins to load; waits where there is no map without the attention.
+
+        Raises:
+            PicanetError: it waited, and there is no attention.
+        """
+        self._attention.start()
+        if not self.predicts_maps:
+            self._attention.result()
 
     @property
-    def titles(self) -> list[str]:
-        """Of the pictures that `attention` draws beside the photo."""
-        return [self._model.title, *self._model.labels]
+    def is_loading(self) -> bool:
+        """Whether it is not known yet what there is of attention."""
+        return not self._attention.done
+
+    @property
+    def has_no_attention(self) -> bool:
+        """Whether it is known that none can be shown; does not wait."""
+        return not self.is_loading and bool(self.no_attention())
+
+    def no_attention(self) -> str:
+        """Why no attention can be shown, "" if it can; waits until that is known."""
+        try:
+            self._attention.result()
+        except PicanetError as error:
+            return str(error)
+        return ""
+
+    @property
+    def map_title(self) -> str:
+        """What the map is called."""
+        return "saliency" if self.predicts_maps else self._attention.result().title
+
+    @property
+    def labels(self) -> list[str]:
+        """Of the pictures that `attention` draws, at most `MOST_LABELS`; waits."""
+        return self._attention.result().labels
 
     def drop(self, path: str) -> Seen:
-        """Reads an image and runs the network on it.
+        """Reads an image and predicts its map; a pixel of the foreground looks.
 
         Raises:
             PicanetError: it is no image, or too large a one.
         """
         image = self._model.frame(self._read(path))
-        look = self._model.look(image)
+        if self.predicts_maps:
+            look, values = None, self._model.predict(image)
+            pixels = telling_pixels(values)
+        else:
+            look = self._attention.result().look(image)
+            values, pixels = look.saliency, look.pixels
         photo = scaled_to(image, _PHOTO_SIDE)
-        saliency = resized(look.saliency, photo.shape[:2])
-        return Seen(Path(path).name, image, look, photo, saliency)
+        saliency = resized(values, photo.shape[:2])
+        pixel = next(iter(pixels.values()))
+        return Seen(Path(path).name, image, values, photo, saliency, pixel, look)
 
-    def first_pixel(self, seen: Seen) -> Pixel:
-        """The one to look from before anyone clicked: in the foreground."""
-        return next(iter(seen.look.pixels.values()))
-
-    def clicked(self, seen: Seen, x: int, y: int) -> Pixel:
-        """The image's pixel under a position of the photo.
+    def click(self, seen: Seen, x: int, y: int) -> None:
+        """The image's pixel under this position of the photo is the one that looks.
 
         Raises:
             PicanetError: the position is outside the photo.
         """
         sizes = seen.photo.shape[:2], seen.image.shape[:2]
         row, column = cell_of(Pixel(int(x), int(y)), *sizes, flag="the click")
-        return Pixel(column, row)
+        seen.pixel = Pixel(column, row)
 
-    def attention(self, seen: Seen, pixel: Pixel) -> list[np.ndarray]:
-        """The photo with its dot, and a picture for each of `titles`, uint8."""
-        from picanet_tf.visualization import attention_rows, marked
+    def dotted(self, seen: Seen) -> tuple[np.ndarray, np.ndarray]:
+        """The photo and its map, uint8 [h, w, 3] each, with the pixel's dot.
 
-        look = seen.look
+        Without one where it is known that there is no attention to see from it.
+        """
+        photo, saliency = seen.photo, as_rgb(grey(seen.saliency))
+        if self.has_no_attention:
+            return photo, saliency
+        shape, pixel = seen.image.shape, seen.pixel
+        return (
+            marked(photo, shape, pixel, radius=_DOT),
+            marked(saliency, shape, pixel, radius=_DOT),
+        )
+
+    def attention(self, seen: Seen) -> tuple[Pixel, list[np.ndarray]]:
+        """From which pixel, and a picture for each of `labels`, uint8.
+
+        Waits until the network is loaded, and runs it once for an image.
+
+        Raises:
+            PicanetError: there is no attention.
+        """
+        model = self._attention.result()
+        with seen.lock:
+            if seen.look is None:
+                seen.look = model.look(seen.image)
+        # Not before: whoever clicks meanwhile gets the pictures of that pixel.
+        look, pixel = seen.look, seen.pixel
         _, (row,) = attention_rows(
             seen.image,
             look.saliency,
             look.attention,
-            self._model.kinds,
+            model.kinds,
             {"": pixel},
             look.points,
         )
-        photo = marked(seen.photo, seen.image.shape, pixel, radius=_DOT)
-        return [photo, *row.pictures[1:]]
+        _, _, *pictures = row.pictures
+        return pixel, pictures
 
     def cut(self, seen: Seen, threshold: float) -> tuple[np.ndarray, np.ndarray]:
         """Mask and cut-out of the photo: uint8 [h, w, 3] and [h, w, 4]."""
@@ -104,9 +193,36 @@ class Page:
 
     def save_cutout(self, seen: Seen, threshold: float, folder: Path) -> Path:
         """Writes the cut-out at the image's own size: an RGBA PNG, and its path."""
-        from picanet_tf.visualization import save_image
-
-        mask = render("mask", seen.image, seen.look.saliency, threshold)
+        mask = render("mask", seen.image, seen.map, threshold)
         path = Path(folder) / f"{Path(seen.name).stem}.cutout.png"
         save_image(path, np.dstack([seen.image, mask]))
         return path
+
+    def _loaded(self) -> AttentionModel:
+        """Called in a thread, whose errors nobody sees unless they are told."""
+        # Each network's first run takes seconds longer, which no photo should wait.
+        side = self._model.image_size
+        blank = np.zeros((side, side, 3), np.uint8)
+        try:
+            if self.predicts_maps:
+                self._model.predict(blank)
+            if self._load_attention is None:
+                raise PicanetError(
+                    "The model is a LiteRT file, which does not give its attention: "
+                    "name the run, the .keras file or the preset that it was made from"
+                )
+            model = self._load_attention()
+            model.look(blank)
+        except PicanetError:
+            raise
+        except ImportError as error:
+            raise PicanetError(
+                f"It takes TensorFlow, which cannot be imported ({error}): pip install "
+                "tensorflow keras"
+            ) from error
+        except Exception as error:
+            logging.exception("The attention could not be loaded")
+            raise PicanetError(
+                f"It could not be loaded: {error} ({type(error).__name__})"
+            ) from error
+        return model

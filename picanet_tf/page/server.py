@@ -7,6 +7,7 @@ import logging as standard_logging
 import os
 import re
 import socket
+import sys
 import tempfile
 import time
 from pathlib import Path
@@ -15,6 +16,7 @@ from absl import logging
 
 from picanet_tf.errors import PicanetError
 from picanet_tf.page.answers import Page
+from picanet_tf.serving.service.hosts import HostPolicy
 from picanet_tf.training.signals import StopRequest
 
 HOST = "127.0.0.1"  # This machine only: the page has no password.
@@ -55,11 +57,14 @@ def check(port: int) -> None:
 def serve(page: Page, port: int, title: str) -> None:
     """Serves the page on this machine, until Ctrl-C.
 
-    Asks nothing of the internet. Uploads and results are kept in a temporary folder,
-    which is removed in the end.
+    Ends the process, with 0, if the attention is still being loaded by then.
+
+    Asks nothing of the internet, and answers no page of another site (`HostGuard`).
+    Uploads and results are kept in a temporary folder, which is removed in the end.
 
     Raises:
-        PicanetError: as of `check`.
+        PicanetError: as of `check`; or there is no attention and, as of other tasks
+            than saliency, no map without it.
     """
     check(port)
     with (
@@ -67,7 +72,12 @@ def serve(page: Page, port: int, title: str) -> None:
         StopRequest() as stop,
     ):
         _set_environment(folder)
+        if not page.predicts_maps:
+            page.start()
+        from starlette.middleware import Middleware
+
         from picanet_tf.page.layout import CSS, build, theme
+        from picanet_tf.serving.service.middleware import HostGuard
 
         blocks = build(page, title, Path(folder))
         try:
@@ -89,16 +99,25 @@ def serve(page: Page, port: int, title: str) -> None:
                 state_session_capacity=_SESSIONS,
                 theme=theme(),
                 css=CSS,
+                # gradio's own are in front, which answer preflights; those ask nothing.
+                app_kwargs={"middleware": [Middleware(HostGuard, HostPolicy())]},
             )
         except OSError as error:  # Taken between the check and now.
             raise PicanetError(f"--port {port} cannot be used: {error}") from error
         try:
+            page.start()  # Not before: TensorFlow would delay the page.
             logging.info("http://%s:%d  Ctrl-C ends it", HOST, port)
             while stop.received is None:
                 time.sleep(0.1)
             logging.info("The page is closed")
         finally:
             blocks.close(verbose=False)
+    if page.is_loading:
+        # Python takes the thread away when it ends, and TensorFlow, amid its import or
+        # a run, answers that by aborting the process. All is cleared away by now.
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(0)
 
 
 def _set_environment(folder: str) -> None:

@@ -1,4 +1,4 @@
-"""Visits the page of `visualize.py --serve` as a browser does, without one."""
+"""Visits the page of `picanet visualize --serve` as a browser does, without one."""
 
 import http.client
 import io
@@ -24,7 +24,7 @@ class Visitor:
         self._config = json.loads(self.get("/config"))
         props = {part["id"]: part["props"] for part in self._config["components"]}
         self._names = {
-            number: found.get("label") or found.get("value")
+            number: found.get("label") or found.get("value") or ""
             for number, found in props.items()
         }
 
@@ -46,19 +46,35 @@ class Visitor:
         """Makes an event happen to the part whose label begins so.
 
         Args:
-            label, event: such as "Threshold", "change".
+            label, event: such as "Threshold", "change"; "", "load" of the page itself.
             values: of the event's inputs; None for what the server remembers itself.
             event_data: such as of a click its {"index": [x, y]}.
 
         Returns:
-            {output's label: new value}, and the messages that popped up.
+            {output's label, as it is then: new value}, and the messages that popped up.
         """
-        (dependency, part), *_ = [
+        dependency, part = self._find(label, event)
+        return self._run(dependency, part, values, event_data)
+
+    def follow(self, label: str, event: str) -> tuple[dict, list[str]]:
+        """What a browser asks for when that event's answer has come; as `trigger`."""
+        first, part = self._find(label, event)
+        (dependency,) = [
+            dependency
+            for dependency in self._config["dependencies"]
+            if dependency["trigger_after"] == first["id"]
+        ]
+        return self._run(dependency, part)
+
+    def _find(self, label, event):
+        return next(
             (dependency, part)
             for dependency in self._config["dependencies"]
             for part, name in dependency["targets"]
-            if name == event and self._names[part].startswith(label)
-        ]
+            if name == event and self._names.get(part, "").startswith(label)
+        )
+
+    def _run(self, dependency, part, values=(), event_data=None):
         body = {
             "data": list(values) or [None] * len(dependency["inputs"]),
             "fn_index": dependency["id"],
@@ -74,8 +90,14 @@ class Visitor:
         messages = [event["log"] for event in events if event["msg"] == "log"]
         if not done["success"]:
             return {}, [*messages, done["output"]["error"]]
-        outputs = map(self._names.get, dependency["outputs"])
-        return dict(zip(outputs, done["output"]["data"], strict=True)), messages
+        values = done["output"]["data"]
+        outputs = {}
+        for number, value in zip(dependency["outputs"], values, strict=True):
+            name = self._names[number]
+            if isinstance(value, dict):
+                name = value.get("label", name)
+            outputs[name] = value
+        return outputs, messages
 
     def picture(self, value: dict) -> np.ndarray:
         """The pixels of an image or file component's value."""
@@ -83,10 +105,17 @@ class Visitor:
         path = value["url"].removeprefix(f"http://{HOST}:{self._port}")
         return np.asarray(Image.open(io.BytesIO(self.get(path))))
 
+    def status(self, path: str, headers: dict) -> int:
+        """Of the answer to a GET with these headers."""
+        return self._answer("GET", path, None, headers)[0]
+
     def _request(self, method: str, path: str, body=None, headers=None) -> bytes:
-        connection = http.client.HTTPConnection(HOST, self._port, timeout=60)
-        connection.request(method, path, body, headers or {})
-        answer = connection.getresponse()
-        content = answer.read()
-        assert answer.status == 200, (path, answer.status, content)
+        status, content = self._answer(method, path, body, headers or {})
+        assert status == 200, (path, status, content)
         return content
+
+    def _answer(self, method, path, body, headers) -> tuple[int, bytes]:
+        connection = http.client.HTTPConnection(HOST, self._port, timeout=60)
+        connection.request(method, path, body, headers)
+        answer = connection.getresponse()
+        return answer.status, answer.read()
