@@ -1,6 +1,8 @@
 """The tiny network, converted once for all tests of the engines."""
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from tests.inference import networks
 
@@ -14,3 +16,10 @@ def network():
 def litert_file(network, tmp_path_factory):
     """Its LiteRT file in float32; `model.keras` lies beside it."""
     return networks.write(network, tmp_path_factory.mktemp("network"))
+
+
+@pytest.fixture(scope="session")
+def photo():
+    rng = np.random.default_rng(0)
+    small = rng.integers(0, 256, (6, 9, 3)).astype(np.uint8)
+    return np.asarray(Image.fromarray(small).resize((45, 30)))

@@ -16,25 +16,12 @@ import picanet_tf
 from data_pipeline.errors import UserError
 from picanet_tf.errors import PicanetError
 from picanet_tf.inference import SaliencyModel
-from picanet_tf.saliency import build_model
+from tests.inference import networks
 
 
 @pytest.fixture(scope="module")
 def network():
-    keras.utils.set_random_seed(3)
-    model = build_model("UNet", image_size=32, width=1 / 32)
-    # Untouched batch norms and 0.01 deviations would give 0.5 everywhere.
-    for variable in model.weights:
-        if variable.path.endswith("kernel"):
-            variable.assign(variable * 20)
-    return model
-
-
-@pytest.fixture(scope="module")
-def photo():
-    rng = np.random.default_rng(0)
-    small = rng.integers(0, 256, (6, 9, 3)).astype(np.uint8)
-    return np.asarray(Image.fromarray(small).resize((45, 30)))
+    return networks.network(gain=20)
 
 
 def expected_map(network, photo):
