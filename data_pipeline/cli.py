@@ -60,6 +60,9 @@ def run(
 
 def _run(main: Callable, positional: str, argv: list[str], module: str) -> int:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:  # closed, as of a daemon
+            setattr(sys, name, open(os.devnull, mode))
     if hasattr(sys.stdout, "reconfigure"):  # A file's name may be no UTF-8.
         sys.stdout.reconfigure(errors="backslashreplace")
     program = _program_name(argv[0])
@@ -87,6 +90,16 @@ def _run(main: Callable, positional: str, argv: list[str], module: str) -> int:
         return _interrupted(program)
     except Terminated:
         return _terminated(program)
+    except ModuleNotFoundError as error:
+        package = (error.name or "").partition(".")[0]
+        if package in ("", "picanet_tf", "data_pipeline"):
+            raise  # a bug of ours
+        return _fail(
+            program,
+            f"the package {package} is not installed, and this needs it. Of all "
+            "commands only predict, serve and models do without TensorFlow; pip "
+            "install with all requirements brings the rest",
+        )
     except Exception as error:
         if _follows(error, Terminated):
             return _terminated(program)

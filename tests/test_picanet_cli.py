@@ -2,8 +2,10 @@
 
 import io
 import os
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -157,7 +159,7 @@ def test_a_cutout_that_is_named_is_taken(predict, tmp_path):
     predict("x.cutout.png")
     assert written(tmp_path) == ["x.cutout.cutout.png", "x.cutout.png"]
     said = predict(".", code=1)
-    assert "--input: nothing but cut-outs of earlier calls" in said
+    assert "--input: nothing but results of earlier calls" in said
 
 
 def test_photos_of_one_name(tiny, predict, tmp_path):
@@ -339,3 +341,115 @@ def test_help(command, tmp_path):
     said = run.stdout.decode()
     assert said.startswith(f"usage: picanet {command} ") and run.stderr == b""
     assert ("\n  --" in said) == (command not in ("models", "verify"))  # without flags
+
+
+def video(path):
+    cv2 = pytest.importorskip("cv2")
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*"mp4v"), 10, (64, 48))
+    if not writer.isOpened():
+        pytest.skip("OpenCV has no MPEG-4 encoder here")
+    for seed in range(3):
+        writer.write(photo((48, 64), seed))
+    writer.release()
+    return cv2
+
+
+def test_a_video_alone_gets_maps(predict, tmp_path):
+    """It has no alpha, so the default of photos would be the video once more."""
+    cv2 = video(tmp_path / "clip.mp4")
+    save(tmp_path / "a.png")
+    predict("clip.mp4", "a.png")
+    assert written(tmp_path) == [
+        "a.cutout.png",
+        "a.png",
+        "clip.mp4",
+        "clip.saliency.mp4",
+    ]
+    frame = cv2.VideoCapture(str(tmp_path / "clip.saliency.mp4")).read()[1]
+    assert np.abs(frame - frame.mean(-1, keepdims=True)).max() < 12  # grey
+    said = predict("*.mp4")
+    assert "1 results of earlier calls passed over" in said
+    assert not (tmp_path / "clip.saliency.saliency.mp4").exists()
+
+
+def test_no_photo_of_the_users_is_overwritten(predict, tmp_path):
+    save(tmp_path / "a.bmp")
+    mine = save(tmp_path / "a.png", 5)
+    said = predict("a.bmp", "--output", ".", code=1)
+    assert "the result of a.bmp would overwrite a.png beside it" in said
+    with Image.open(tmp_path / "a.png") as picture:
+        np.testing.assert_array_equal(np.asarray(picture), mine)
+
+
+def test_a_cutouts_name_does_not_depend_on_the_call(tiny, predict, tmp_path):
+    images = {
+        name: save(tmp_path / name, i) for i, name in enumerate(("a.bmp", "a.png"))
+    }
+    for name in images:
+        predict(name)
+    assert written(tmp_path) == [
+        "a.bmp",
+        "a.bmp.cutout.png",
+        "a.png",
+        "a.png.cutout.png",
+    ]
+    for name, image in images.items():
+        check_cutout(tmp_path / f"{name}.cutout.png", image, tiny[1])
+
+
+def test_sigterm_leaves_nothing_half_written(tiny, tmp_path):
+    for seed in range(300):
+        save(tmp_path / "in" / f"{seed}.bmp", seed % 5, (300, 400))
+    words = ("predict", "in", "--model", tiny[0])
+    run = subprocess.Popen(
+        [sys.executable, "-m", "picanet_tf.commands", *map(str, words)],
+        cwd=tmp_path,
+        env={"PATH": "/usr/bin:/bin", "PYTHONPATH": str(ROOT)},
+        stderr=subprocess.PIPE,
+    )
+    deadline = time.monotonic() + 60
+    while not any((tmp_path / "in").glob("[!.]*.cutout.png")):
+        assert run.poll() is None and time.monotonic() < deadline
+        time.sleep(0.02)
+    run.terminate()
+    said = run.communicate(timeout=60)[1].decode()
+    assert run.returncode in (-signal.SIGTERM, 143) and "Traceback" not in said
+    results = [name for name in written(tmp_path / "in") if not name.endswith(".bmp")]
+    assert 0 < len(results) < 300
+    for name in results:
+        assert name.endswith(".cutout.png") and not name.startswith(".")
+        Image.open(tmp_path / "in" / name).load()
+
+
+def test_without_standard_error(tiny, tmp_path):
+    image = save(tmp_path / "a.png")
+    line = f"{sys.executable} -m picanet_tf.commands predict a.png --model {tiny[0]}"
+    environment = {"PATH": "/usr/bin:/bin", "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(
+        ["sh", "-c", f"{line} 2>&-"], cwd=tmp_path, env=environment, timeout=60
+    )
+    assert done.returncode == 0
+    check_cutout(tmp_path / "a.cutout.png", image, tiny[1])
+
+
+def test_a_long_name(tiny, predict, tmp_path):
+    name = "n" * 235
+    image = save(tmp_path / f"{name}.png")
+    predict(".")
+    check_cutout(tmp_path / f"{name}.cutout.png", image, tiny[1])
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--output", "out.png"], "--output: out.png is meant as a folder"),
+        (["--output", "-"], "--output: - is meant as a folder"),
+        (["--format", "mask", "--threshold", "nan"], "--threshold must be 0 to 1"),
+        (["--threads", "99999999999"], "--threads=99999999999"),
+        (["--threads", "0"], "--threads=0"),
+    ],
+)
+def test_wrong_values_are_told(predict, tmp_path, words, message):
+    save(tmp_path / "a.png")
+    assert message in predict("a.png", *words, code=1)
+    assert written(tmp_path) == ["a.png"]

@@ -50,7 +50,9 @@ def main(build: Path) -> None:
 
 
 def built(folder: Path) -> Path:
-    shutil.rmtree(folder, ignore_errors=True)
+    # setuptools would keep what an earlier build left of modules that are no more.
+    for old in (folder, ROOT / "build" / "lib"):
+        shutil.rmtree(old, ignore_errors=True)
     pip = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps"]
     subprocess.run([*pip, "--wheel-dir", folder, ROOT], check=True)
     (wheel,) = folder.glob("picanet_tf-*.whl")

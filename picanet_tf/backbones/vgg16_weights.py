@@ -197,7 +197,8 @@ def _locate(source: str) -> Path:
         )
     if not path.is_file():
         raise WeightsError(
-            f"No weights {source!r}: neither 'imagenet', 'hed' or 'none', nor a file."
+            f"No weights {source!r}: neither 'imagenet', 'hed' or 'none', nor a file. "
+            f"(Presets, of whole networks: {', '.join(list_presets()) or 'none'}.)"
         )
     return path
 

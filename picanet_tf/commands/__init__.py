@@ -36,11 +36,9 @@ def main() -> NoReturn:
     if words and words[0] in ("--version", "-V", "version"):
         from picanet_tf import __version__
 
-        print(f"picanet {__version__}")
-        sys.exit(0)
+        _say(f"picanet {__version__}", 0)
     if not words or words[0] in _HELP:
-        print(_usage())
-        sys.exit(0 if words else 1)
+        _say(_usage(), 0 if words else 1)
     print(
         f"picanet: error: there is no command {words[0]!r}. There are "
         f"{', '.join(COMMANDS)}; picanet --help tells what they do",
@@ -68,6 +66,16 @@ def run(name: str, *, program: str, words: Sequence[str] | None = None) -> NoRet
         argv=[program, *(sys.argv[1:] if words is None else words)],
         module=module.__name__,
     )
+
+
+def _say(text: str, code: int) -> NoReturn:
+    from data_pipeline import cli
+
+    def main(_: list[str]) -> int:
+        print(text)
+        return code
+
+    cli.run(main, argv=["picanet"])
 
 
 def _usage() -> str:

@@ -31,6 +31,7 @@ from data_pipeline.pairs import pair_by_name
 from picanet_tf.core.files import sha256_of, write_json, write_text
 from picanet_tf.errors import PicanetError
 from picanet_tf.inference import ENGINES, Located, load_model, locate
+from picanet_tf.inference.loading import MOST_THREADS
 from picanet_tf.inference.locate import DESCRIPTION, LATEST
 from picanet_tf.places import check_writable
 from picanet_tf.saliency import sources
@@ -51,7 +52,7 @@ def define_flags() -> None:
     many("model", [], f"{DESCRIPTION} Several with commas.")
     one_of("weights", None, WEIGHTS, "Of runs: the last checkpoint (model), or best.")
     one_of("engine", None, ENGINES, "litert or keras, as of picanet predict.")
-    whole("threads", None, "Of the engine; default: one a core.", 1)
+    whole("threads", None, "Of the engine; default: one a core.", 1, MOST_THREADS)
     many("predictions", [], "NAME=DIR: maps named as the masks, in DIR or its folder "
          "of the data set's name; boxes: COCO's JSON, VOC's texts.")  # fmt: skip
     one_of("baseline", None, BASELINES, "A method that knows no image, see above.")

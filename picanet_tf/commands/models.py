@@ -10,7 +10,7 @@ load_model("NAME") and build_model(weights="NAME") in Python.
 from data_pipeline import cli
 from data_pipeline.cli import UserError
 from picanet_tf.errors import PicanetError
-from picanet_tf.presets import Preset, find_preset, list_presets
+from picanet_tf.presets import Preset, default_preset, find_preset, list_presets
 
 POSITIONAL = "[NAME]"
 
@@ -34,6 +34,7 @@ def card(name: str) -> str:
 
 
 def table() -> str:
+    default_preset()  # or an error that says what is wrong with the installation
     return "\n\n".join(map(_described, list_presets().values()))
 
 

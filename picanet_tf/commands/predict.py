@@ -18,7 +18,6 @@ earlier results (photo.cutout.png and the like) are no photos and are passed ove
 
 import io
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -28,17 +27,25 @@ from tqdm import tqdm
 
 from data_pipeline import cli
 from data_pipeline.cli import UserError
-from data_pipeline.files import Input, assign_outputs, check_folder, find_inputs
+from data_pipeline.files import Input, find_inputs
 from data_pipeline.images import MAX_PIXELS, ImageError, read_image
+from data_pipeline.signals import sigterm_unwinds
+from picanet_tf.commands.results import (
+    check_beside,
+    check_output,
+    outputs_of,
+    without_results,
+)
 from picanet_tf.core.files import replacing, write_text
 from picanet_tf.core.images import save_image
 from picanet_tf.detection.rendering import FORMATS as DETECTION_FORMATS
 from picanet_tf.errors import PicanetError
 from picanet_tf.inference import ENGINES, load_model, locate
 from picanet_tf.inference.base import Model
+from picanet_tf.inference.loading import MOST_THREADS
 from picanet_tf.inference.locate import DESCRIPTION
 from picanet_tf.inference.pipeline import predict_jobs
-from picanet_tf.places import check_readable, check_writable
+from picanet_tf.places import check_readable
 from picanet_tf.saliency.rendering import FORMATS
 from picanet_tf.training.run_directory import WEIGHTS
 
@@ -46,7 +53,6 @@ FLAGS = flags.FLAGS
 POSITIONAL = "[INPUT ...]"
 STANDARD_STREAM = "-"
 TOGETHER = DETECTION_FORMATS[1:]  # of all images in one
-PICTURES = (*FORMATS, DETECTION_FORMATS[0])
 
 
 def define_flags() -> None:
@@ -60,7 +66,7 @@ def define_flags() -> None:
         "litert: quick, no TensorFlow, saliency only; keras: every network. Default: "
         "litert where the model has a LiteRT file.",
     )
-    whole("threads", None, "Of the engine; default: one a core.", 1)
+    whole("threads", None, "Of the engine; default: one a core.", 1, MOST_THREADS)
     flags.DEFINE_multi_string(
         "input",
         [],
@@ -94,7 +100,8 @@ def define_flags() -> None:
 
 def main(words: list[str]) -> int:
     try:
-        return predict(FLAGS.input + words)
+        with sigterm_unwinds():  # so that it leaves no temporary files
+            return predict(FLAGS.input + words)
     except PicanetError as error:
         raise UserError(str(error)) from error
 
@@ -104,6 +111,8 @@ def predict(words: list[str]) -> int:
         raise UserError("--input is missing: an image, a folder, a pattern, or -")
     if FLAGS["threshold"].present and FLAGS.format not in ("mask", "boxes"):
         raise UserError("--threshold goes with --format mask or boxes only")
+    if not 0 <= FLAGS.threshold <= 1:  # NaN, which absl's own bounds let pass
+        raise UserError(f"--threshold must be 0 to 1. Received: {FLAGS.threshold}")
     if FLAGS.format in TOGETHER and (FLAGS.resume or STANDARD_STREAM in words):
         raise UserError(f"--format {FLAGS.format}: not with --resume or --input -")
     if FLAGS.resume and STANDARD_STREAM in words:
@@ -114,16 +123,21 @@ def predict(words: list[str]) -> int:
         raise UserError("--output is missing: the folder for the results")
     inputs, passed_over = without_results(find_inputs(check_readable(words)))
     if FLAGS.output:
-        check_writable(check_folder(FLAGS.output))
+        check_output(FLAGS.output)
     else:
-        for folder in {item.path.parent for item in inputs}:
-            check_writable(folder, flag="--output is missing")
+        check_beside(inputs)
     videos = any(item.is_video for item in inputs)
     if FLAGS.format in ("cutout", *TOGETHER) and videos:
         raise UserError(f"--format {FLAGS.format}: not for videos, take another format")
     # Where no flag says it, the network alone tells what its results are called.
     model = load() if videos or not (FLAGS.output or FLAGS.format) else None
-    pairs = outputs_of(inputs, model)
+    pairs = outputs_of(
+        inputs,
+        FLAGS.output,
+        form=FLAGS.format or "map",
+        task=model.task_name if model else "",
+        overwrite=FLAGS.resume,
+    )
     todo = [pair for pair in pairs if not (FLAGS.resume and pair[1].exists())]
     if len(todo) < len(pairs):
         logging.info("%d of %d exist already", len(pairs) - len(todo), len(pairs))
@@ -131,43 +145,6 @@ def predict(words: list[str]) -> int:
     if passed_over:
         logging.info("%d results of earlier calls passed over", passed_over)
     return code
-
-
-def without_results(inputs: Sequence[Input]) -> tuple[list[Input], int]:
-    """The inputs but for results of earlier calls, and how many those are.
-
-    Of what a folder or a pattern found, `NAME.cutout.png` is one. So are, also where
-    they are named (a shell spells `*` out), `NAME.cutout.png`, `NAME.map.png` and the
-    like if the photo `NAME.*` is there too.
-    """
-    # Of c.jpg and c.webp in one folder, the results are c.jpg.map.png and so on.
-    stems = {
-        (item.path.parent, name)
-        for item in inputs
-        for name in (item.path.stem, item.path.name)
-    }
-
-    def is_result(item: Input) -> bool:
-        name, _, form = item.path.stem.rpartition(".")
-        if not name or form not in PICTURES or item.path.suffix != ".png":
-            return False
-        if form == "cutout" and item.scanned:
-            return True
-        return (item.path.parent, name) in stems
-
-    kept = [item for item in inputs if not is_result(item)]
-    if not kept:
-        raise UserError("--input: nothing but cut-outs of earlier calls")
-    return kept, len(inputs) - len(kept)
-
-
-def outputs_of(inputs: Sequence[Input], model) -> list[tuple[Input, Path]]:
-    video_suffix = f".{model.task_name}.mp4" if model else ""
-    if FLAGS.output:
-        return assign_outputs(inputs, FLAGS.output, video_suffix=video_suffix)
-    beside = [item._replace(place=item.path) for item in inputs]
-    suffix = f".{FLAGS.format}.png"
-    return assign_outputs(beside, "", suffix=suffix, video_suffix=video_suffix)
 
 
 def load() -> Model:
@@ -199,8 +176,8 @@ def predict_stream(words: list[str]) -> int:
     return 0
 
 
-def draw(model, image: np.ndarray, result) -> Image.Image:
-    return model.render(FLAGS.format, image, result, FLAGS.threshold)
+def draw(model, image: np.ndarray, result, form: str | None = None) -> Image.Image:
+    return model.render(form or FLAGS.format, image, result, FLAGS.threshold)
 
 
 def predict_files(pairs: list[tuple[Input, Path]], model) -> int:
@@ -248,7 +225,8 @@ def predict_files(pairs: list[tuple[Input, Path]], model) -> int:
     where = "beside the inputs"
     if FLAGS.output or len(pairs) == 1:
         where = f"to {FLAGS.output or pairs[0][1]}"
-    logging.info("%d written %s", len(pairs) - len(failed), where)
+    if done := len(pairs) - len(failed):
+        logging.info("%d written %s", done, where)
     if failed:
         logging.error("%d of %d could not be read", len(failed), len(pairs))
     return 1 if failed else 0
@@ -258,6 +236,8 @@ def predict_video(model, path: Path, output: Path) -> None:
     from data_pipeline.video import VideoError, VideoReader, video_writer
 
     reader = VideoReader(path)
+    # Of images the default without --output, but a video has no alpha.
+    form = "map" if FLAGS.format == "cutout" else FLAGS.format
     named = ((None, frame) for frame in reader)
     output.parent.mkdir(parents=True, exist_ok=True)
     with (
@@ -266,7 +246,7 @@ def predict_video(model, path: Path, output: Path) -> None:
         tqdm(total=reader.count or None, unit="frame", desc=path.name) as bar,
     ):
         for _, frame, result in model.predict_named(named, FLAGS.batch_size):
-            picture = draw(model, frame, result)
+            picture = draw(model, frame, result, form)
             colours = picture.convert("RGB") if picture.mode == "P" else picture
             add(np.asarray(colours))
             bar.update()

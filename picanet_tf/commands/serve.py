@@ -13,7 +13,13 @@ wrong with a request, 503 with Retry-After when too many wait.
 
 It answers this machine only, unless --host opens it to others. It has no passwords and
 no encryption: put a proxy in front before strangers may come. Needs
-pip install 'picanet-tf[server]', and no TensorFlow.
+pip install starlette uvicorn python-multipart (the extra [server]), and no TensorFlow.
+
+A run is exported first:
+
+    picanet export --model runs/mine --formats tflite --quantize dynamic \\
+        --output export/mine
+    picanet serve --model export/mine/1
 """
 
 from absl import flags
@@ -21,8 +27,8 @@ from absl import flags
 from data_pipeline import cli
 from data_pipeline.cli import UserError
 from picanet_tf.errors import PicanetError
-from picanet_tf.inference.loading import load_model
-from picanet_tf.inference.locate import DESCRIPTION
+from picanet_tf.inference.loading import MOST_THREADS, load_model
+from picanet_tf.inference.locate import DESCRIPTION, locate
 from picanet_tf.serving.service.limits import LARGEST, Limits
 
 FLAGS = flags.FLAGS
@@ -33,7 +39,7 @@ def define_flags() -> None:
     default = Limits()
     whole = flags.DEFINE_integer
     flags.DEFINE_string("model", None, DESCRIPTION)
-    whole("threads", None, "Of the network; by default one a core.", 1)
+    whole("threads", None, "Of the network; by default one a core.", 1, MOST_THREADS)
     flags.DEFINE_string("host", "127.0.0.1", "The address to listen at.")
     whole("port", 8080, "The port to listen at; 0 for any free one.", 0, 65535)
     whole("max_bytes", default.max_bytes, "Of a request's body.", 1)
@@ -90,7 +96,14 @@ def serve() -> int:
         queue=FLAGS.queue,
     )
     service.check(*address, **allowed)
-    model = load_model(FLAGS.model, engine="litert", threads=FLAGS.threads)
+    found = locate(FLAGS.model)
+    if not found.has_litert:
+        raise UserError(
+            f"--model {found.name} has no LiteRT file to serve. Make one: picanet "
+            f"export --model {found.name} --formats tflite --quantize dynamic --output "
+            "export/mine; then picanet serve --model export/mine/1"
+        )
+    model = load_model(found, engine="litert", threads=FLAGS.threads)
     service.serve(model, *address, limits, **allowed)
     return 0
 

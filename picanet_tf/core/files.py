@@ -24,7 +24,7 @@ def replacing(path: Path):
     """
     path = Path(path)
     writer = f"{os.getpid()}-{threading.get_native_id()}"
-    temporary = path.with_name(f".{path.stem}.{writer}.tmp{path.suffix}")
+    temporary = path.with_name(f".{_short(path.stem)}.{writer}.tmp{path.suffix}")
     try:
         yield temporary
         sync(temporary)
@@ -34,6 +34,11 @@ def replacing(path: Path):
         raise cannot_write(path, error) from error
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _short(stem: str) -> str:
+    """So that a long name has room for what makes it a temporary one."""
+    return os.fsdecode(os.fsencode(stem)[:100])
 
 
 def cannot_write(path: Path, error: OSError) -> PicanetError:

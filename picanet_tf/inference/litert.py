@@ -29,6 +29,7 @@ class LiteRTFile:
     Attributes:
         image_size: side of its input, in pixels.
         output: name of its output.
+        output_shape: the sizes that the file tells for it.
 
     Raises:
         PicanetError: the file is no LiteRT model, or takes something else than one
@@ -62,6 +63,7 @@ class LiteRTFile:
                 f"image: {reason}"
             ) from error
         self.image_size = side
+        self.output_shape = list(map(int, output["shape"]))
         self._input = image
         self._result = output
 
@@ -106,6 +108,12 @@ class LiteRTModel(Model):
                 f"{path} gives {self._file.output!r}; the LiteRT engine predicts "
                 "saliency only. Take the network itself (a run, or a .keras file)"
             )
+        side = self._file.image_size
+        if self._file.output_shape[1:] != [side, side, 1] or side < 2:
+            raise PicanetError(
+                f"{path} is no export of a saliency network: it must give maps [N, S, "
+                f"S, 1]. Received: {self._file.output_shape} with S = {side}"
+            )
         super().__init__("saliency", SPEC, self._file.image_size)
         self.path = Path(path)
         self._lock = threading.Lock()
@@ -121,10 +129,15 @@ class LiteRTModel(Model):
 def _quiet_stderr():
     """Keeps back what the runtime's C++ says of its delegate when it opens a file.
 
-    It has no switch for that. Errors come as exceptions, and are not kept back.
+    It has no switch for that. Errors come as exceptions, and are not kept back. In the
+    main thread only: the descriptor is the process', and two must not swap it at once.
     """
-    sys.stderr.flush()
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
     try:
+        if sys.stderr is not None:
+            sys.stderr.flush()
         saved = os.dup(2)
     except OSError:  # There is none, as of a daemon.
         yield

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import reprlib
 from typing import TYPE_CHECKING
 
 from picanet_tf.errors import PicanetError
 from picanet_tf.inference.locate import Located, locate
+from picanet_tf.presets import Preset
 
 if TYPE_CHECKING:
     import keras
@@ -14,10 +16,11 @@ if TYPE_CHECKING:
     from picanet_tf.inference.base import Model
 
 ENGINES = ("litert", "keras")
+MOST_THREADS = 1024
 
 
 def load_model(
-    model: str | os.PathLike | Located | None = None,
+    model: str | os.PathLike | Preset | Located | None = None,
     weights: str | None = None,
     *,
     engine: str | None = None,
@@ -50,8 +53,20 @@ def load_model(
         raise PicanetError(
             f"`engine` must be one of {', '.join(ENGINES)}. Received: {engine!r}"
         )
-    if threads is not None and threads < 1:
-        raise PicanetError(f"`threads` must be at least 1. Received: {threads}")
+    if threads is not None and not (
+        isinstance(threads, int) and 1 <= threads <= MOST_THREADS
+    ):
+        raise PicanetError(
+            f"`threads` must be a whole number, 1 to {MOST_THREADS}. Received: "
+            f"{threads!r}"
+        )
+    if isinstance(model, Preset):
+        model = model.name
+    if not isinstance(model, str | os.PathLike | Located | None):
+        raise PicanetError(
+            "`model` must be a preset's name, a path, or None. Received: "
+            f"{reprlib.repr(model)}"
+        )
     if isinstance(model, Located):
         if weights is not None:
             raise PicanetError("`weights` goes to `locate`, which found the model")
@@ -64,7 +79,8 @@ def load_model(
         if not found.has_litert:
             raise PicanetError(
                 f"--engine litert: {found} has no LiteRT file. Make one with "
-                "export.py --formats tflite --quantize dynamic, or take --engine keras"
+                "export.py --formats tflite --quantize dynamic, take --engine keras, "
+                "or name a preset with --model (picanet models lists them)"
             )
         from picanet_tf.inference.litert import LiteRTModel
 

@@ -119,7 +119,7 @@ def _latest() -> tuple[RunDirectory | None, str]:
     try:
         run = RunDirectory.open(LATEST)
         experiment = run.load_experiment()
-    except PicanetError as error:
+    except (PicanetError, OSError) as error:
         return None, f"runs/latest cannot be read: {error}"
     if experiment.task != "saliency":
         return None, f"runs/latest is for {experiment.task}: name it to take it"

@@ -130,7 +130,7 @@ def _read_json(path: str) -> dict:
         values = json.loads(Path(path).read_text())
     except OSError as error:
         raise UserError(f"Cannot read {path}: {error.strerror}") from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise UserError(f"{path} is not JSON: {error}") from error
     if not isinstance(values, dict):
         raise UserError(f"{path} must hold a JSON object")

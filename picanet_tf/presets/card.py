@@ -33,7 +33,10 @@ def check_facts(facts: Mapping, origin: str) -> None:
         origin: what errors call them.
     """
     wanted = ("summary", *SECTIONS)
-    missing = [name for name in wanted if not isinstance(facts.get(name), str)]
+    texts = {name: facts.get(name) for name in wanted}
+    missing = [
+        n for n, text in texts.items() if not isinstance(text, str) or not text.strip()
+    ]
     if missing:
         raise PicanetError(
             f"{origin} must give {', '.join(wanted)}, each a text. Missing: "
@@ -53,9 +56,14 @@ def check_facts(facts: Mapping, origin: str) -> None:
                 f"{origin}: each of `scores` has {', '.join(_SCORE)}. Received: {row}"
             )
         for name, kind in _SCORE.items():
-            if not isinstance(row[name], kind):
+            value = row[name]
+            good = isinstance(value, kind) and not isinstance(value, bool)
+            if isinstance(value, float):
+                good = good and 0 <= value <= 1
+            if not good:
                 raise PicanetError(
-                    f"{origin}: {name} of a score is of the wrong type. Received: {row}"
+                    f"{origin}: {name} of a score is of the wrong type or out of "
+                    f"range. Received: {row}"
                 )
 
 

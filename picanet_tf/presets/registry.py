@@ -141,7 +141,12 @@ def default_preset() -> Preset:
     for preset in list_presets().values():
         if preset.default:
             return preset
-    raise PicanetError("No preset is the default one: name a model with --model")
+    if list_presets():
+        raise PicanetError("No preset is the default one: name a model with --model")
+    raise PicanetError(
+        f"No preset is in {FOLDER}: install picanet-tf again (its files must lie in a "
+        "folder, not in a zip), or name a model with --model"
+    )
 
 
 def preset_for(weights: object, task: str, variant: str | None) -> Preset | None:

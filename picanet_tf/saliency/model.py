@@ -11,6 +11,7 @@ from picanet_tf.decoder import (
     plain_decoding_module,
     side_output,
 )
+from picanet_tf.errors import PicanetError
 from picanet_tf.presets import preset_for
 from picanet_tf.saliency.variants import (
     DEFAULT_VARIANT,
@@ -84,6 +85,11 @@ def build_model(
     """
     preset = preset_for(weights, "saliency", variant)
     if preset:
+        if width not in (1.0, preset.width):
+            raise PicanetError(
+                f"The preset {preset.name} has width {preset.width}. Received: "
+                f"width={width}. Leave it out"
+            )
         variant, width = preset.variant, preset.width
     if variant is None:
         variant = DEFAULT_VARIANT

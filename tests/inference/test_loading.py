@@ -76,8 +76,9 @@ def test_litert_of_what_has_no_such_file(place, word):
     with pytest.raises(PicanetError) as raised:
         load_model(word, engine="litert")
     assert str(raised.value).startswith(f"--engine litert: {word} has no LiteRT file. ")
-    assert "--formats tflite --quantize dynamic, or take --engine keras" in str(
-        raised.value
+    assert (
+        "--formats tflite --quantize dynamic, take --engine keras, or name a preset"
+        in str(raised.value)
     )
 
 
@@ -100,8 +101,8 @@ def test_engines_that_there_are_not(place, engine):
 
 
 def test_threads(place, monkeypatch):
-    for threads in (0, -3):
-        with pytest.raises(PicanetError, match=f"at least 1. Received: {threads}$"):
+    for threads in (0, -3, 1025, 1.5, "2"):
+        with pytest.raises(PicanetError, match=f"1 to 1024. Received: {threads!r}$"):
             load_model("tiny", threads=threads)
     assert load_model("tiny", threads=1).predict(photo()).shape == (30, 45)
     asked = []

@@ -4,7 +4,7 @@
     serve(model, host, port)    until Ctrl-C
     create_app(model)           the same as an ASGI application, for another server
 
-It wants `pip install 'picanet-tf[server]'`: Starlette, uvicorn and python-multipart are
+It wants the extra `[server]`: Starlette, uvicorn and python-multipart are
 imported when first needed.
 
 A request goes through `middleware` (Host and Origin), `app` (options), `bodies` (bytes

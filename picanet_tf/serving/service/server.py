@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from picanet_tf.inference.litert import LiteRTModel
 
-INSTALL = "pip install 'picanet-tf[server]'"
+INSTALL = "pip install starlette uvicorn python-multipart"
 
 _PACKAGES = ("starlette", "uvicorn", "python_multipart")
 _GRACE = 8  # seconds to finish in; Docker, for one, kills after 10

@@ -130,7 +130,7 @@ def test_a_missing_package_is_named(monkeypatch, package):
     with pytest.raises(PicanetError) as error:
         service.check("127.0.0.1", 0)
     assert package.replace("_", "-") in str(error.value)
-    assert "pip install 'picanet-tf[server]'" in str(error.value)
+    assert "pip install starlette uvicorn python-multipart" in str(error.value)
 
 
 def test_serve_from_python(model, jpeg, monkeypatch):
