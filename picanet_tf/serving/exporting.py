@@ -208,8 +208,11 @@ class _Export:
             path = folder / tflite.file_name(quantization)
             try:
                 difference = self._write_tflite(path, quantization)
-            except RuntimeError as error:
-                reason = str(error).strip().splitlines()[-1:]
+            except (RuntimeError, PicanetError) as error:
+                refusal = error.__cause__ or error
+                if not isinstance(refusal, RuntimeError):
+                    raise
+                reason = str(refusal).strip().splitlines()[-1:]
                 raise PicanetError(
                     f"--quantize {quantization}: TensorFlow Lite refuses this network: "
                     f"{' '.join(reason)}; nothing was exported"
