@@ -34,15 +34,17 @@ def main(build: Path) -> None:
     assert "picanet_vgg16_duts" in said(picanet, "models", cwd=work)
     assert said(picanet, "predict", "--help", cwd=work).startswith("usage: picanet pre")
     script = (
-        "import importlib.util as util, shutil\n"
+        "import importlib.util as util, os, shutil\n"
         "assert not any(map(util.find_spec, ('tensorflow', 'keras', 'cv2')))\n"
         "from picanet_tf.samples import sample_photos\n"
-        "for path in sample_photos(): shutil.copy(path, '.')\n"
+        "os.mkdir('photos')\n"
+        "for path in sample_photos(): shutil.copy(path, 'photos')\n"
     )
     said(python, "-c", script, cwd=work)
-    said(picanet, "predict", "astronaut.png", cwd=work)
+    said(picanet, "predict", "photos/astronaut.png", cwd=work)
     for form in ("map", "mask", "cutout", "overlay", "panel"):
-        said(picanet, "predict", ".", "--output", form, "--format", form, cwd=work)
+        words = ("photos", "--output", form, "--format", form)
+        said(picanet, "predict", *words, cwd=work)
     check_results(python, work)
     failed = run(picanet, "train", "--tfrecords", "nowhere", cwd=work)
     assert failed.returncode == 1 and "Traceback" not in failed.stderr, failed.stderr
@@ -82,18 +84,18 @@ def installed(wheel: Path, folder: Path) -> tuple[Path, Path]:
     assert len(wanted) == len(ENOUGH), wanted
     python = folder / "bin" / "python"
     pip = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
-    subprocess.run([*pip, *wanted], check=True)
-    subprocess.run([*pip, "--no-deps", wheel], check=True)
+    subprocess.run([*pip, *wanted], check=True, env=clean_environment())
+    subprocess.run([*pip, "--no-deps", wheel], check=True, env=clean_environment())
     return python, folder / "bin" / "picanet"
 
 
 def check_results(python: Path, work: Path) -> None:
-    names = sorted(path.name for path in work.glob("*.png"))
+    names = sorted(path.name for path in (work / "photos").glob("*.png"))
     assert names == ["astronaut.cutout.png", "astronaut.png"], names
     script = (
         "import numpy as np\n"
         "from PIL import Image\n"
-        "alpha = np.asarray(Image.open('astronaut.cutout.png'))[..., 3] / 255\n"
+        "alpha = np.asarray(Image.open('photos/astronaut.cutout.png'))[..., 3] / 255\n"
         "grey = np.asarray(Image.open('map/astronaut.png')) / 255\n"
         "assert alpha.shape == (512, 512) and np.array_equal(alpha, grey)\n"
         "assert alpha[100:200, 180:260].mean() > 0.9  # her face\n"
@@ -107,10 +109,18 @@ def check_results(python: Path, work: Path) -> None:
 
 
 def run(*words, cwd: Path) -> subprocess.CompletedProcess:
-    clean = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"}
     return subprocess.run(
-        list(map(str, words)), cwd=cwd, env=clean, capture_output=True, text=True
+        list(map(str, words)),
+        cwd=cwd,
+        env=clean_environment(),
+        capture_output=True,
+        text=True,
     )
+
+
+def clean_environment() -> dict[str, str]:
+    """Without the checkout: pip, too, would find the package there, as installed."""
+    return {k: v for k, v in os.environ.items() if k != "PYTHONPATH"}
 
 
 def said(*words, cwd: Path) -> str:
