@@ -90,22 +90,20 @@ def _run(main: Callable, positional: str, argv: list[str], module: str) -> int:
         return _interrupted(program)
     except Terminated:
         return _terminated(program)
-    except ModuleNotFoundError as error:
-        package = (error.name or "").partition(".")[0]
-        if package in ("", "picanet_tf", "data_pipeline"):
-            raise  # a bug of ours
+    except Exception as error:
+        if _follows(error, Terminated):
+            return _terminated(program)
+        if _follows(error, KeyboardInterrupt):
+            return _interrupted(program)
+        package = _missing_package(error)
+        if not package:
+            raise
         return _fail(
             program,
             f"the package {package} is not installed, and this needs it. Of all "
             "commands only predict, serve and models do without TensorFlow; pip "
             "install with all requirements brings the rest",
         )
-    except Exception as error:
-        if _follows(error, Terminated):
-            return _terminated(program)
-        if not _follows(error, KeyboardInterrupt):
-            raise
-        return _interrupted(program)
 
 
 def _interrupted(program: str) -> int:
@@ -118,6 +116,13 @@ def _terminated(program: str) -> int:
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     signal.raise_signal(signal.SIGTERM)  # Ends here, and waits for no thread.
     return 128 + signal.SIGTERM
+
+
+def _missing_package(error: Exception) -> str:
+    """The package that an import did not find; "" of ours, and of another error."""
+    name = error.name or "" if isinstance(error, ModuleNotFoundError) else ""
+    package = name.partition(".")[0]
+    return "" if package in ("picanet_tf", "data_pipeline") else package
 
 
 def _follows(error: BaseException | None, kind: type[BaseException]) -> bool:

@@ -27,7 +27,7 @@ EXTENSIONS = frozenset(
     ".pbm .pgm .ppm .pnm".split()
 )
 # Named, because Pillow also opens formats that run other programs (EPS, PDF).
-_FORMATS = ("JPEG", "PNG", "BMP", "GIF", "TIFF", "WEBP", "PPM", "AVIF")
+FORMATS = ("JPEG", "PNG", "BMP", "GIF", "TIFF", "WEBP", "PPM", "AVIF")
 
 _ORIENTATION_TAG = 0x0112
 _TRANSPOSE = {
@@ -146,7 +146,7 @@ def load(source: ImageSource, *, max_pixels: int = MAX_PIXELS) -> Image.Image:
     with (
         io.BytesIO(source) if isinstance(source, bytes) else open(source, "rb") as file
     ):
-        return _loaded(Image.open(file, formats=_FORMATS), max_pixels)
+        return _loaded(Image.open(file, formats=FORMATS), max_pixels)
 
 
 def _loaded(image: Image.Image, max_pixels: int) -> Image.Image:

@@ -11,7 +11,7 @@ from picanet_tf.core.files import replacing
 from picanet_tf.errors import PicanetError
 
 # Of PNG: half the time of Pillow's 6, for files that are 1% to 5% larger.
-_COMPRESSION = 4
+PNG_COMPRESSION = 4
 
 
 def resize(values: np.ndarray, size: tuple[int, int]) -> np.ndarray:
@@ -77,7 +77,7 @@ def save_image(path: Path, picture: np.ndarray | Image.Image) -> None:
         with replacing(path) as temporary:
             if isinstance(picture, np.ndarray):
                 picture = Image.fromarray(picture)
-            picture.save(temporary, compress_level=_COMPRESSION)
+            picture.save(temporary, compress_level=PNG_COMPRESSION)
     except PicanetError:  # Of `replacing`, which names the file already.
         raise
     except (OSError, ValueError) as error:

@@ -20,7 +20,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import tempfile
 from pathlib import Path
 
@@ -218,7 +217,6 @@ def _write_files(trained, folder: Path, name: str, size: int) -> dict[str, Path]
     assign_weights(read_arrays(weights), network, str(weights))
     write_tflite(network, litert, "dynamic")
     litert.with_suffix(".json").unlink()  # The entry's own is called so.
-    shutil.copymode(weights, litert)
     return {"litert": litert, "weights": weights}
 
 

@@ -201,3 +201,24 @@ def test_a_name_that_is_no_utf_8_is_printed(tmp_path):
         env={"PYTHONUTF8": "1", "PATH": "/usr/bin:/bin"},
     )  # fmt: skip
     assert (done.returncode, done.stdout) == (0, b"caf\\udce9\n")
+
+
+def of_missing(name, cause=None):
+    def main(_):
+        raise ModuleNotFoundError(f"No module named {name!r}", name=name) from cause
+
+    return main
+
+
+def test_a_missing_package_is_told_in_one_line(capsys):
+    with pytest.raises(SystemExit) as stop:
+        cli.run(of_missing("tensorflow.keras"), argv=["program"])
+    assert stop.value.code == 1
+    said = capsys.readouterr().err
+    assert said.startswith("program: error: the package tensorflow is not installed")
+    assert said.count("\n") == 1
+    with pytest.raises(ModuleNotFoundError):  # a bug of ours keeps its traceback
+        cli.run(of_missing("picanet_tf.nowhere"), argv=["program"])
+    with pytest.raises(SystemExit) as stop:  # an import that Ctrl-C broke off
+        cli.run(of_missing("numpy", KeyboardInterrupt()), argv=["program"])
+    assert stop.value.code == 130

@@ -13,12 +13,10 @@ from starlette.exceptions import HTTPException
 from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import Request
 
+from data_pipeline.images import FORMATS
 from picanet_tf.serving.service.limits import Limits
 
 FIELD = "image"
-# Those of data_pipeline.images, which a test holds it against: Pillow also opens
-# formats that run other programs.
-FORMATS = ("JPEG", "PNG", "BMP", "GIF", "TIFF", "WEBP", "PPM", "AVIF")
 
 _FORM = "multipart/form-data"
 _TEXT = 1024  # the largest field of a form that is not the image, in bytes

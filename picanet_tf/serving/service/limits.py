@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from data_pipeline.images import MAX_PIXELS as LARGEST
 from picanet_tf.errors import PicanetError
-
-LARGEST = 178_956_970  # pixels: Pillow by itself opens no larger image
 
 
 @dataclass(frozen=True, kw_only=True)

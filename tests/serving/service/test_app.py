@@ -99,7 +99,7 @@ def test_odd_files(client, tmp_path, name):
 
 
 def test_it_takes_the_formats_that_others_take(client):
-    assert bodies.FORMATS == images._FORMATS
+    assert bodies.FORMATS is images.FORMATS
     for kind in bodies.FORMATS:
         content = encoded(Image.fromarray(photo((8, 9))), kind)
         assert client.post(content)[0] == 200, kind
