@@ -22,8 +22,8 @@ BATCHES, BATCH = 30, 4
 
 def main(run: str, tfrecords: str, output: str) -> None:
     from data_pipeline.readers import read_saliency
+    from picanet_tf.models.weights import load_keras
     from picanet_tf.training.run_directory import RunDirectory
-    from picanet_tf.weights import load_keras
 
     source = RunDirectory.open(run)
     size = source.load_experiment().image_size
@@ -64,10 +64,10 @@ def renew_statistics(model, images) -> None:
 
 def level(model, images) -> None:
     """Takes from every attention what depends on the position."""
-    from picanet_tf.inference import AttentionModel, SaliencyModel
+    from picanet_tf.inference import AttentionModel, KerasModel
     from picanet_tf.layers import GlobalAttentionPooling
 
-    attentive = AttentionModel(SaliencyModel(model))
+    attentive = AttentionModel(KerasModel(model))
     means = {stage: [] for stage in attentive.kinds}
     for image in np.concatenate(images[:10]).astype(np.uint8):
         for stage, attention in attentive.look(image).attention.items():

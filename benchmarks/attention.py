@@ -74,7 +74,7 @@ def compare(kind: str, stage: str, batch: int) -> dict:
 def measure(kind: str, stage: str, batch: int, implementation: str) -> dict:
     import tensorflow as tf
 
-    from picanet_tf.layers import attending
+    from picanet_tf.layers import attention_ops
 
     size, channels, filters = SHAPES[stage]
     features = tf.random.normal([batch, size, size, channels])
@@ -85,8 +85,8 @@ def measure(kind: str, stage: str, batch: int, implementation: str) -> dict:
 
     def forward(features, weights, *kernel):
         if kernel:
-            return attending.attention_conv(features, weights, *kernel, **options)
-        return attending.local_attention_pool(
+            return attention_ops.attention_conv(features, weights, *kernel, **options)
+        return attention_ops.local_attention_pool(
             features, weights, kernel_size=K, **options
         )
 
@@ -148,14 +148,14 @@ def _bare_products(tf, pixels: int, channels: int, filters: int, batch: int) -> 
 def measure_gap() -> dict:
     import tensorflow as tf
 
-    from picanet_tf.layers import attending
+    from picanet_tf.layers import attention_ops
 
     features = tf.random.normal([1, 28, 28, 1024])
     attention = tf.random.uniform([1, 28, 28, 100])
     context = tf.random.normal([1, 100, 1024])
     flat = tf.reshape(attention, [1, 784, 100])
     pool = tf.function(
-        lambda: attending.global_attention_pool(
+        lambda: attention_ops.global_attention_pool(
             features, attention, kernel_size=10, dilation_rate=3
         )
     )

@@ -71,14 +71,14 @@ def make_photos(folder: Path, count: int) -> None:
 
 
 def _export(preset: str, base: Path) -> None:
-    from data_pipeline.images import list_images, read_image
+    from picanet_tf.core.images import list_images, read_image
     from picanet_tf.inference import load_model
     from picanet_tf.serving.exporting import export
-    from picanet_tf.serving.order import Order
+    from picanet_tf.serving.request import ExportRequest
 
     export(
         load_model(preset, engine="keras").network,
-        Order(base, 1, ("saved_model", "onnx")),
+        ExportRequest(base, 1, ("saved_model", "onnx")),
         [read_image(path) for path in list_images(SAMPLES)],
     )
 

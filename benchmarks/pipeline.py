@@ -301,7 +301,7 @@ def unpack(tfrecords: str, root: Path) -> int:
 
 def decode_pair(pair) -> int:
     """What conversion cannot do without: both files are read and decoded."""
-    from data_pipeline.images import load
+    from picanet_tf.core.images import load
 
     return sum(load(path.read_bytes()).width for path in (pair.image, pair.mask))
 

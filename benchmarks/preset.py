@@ -20,9 +20,9 @@ _BINS = 100_000
 
 
 def main(images: str, masks: str, weights: str | None, name: str | None) -> None:
-    from data_pipeline.images import read_image, read_mask
     from data_pipeline.pairs import pair_by_name
-    from picanet_tf.inference import Predictor, load_model
+    from picanet_tf.core.images import read_image, read_mask
+    from picanet_tf.inference import KerasModel, load_model
     from picanet_tf.presets import default_preset, find_preset
     from picanet_tf.saliency.evaluation import Sample, evaluate
 
@@ -32,7 +32,7 @@ def main(images: str, masks: str, weights: str | None, name: str | None) -> None
         "LiteRT": load_model(preset.name, engine="litert"),
     }
     if weights:
-        models["Keras, full weights"] = Predictor(network_of(preset, weights))
+        models["Keras, full weights"] = KerasModel(network_of(preset, weights))
     pairs, bad = pair_by_name(images, masks)
     if bad or not pairs:
         raise SystemExit(f"{images} and {masks}: {len(pairs)} pairs, bad: {bad[:3]}")
@@ -72,9 +72,9 @@ def main(images: str, masks: str, weights: str | None, name: str | None) -> None
 
 def network_of(preset, weights: str):
     """The preset's network with other weights, of an `.npz` by variable path."""
+    from picanet_tf.models.weights import assign_weights
     from picanet_tf.presets.arrays import read_arrays
     from picanet_tf.saliency import build_model
-    from picanet_tf.weights import assign_weights
 
     network = build_model(weights=preset.name, dropout=0.0)
     # What the file lacks, weights of moving averages, does not matter for predicting.

@@ -27,7 +27,7 @@ def main(run: str, version: str, tfrecords: str, count: str = "100") -> None:
 
     from picanet_tf.inference import load_model
     from picanet_tf.saliency.evaluation import evaluate
-    from picanet_tf.serving.order import QUANTIZATIONS
+    from picanet_tf.serving.request import QUANTIZATIONS
     from picanet_tf.serving.tflite import file_name, runner
 
     model = load_model(run)

@@ -1,7 +1,6 @@
-"""Images on disk -> TFRecord -> `tf.data`.  Knows nothing of `picanet_tf`.
+"""Images on disk -> TFRecord -> `tf.data`. Of `picanet_tf` it imports `core` only.
 
 `convert` and `verify` are commands (`python -m data_pipeline.convert --help`);
-`readers` is what training and evaluation call; `images` reads any image file.
-Importing this package, `cli`, `images`, `catalog`, `pairs` or `manifest` does not
-import TensorFlow.
+`readers` is what training and evaluation call. Only `schema`, `streams`, `readers` and
+the augmentation import TensorFlow with the module; the others do when they work.
 """

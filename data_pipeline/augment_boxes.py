@@ -1,37 +1,38 @@
-"""SSD's augmentation (Liu et al., 2016, Sec. 2.2 and 3.6): image and boxes together.
+"""SSD's augmentation of an image and its boxes (Liu et al., 2016, Sec. 2.2 and 3.6).
 
-Pure functions of tensors and a stateless seed, as `augment`. A view is a window over
-the image, or beyond it (expansion); the window's edges are whole pixels, so that boxes
-are clipped and moved without rounding: one that has an area keeps one.
+Pure functions of tensors and a stateless seed, as in `augment`. A view is a window of
+the image, which may reach beyond it (expansion). Its edges are whole pixels, so that
+boxes are clipped and moved without rounding: a box that has an area keeps one.
 
 Objects are float32 `(n, 6)`: ymin, xmin, ymax, xmax relative to the image, 0..1, label
-1..20, difficult. Rows of zeros behind them fill up to `MAX_OBJECTS`.
+1..20, difficult. Batches pad them to `MAX_OBJECTS` with rows of zeros.
 """
 
 from typing import NamedTuple
 
 import tensorflow as tf
 
-from data_pipeline.augment import MEAN_RGB
-from data_pipeline.objects import MAX_OBJECTS
+from data_pipeline.annotations import MAX_OBJECTS
+from picanet_tf.core.constants import MEAN_RGB
 
-# Least overlap (IoU) of the crop with some object; 0: any crop. One is drawn of those
-# of which a crop was found, and of the whole view.
+# The least overlap (IoU) of a crop with some object; 0: any crop will do. One is drawn
+# from those for which a crop was found, and from the view without a crop.
 MIN_OVERLAPS = (0.1, 0.3, 0.5, 0.7, 0.9, 0.0)
 TRIALS = 50
-# Root of a crop's area, relative to the view's; and its aspect, relative to the view's.
+# The root of a crop's area and its aspect ratio, both relative to the view's.
 SCALES, ASPECTS = (0.3, 1.0), (0.5, 2.0)
 LARGEST_EXPANSION = 4.0
-# Each happens to half of the images. In values of 0..255; hue in turns of the circle,
-# which OpenCV, and so Caffe's SSD, has in 180 steps.
+# Each is applied to half of the images. Brightness is in values of 0..255, hue in turns
+# of the circle, which OpenCV, and so Caffe's SSD, divides into 180 steps.
 BRIGHTNESS, CONTRAST, SATURATION, HUE = 32.0, (0.5, 1.5), (0.5, 1.5), 18 / 180
 
 
 class View(NamedTuple):
-    """A window over the image in pixels, int32 `[4]`: top, left, bottom, right.
+    """A part of the image, or more than the image.
 
     Attributes:
-        window: may reach beyond the image.
+        window: int32 `[4]`, top, left, bottom, right in pixels of the image; may reach
+            beyond it.
         kept: bool `(n,)`, the objects whose centre is inside.
     """
 
@@ -39,67 +40,67 @@ class View(NamedTuple):
     kept: tf.Tensor
 
 
-def train_objects(
+def augment_boxes(
     image: tf.Tensor, objects: tf.Tensor, *, image_size: int, seed: tf.Tensor
 ) -> tuple[tf.Tensor, tf.Tensor]:
-    """Colours, expansion, a crop that holds an object, and mirroring.
+    """Distorts colours, expands, crops and mirrors, each at random.
 
-    An object whose centre lies in the view is kept, clipped to it; the others are left
-    out, as SSD does. Where the image has any, the view keeps at least one.
+    An object whose centre lies in the view is kept and clipped to it; the others are
+    dropped, as in SSD. If the image has objects, at least one is kept.
 
     Args:
         image: `(height, width, 3)`, uint8 or float32, 0..255.
         objects: `(n, 6)`, without padding.
         image_size: side of the result; the view is resized to it without keeping its
-            aspect.
+            aspect ratio.
         seed: integer tensor `(2,)`.
 
     Returns:
         image: float32 `(image_size, image_size, 3)`, 0..255;
-        objects: `(MAX_OBJECTS, 6)`, relative to that image.
+        objects: `(MAX_OBJECTS, 6)`, relative to the new image.
     """
     seeds = tf.random.split(seed, 3)
     height, width = tf.unstack(tf.shape(image)[:2])
     view = choose_view(objects, height, width, seeds[0])
-    image, target = _window_of(image, view.window, image_size)
+    image, target = _cut_window(image, view.window, image_size)
     image = distort(image, seeds[1])
-    image = _placed(image, target, image_size)
+    image = _place(image, target, image_size)
     kept = tf.boolean_mask(objects, view.kept)
-    boxes = move(kept[:, :4], view.window, height, width, target, image_size)
+    boxes = move_boxes(kept[:, :4], view.window, height, width, target, image_size)
     objects = tf.concat([boxes, kept[:, 4:]], axis=1)
     mirrored = tf.random.stateless_uniform([], seeds[2]) < 0.5
-    return mirror(image, pad(objects), mirrored)
+    return mirror(image, pad_objects(objects), mirrored)
 
 
-def fit_objects(
+def fit_boxes(
     image: tf.Tensor, objects: tf.Tensor, image_size: int
 ) -> tuple[tf.Tensor, tf.Tensor]:
-    """The whole image resized to a square; relative boxes stay what they are."""
+    """Resizes the whole image to a square; relative boxes stay as they are."""
     image = tf.image.resize(image, (image_size, image_size), method="bilinear")
-    return image, pad(objects)
+    return image, pad_objects(objects)
 
 
 def choose_view(
     objects: tf.Tensor, height: tf.Tensor, width: tf.Tensor, seed: tf.Tensor
 ) -> View:
-    """Expands half of the images, and crops: see `View`.
+    """Draws the part of the image to train on: half are expanded, then most cropped.
 
     Args:
         objects: `(n, 6)`.
-        height, width: int32, the image's.
+        height, width: int32, of the image.
         seed: integer tensor `(2,)`.
     """
     seeds = tf.random.split(seed, 3)
-    canvas = _expanded(height, width, seeds[0])
-    windows = _candidates(canvas, seeds[1])  # [overlaps, trials, 4]
+    canvas = _expand(height, width, seeds[0])
+    windows = _draw_crops(canvas, seeds[1])  # [overlaps, trials, 4]
     size = tf.cast(tf.stack([height, width, height, width]), tf.float32)
     boxes = objects[:, :4] * size
-    inside = _holds_centre(windows, boxes)  # [overlaps, trials, n]
+    inside = _contain_centre(windows, boxes)  # [overlaps, trials, n]
     wanted = tf.constant(MIN_OVERLAPS)[:, tf.newaxis, tf.newaxis]
     overlaps = tf.reduce_any(_iou(windows, boxes) >= wanted, axis=-1)
     good = overlaps & tf.reduce_any(inside, axis=-1)  # [overlaps, trials]
     found = tf.reduce_any(good, axis=1)
-    # The whole is always a choice, the last one.
+    # The last choice, always there, is not to crop.
     choices = tf.where(tf.concat([found, [True]], axis=0))[:, 0]
     drawn = tf.random.stateless_uniform([], seeds[2]) * tf.cast(
         tf.size(choices), tf.float32
@@ -108,10 +109,10 @@ def choose_view(
     first = tf.argmax(tf.cast(good, tf.int32), axis=1)
     crops = tf.gather(windows, first, batch_dims=1)
     window = tf.concat([crops, canvas[tf.newaxis]], axis=0)[choice]
-    return View(window, _holds_centre(window[tf.newaxis], boxes)[0])
+    return View(window, _contain_centre(window[tf.newaxis], boxes)[0])
 
 
-def move(
+def move_boxes(
     boxes: tf.Tensor,
     window: tf.Tensor,
     height: tf.Tensor,
@@ -119,17 +120,17 @@ def move(
     target: tf.Tensor,
     image_size: int,
 ) -> tf.Tensor:
-    """Boxes relative to the image, clipped -> relative to the view.
+    """Clips boxes to the view and makes them relative to it.
 
     Args:
-        boxes: `(n, 4)`, each with its centre in the window.
+        boxes: `(n, 4)`, relative to the image, each with its centre in the window.
         window: int32 `[4]`, in pixels of the image.
         height, width: of the image.
-        target: int32 `[4]`: where in the view the image's part of it lies, in pixels.
-        image_size: side of the view.
+        target: int32 `[4]`, where the image lies in the resized view, in pixels.
+        image_size: side of the resized view.
     """
     size = tf.cast(tf.stack([height, width]), tf.float32)
-    source = tf.cast(_inside(window, height, width), tf.float32)
+    source = tf.cast(_clip_window(window, height, width), tf.float32)
     target = tf.cast(target, tf.float32)
     corners = tf.reshape(boxes, [-1, 2, 2]) * size
     corners = tf.clip_by_value(corners, source[:2], source[2:])
@@ -140,13 +141,16 @@ def move(
 
 
 def distort(image: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
-    """Brightness, contrast, saturation and hue, each of half of the images.
+    """Changes brightness, contrast, saturation and hue, each of half of the images.
+
+    Contrast is changed before or after saturation and hue, at random.
 
     Args:
         image: float32 `(height, width, 3)`, 0..255.
+        seed: integer tensor `(2,)`.
 
     Returns:
-        As that, clipped to 0..255; contrast comes before or after the other two.
+        The distorted image, clipped to 0..255.
     """
     values = tf.random.stateless_uniform([4], seed)
     happens = tf.random.stateless_uniform([5], tf.random.fold_in(seed, 1)) < 0.5
@@ -167,10 +171,10 @@ def distort(image: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
 def mirror(
     image: tf.Tensor, objects: tf.Tensor, mirrored: tf.Tensor
 ) -> tuple[tf.Tensor, tf.Tensor]:
-    """Mirrors image and objects left to right where the bool scalar says so.
+    """Mirrors image and objects left to right if the bool scalar `mirrored` is true.
 
     Args:
-        objects: `(n, 6)`; rows of label 0 are padding, and stay zeros.
+        objects: `(n, 6)`; rows with label 0 are padding and stay zeros.
     """
     image = tf.raw_ops.Reverse(tensor=image, dims=tf.stack([False, mirrored, False]))
     ymin, xmin, ymax, xmax, label, difficult = tf.unstack(objects, axis=1)
@@ -179,47 +183,47 @@ def mirror(
     return image, tf.where(changes[:, tf.newaxis], other, objects)
 
 
-def pad(objects: tf.Tensor) -> tf.Tensor:
-    """`(n, 6)` -> `(MAX_OBJECTS, 6)`, zeros behind."""
+def pad_objects(objects: tf.Tensor) -> tf.Tensor:
+    """Appends rows of zeros: `(n, 6)` -> `(MAX_OBJECTS, 6)`."""
     missing = MAX_OBJECTS - tf.shape(objects)[0]
     return tf.ensure_shape(tf.pad(objects, [[0, missing], [0, 0]]), [MAX_OBJECTS, 6])
 
 
-def _expanded(height: tf.Tensor, width: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
-    """A window as large as the image, or, for half of them, up to 4 times as high."""
+def _expand(height: tf.Tensor, width: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
+    """The window of the image; for half of them one up to 4 times as high and wide."""
     happens, ratio, top, left = tf.unstack(tf.random.stateless_uniform([4], seed))
     ratio = tf.where(happens < 0.5, 1.0 + ratio * (LARGEST_EXPANSION - 1.0), 1.0)
     size = tf.stack([height, width])
     larger = tf.cast(tf.round(tf.cast(size, tf.float32) * ratio), tf.int32)
-    corner = -_within(larger - size, tf.stack([top, left]))
+    corner = -_draw_offset(larger - size, tf.stack([top, left]))
     return tf.concat([corner, corner + larger], axis=0)
 
 
-def _candidates(canvas: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
-    """Crops of a window, int32 `[overlaps, trials, 4]`, of whole pixels."""
+def _draw_crops(canvas: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
+    """Draws crops of a window: int32 `[overlaps, trials, 4]`, in whole pixels."""
     shape = [len(MIN_OVERLAPS), TRIALS, 4]
     scale, aspect, top, left = tf.unstack(
         tf.random.stateless_uniform(shape, seed), axis=-1
     )
     scale = SCALES[0] + scale * (SCALES[1] - SCALES[0])
     aspect = ASPECTS[0] + aspect * (ASPECTS[1] - ASPECTS[0])
-    # Caffe's limits: neither side is longer than the view's. Many are just as long.
+    # Caffe's limits: no side is longer than the view's, but many are just as long.
     root = tf.sqrt(tf.clip_by_value(aspect, scale**2, 1.0 / scale**2))
     relative = tf.stack([scale / root, scale * root], axis=-1)
     whole = canvas[2:] - canvas[:2]
     size = tf.cast(tf.round(relative * tf.cast(whole, tf.float32)), tf.int32)
     size = tf.clip_by_value(size, 1, whole)
-    corner = canvas[:2] + _within(whole - size, tf.stack([top, left], axis=-1))
+    corner = canvas[:2] + _draw_offset(whole - size, tf.stack([top, left], axis=-1))
     return tf.concat([corner, corner + size], axis=-1)
 
 
-def _within(room: tf.Tensor, places: tf.Tensor) -> tf.Tensor:
-    """Whole pixels 0..room, every one as likely, of `places` in [0, 1)."""
+def _draw_offset(room: tf.Tensor, places: tf.Tensor) -> tf.Tensor:
+    """Places in [0, 1) -> whole pixels 0..room, all equally likely."""
     drawn = tf.cast(places * tf.cast(room + 1, tf.float32), tf.int32)
     return tf.minimum(drawn, room)  # float32 may round up to `room + 1`.
 
 
-def _holds_centre(windows: tf.Tensor, boxes: tf.Tensor) -> tf.Tensor:
+def _contain_centre(windows: tf.Tensor, boxes: tf.Tensor) -> tf.Tensor:
     """`[..., 4]` and `(n, 4)` in pixels -> bool `[..., n]`."""
     windows = tf.cast(windows, tf.float32)[..., tf.newaxis, :]
     centres = (boxes[:, :2] + boxes[:, 2:]) / 2.0
@@ -239,18 +243,22 @@ def _iou(windows: tf.Tensor, boxes: tf.Tensor) -> tf.Tensor:
     return common / (sum(areas) - common)
 
 
-def _inside(window: tf.Tensor, height: tf.Tensor, width: tf.Tensor) -> tf.Tensor:
-    """The image's part of the window."""
+def _clip_window(window: tf.Tensor, height: tf.Tensor, width: tf.Tensor) -> tf.Tensor:
+    """The part of the window that lies in the image."""
     size = tf.stack([height, width])
     return tf.concat([tf.maximum(window[:2], 0), tf.minimum(window[2:], size)], axis=0)
 
 
-def _window_of(
+def _cut_window(
     image: tf.Tensor, window: tf.Tensor, image_size: int
 ) -> tuple[tf.Tensor, tf.Tensor]:
-    """The image's part of a window at the size that it has in the view, and where."""
+    """Cuts out the part of the image in a window, and resizes it for the view.
+
+    Returns:
+        The part at its size in the resized view, and its place there: int32 `[4]`.
+    """
     height, width = tf.unstack(tf.shape(image)[:2])
-    inside = _inside(window, height, width)
+    inside = _clip_window(window, height, width)
     image = image[inside[0] : inside[2], inside[1] : inside[3]]
     offsets = tf.cast(tf.reshape(inside, [2, 2]) - window[:2], tf.float32)
     scale = image_size / tf.cast(window[2:] - window[:2], tf.float32)
@@ -261,8 +269,8 @@ def _window_of(
     return image, tf.concat([begin, end], axis=0)
 
 
-def _placed(image: tf.Tensor, target: tf.Tensor, image_size: int) -> tf.Tensor:
-    """The image's part of a view, the mean colour around it."""
+def _place(image: tf.Tensor, target: tf.Tensor, image_size: int) -> tf.Tensor:
+    """Pads the image's part of the view with the mean colour."""
     means = tf.constant(MEAN_RGB)
     before, after = target[:2], image_size - target[2:]
     paddings = tf.concat([tf.stack([before, after], axis=1), [[0, 0]]], axis=0)

@@ -1,18 +1,22 @@
-"""What becomes of files that cannot be converted: sorted out, and listed."""
+"""What happens to files that cannot be converted: they are sorted out and listed."""
 
 from collections.abc import Iterable, Iterator
 
 from absl import logging
 
-from data_pipeline.pairs import BadFile, EncodedPair, Pair
+from data_pipeline.encoding import EncodedExample
+from data_pipeline.pairs import BadFile, Pair
+
+Result = EncodedExample | list[BadFile]
 
 
-def only_good(
-    results: Iterable[EncodedPair | list[BadFile]], bad: list[BadFile], skip_bad: bool
-) -> Iterator[EncodedPair]:
-    """Sorts results: bad files are added to `bad`, good pairs come out.
+def filter_good(
+    results: Iterable[Result], bad: list[BadFile], skip_bad: bool
+) -> Iterator[EncodedExample]:
+    """Yields the good examples, and adds bad files to `bad`.
 
-    When nothing will be written anyway, the rest is only checked.
+    Without `skip_bad` it yields nothing after the first bad file, since nothing will be
+    written; the other results are still checked.
     """
     for result in results:
         if isinstance(result, list):
@@ -23,41 +27,43 @@ def only_good(
             yield result
 
 
-def readable(
-    pairs: Iterable[Pair], results: Iterable[EncodedPair | list[BadFile]]
-) -> Iterator[EncodedPair | list[BadFile]]:
-    """Results of `encode_pair`, those that TensorFlow cannot decode as bad files.
+def check_decodable(
+    pairs: Iterable[Pair], results: Iterable[Result]
+) -> Iterator[Result]:
+    """Replaces examples that TensorFlow cannot decode by their bad files.
 
-    Pillow reads many a damaged file, such as a PNG without its end, and its bytes are
-    kept where they look sound to it; training would end at them.
+    Pillow reads many damaged files, such as a PNG without its end, and `encode_pair`
+    keeps their bytes if they look sound to Pillow. Training would fail on them.
     """
     for pair, result in zip(pairs, results, strict=True):
-        yield (
-            result if isinstance(result, list) else _undecodable(pair, result) or result
-        )
+        if isinstance(result, list):
+            yield result
+        else:
+            yield _find_undecodable(pair, result) or result
 
 
-def _undecodable(pair: Pair, encoded: EncodedPair) -> list[BadFile]:
+def _find_undecodable(pair: Pair, example: EncodedExample) -> list[BadFile]:
     import tensorflow as tf
 
     from data_pipeline import schema
 
     bad = []
-    for part, path, decode in (
-        ("image", pair.image, schema.decode_image),
-        ("mask", pair.mask, schema.decode_mask),
+    for path, data, decode in (
+        (pair.image, example.image, schema.decode_image),
+        (pair.truth, example.truth.get("mask"), schema.decode_mask),
     ):
-        if not hasattr(encoded, part):  # Objects have no mask.
+        if data is None:  # Boxes are no picture.
             continue
         try:
-            decode(tf.constant(getattr(encoded, part)))
+            decode(tf.constant(data))
         except tf.errors.OpError as error:
-            reason = schema.reason_of(schema.message_of(error))
+            reason = schema.describe_error(error)
             bad.append(BadFile(str(path), f"TensorFlow cannot read it: {reason}"))
     return bad
 
 
 def list_bad(bad: list[BadFile], consequence: str) -> str:
+    """A message with a line for each bad file."""
     files = "\n".join(f"  {file}" for file in bad)
     noun = "bad file" if len(bad) == 1 else "bad files"
     return f"{len(bad)} {noun}, {consequence}:\n{files}"

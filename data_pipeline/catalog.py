@@ -1,18 +1,18 @@
-"""The known data sets: how they are laid out on disk, their splits and sizes.
+"""The known saliency data sets: their layout on disk, their splits and sizes.
 
-A literal table.  `find_folders` looks a data set up below the folder that a user
-names, which may be the data set's own folder or its parent.
+`find_folders` finds a data set in the folder that a user names, which may be the data
+set's own folder or its parent. Imports no TensorFlow.
 """
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from data_pipeline.errors import UserError
+from picanet_tf.core.errors import PicanetError
 
-# A folder of images and a folder of masks, relative to the data set's folder.  The
-# same folder twice means that both lie together: images are .jpg, masks .png.
+# The folder of images and the folder of masks, relative to the data set's folder. The
+# same folder twice means that it holds both: images are .jpg, masks .png.
 Layout = tuple[str, str]
 
 _COMMON: tuple[Layout, ...] = (
@@ -27,14 +27,14 @@ _COMMON: tuple[Layout, ...] = (
 
 
 @dataclass(frozen=True)
-class Source:
-    """One split of one data set, as distributed.
+class Split:
+    """One split of a data set, as distributed.
 
     Attributes:
-        title: the name in papers; the converted data set's `name`.
-        folders: what the data set's own folder is called, most usual first.
-        layouts: candidate (images, masks) folders, in the order they are tried.
-        count: pairs in the complete data set.
+        title: its name in papers, and in the manifest.
+        folders: what the data set's own folder may be called, most usual first.
+        layouts: possible (images, masks) folders, in the order in which to try them.
+        count: how many pairs the complete split has.
     """
 
     title: str
@@ -43,15 +43,15 @@ class Source:
     count: int
 
 
-SALIENCY: dict[str, dict[str, Source]] = {
+SALIENCY: dict[str, dict[str, Split]] = {
     "duts": {
-        "train": Source(
+        "train": Split(
             "DUTS-TR",
             ("DUTS-TR", "DUTS/DUTS-TR"),
             (("DUTS-TR-Image", "DUTS-TR-Mask"),),
             10_553,
         ),
-        "test": Source(
+        "test": Split(
             "DUTS-TE",
             ("DUTS-TE", "DUTS/DUTS-TE"),
             (("DUTS-TE-Image", "DUTS-TE-Mask"),),
@@ -59,12 +59,12 @@ SALIENCY: dict[str, dict[str, Source]] = {
         ),
     },
     "ecssd": {
-        "test": Source(
+        "test": Split(
             "ECSSD", ("ECSSD",), (("images", "ground_truth_mask"), *_COMMON), 1_000
         ),
     },
     "pascal-s": {
-        "test": Source(
+        "test": Split(
             "PASCAL-S",
             ("PASCAL-S", "PASCALS", "PASCAL_S", "salObj"),
             (
@@ -76,12 +76,12 @@ SALIENCY: dict[str, dict[str, Source]] = {
         ),
     },
     "hku-is": {
-        "test": Source(
+        "test": Split(
             "HKU-IS", ("HKU-IS", "HKUIS", "HKU_IS"), (("imgs", "gt"), *_COMMON), 4_447
         ),
     },
     "dut-omron": {
-        "test": Source(
+        "test": Split(
             "DUT-OMRON",
             ("DUT-OMRON", "DUTOMRON", "DUT_OMRON", "DUT-O", "OMRON"),
             (
@@ -99,60 +99,52 @@ SALIENCY: dict[str, dict[str, Source]] = {
         ),
     },
     "sod": {
-        "test": Source("SOD", ("SOD",), (("Imgs", "Imgs"), *_COMMON), 300),
+        "test": Split("SOD", ("SOD",), (("Imgs", "Imgs"), *_COMMON), 300),
     },
 }
 
 
-def lookup(
-    dataset: str, split: str | None = None, others: Iterable[str] = ()
-) -> Source:
-    """A data set by the name that users type; `_` and capitals do not matter.
+def find_split(dataset: str, split: str | None = None) -> Split:
+    """A split of a data set.
 
     Args:
         dataset: a key of `SALIENCY`.
         split: "train" or "test"; by default the first that the data set has.
-        others: names that may be typed besides, for errors.
 
     Raises:
-        UserError: an unknown data set, or one without this split.
+        PicanetError: the data set does not have this split.
     """
-    splits = SALIENCY.get(dataset.lower().replace("_", "-"))
-    if splits is None:
-        raise UserError(
-            f"--dataset must be one of {', '.join([*SALIENCY, 'pairs', *others])}. "
-            f"Received: {dataset!r}"
-        )
-    if split is None:
+    splits = SALIENCY[dataset]
+    if not split:
         return next(iter(splits.values()))
     if split not in splits:
-        raise UserError(
-            f"--split of --dataset {dataset} must be {' or '.join(splits)}. "
-            f"Received: {split!r}"
+        raise PicanetError(
+            f"`split` of {dataset} must be {' or '.join(splits)}. Received: {split!r}"
         )
     return splits[split]
 
 
-def find_folders(source: Source, folder: str | os.PathLike) -> tuple[Path, Path]:
-    """Finds the images and masks of a data set.
+def find_folders(split: Split, folder: str | os.PathLike) -> tuple[Path, Path]:
+    """Finds the images and masks of a split.
 
     Args:
-        source: which data set.
-        folder: its own folder, or the one that holds it.  Capitals below it do not
-            matter.
+        split: what to look for.
+        folder: the data set's own folder, or its parent. Names below it may differ in
+            case.
 
     Returns:
-        The folder of images and the folder of masks; equal if both lie together.
+        The folder of images and the folder of masks; the same if it holds both.
 
     Raises:
-        UserError: `folder` is missing or holds none of the layouts; names them all.
+        PicanetError: `folder` is missing, or nothing in it has one of the layouts; the
+            message lists them.
     """
     folder = Path(folder)
     if not folder.is_dir():
         what = "not a folder" if folder.exists() else "no such folder"
-        raise UserError(f"--source {folder}: {what}")
-    for root in _roots(source, folder):
-        for images, masks in source.layouts:
+        raise PicanetError(f"`source` {folder}: {what}")
+    for root in _list_roots(split, folder):
+        for images, masks in split.layouts:
             found = _descend(root, images), _descend(root, masks)
             if found[0] is not None and found[1] is not None:
                 if images != masks or _holds(found[0], ".jpg", ".png"):
@@ -161,16 +153,16 @@ def find_folders(source: Source, folder: str | os.PathLike) -> tuple[Path, Path]
         f"{images} with .jpg and .png together"
         if images == masks
         else f"{images} + {masks}"
-        for images, masks in dict.fromkeys(source.layouts)
+        for images, masks in dict.fromkeys(split.layouts)
     )
-    raise UserError(
-        f"--source {folder}: no {source.title} here or in a folder named "
-        f"{' or '.join(source.folders)}. Looked for (images + masks): {tried}"
+    raise PicanetError(
+        f"`source` {folder}: no {split.title} here or in a folder named "
+        f"{' or '.join(split.folders)}. Looked for (images + masks): {tried}"
     )
 
 
-def _roots(source: Source, folder: Path) -> Iterator[Path]:
-    for name in source.folders:
+def _list_roots(split: Split, folder: Path) -> Iterator[Path]:
+    for name in split.folders:
         root = _descend(folder, name)
         if root is not None:
             yield root
@@ -178,7 +170,7 @@ def _roots(source: Source, folder: Path) -> Iterator[Path]:
 
 
 def _descend(root: Path, relative: str) -> Path | None:
-    """`root / relative` if it is a folder, an exact name before one in other case."""
+    """`root / relative` if it is a folder; exact names go before other cases."""
     for part in relative.split("/"):
         if not (root / part).is_dir():
             alike = [

@@ -1,8 +1,7 @@
-"""Class maps: what class each pixel is of, as PASCAL VOC and SBD store it.
+"""Class maps, the class of each pixel, as PASCAL VOC and SBD store them.
 
-A class map is uint8 `(height, width)`: 0 is the background, 1 to 20 the classes of
-`VOC_CLASSES`, 255 no class at all (borders, what annotators left open). Imports no
-TensorFlow.
+A class map is uint8 `(height, width)`: 0 is the background, 1 to 20 are the classes of
+`VOC_CLASSES`, 255 is a pixel without a class. Imports no TensorFlow.
 """
 
 import os
@@ -10,15 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
-from data_pipeline import images
-from data_pipeline.images import ImageError
-
-# `picanet_tf.segmentation.classes` has the same names; a test compares them.
-VOC_CLASSES = (
-    "background aeroplane bicycle bird boat bottle bus car cat chair cow diningtable "
-    "dog horse motorbike person pottedplant sheep sofa train tvmonitor"
-).split()
-IGNORE = 255
+from picanet_tf.core import images
+from picanet_tf.core.voc import CLASSES, IGNORE
 
 
 def read_class_map(
@@ -27,31 +19,39 @@ def read_class_map(
     """Reads a class map.
 
     Args:
-        path: a palette or 8-bit grey PNG whose pixel values are the classes, as VOC's
-            `SegmentationClass` and `SegmentationClassAug`; or a `.mat` of SBD's `cls`.
+        path: a palette or 8-bit grey PNG whose pixel values are the classes, as in
+            VOC's `SegmentationClass` and `SegmentationClassAug`; or a `.mat` file from
+            SBD's `cls`.
         max_pixels: the largest width x height of a PNG, checked before decoding.
 
     Returns:
         uint8 `(height, width)`.
 
     Raises:
-        ImageError: unreadable, coloured, or with a value that is no class.
+        ImageError: the file is unreadable or in colour, or has a value that is not a
+            class.
     """
     with images.errors_named(str(path)):
         mat = Path(path).suffix == ".mat"
-        classes = _of_mat(path) if mat else _of_image(path, max_pixels)
-        values = np.unique(classes)
-        wrong = values[(values >= len(VOC_CLASSES)) & (values != IGNORE)]
-        if wrong.size:
+        class_map = _read_mat(path) if mat else _read_png(path, max_pixels)
+        wrong = find_invalid(class_map)
+        if wrong is not None:
             raise ValueError(
-                f"a class map has the values 0..{len(VOC_CLASSES) - 1} and {IGNORE}, "
-                f"this one has {wrong[0]}"
+                f"a class map has the values 0..{CLASSES - 1} and {IGNORE}, "
+                f"this one has {wrong}"
             )
-    return classes
+    return class_map
 
 
-def _of_image(path: str | os.PathLike, max_pixels: int) -> np.ndarray:
-    # Not by `read_mask`: it turns a palette's numbers into the greys of its colours.
+def find_invalid(class_map: np.ndarray) -> int | None:
+    """The smallest value that is neither a class nor 255; None if there is none."""
+    values = np.unique(class_map)
+    wrong = values[(values >= CLASSES) & (values != IGNORE)]
+    return int(wrong[0]) if wrong.size else None
+
+
+def _read_png(path: str | os.PathLike, max_pixels: int) -> np.ndarray:
+    # Not `images.read_mask`, which turns palette indices into the grey of their colour.
     image = images.load(Path(path).read_bytes(), max_pixels=max_pixels)
     if image.mode not in ("P", "L", "1"):
         raise ValueError(
@@ -61,12 +61,10 @@ def _of_image(path: str | os.PathLike, max_pixels: int) -> np.ndarray:
     return np.array(image, np.uint8)
 
 
-def _of_mat(path: str | os.PathLike) -> np.ndarray:
+def _read_mat(path: str | os.PathLike) -> np.ndarray:
     try:
         from scipy.io import loadmat
     except ImportError as error:
-        raise ImageError(
-            str(path), "SBD's .mat files want scipy: pip install scipy"
-        ) from error
+        raise ValueError("SBD's .mat files need scipy: pip install scipy") from error
     record = loadmat(path, squeeze_me=True, struct_as_record=False)
     return np.asarray(record["GTcls"].Segmentation, np.uint8)

@@ -1,8 +1,10 @@
 """`manifest.json`: what a converted data set consists of.
 
-{"format_version": 1, "name": "ECSSD", "task": "saliency", "count": 1000,
+{"format_version": 2, "name": "ECSSD", "kind": "mask", "count": 1000,
  "shards": [{"file": "00000.tfrecord", "count": 256,
              "bytes": 15728640, "sha256": "..."}, ...]}
+
+Imports no TensorFlow.
 """
 
 import dataclasses
@@ -12,10 +14,11 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from data_pipeline.errors import DatasetError
+from data_pipeline.kinds import KINDS, PLURALS
+from picanet_tf.core.errors import DatasetError
 
 FILE_NAME = "manifest.json"
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 
 
 @dataclass(frozen=True)
@@ -33,18 +36,18 @@ class Manifest:
     """A converted data set.
 
     Attributes:
-        folder: where it lies.
+        folder: where it is.
         name: of the data set, as in papers: "DUTS-TR".
-        task: "saliency", "segmentation" or "detection".
+        kind: of its ground truth, one of `kinds.KINDS`.
         count: records in all shards.
         shards: in the order of the data set.
-        fingerprint: SHA-256 of what the manifest says, folder left out; equal for
-            equal data, since it covers the shards' hashes.
+        fingerprint: SHA-256 of the manifest without the folder; equal for equal data,
+            since it covers the shards' hashes.
     """
 
     folder: Path
     name: str
-    task: str
+    kind: str
     count: int
     shards: tuple[Shard, ...]
 
@@ -58,9 +61,10 @@ class Manifest:
         return hashlib.sha256(_dump(self).encode()).hexdigest()
 
     def summary(self) -> str:
-        """One line for people: "ECSSD, saliency, 1,000 records in 4 shards"."""
+        """One line for people: "ECSSD, masks, 1,000 records in 4 shards"."""
         shards = "1 shard" if len(self.shards) == 1 else f"{len(self.shards)} shards"
-        return f"{self.name}, {self.task}, {self.count:,} records in {shards}"
+        kind = PLURALS[self.kind]
+        return f"{self.name}, {kind}, {self.count:,} records in {shards}"
 
 
 def save_manifest(manifest: Manifest) -> None:
@@ -69,11 +73,11 @@ def save_manifest(manifest: Manifest) -> None:
 
 
 def load_manifest(path: str | os.PathLike) -> Manifest:
-    """Reads the manifest of a data set's folder and checks that it is complete.
+    """Reads and checks the manifest in a data set's folder.
 
     Raises:
-        DatasetError: no such folder, no manifest in it, an unreadable one, one of
-            another format version, or one whose counts contradict each other.
+        DatasetError: there is no such folder or no manifest in it; or the manifest is
+            unreadable, of another format version, or contradicts itself.
     """
     folder = Path(path)
     file = folder / FILE_NAME
@@ -83,7 +87,7 @@ def load_manifest(path: str | os.PathLike) -> Manifest:
         content = json.loads(file.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise DatasetError(
-            f"{folder}: no {FILE_NAME}, so not a data set that "
+            f"{folder}: no {FILE_NAME}, so this is not a data set that "
             "`python -m data_pipeline.convert` wrote"
         ) from None
     except (OSError, ValueError, RecursionError) as error:
@@ -91,17 +95,22 @@ def load_manifest(path: str | os.PathLike) -> Manifest:
     version = content.get("format_version") if isinstance(content, dict) else None
     if type(version) is not int or version != FORMAT_VERSION:
         raise DatasetError(
-            f"{file}: format_version must be {FORMAT_VERSION}; convert the data set "
-            f"anew. Received: {version!r}"
+            f"{file}: format version {version!r:.80}, but only {FORMAT_VERSION} can be "
+            "read; convert the data set once more"
         )
     try:
         shards = tuple(Shard(**shard) for shard in content["shards"])
         manifest = Manifest(
-            folder, content["name"], content["task"], content["count"], shards
+            folder, content["name"], content["kind"], content["count"], shards
         )
         _check_types(manifest)
     except (KeyError, TypeError) as error:
         raise DatasetError(f"{file}: a field is missing or wrong: {error}") from error
+    if manifest.kind not in KINDS:
+        raise DatasetError(
+            f"{file}: kind must be one of {', '.join(KINDS)}. "
+            f"Received: {manifest.kind!r:.80}"
+        )
     _check_files(file, shards)
     total = sum(shard.count for shard in shards)
     if total != manifest.count:
@@ -117,17 +126,17 @@ def _check_types(manifest: Manifest) -> None:
             value = getattr(thing, field.name)
             # Not `isinstance`: True is an int.
             if field.type in (int, str) and type(value) is not field.type:
-                kind = field.type.__name__
-                raise TypeError(f"{field.name!r} must be {kind}, is {value!r:.80}")
+                wanted = field.type.__name__
+                raise TypeError(f"{field.name!r} must be {wanted}, is {value!r:.80}")
             if field.type is int and not 0 <= value < 2**63:
                 raise TypeError(f"{field.name!r} must be 0 or more, is {value!r:.80}")
 
 
 def _check_files(file: Path, shards: tuple[Shard, ...]) -> None:
-    """A shard lies in the data set's own folder, whatever the manifest says."""
+    """Shards must be distinct files in the data set's own folder."""
     seen = set()
     for name in (shard.file for shard in shards):
-        if name in ("", ".", "..") or not _is_plain(name):
+        if name in ("", ".", "..") or not _is_file_name(name):
             raise DatasetError(
                 f"{file}: a shard must be a file in this folder. Received: {name!r}"
             )
@@ -136,11 +145,11 @@ def _check_files(file: Path, shards: tuple[Shard, ...]) -> None:
         seen.add(name)
     hashes = [shard.sha256 for shard in shards if shard.sha256]
     if len(set(hashes)) < len(hashes):
-        raise DatasetError(f"{file}: two of its shards have one SHA-256")
+        raise DatasetError(f"{file}: two of its shards have the same SHA-256")
 
 
-def _is_plain(name: str) -> bool:
-    """Whether it is a file's name, without folders, that the file system can spell."""
+def _is_file_name(name: str) -> bool:
+    """Whether it has no folders in it, and the file system can encode it."""
     try:
         os.fsencode(name)
     except UnicodeEncodeError:
@@ -152,7 +161,7 @@ def _dump(manifest: Manifest) -> str:
     content = {
         "format_version": FORMAT_VERSION,
         "name": manifest.name,
-        "task": manifest.task,
+        "kind": manifest.kind,
         "count": manifest.count,
         "shards": [dataclasses.asdict(shard) for shard in manifest.shards],
     }

@@ -1,8 +1,8 @@
-"""What a record holds: its keys, how it is written and how it is read.
+"""What a record holds: its features, how they are written and how they are read.
 
-A record is a serialized `tf.train.Example`.  Every task has `key`, `image/encoded`,
-`image/height` and `image/width`, and adds its ground truth under names of its own;
-saliency adds `mask/encoded`, segmentation `classes/encoded`, detection `objects/*`.
+A record is a serialized `tf.train.Example`. Every record has `key`, `image/encoded`,
+`image/height` and `image/width`. To these each kind of ground truth adds its own: masks
+`mask/encoded`, class maps `classes/encoded`, boxes `objects/*`.
 """
 
 import os
@@ -11,16 +11,18 @@ import re
 import numpy as np
 import tensorflow as tf
 
+from data_pipeline.kinds import BOXES, CLASS_MAP, MASK
+
 KEY = "key"
 IMAGE = "image/encoded"
 HEIGHT = "image/height"
 WIDTH = "image/width"
-MASK = "mask/encoded"
-CLASSES = "classes/encoded"
+MASK_PNG = "mask/encoded"
+CLASS_MAP_PNG = "classes/encoded"
 BOX = "objects/box"
 LABEL = "objects/label"
 DIFFICULT = "objects/difficult"
-_LONGEST = 200  # of a reason, which may quote a whole record
+_MAX_LENGTH = 200  # of a message, which may quote a whole record
 
 _COMMON = {
     KEY: tf.io.FixedLenFeature([], tf.string),
@@ -28,9 +30,9 @@ _COMMON = {
     HEIGHT: tf.io.FixedLenFeature([], tf.int64),
     WIDTH: tf.io.FixedLenFeature([], tf.int64),
 }
-_SALIENCY = {**_COMMON, MASK: tf.io.FixedLenFeature([], tf.string)}
-_SEGMENTATION = {**_COMMON, CLASSES: tf.io.FixedLenFeature([], tf.string)}
-_DETECTION = {
+_WITH_MASK = {**_COMMON, MASK_PNG: tf.io.FixedLenFeature([], tf.string)}
+_WITH_CLASS_MAP = {**_COMMON, CLASS_MAP_PNG: tf.io.FixedLenFeature([], tf.string)}
+_WITH_BOXES = {
     **_COMMON,
     BOX: tf.io.FixedLenSequenceFeature([], tf.float32, allow_missing=True),
     LABEL: tf.io.FixedLenSequenceFeature([], tf.int64, allow_missing=True),
@@ -38,33 +40,33 @@ _DETECTION = {
 }
 
 
-def encode_saliency(
+def encode_mask_record(
     *, key: str, image: bytes, mask: bytes, height: int, width: int
 ) -> bytes:
-    """One saliency record.
+    """Makes a record with a mask.
 
     Args:
-        key: name of the example, unique in its data set.
+        key: the example's name, unique in its data set.
         image: JPEG or PNG bytes, upright, RGB or grey.
         mask: PNG bytes, 8-bit grey, of the image's size.
         height, width: the size of both, in pixels.
     """
-    return _encode_picture(key, image, height, width, {MASK: _bytes(mask)})
+    return _encode(key, image, height, width, {MASK_PNG: _bytes(mask)})
 
 
-def encode_segmentation(
+def encode_class_map_record(
     *, key: str, image: bytes, mask: bytes, height: int, width: int
 ) -> bytes:
-    """One segmentation record.
+    """Makes a record with a class map.
 
     Args:
         mask: PNG bytes, 8-bit grey, the class of each pixel, 255 for none.
-        key, image, height, width: as of `encode_saliency`.
+        key, image, height, width: as for `encode_mask_record`.
     """
-    return _encode_picture(key, image, height, width, {CLASSES: _bytes(mask)})
+    return _encode(key, image, height, width, {CLASS_MAP_PNG: _bytes(mask)})
 
 
-def encode_detection(
+def encode_boxes_record(
     *,
     key: str,
     image: bytes,
@@ -74,20 +76,20 @@ def encode_detection(
     height: int,
     width: int,
 ) -> bytes:
-    """One detection record.
+    """Makes a record with boxes.
 
     Args:
         boxes: float `(n, 4)`: ymin, xmin, ymax, xmax, relative to the image, 0..1.
         labels: integers `(n,)`, 1..20.
         difficult: integers `(n,)`, 0 or 1.
-        key, image, height, width: as of `encode_saliency`.
+        key, image, height, width: as for `encode_mask_record`.
     """
     objects = {BOX: _floats(boxes), LABEL: _ints(labels), DIFFICULT: _ints(difficult)}
-    return _encode_picture(key, image, height, width, objects)
+    return _encode(key, image, height, width, objects)
 
 
-def decode_saliency(serialized: tf.Tensor) -> dict[str, tf.Tensor]:
-    """Reads what `encode_saliency` wrote.
+def decode_mask_record(serialized: tf.Tensor) -> dict[str, tf.Tensor]:
+    """Reads what `encode_mask_record` wrote.
 
     Args:
         serialized: scalar string tensor, one record.
@@ -98,78 +100,79 @@ def decode_saliency(serialized: tf.Tensor) -> dict[str, tf.Tensor]:
         `mask`: uint8 `(height, width, 1)`, 0..255.
 
     Raises (when it runs):
-        tf.errors.InvalidArgumentError: a field is missing or of another type, image or
-            mask is corrupt, or the mask is no 8-bit grey PNG, such as one that changed
-            places with its image.
+        tf.errors.InvalidArgumentError: a feature is missing or of another type, image
+            or mask is corrupt, or the mask is not an 8-bit grey PNG, for instance
+            because it was swapped with its image.
     """
-    fields = _parse(serialized, _SALIENCY)
-    return _decoded(fields, mask=decode_mask(fields[MASK]))
+    features = _parse(serialized, _WITH_MASK)
+    return _decode(features, mask=decode_mask(features[MASK_PNG]))
 
 
-def decode_segmentation(serialized: tf.Tensor) -> dict[str, tf.Tensor]:
-    """Reads what `encode_segmentation` wrote: as `decode_saliency`, where
+def decode_class_map_record(serialized: tf.Tensor) -> dict[str, tf.Tensor]:
+    """Reads what `encode_class_map_record` wrote.
 
-    `mask`: uint8 `(height, width, 1)`, the class of each pixel, 255 for none.
+    As `decode_mask_record`, but the values of `mask` are classes, 255 for none.
     """
-    fields = _parse(serialized, _SEGMENTATION)
-    return _decoded(fields, mask=decode_mask(fields[CLASSES]))
+    features = _parse(serialized, _WITH_CLASS_MAP)
+    return _decode(features, mask=decode_mask(features[CLASS_MAP_PNG]))
 
 
-def decode_detection(serialized: tf.Tensor) -> dict[str, tf.Tensor]:
-    """Reads what `encode_detection` wrote: as `decode_saliency`, but for the mask
+def decode_boxes_record(serialized: tf.Tensor) -> dict[str, tf.Tensor]:
+    """Reads what `encode_boxes_record` wrote.
 
-    `objects`: float32 `(n, 6)`: ymin, xmin, ymax, xmax (0..1), label, difficult.
+    As `decode_mask_record`, with `objects` in place of `mask`: float32 `(n, 6)`, ymin,
+    xmin, ymax, xmax (0..1), label, difficult.
     """
-    fields = _parse(serialized, _DETECTION)
-    numbers = tf.stack([fields[LABEL], fields[DIFFICULT]], axis=1)
-    boxes = tf.reshape(fields[BOX], [-1, 4])
+    features = _parse(serialized, _WITH_BOXES)
+    numbers = tf.stack([features[LABEL], features[DIFFICULT]], axis=1)
+    boxes = tf.reshape(features[BOX], [-1, 4])
     objects = tf.concat([boxes, tf.cast(numbers, tf.float32)], axis=1)
-    return _decoded(fields, objects=objects)
+    return _decode(features, objects=objects)
 
 
-def _decoded(fields: dict[str, tf.Tensor], **ground_truth) -> dict[str, tf.Tensor]:
+def _decode(features: dict[str, tf.Tensor], **truth) -> dict[str, tf.Tensor]:
     return {
-        "key": fields[KEY],
-        "height": fields[HEIGHT],
-        "width": fields[WIDTH],
-        "image": decode_image(fields[IMAGE]),
-        **ground_truth,
+        "key": features[KEY],
+        "height": features[HEIGHT],
+        "width": features[WIDTH],
+        "image": decode_image(features[IMAGE]),
+        **truth,
     }
 
 
-def of_one_size(fields: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
-    """What `decode_saliency` gave, once image and mask have the size recorded.
+def check_sizes(record: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+    """A decoded record, if image and mask have the size that it says.
 
     A mask of another size belongs to another image; resizing it would hide that.
     """
-    recorded = tf.stack([fields["height"], fields["width"]])
-    parts = [part for part in ("image", "mask") if part in fields]
-    sizes = [tf.shape(fields[part], tf.int64)[:2] for part in parts]
+    recorded = tf.stack([record["height"], record["width"]])
+    parts = [part for part in ("image", "mask") if part in record]
+    sizes = [tf.shape(record[part], tf.int64)[:2] for part in parts]
     agree = tf.reduce_all(tf.equal(tf.stack(sizes), recorded))
-    told = f"{', '.join(parts)} and record are not of one (height, width)"
-    with tf.control_dependencies([_require(agree, told, *sizes, recorded)]):
-        return {name: tf.identity(field) for name, field in fields.items()}
+    message = f"{', '.join(parts)} and record differ in (height, width)"
+    with tf.control_dependencies([_require(agree, message, *sizes, recorded)]):
+        return {name: tf.identity(value) for name, value in record.items()}
 
 
 def decode_key(serialized: tf.Tensor) -> tf.Tensor:
-    """The key alone of any task's record, a scalar string."""
+    """Only the key of a record of any kind: a scalar string."""
     return _parse(serialized, {KEY: _COMMON[KEY]})[KEY]
 
 
 def decode_image(encoded: tf.Tensor) -> tf.Tensor:
     """JPEG or PNG bytes -> uint8 `(height, width, 3)`, RGB.
 
-    `decode_jpeg` also reads PNG, and is the one with a choice of the inverse DCT:
-    the accurate one gives the very pixels that Pillow gives to `images.read_image`,
-    so that training and prediction see the same picture of one file.
+    `decode_jpeg` also reads PNG, and lets us choose the inverse DCT. The accurate one
+    gives exactly the pixels that `images.read_image` gets from Pillow, so that training
+    and prediction see the same picture.
     """
     return tf.io.decode_jpeg(encoded, channels=3, dct_method="INTEGER_ACCURATE")
 
 
-def message_of(error: tf.errors.OpError | UnicodeDecodeError) -> str:
-    """What TensorFlow says of a record.
+def raw_message(error: tf.errors.OpError | UnicodeDecodeError) -> str:
+    """What TensorFlow says about a record.
 
-    It quotes one that it cannot parse, and where that is no UTF-8, Python can make no
+    It quotes a record that it cannot parse. If that is not UTF-8, Python cannot make an
     `OpError` of it and raises a `UnicodeDecodeError` instead.
     """
     if isinstance(error, tf.errors.OpError):
@@ -178,63 +181,65 @@ def message_of(error: tf.errors.OpError | UnicodeDecodeError) -> str:
     return re.sub("[\x00-\x1f\x7f\ufffd]+", "?", text)
 
 
-def reason_of(message: str) -> str:
-    """`{{function_node f}} corrupted record at 7 [Op:g]` -> `corrupted record at 7`."""
-    message = re.sub(r"\{\{.*?\}\}|\[\[.*|\[Op:.*", "", message)
+def describe_error(error: tf.errors.OpError | UnicodeDecodeError) -> str:
+    """What is wrong with a record, in one line without TensorFlow's internals.
+
+    `{{function_node f}} corrupted record at 7 [Op:g]` -> `corrupted record at 7`
+    """
+    message = re.sub(r"\{\{.*?\}\}|\[\[.*|\[Op:.*", "", raw_message(error))
     message = re.sub(r"Error in user-defined function .* iterator: \S+: ", "", message)
     message = " ".join(message.split())
-    return message if len(message) <= _LONGEST else f"{message[:_LONGEST]} ..."
+    return message if len(message) <= _MAX_LENGTH else f"{message[:_MAX_LENGTH]} ..."
 
 
 def _parse(serialized: tf.Tensor, features: dict) -> dict[str, tf.Tensor]:
-    """`tf.io.parse_single_example` of what is a `tf.train.Example` for certain.
+    """`tf.io.parse_single_example`, once it is certain that this is an Example.
 
-    A length in it that passes 32 bits ends TensorFlow 2.21 in a segmentation fault;
-    protobuf's own parser, which `sanitize` asks for, refuses such a record.
+    A length of more than 32 bits in a record makes TensorFlow 2.21 crash with a
+    segmentation fault; protobuf's own parser, which `sanitize` asks for, refuses it.
     """
     checked = tf.io.decode_proto(
         serialized, "tensorflow.Example", ["features"], [tf.string], sanitize=True
     )
     # A dependency on the sizes alone would be optimized away, and the check with it.
-    sound = tf.reduce_all(checked.sizes >= 0)
-    with tf.control_dependencies([_require(sound, "no tf.train.Example")]):
+    valid = tf.reduce_all(checked.sizes >= 0)
+    with tf.control_dependencies([_require(valid, "not a tf.train.Example")]):
         return tf.io.parse_single_example(tf.identity(serialized), features)
 
 
 def decode_mask(encoded: tf.Tensor) -> tf.Tensor:
     """8-bit grey PNG bytes -> uint8 `(height, width, 1)`.
 
-    Nothing else was written.  The decoder would make a mask of a photo, too.
+    Refuses all else: the decoder would turn a photo into a mask, too.
     """
-    magic, kind = (tf.strings.substr(encoded, *span) for span in ((0, 8), (24, 2)))
-    grey = tf.equal(magic, b"\x89PNG\r\n\x1a\n") & tf.equal(kind, b"\x08\x00")
-    with tf.control_dependencies([_require(grey, "the mask is no 8-bit grey PNG")]):
+    magic, depth = (tf.strings.substr(encoded, *span) for span in ((0, 8), (24, 2)))
+    grey = tf.equal(magic, b"\x89PNG\r\n\x1a\n") & tf.equal(depth, b"\x08\x00")
+    message = "the mask is not an 8-bit grey PNG"
+    with tf.control_dependencies([_require(grey, message)]):
         return tf.io.decode_png(tf.identity(encoded), channels=1)
 
 
-def _require(condition: tf.Tensor, told: str, *values: tf.Tensor):
-    # Not `tf.debugging.Assert`: in a graph it is a `tf.cond` for every record.
-    return tf.raw_ops.Assert(condition=condition, data=[told, *values])
+def _require(condition: tf.Tensor, message: str, *values: tf.Tensor):
+    # Not `tf.debugging.Assert`, which in a graph costs a `tf.cond` for every record.
+    return tf.raw_ops.Assert(condition=condition, data=[message, *values])
 
 
-def _encode_picture(
-    key: str, image: bytes, height: int, width: int, ground_truth: dict
-) -> bytes:
+def _encode(key: str, image: bytes, height: int, width: int, truth: dict) -> bytes:
     return _serialize(
         {
-            # As the file system spells it, even where that is no UTF-8.
+            # As the file system encodes it, even if that is not UTF-8.
             KEY: _bytes(os.fsencode(key)),
             IMAGE: _bytes(image),
             HEIGHT: _int(height),
             WIDTH: _int(width),
-            **ground_truth,
+            **truth,
         }
     )
 
 
 def _serialize(features: dict[str, tf.train.Feature]) -> bytes:
     example = tf.train.Example(features=tf.train.Features(feature=features))
-    # Map fields have no order of their own; the same input gives the same file.
+    # Map fields have no order of their own; so the same input gives the same file.
     return example.SerializeToString(deterministic=True)
 
 
@@ -254,14 +259,14 @@ def _floats(values: np.ndarray) -> tf.train.Feature:
     return tf.train.Feature(float_list=tf.train.FloatList(value=np.ravel(values)))
 
 
-# {task of the manifest: how its records are written}, and read.
+# By the kind of ground truth.
 ENCODERS = {
-    "saliency": encode_saliency,
-    "segmentation": encode_segmentation,
-    "detection": encode_detection,
+    MASK: encode_mask_record,
+    CLASS_MAP: encode_class_map_record,
+    BOXES: encode_boxes_record,
 }
 DECODERS = {
-    "saliency": decode_saliency,
-    "segmentation": decode_segmentation,
-    "detection": decode_detection,
+    MASK: decode_mask_record,
+    CLASS_MAP: decode_class_map_record,
+    BOXES: decode_boxes_record,
 }

@@ -2,60 +2,63 @@
 
     python -m data_pipeline.verify data/duts
 
-Checks counts, sizes and checksums against the manifest, and of every record its own
-checksum, its fields, that image and mask decode, that their sizes agree, and that
-classes and boxes can be.  Exit code 1 when anything is wrong; all problems are listed,
-each with file and offset.
+Checks counts, sizes and checksums against the manifest; and of every record its own
+checksum, its features, that image and mask can be decoded and have one size, and that
+classes and boxes are valid. All problems are listed, each with file and offset; the
+exit code is then 1.
 """
 
 import functools
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 from tqdm import tqdm
 
-from data_pipeline import cli
-from data_pipeline.class_maps import IGNORE, VOC_CLASSES
-from data_pipeline.errors import DatasetError, UserError
+from data_pipeline.annotations import MAX_OBJECTS
+from data_pipeline.class_maps import find_invalid
+from data_pipeline.kinds import BOXES, CLASS_MAP
 from data_pipeline.manifest import Manifest, Shard, load_manifest
-from data_pipeline.objects import MAX_OBJECTS
 from data_pipeline.tfrecord import Frame, read_frames
+from picanet_tf.core import cli
+from picanet_tf.core.errors import PicanetError
 from picanet_tf.core.files import sha256_of
+from picanet_tf.core.voc import CLASSES, IGNORE
 
 POSITIONAL = "DIR"
+
+
+def define_flags() -> None:
+    """There are none."""
 
 
 def verify(path: str | os.PathLike) -> tuple[Manifest, list[str]]:
     """Checks a data set.
 
     Returns:
-        Its manifest, and one line for each problem: file, offset of the record if
-        it is one record's, and what is wrong.  No line: all is well.
+        Its manifest, and a line for each problem: the file, the record's offset if one
+        record is concerned, and what is wrong. No line: all is well.
 
     Raises:
         DatasetError: the manifest is missing or unreadable.
     """
     manifest = load_manifest(path)
-    check_record = record_checker(manifest)
-    # Decoding, hashing and numpy leave Python's lock to others.
+    check = functools.partial(_check_shard, manifest.folder, manifest.kind)
+    # Threads will do: decoding and hashing release Python's lock.
     with ThreadPoolExecutor() as executor:
-        reports = executor.map(
-            lambda shard: _check_shard(manifest.folder, shard, check_record),
-            manifest.shards,
-        )
+        reports = executor.map(check, manifest.shards)
         progress = tqdm(reports, total=len(manifest.shards), unit="shard", disable=None)
         reports = list(progress)
     problems = [problem for report, _ in reports for problem in report]
-    problems += _unknown_files(manifest)
-    problems += _repeated_keys(manifest, [keys for _, keys in reports])
+    problems += _find_unlisted_files(manifest)
+    problems += _find_repeated_keys(manifest, [keys for _, keys in reports])
     return manifest, problems
 
 
 def _check_shard(
-    folder: Path, shard: Shard, check_record: Callable[[bytes], str]
+    folder: Path, kind: str, shard: Shard
 ) -> tuple[list[str], list[tuple[str, int]]]:
     """The problems of one shard, and (key, offset) of each record."""
     path = folder / shard.file
@@ -64,7 +67,7 @@ def _check_shard(
     if not path.is_file():
         return [f"{path}: missing, but listed in the manifest"], keys
     count = 0
-    for frame, key, problem in checked_records(path, check_record):
+    for frame, key, problem in check_records(path, kind):
         count += 1
         if problem:
             problems.append(f"{path}: offset {frame.offset}: {problem}")
@@ -80,38 +83,34 @@ def _check_shard(
     return problems, keys
 
 
-def checked_records(
-    path: Path, check_record: Callable[[bytes], str]
-) -> Iterator[tuple[Frame, str, str]]:
-    """(frame, key, what is wrong) of each record of a shard; nothing wrong is ""."""
+def check_records(path: Path, kind: str) -> Iterator[tuple[Frame, str, str]]:
+    """Checks each record of a shard: (frame, key, what is wrong or "")."""
     for frame in read_frames(path):
         try:
             if frame.problem:
                 raise ValueError(frame.problem)
-            yield frame, check_record(frame.payload), ""
+            yield frame, check_record(frame.payload, kind), ""
         except ValueError as error:
             yield frame, "", str(error)
 
 
-def record_checker(manifest: Manifest) -> Callable[[bytes], str]:
-    """A function: payload -> key; `ValueError` when anything is wrong with it."""
-    if manifest.task not in _VALUE_CHECKS:
-        raise DatasetError(
-            f"{manifest.folder}: task must be one of {list(_VALUE_CHECKS)}. "
-            f"Received: {manifest.task!r}"
-        )
-    return functools.partial(_check_picture, manifest.task)
+def check_record(payload: bytes, kind: str) -> str:
+    """Checks a serialized record.
 
+    Returns:
+        Its key.
 
-def _check_picture(task: str, payload: bytes) -> str:
-    import tensorflow as tf  # Seconds to import: not before the flags are checked.
+    Raises:
+        ValueError: with what is wrong.
+    """
+    import tensorflow as tf  # Takes seconds: not before the flags are checked.
 
     from data_pipeline import schema
 
     try:
-        record = schema.DECODERS[task](tf.constant(payload))
+        record = schema.DECODERS[kind](tf.constant(payload))
     except (tf.errors.OpError, UnicodeDecodeError) as error:
-        raise ValueError(schema.reason_of(schema.message_of(error))) from error
+        raise ValueError(schema.describe_error(error)) from error
     key = record["key"].numpy().decode(errors="replace")
     size = (int(record["height"]), int(record["width"]))
     for part in [part for part in ("image", "mask") if part in record]:
@@ -121,61 +120,52 @@ def _check_picture(task: str, payload: bytes) -> str:
                 f"{key}: the {part} is {shape[1]} x {shape[0]}, the record says "
                 f"{size[1]} x {size[0]} (width x height)"
             )
-    _VALUE_CHECKS[task](key, {name: value.numpy() for name, value in record.items()})
+    if kind == CLASS_MAP:
+        _check_class_map(key, record["mask"].numpy())
+    elif kind == BOXES:
+        _check_objects(key, record["objects"].numpy())
     return key
 
 
-def _any_value(key: str, record: dict[str, np.ndarray]) -> None:
-    """Every grey is some saliency."""
-
-
-def _check_classes(key: str, record: dict[str, np.ndarray]) -> None:
-    values = np.unique(record["mask"])
-    wrong = values[(values >= len(VOC_CLASSES)) & (values != IGNORE)]
-    if wrong.size:
+def _check_class_map(key: str, class_map: np.ndarray) -> None:
+    wrong = find_invalid(class_map)
+    if wrong is not None:
         raise ValueError(
-            f"{key}: {wrong[0]} is no class, which are 0..{len(VOC_CLASSES) - 1}, and "
+            f"{key}: {wrong} is not a class; classes are 0..{CLASSES - 1}, and "
             f"{IGNORE} for none"
         )
 
 
-def _check_objects(key: str, record: dict[str, np.ndarray]) -> None:
-    objects = record["objects"]
+def _check_objects(key: str, objects: np.ndarray) -> None:
     if len(objects) > MAX_OBJECTS:
-        raise ValueError(f"{key}: {len(objects)} objects, at most are {MAX_OBJECTS}")
+        raise ValueError(f"{key}: {len(objects)} objects, at most {MAX_OBJECTS} fit")
     for number, (ymin, xmin, ymax, xmax, label, difficult) in enumerate(objects, 1):
-        # Written so that NaN is no box.
+        # Written so that NaN fails.
         if not (0 <= ymin < ymax <= 1 and 0 <= xmin < xmax <= 1):
             raise ValueError(
-                f"{key}: object {number} is no box in the image, which are 0..1: "
+                f"{key}: object {number} is not a box in the image, which spans 0..1: "
                 f"ymin {ymin:g}, xmin {xmin:g}, ymax {ymax:g}, xmax {xmax:g}"
             )
-        if not 1 <= label < len(VOC_CLASSES):
+        if not 1 <= label < CLASSES:
             raise ValueError(
-                f"{key}: object {number}: {label:g} is no class of an object, which "
-                f"are 1..{len(VOC_CLASSES) - 1}"
+                f"{key}: object {number}: {label:g} is not a class of objects; these "
+                f"are 1..{CLASSES - 1}"
             )
         if difficult not in (0, 1):
             raise ValueError(
-                f"{key}: object {number}: difficult is 0 or 1, not {difficult:g}"
+                f"{key}: object {number}: difficult must be 0 or 1. "
+                f"Received: {difficult:g}"
             )
 
 
-_VALUE_CHECKS = {
-    "saliency": _any_value,
-    "segmentation": _check_classes,
-    "detection": _check_objects,
-}
-
-
-def _unknown_files(manifest: Manifest) -> Iterator[str]:
-    known = {shard.file for shard in manifest.shards}
+def _find_unlisted_files(manifest: Manifest) -> Iterator[str]:
+    listed = {shard.file for shard in manifest.shards}
     for path in sorted(manifest.folder.glob("*.tfrecord")):
-        if path.name not in known:
+        if path.name not in listed:
             yield f"{path}: not listed in the manifest"
 
 
-def _repeated_keys(
+def _find_repeated_keys(
     manifest: Manifest, keys: list[list[tuple[str, int]]]
 ) -> Iterator[str]:
     seen: dict[str, str] = {}
@@ -189,7 +179,7 @@ def _repeated_keys(
 
 def main(arguments: list[str]) -> int:
     if len(arguments) != 1:
-        raise UserError(f"one DIR is wanted. Received: {arguments}")
+        raise PicanetError(f"one DIR is wanted. Received: {arguments}")
     manifest, problems = verify(arguments[0])
     for problem in problems:
         print(problem)

@@ -1,128 +1,187 @@
-"""PASCAL VOC 2012 as distributed: its lists, and SBD's extra class maps.
+"""PASCAL VOC as distributed, and SBD's additional class maps. Imports no TensorFlow.
 
     VOCdevkit/VOC2012/
         JPEGImages/*.jpg
-        SegmentationClass/*.png
-        ImageSets/Segmentation/{train,val,trainval}.txt
+        SegmentationClass/*.png    ImageSets/Segmentation/{train,val,trainval}.txt
+        Annotations/*.xml          ImageSets/Main/{train,val,trainval,test}.txt
 
 The lists name the images. SBD (Hariharan et al., 2011) has class maps of 11,355 images
-of VOC; with them the training list has 10,582 when those of VOC's validation list are
-left out, which the field calls `train_aug`.
+of VOC; with them the training list has 10,582 images, once those of VOC's validation
+list are left out. The field calls this `train_aug`.
+
+SSD is trained on the trainval lists of 2007 and 2012 together (`voc0712`) and tested on
+the test list of 2007.
 """
 
 import os
 from pathlib import Path
 
-from data_pipeline import images
-from data_pipeline.errors import UserError
 from data_pipeline.pairs import BadFile, Pair
+from picanet_tf.core import images
+from picanet_tf.core.errors import PicanetError
 
-SPLITS = ("train", "val", "trainval")
-# Images of the complete lists, without SBD's.
-COUNTS = {"train": 1464, "val": 1449, "trainval": 2913}
-_LISTS = "ImageSets/Segmentation"
-_ROOTS = ("", "VOC2012", "VOCdevkit/VOC2012")
-# Folders of SBD's `benchmark_RELEASE/dataset` and of conversions to PNG.
-_SBD_MASKS = ("cls", "dataset/cls", "benchmark_RELEASE/dataset/cls", "")
-
-
-def find_voc(source: str | os.PathLike) -> Path:
-    """The folder that holds `JPEGImages` and the rest.
-
-    Args:
-        source: that folder, `VOCdevkit`, or the one that holds it.
-
-    Raises:
-        UserError: it is not there; says what was looked for.
-    """
-    for root in _ROOTS:
-        folder = Path(source) / root
-        if (folder / _LISTS).is_dir():
-            return folder
-    raise UserError(
-        f"--source {source}: no PASCAL VOC 2012 here. Looked for "
-        f"ImageSets/Segmentation in it and in {' and '.join(filter(None, _ROOTS))}"
-    )
+# Class maps, of 2012. The counts are of the complete lists, without SBD's images.
+CLASS_MAP_SPLITS = ("train", "val", "trainval")
+CLASS_MAP_COUNTS = {"train": 1464, "val": 1449, "trainval": 2913}
+# Boxes. {data set: its name in the manifest}
+BOX_TITLES = {"voc2007": "VOC2007", "voc2012-objects": "VOC2012", "voc0712": "VOC07+12"}
+BOX_SPLITS = ("trainval", "train", "val", "test")
+_BOX_YEARS = {
+    "voc2007": ("2007",),
+    "voc2012-objects": ("2012",),
+    "voc0712": ("2007", "2012"),
+}
+# Images of the complete lists. The test set of 2012 has no public annotations.
+_BOX_COUNTS = {
+    "2007": {"trainval": 5011, "train": 2501, "val": 2510, "test": 4952},
+    "2012": {"trainval": 11540, "train": 5717, "val": 5823},
+}
+# The folders of SBD's `benchmark_RELEASE/dataset` and of conversions to PNG.
+_SBD_FOLDERS = ("cls", "dataset/cls", "benchmark_RELEASE/dataset/cls", "")
 
 
-def voc_pairs(
+def pair_class_maps(
     source: str | os.PathLike,
-    split: str = "train",
+    split: str = CLASS_MAP_SPLITS[0],
     sbd: str | os.PathLike | None = None,
 ) -> tuple[list[Pair], list[BadFile]]:
-    """Images and class maps of a split.
+    """The images and class maps of a split of VOC 2012.
 
     Args:
-        source: as of `find_voc`.
-        split: `"train"`, `"val"` or `"trainval"`.
-        sbd: folder of SBD, or of its masks as PNGs (`SegmentationClassAug`): their
-            images are added, those of `val` and those that the list has already are
-            not. Not with `"val"`.
+        source: `VOC2012`, `VOCdevkit`, or the folder that holds it.
+        split: one of `CLASS_MAP_SPLITS`.
+        sbd: the folder of SBD, or of its masks as PNGs (`SegmentationClassAug`). Its
+            images are added, except those of the split and those of `val`. Not
+            accepted with `val`.
 
     Returns:
-        Pairs in the order of the list, SBD's behind in natural order; and the files
+        The pairs in the order of the list, then SBD's in natural order; and the files
         that are missing.
 
     Raises:
-        UserError: no such split, list or folder.
+        PicanetError: there is no such split, list or folder.
     """
-    if split not in SPLITS:
-        raise UserError(
-            f"--split of voc2012 must be {', '.join(SPLITS)}. Received: {split!r}"
+    if split not in CLASS_MAP_SPLITS:
+        raise PicanetError(
+            f"`split` of voc2012 must be {', '.join(CLASS_MAP_SPLITS)}. "
+            f"Received: {split!r}"
         )
     if sbd and split == "val":
-        raise UserError("--sbd adds training images; --split val takes none")
-    root = find_voc(source)
+        raise PicanetError("`sbd` adds training images; `split` val takes none")
+    root = _find_root(source, "2012", "Segmentation")
+    lists = root / "ImageSets" / "Segmentation"
     pairs: list[Pair] = []
     bad: list[BadFile] = []
-    for name in names_of(root / _LISTS, split):
-        mask = root / "SegmentationClass" / f"{name}.png"
-        add(Pair(name, root / "JPEGImages" / f"{name}.jpg", mask), pairs, bad)
+    for name in _read_list(lists, split):
+        class_map = root / "SegmentationClass" / f"{name}.png"
+        image = root / "JPEGImages" / f"{name}.jpg"
+        _add_pair(Pair(name, image, class_map), pairs, bad)
     if sbd:
-        known = {
-            name for each in {split, "val"} for name in names_of(root / _LISTS, each)
-        }
-        for mask in _sbd_masks(Path(sbd)):
-            if mask.stem not in known:
-                image = root / "JPEGImages" / f"{mask.stem}.jpg"
-                own = mask.parent.parent / "img" / image.name  # SBD brings its images
-                add(Pair(mask.stem, own if own.is_file() else image, mask), pairs, bad)
+        known = {name for each in {split, "val"} for name in _read_list(lists, each)}
+        for class_map in _find_sbd_class_maps(Path(sbd)):
+            name = class_map.stem
+            if name not in known:
+                image = root / "JPEGImages" / f"{name}.jpg"
+                # SBD comes with its images.
+                own = class_map.parent.parent / "img" / image.name
+                image = own if own.is_file() else image
+                _add_pair(Pair(name, image, class_map), pairs, bad)
     return pairs, bad
 
 
-def names_of(lists: Path, split: str) -> list[str]:
-    """The images of a split, in the order of `<lists>/<split>.txt`.
+def pair_boxes(
+    dataset: str, source: str | os.PathLike, split: str = BOX_SPLITS[0]
+) -> tuple[list[Pair], list[BadFile]]:
+    """The images and XML annotations of a split of VOC 2007, 2012 or both.
+
+    Args:
+        dataset: a key of `BOX_TITLES`.
+        source: the year's folder, `VOCdevkit`, or the folder that holds it.
+        split: one of `box_splits(dataset)`.
+
+    Returns:
+        The pairs in the order of the lists, and the files that are missing.
 
     Raises:
-        UserError: there is no such list, or it has an image twice.
+        PicanetError: there is no such split, list or folder.
     """
+    if split not in box_splits(dataset):
+        raise PicanetError(
+            f"`split` of {dataset} must be {', '.join(box_splits(dataset))}. "
+            f"Received: {split!r}"
+        )
+    pairs: list[Pair] = []
+    bad: list[BadFile] = []
+    for year in _BOX_YEARS[dataset]:
+        root = _find_root(source, year, "Main")
+        for name in _read_list(root / "ImageSets" / "Main", split):
+            image = root / "JPEGImages" / f"{name}.jpg"
+            annotation = root / "Annotations" / f"{name}.xml"
+            _add_pair(Pair(name, image, annotation), pairs, bad)
+    return pairs, bad
+
+
+def box_splits(dataset: str) -> tuple[str, ...]:
+    """The splits that all years of a data set have."""
+    years = _BOX_YEARS[dataset]
+    return tuple(s for s in BOX_SPLITS if all(s in _BOX_COUNTS[year] for year in years))
+
+
+def count_boxes(dataset: str, split: str) -> int | None:
+    """How many images the complete split has; None if there is no such split."""
+    if split not in box_splits(dataset):
+        return None
+    return sum(_BOX_COUNTS[year][split] for year in _BOX_YEARS[dataset])
+
+
+def _find_root(source: str | os.PathLike, year: str, lists: str) -> Path:
+    """The folder that holds `JPEGImages` and `ImageSets/<lists>`."""
+    roots = [f"VOC{year}", f"VOCdevkit/VOC{year}"]
+    # The folder itself, unless its name says that it is another year's.
+    others = {f"VOC{other}" for other in _BOX_COUNTS if other != year}
+    if Path(source).resolve().name not in others:
+        roots.append("")
+    for root in roots:
+        folder = Path(source) / root
+        if (folder / "ImageSets" / lists).is_dir():
+            return folder
+    raise PicanetError(
+        f"`source` {source}: no PASCAL VOC {year} here. Looked for ImageSets/{lists} "
+        f"in it and in VOC{year} and VOCdevkit/VOC{year}"
+    )
+
+
+def _read_list(lists: Path, split: str) -> list[str]:
+    """The images of a split, in the order of `<lists>/<split>.txt`."""
     path = lists / f"{split}.txt"
     if path.is_file():
         names = path.read_text().split()
-    elif split == "trainval":  # is the other two
-        names = sorted({*names_of(lists, "train"), *names_of(lists, "val")})
+    elif split == "trainval":  # is the other two together
+        names = sorted({*_read_list(lists, "train"), *_read_list(lists, "val")})
     else:
-        raise UserError(f"{path}: missing, the list of the images of --split {split}")
+        raise PicanetError(
+            f"{path}: missing, the list of the images of `split` {split}"
+        )
     if len(set(names)) < len(names):
-        raise UserError(f"{path}: an image is listed twice")
+        raise PicanetError(f"{path}: an image is listed twice")
     return names
 
 
-def add(pair: Pair, pairs: list[Pair], bad: list[BadFile]) -> None:
-    """A pair whose files are there, to `pairs`; those that are missing, to `bad`."""
-    missing = [path for path in (pair.image, pair.mask) if not path.is_file()]
+def _add_pair(pair: Pair, pairs: list[Pair], bad: list[BadFile]) -> None:
+    """Adds a pair whose files exist to `pairs`, files that are missing to `bad`."""
+    missing = [path for path in (pair.image, pair.truth) if not path.is_file()]
     bad.extend(BadFile(str(path), "missing, but listed") for path in missing)
     if not missing:
         pairs.append(pair)
 
 
-def _sbd_masks(folder: Path) -> list[Path]:
-    for name in _SBD_MASKS:
+def _find_sbd_class_maps(folder: Path) -> list[Path]:
+    for name in _SBD_FOLDERS:
         if (folder / name).is_dir():
             files = [*(folder / name).glob("*.mat"), *(folder / name).glob("*.png")]
             if files:
                 return sorted(files, key=lambda path: images.natural_key(path.stem))
-    raise UserError(
-        f"--sbd {folder}: no class maps here. Looked for .mat and .png files in it and "
-        f"in {' and '.join(filter(None, _SBD_MASKS))}"
+    raise PicanetError(
+        f"`sbd` {folder}: no class maps here. Looked for .mat and .png files in it and "
+        f"in {' and '.join(filter(None, _SBD_FOLDERS))}"
     )

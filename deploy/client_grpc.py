@@ -4,10 +4,10 @@
     python deploy/client_grpc.py --input photos/ --output out/ --label stable --resume
     python deploy/client_grpc.py --server host:8500 'photos/**/*.jpg' --output out/
 
-Results are 8-bit PNGs of their image's own size, in the same sub-folders. What fails is
-named; the exit code is then 1. Needs `pip install --no-deps tensorflow-serving-api`
-beside TensorFlow, of whose packages only the messages are imported. The connection is
-not encrypted.
+Results are 8-bit PNGs of their images' own sizes, in the same sub-folders. Images that
+fail are named, and the exit code is then 1. Needs `pip install --no-deps
+tensorflow-serving-api` beside TensorFlow, of which it imports only the messages. The
+connection is not encrypted.
 """
 
 from __future__ import annotations
@@ -19,18 +19,25 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from data_pipeline import cli
-from data_pipeline.cli import UserError
 from deploy import common
-from deploy.common import INPUT, OUTPUT, Served
-from deploy.pool import NoAnswer, Refused
+from deploy.client import (
+    INPUT,
+    OUTPUT,
+    Client,
+    ModelInfo,
+    NoAnswer,
+    Refused,
+    shorten_message,
+)
+from picanet_tf.core import cli
+from picanet_tf.core.errors import PicanetError
 
-# Photos and their maps may well be larger than gRPC's 4 MB.
+# Photos and their maps may well be larger than gRPC's limit of 4 MB.
 _OPTIONS = (
     ("grpc.max_send_message_length", -1),
     ("grpc.max_receive_message_length", -1),
-    # The pauses between tries are ours; gRPC's own, growing to 2 minutes, would let
-    # a try fail without one.
+    # We pause between tries ourselves. During gRPC's own pauses, which grow to 2
+    # minutes, a try would fail without sending anything.
     ("grpc.initial_reconnect_backoff_ms", 100),
     ("grpc.min_reconnect_backoff_ms", 100),
     ("grpc.max_reconnect_backoff_ms", 250),
@@ -38,13 +45,14 @@ _OPTIONS = (
 
 
 def import_messages() -> None:
-    """Makes `tensorflow_serving` importable without TensorFlow's own start of seconds.
+    """Makes `tensorflow_serving` importable without the seconds that TensorFlow takes.
 
-    Its messages import `tensorflow.core....._pb2`, files of messages by themselves. So
-    their package is put in place, and not run; unless TensorFlow is there already.
+    Its messages import `tensorflow.core....._pb2`, modules that need nothing else of
+    TensorFlow. So an empty package takes TensorFlow's place, unless that is imported
+    already.
 
     Raises:
-        UserError: a package is missing.
+        PicanetError: a package is missing.
     """
     for name, package in (
         ("grpc", "grpcio"),
@@ -55,62 +63,43 @@ def import_messages() -> None:
             continue
         spec = importlib.util.find_spec(name)
         if spec is None:
-            raise UserError(f"client_grpc.py needs: pip install {package}")
+            raise PicanetError(f"client_grpc.py needs: pip install {package}")
         if name == "tensorflow":
             module = types.ModuleType(name)
             module.__path__ = list(spec.submodule_search_locations)
             sys.modules[name] = module
 
 
-class GrpcClient:
-    """One model of one server.
+class GrpcClient(Client):
+    """Speaks gRPC; `server` is HOST:PORT, such as `localhost:8500`."""
 
-    Args:
-        server: as `localhost:8500`.
-        model: its name.
-        version: its version; None for the highest one.
-        label: instead of the version.
-        signature: its name.
-        timeout: seconds.
-    """
-
-    def __init__(
-        self,
-        server: str,
-        model: str,
-        version: int | None = None,
-        label: str | None = None,
-        signature: str = "image_bytes",
-        timeout: float = 30,
-    ):
-        if "/" in server or ":" not in server:
-            raise UserError(
-                f"--server must be HOST:PORT. Received: {server or 'nothing'}"
+    def _connect(self, model: str, version: int | None, label: str | None) -> None:
+        if "/" in self.server or ":" not in self.server:
+            raise PicanetError(
+                f"`server` must be HOST:PORT. Received: {self.server or 'nothing'}"
             )
         import_messages()
         import grpc
         from tensorflow_serving.apis import model_pb2, prediction_service_pb2_grpc
 
-        self.name = server
-        self._spec = model_pb2.ModelSpec(name=model, signature_name=signature)
+        self._spec = model_pb2.ModelSpec(name=model, signature_name=self._signature)
         if version is not None:
             self._spec.version.value = version
         elif label:
             self._spec.version_label = label
-        self._timeout = timeout
-        channel = grpc.insecure_channel(server, options=_OPTIONS)
+        channel = grpc.insecure_channel(self.server, options=_OPTIONS)
         self._stub = prediction_service_pb2_grpc.PredictionServiceStub(channel)
 
-    def describe(self) -> Served:
+    def describe(self) -> ModelInfo:
         from tensorflow_serving.apis import get_model_metadata_pb2 as metadata
 
         request = metadata.GetModelMetadataRequest(
             model_spec=self._spec, metadata_field=["signature_def"]
         )
-        answer = self._ask(self._stub.GetModelMetadata, request)
+        answer = self._call(self._stub.GetModelMetadata, request)
         signatures = metadata.SignatureDefMap()
         answer.metadata["signature_def"].Unpack(signatures)
-        return Served(
+        return ModelInfo(
             str(answer.model_spec.version.value),
             {
                 name: (set(signature.inputs), set(signature.outputs))
@@ -129,24 +118,23 @@ class GrpcClient:
         tensor.dtype = types_pb2.DT_STRING
         tensor.tensor_shape.dim.add(size=1)
         tensor.string_val.append(image)
-        answer = self._ask(self._stub.Predict, request)
+        answer = self._call(self._stub.Predict, request)
         maps = answer.outputs[OUTPUT].string_val
         if len(maps) != 1:
             raise Refused(f"the answer has no {OUTPUT}")
         return maps[0]
 
-    def _ask(self, method, request):
+    def _call(self, method, request):
         import grpc
 
         try:
             return method(request, timeout=self._timeout)
         except grpc.RpcError as error:
             if error.code() == grpc.StatusCode.DEADLINE_EXCEEDED:
-                message = f"no answer within {self._timeout:g} s"
-                raise NoAnswer(message, again=False) from error
-            message = common.first_line(error.details() or error.code().name)
+                raise self._timeout_error() from error
+            message = shorten_message(error.details() or error.code().name)
             if error.code() == grpc.StatusCode.UNAVAILABLE:
-                raise NoAnswer(message, again=True) from error
+                raise NoAnswer(message, retry=True) from error
             raise Refused(message) from error
 
 
@@ -155,5 +143,5 @@ def main(words: list[str]) -> int:
 
 
 if __name__ == "__main__":
-    common.define_flags("localhost:8500", "HOST:PORT, of the server's gRPC port.")
+    common.define_flags("localhost:8500", "HOST:PORT of the server's gRPC port.")
     cli.run(main, positional="[INPUT ...]")

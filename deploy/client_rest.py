@@ -4,10 +4,10 @@
     python deploy/client_rest.py --input photos/ --output out/ --label stable --resume
     python deploy/client_rest.py --server http://host:8501 'photos/**/*.jpg' --output o
 
-Results are 8-bit PNGs of their image's own size, in the same sub-folders. What fails is
-named; the exit code is then 1. Needs `requests`, not TensorFlow. REST has no way to ask
-for the PNG alone: the map comes along as text, 50,176 numbers at 224 pixels, which
-client_grpc.py spares.
+Results are 8-bit PNGs of their images' own sizes, in the same sub-folders. Images that
+fail are named, and the exit code is then 1. Needs `requests`, not TensorFlow. REST
+cannot ask for the PNG alone: the map comes with it as text, 50,176 numbers at 224
+pixels, which client_grpc.py avoids.
 """
 
 from __future__ import annotations
@@ -22,56 +22,45 @@ import requests
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from data_pipeline import cli
-from data_pipeline.cli import UserError
 from deploy import common
-from deploy.common import INPUT, OUTPUT, Served
-from deploy.pool import NoAnswer, Refused
+from deploy.client import (
+    INPUT,
+    OUTPUT,
+    Client,
+    ModelInfo,
+    NoAnswer,
+    Refused,
+    shorten_message,
+)
+from picanet_tf.core import cli
+from picanet_tf.core.errors import PicanetError
 
 UNAVAILABLE, GATEWAY_TIMEOUT = 503, 504
 
 
-class RestClient:
-    """One model of one server.
+class RestClient(Client):
+    """Speaks REST; `server` is a URL, such as `http://localhost:8501`."""
 
-    Args:
-        server: as `http://localhost:8501`.
-        model: its name.
-        version: its version; None for the highest one.
-        label: instead of the version.
-        signature: its name.
-        timeout: seconds.
-    """
-
-    def __init__(
-        self,
-        server: str,
-        model: str,
-        version: int | None = None,
-        label: str | None = None,
-        signature: str = "image_bytes",
-        timeout: float = 30,
-    ):
-        if not server.startswith(("http://", "https://")):
-            raise UserError(
-                "--server must be a URL as http://localhost:8501. "
-                f"Received: {server or 'nothing'}"
+    def _connect(self, model: str, version: int | None, label: str | None) -> None:
+        if not self.server.startswith(("http://", "https://")):
+            raise PicanetError(
+                "`server` must be a URL such as http://localhost:8501. "
+                f"Received: {self.server or 'nothing'}"
             )
-        self.name = server.rstrip("/")
-        self._url = f"{self.name}/v1/models/{quote(model, safe='')}"
+        self.server = self.server.rstrip("/")
+        self._url = f"{self.server}/v1/models/{quote(model, safe='')}"
         if version is not None:
             self._url += f"/versions/{version}"
         elif label:
             self._url += f"/labels/{quote(label, safe='')}"
-        self._signature = signature
-        self._timeout = timeout
+        # A session is not documented to be safe for several threads.
         self._threads = threading.local()
 
-    def describe(self) -> Served:
-        answer = self._ask("GET", f"{self._url}/metadata")
+    def describe(self) -> ModelInfo:
+        answer = self._call("GET", f"{self._url}/metadata")
         try:
             signatures = answer["metadata"]["signature_def"]["signature_def"]
-            return Served(
+            return ModelInfo(
                 answer["model_spec"]["version"],
                 {
                     name: (set(signature["inputs"]), set(signature["outputs"]))
@@ -84,60 +73,55 @@ class RestClient:
 
     def predict(self, image: bytes) -> bytes:
         encoded = base64.b64encode(image).decode()
-        answer = self._ask(
-            "POST",
-            f"{self._url}:predict",
-            {
-                "signature_name": self._signature,
-                "instances": [{INPUT: {"b64": encoded}}],
-            },
-        )
+        body = {
+            "signature_name": self._signature,
+            "instances": [{INPUT: {"b64": encoded}}],
+        }
+        answer = self._call("POST", f"{self._url}:predict", body)
         try:
             (prediction,) = answer["predictions"]
-            # Of a single output TF Serving leaves the name out.
+            # TF Serving leaves out the name of a single output.
             encoded = prediction.get(OUTPUT, prediction)["b64"]
             return base64.b64decode(encoded, validate=True)
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise Refused(f"the answer has no {OUTPUT} in base64") from error
 
-    def _ask(self, method: str, url: str, body=None):
+    def _call(self, method: str, url: str, body=None):
         if not hasattr(self._threads, "session"):
-            # Not documented to be safe for several threads.
             self._threads.session = requests.Session()
         try:
             response = self._threads.session.request(
                 method, url, json=body, timeout=self._timeout
             )
         except requests.Timeout as error:
-            message = f"no answer within {self._timeout:g} s"
-            raise NoAnswer(message, again=False) from error
+            raise self._timeout_error() from error
         except (
             requests.ConnectionError,
             requests.exceptions.ChunkedEncodingError,
         ) as error:
-            raise NoAnswer(_reason(error), again=True) from error
+            raise NoAnswer(_find_reason(error), retry=True) from error
         except requests.RequestException as error:
-            raise Refused(common.first_line(str(error))) from error
+            raise Refused(shorten_message(str(error))) from error
         if response.status_code == requests.codes.ok:
             try:
                 return response.json()
             except ValueError as error:
                 raise Refused("the answer is not JSON") from error
-        message = _error(response)
+        message = _read_error(response)
         if response.status_code in (UNAVAILABLE, GATEWAY_TIMEOUT):
-            raise NoAnswer(message, again=response.status_code == UNAVAILABLE)
+            raise NoAnswer(message, retry=response.status_code == UNAVAILABLE)
         raise Refused(message)
 
 
-def _error(response: requests.Response) -> str:
+def _read_error(response: requests.Response) -> str:
     try:
-        return common.first_line(response.json()["error"])
+        return shorten_message(response.json()["error"])
     except (ValueError, KeyError, TypeError, AttributeError):
         return f"HTTP {response.status_code} {response.reason}"
 
 
-def _reason(error: BaseException | None) -> str:
-    """The system's word on a lost connection, which lies at the bottom."""
+def _find_reason(error: BaseException | None) -> str:
+    """The operating system's reason for a lost connection, the deepest in the chain."""
     found = "no connection"
     while error is not None:
         if isinstance(error, OSError) and error.strerror:
@@ -151,5 +135,5 @@ def main(words: list[str]) -> int:
 
 
 if __name__ == "__main__":
-    common.define_flags("http://localhost:8501", "The server's URL, of its REST port.")
+    common.define_flags("http://localhost:8501", "The URL of the server's REST port.")
     cli.run(main, positional="[INPUT ...]")

@@ -1,64 +1,84 @@
-"""What both clients share: flags, the check of the server, the report.
+"""The command that both clients share: flags, a check of the server, a report.
 
-Imports no TensorFlow. A client is an object with
-
-    name                what it talks to, for messages
-    describe()          what the server says of the model, `Served`
-    predict(image)      from an image's bytes to a PNG's
-
-whose methods raise `Refused` or `NoAnswer`.
+Imports no TensorFlow.
 """
 
 from __future__ import annotations
 
-import contextlib
 import itertools
-import os
-import re
-import signal
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 from absl import flags
 from tqdm import tqdm
 
-from data_pipeline.cli import UserError
-from data_pipeline.files import Input, assign_outputs, check_folder, find_inputs
-from deploy.pool import NoAnswer, Pool, Refused, pause
+from deploy.client import INPUT, OUTPUT, SIGNATURE, Client, ModelInfo, NoAnswer, Refused
+from deploy.pool import Pool, draw_pause
+from picanet_tf.core.errors import PicanetError
 from picanet_tf.core.files import replacing
+from picanet_tf.core.inputs import Input, assign_outputs, find_inputs
+from picanet_tf.core.path_checks import check_folder
+from picanet_tf.core.signals import StopRequest
 
-FLAGS = flags.FLAGS
-# Of the signature `image_bytes`, see picanet_tf/serving/saved_model.py.
-INPUT, OUTPUT = "image_bytes", "saliency_png_bytes"
-INTERRUPTED = 130
-_MOST_LETTERS = 300
+INTERRUPTED = 130  # the exit code after Ctrl-C
+_STOPPING = "Waiting for the requests in flight; Ctrl-C again ends at once"
 
 
-class Served(NamedTuple):
-    """What a server says of a model.
+@dataclass(frozen=True)
+class Options:
+    """What to ask for, and how.
 
     Attributes:
-        version: the one that answers.
-        signatures: {name: (names of its inputs, names of its outputs)}.
+        server, model, version, label, signature, timeout: of `Client`.
+        in_flight: requests, of one image each, at a time.
+        retries: how often a request is sent again while the server is unavailable.
+        resume: skip images whose maps exist.
     """
 
-    version: str
-    signatures: Mapping[str, tuple[set[str], set[str]]]
+    server: str
+    model: str = "picanet"
+    version: int | None = None
+    label: str | None = None
+    signature: str = SIGNATURE
+    timeout: float = 30
+    in_flight: int = 8
+    retries: int = 5
+    resume: bool = False
+
+    def __post_init__(self):
+        if self.version is not None and self.label is not None:
+            raise PicanetError("`version` and `label`: give only one of them")
+
+    def connect(self, client: type[Client]) -> Client:
+        return client(
+            self.server,
+            self.model,
+            self.version,
+            self.label,
+            self.signature,
+            self.timeout,
+        )
+
+    def describe_model(self) -> str:
+        """The model, as messages call it: "picanet, label stable"."""
+        if self.version is not None:
+            return f"{self.model}, version {self.version}"
+        return f"{self.model}, label {self.label}" if self.label else self.model
 
 
-def define_flags(server: str, described: str) -> None:
-    """The flags of both clients.
+def define_flags(server: str, description: str) -> None:
+    """Defines the flags of both clients.
 
     Args:
         server: default of `--server`.
-        described: what `--server` is.
+        description: help of `--server`.
     """
     flags.disclaim_key_flags()  # They are the calling script's, for its --help.
-    flags.DEFINE_string("server", server, described)
+    flags.DEFINE_string("server", server, description)
     flags.DEFINE_string("model", "picanet", "The model's name in models.config.")
     flags.DEFINE_integer(
         "version", None, "The model's version; by default the highest one served."
@@ -67,15 +87,15 @@ def define_flags(server: str, described: str) -> None:
         "label", None, "Instead of --version: a label of models.config, as stable."
     )
     flags.DEFINE_string(
-        "signature", "image_bytes", f"The signature, from {INPUT} to {OUTPUT}."
+        "signature", SIGNATURE, f"The signature, from {INPUT} to {OUTPUT}."
     )
     flags.DEFINE_multi_string(
         "input",
         [],
         "An image, a folder (with its sub-folders) or a pattern such as 'in/**/*.jpg'. "
-        "May be given again; plain words are inputs too.",
+        "May be repeated; words without a flag are inputs, too.",
     )
-    flags.DEFINE_string("output", None, "The folder for the maps; made when missing.")
+    flags.DEFINE_string("output", None, "The folder for the maps; made if missing.")
     flags.DEFINE_integer(
         "in_flight", 8, "Requests, of one image each, at a time.", lower_bound=1
     )
@@ -89,96 +109,126 @@ def define_flags(server: str, described: str) -> None:
         "pauses of about 0.25, 0.5, 1 ... seconds. Time-outs and refusals are final.",
         lower_bound=0,
     )
-    flags.DEFINE_bool("resume", False, "Pass over what has its map already.")
+    flags.DEFINE_bool("resume", False, "Skip images whose maps exist.")
 
 
-def run(client: Callable, words: list[str]) -> int:
-    """Sends all images, writes their maps, reports.
+def run(client: type[Client], words: list[str]) -> int:
+    """Does what the flags say.
 
     Args:
-        client: the class, made of the flags.
-        words: of the command line, more inputs.
+        client: speaks the protocol.
+        words: further inputs from the command line.
 
     Returns:
-        The exit code: 1 if a map is missing, 130 after Ctrl-C.
+        The exit code, as `send_images`.
 
     Raises:
-        UserError: nothing could be sent.
+        PicanetError: nothing could be sent.
     """
-    words = FLAGS.input + words
+    values = flags.FLAGS
+    words = values.input + words
     if not words:
-        raise UserError("--input is missing: an image, a folder or a pattern")
-    if not FLAGS.output:
-        raise UserError("--output is missing: the folder for the maps")
-    if FLAGS.version is not None and FLAGS.label is not None:
-        raise UserError("--version and --label: give one of them")
-    pairs = assign_outputs(find_inputs(words), check_folder(FLAGS.output))
+        raise PicanetError("--input is missing: an image, a folder or a pattern")
+    if not values.output:
+        raise PicanetError("--output is missing: the folder for the maps")
+    options = Options(
+        server=values.server,
+        model=values.model,
+        version=values.version,
+        label=values.label,
+        signature=values.signature,
+        timeout=values.timeout,
+        in_flight=values.in_flight,
+        retries=values.retries,
+        resume=values.resume,
+    )
+    return send_images(client, words, values.output, options)
+
+
+def send_images(
+    client: type[Client], words: list[str], output: str, options: Options
+) -> int:
+    """Sends images, writes their maps and reports.
+
+    Args:
+        client: speaks the protocol.
+        words: images, folders or patterns.
+        output: the folder for the maps.
+        options: what to ask for, and how.
+
+    Returns:
+        The exit code: 0; 1 if a map is missing; 130 after Ctrl-C.
+
+    Raises:
+        PicanetError: nothing could be sent.
+    """
+    pairs = assign_outputs(find_inputs(words), check_folder(output))
     for item, _ in pairs:
         if item.is_video:
-            raise UserError(f"--input: {item.path} is a video, images are wanted")
-    todo = [pair for pair in pairs if not (FLAGS.resume and pair[1].exists())]
+            raise PicanetError(f"`input`: {item.path} is a video, images are wanted")
+    todo = [pair for pair in pairs if not (options.resume and pair[1].exists())]
     if len(todo) < len(pairs):
         print(f"{len(pairs) - len(todo)} of {len(pairs)} exist already")
     if not todo:
         return 0
-    place = FLAGS.server, FLAGS.model, FLAGS.version, FLAGS.label
-    return send_all(client(*place, FLAGS.signature, FLAGS.timeout), todo)
+    return _send(options.connect(client), todo, output, options)
 
 
-def check_server(client) -> Served:
-    """Asks the server for the model, as patiently as for a map.
+def check_server(client: Client, options: Options) -> ModelInfo:
+    """Asks the server about the model, with as many retries as for a map.
 
     Raises:
-        UserError: no server, or it has no such model, or not with that signature.
+        PicanetError: there is no server, or it does not have the model, or the model
+            does not have the signature.
     """
-    wanted = FLAGS.model
-    if FLAGS.version is not None:
-        wanted += f", version {FLAGS.version}"
-    elif FLAGS.label:
-        wanted += f", label {FLAGS.label}"
+    model = options.describe_model()
     try:
-        served = _patiently(client.describe)
+        info = _retry(client.describe, options.retries)
     except NoAnswer as error:
-        raise UserError(f"--server: {client.name}: {error}") from error
+        raise PicanetError(f"`server`: {client.server}: {error}") from error
     except Refused as error:
-        raise UserError(f"{client.name} does not serve {wanted}: {error}") from error
-    model = f"{wanted} at {client.name}"
-    if FLAGS.signature not in served.signatures:
-        raise UserError(
-            f"--signature must be one of {', '.join(sorted(served.signatures))}, "
-            f"those of {model}. Received: {FLAGS.signature}"
+        raise PicanetError(
+            f"{client.server} does not serve {model}: {error}"
+        ) from error
+    model = f"{model} at {client.server}"
+    if options.signature not in info.signatures:
+        raise PicanetError(
+            f"`signature` must be one of {', '.join(sorted(info.signatures))}, "
+            f"those of {model}. Received: {options.signature}"
         )
-    inputs, outputs = served.signatures[FLAGS.signature]
+    inputs, outputs = info.signatures[options.signature]
     if inputs != {INPUT} or OUTPUT not in outputs:
-        raise UserError(
-            f"--signature: {FLAGS.signature} of {model} must go from {INPUT} to "
+        raise PicanetError(
+            f"`signature`: {options.signature} of {model} must go from {INPUT} to "
             f"{OUTPUT}. It goes from {', '.join(sorted(inputs))} to "
             f"{', '.join(sorted(outputs))}"
         )
-    return served
+    return info
 
 
-def _patiently(ask: Callable[[], Served]) -> Served:
-    for tried in itertools.count():
+def _retry(ask: Callable[[], ModelInfo], retries: int) -> ModelInfo:
+    for attempt in itertools.count():
         try:
             return ask()
         except NoAnswer as error:
-            if not error.again or tried == FLAGS.retries:
+            if not error.retry or attempt == retries:
                 raise
-            time.sleep(pause(tried))
+            time.sleep(draw_pause(attempt))
 
 
-def send_all(client, pairs: list[tuple[Input, Path]]) -> int:
-    served = check_server(client)
-    pool = Pool(client.predict, pairs, FLAGS.in_flight, FLAGS.retries)
-    seconds, failed, again = [], 0, 0
+def _send(
+    client: Client, pairs: list[tuple[Input, Path]], output: str, options: Options
+) -> int:
+    info = check_server(client, options)
+    pool = Pool(client.predict, pairs, options.in_flight, options.retries)
+    seconds, failed, resent = [], 0, 0
     start = time.perf_counter()
     with (
-        _stopping(pool) as interrupted,
+        StopRequest(_STOPPING, pool.stop) as request,
         tqdm(total=len(pairs), unit="image", disable=len(pairs) == 1) as bar,
     ):
         for outcome in pool.outcomes():
-            again += outcome.again
+            resent += outcome.resent
             if outcome.png is None:
                 failed += 1
                 tqdm.write(
@@ -192,81 +242,37 @@ def send_all(client, pairs: list[tuple[Input, Path]]) -> int:
             bar.update()
     elapsed = time.perf_counter() - start
     print(
-        f"{len(seconds)} of {len(pairs)} maps in {FLAGS.output}, of {FLAGS.model} "
-        f"version {served.version} at {client.name}"
+        f"{len(seconds)} of {len(pairs)} maps in {output}, of {options.model} "
+        f"version {info.version} at {client.server}"
     )
     if seconds:
-        print(latency_report(seconds, elapsed, FLAGS.in_flight, again))
+        print(report_latency(seconds, elapsed, options.in_flight, resent))
     missing = len(pairs) - len(seconds)
     if not missing:
         return 0
-    unsent = missing - failed
-    reason = f"; {client.name} is gone: {pool.gone}" if pool.gone else ""
+    reason = f"; {client.server} is gone: {pool.gone}" if pool.gone else ""
     print(
         f"{Path(sys.argv[0]).name}: error: {missing} of {len(pairs)} without a map: "
-        f"{failed} failed, {unsent} not sent{reason}",
+        f"{failed} failed, {missing - failed} not sent{reason}",
         file=sys.stderr,
     )
-    return INTERRUPTED if interrupted() else 1
+    return INTERRUPTED if request.received else 1
 
 
-def latency_report(
-    seconds: list[float], elapsed: float, in_flight: int, again: int = 0
+def report_latency(
+    seconds: list[float], elapsed: float, in_flight: int, resent: int = 0
 ) -> str:
-    """One line.
+    """Percentiles and throughput, in one line.
 
     Args:
         seconds: of each answered image.
         elapsed: of all together.
         in_flight: requests at a time.
-        again: requests that were sent again.
+        resent: how many requests were sent again.
     """
     p50, p90, p99 = (f"{1000 * s:.0f}" for s in np.percentile(seconds, [50, 90, 99]))
     line = (
         f"latency p50 {p50} ms, p90 {p90} ms, p99 {p99} ms; "
         f"{len(seconds) / elapsed:.1f} images/s, {in_flight} in flight"
     )
-    return line + (f"; {again} requests sent again" if again else "")
-
-
-def first_line(message: str) -> str:
-    """An error of TensorFlow's as a user may read it.
-
-    Without the nodes of the graph, and without the image's number in its batch, which
-    the server may have put together of several callers' images.
-    """
-    line = message.strip().splitlines()[0] if message.strip() else "no reason given"
-    line = re.sub(r"\{\{function_node [^}]*\}\}\s*", "", line)
-    line = line.split(" [[{{node")[0].strip()
-    if line.startswith("assertion failed: "):
-        line = line.removeprefix("assertion failed: ")
-        line = re.sub(r"\s*\[in image number\] \[\d+\]", "", line)
-        line = re.sub(r"\[([^][]*)\]", r"\1", line)
-    return line if len(line) <= _MOST_LETTERS else line[:_MOST_LETTERS] + " ..."
-
-
-@contextlib.contextmanager
-def _stopping(pool: Pool) -> Iterator[Callable[[], bool]]:
-    """The first Ctrl-C stops the pool, the second one the program.
-
-    Yields:
-        A function that says whether there was one.
-    """
-    previous = signal.getsignal(signal.SIGINT)
-    came = []
-
-    def stop(*_):
-        came.append(True)
-        pool.stop()
-        signal.signal(signal.SIGINT, previous)
-        # Not through Python's file, which the loop may be writing to just now.
-        os.write(2, b"\nWaiting for what is in flight; Ctrl-C again ends at once\n")
-
-    if previous in (signal.SIG_IGN, None):
-        yield lambda: False
-        return
-    signal.signal(signal.SIGINT, stop)
-    try:
-        yield lambda: bool(came)
-    finally:
-        signal.signal(signal.SIGINT, previous)
+    return line + (f"; {resent} requests sent again" if resent else "")

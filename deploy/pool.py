@@ -1,4 +1,4 @@
-"""Files to a server, several requests at a time. Imports no TensorFlow."""
+"""Sends files to a server, several at a time. Imports no TensorFlow."""
 
 from __future__ import annotations
 
@@ -11,39 +11,23 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from data_pipeline.files import Input
+from deploy.client import NoAnswer, Refused
+from picanet_tf.core.inputs import Input
 
 FIRST_PAUSE = 0.25
 _PNG = b"\x89PNG\r\n\x1a\n"
 
 
-class Refused(Exception):
-    """The server answered, and it was no map. Another try would end the same."""
-
-
-class NoAnswer(Exception):
-    """None came.
-
-    Args:
-        message: why, without the server's name.
-        again: whether another try may help: the server was unavailable.
-    """
-
-    def __init__(self, message: str, again: bool):
-        super().__init__(message)
-        self.again = again
-
-
 class Outcome(NamedTuple):
-    """Of one file.
+    """What became of one file.
 
     Attributes:
-        item: it.
+        item: the file.
         output: where its map goes.
         png: the map; None if there is none.
         error: why there is none.
         seconds: from its first request to its answer, pauses included.
-        again: how often its request was sent again.
+        resent: how often its request was sent again.
     """
 
     item: Input
@@ -51,30 +35,31 @@ class Outcome(NamedTuple):
     png: bytes | None = None
     error: str = ""
     seconds: float = 0.0
-    again: int = 0
+    resent: int = 0
 
 
-def pause(tried: int) -> float:
-    """Seconds to wait after the first try (0), the second (1) ...; a bit random, so
-    that those who were refused together do not come back together."""
-    return FIRST_PAUSE * 2**tried * random.uniform(0.75, 1.25)
+def draw_pause(attempt: int) -> float:
+    """Seconds to wait after a try: the first one (0), the second one (1) ...
+
+    A bit random, so that requests that failed together do not come back together.
+    """
+    return FIRST_PAUSE * 2**attempt * random.uniform(0.75, 1.25)
 
 
 class Pool:
     """Threads that send files, each one at a time.
 
-    It takes up no more files when told to stop, and when as many in a row as there are
-    threads got no answer: the server is gone then.
+    It starts no more files when it is told to stop, or when as many in a row as there
+    are threads got no answer: then the server is gone.
 
     Args:
-        predict: from an image's bytes to a PNG's; called by several threads at once.
-            Raises `Refused` or `NoAnswer`.
+        predict: `Client.predict`.
         pairs: (file, where its map goes).
-        in_flight: threads.
-        retries: of each file, after a `NoAnswer` with `again`.
+        in_flight: how many threads.
+        retries: how often a file is sent again after a `NoAnswer` with `retry`.
 
     Attributes:
-        gone: the last word from a server that is gone; else empty.
+        gone: the last error of a server that is gone; otherwise empty.
     """
 
     def __init__(
@@ -92,26 +77,26 @@ class Pool:
         self._unanswered = 0
         self._lock = threading.Lock()
         self._stopped = threading.Event()
-        # Bounded, so that maps do not pile up ahead of a slow disk.
-        self._done: queue.Queue = queue.Queue(maxsize=2 * in_flight)
+        # Bounded, so that maps do not pile up in front of a slow disk.
+        self._results: queue.Queue = queue.Queue(maxsize=2 * in_flight)
 
     def outcomes(self) -> Iterator[Outcome]:
-        """Of each file that was taken up, as they come."""
-        # Daemons: whoever leaves this loop need not wait for them.
+        """Starts the threads; yields the outcome of each file started, as they come."""
+        # Daemons: whoever leaves this loop early need not wait for them.
         for _ in range(self._in_flight):
             threading.Thread(target=self._work, daemon=True).start()
         running = self._in_flight
         while running:
-            done = self._done.get()
-            if isinstance(done, Outcome):
-                yield done
-            elif done is None:
+            result = self._results.get()
+            if isinstance(result, Outcome):
+                yield result
+            elif result is None:
                 running -= 1
             else:
-                raise done
+                raise result
 
     def stop(self) -> None:
-        """Takes up no more files, and tries none again; what is in flight ends."""
+        """Starts no more files and retries none; requests in flight go on."""
         self._stopped.set()
 
     def _work(self) -> None:
@@ -121,42 +106,42 @@ class Pool:
                     pair = next(self._pairs, None)
                 if pair is None:
                     break
-                self._done.put(self._outcome(*pair))
-        except Exception as error:  # Ours; without it the other side waits for ever.
-            self._done.put(error)
-        self._done.put(None)
+                self._results.put(self._send(*pair))
+        except Exception as error:  # A bug; unless it is passed on, `outcomes` hangs.
+            self._results.put(error)
+        self._results.put(None)
 
-    def _outcome(self, item: Input, output: Path) -> Outcome:
+    def _send(self, item: Input, output: Path) -> Outcome:
         try:
             image = item.path.read_bytes()
         except OSError as error:
             return Outcome(item, output, error=f"cannot be read: {error.strerror}")
         start = time.perf_counter()
-        png, error, again = self._ask(image)
-        return Outcome(item, output, png, error, time.perf_counter() - start, again)
+        png, error, resent = self._ask(image)
+        return Outcome(item, output, png, error, time.perf_counter() - start, resent)
 
     def _ask(self, image: bytes) -> tuple[bytes | None, str, int]:
-        for tried in itertools.count():
+        for attempt in itertools.count():
             try:
                 png = self._predict(image)
-                self._answered()
+                self._note_answer()
                 if png.startswith(_PNG):
-                    return png, "", tried
-                return None, "the answer is no PNG", tried
+                    return png, "", attempt
+                return None, "the answer is not a PNG", attempt
             except Refused as refusal:
-                self._answered()
-                return None, str(refusal), tried
+                self._note_answer()
+                return None, str(refusal), attempt
             except NoAnswer as failure:
-                last = not failure.again or tried == self._retries
-                if last or self._stopped.wait(pause(tried)):
-                    self._not_answered(str(failure))
-                    return None, str(failure), tried
+                last = not failure.retry or attempt == self._retries
+                if last or self._stopped.wait(draw_pause(attempt)):
+                    self._note_failure(str(failure))
+                    return None, str(failure), attempt
 
-    def _answered(self) -> None:
+    def _note_answer(self) -> None:
         with self._lock:
             self._unanswered = 0
 
-    def _not_answered(self, message: str) -> None:
+    def _note_failure(self, message: str) -> None:
         with self._lock:
             self._unanswered += 1
             if self._unanswered >= self._in_flight and not self._stopped.is_set():

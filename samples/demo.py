@@ -29,9 +29,9 @@ def predict(form: str) -> Path:
 def draw(maps: Path, cutouts: Path) -> Path:
     from PIL import Image
 
-    from data_pipeline.images import list_images, read_image, read_mask
+    from picanet_tf.core.images import list_images, read_image, read_mask
+    from picanet_tf.drawing.panels import Row, save_panel
     from picanet_tf.presets import default_preset
-    from picanet_tf.visualization import Row, save_panel
 
     rows = []
     for path in list_images(SAMPLES / "images"):

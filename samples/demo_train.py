@@ -38,8 +38,8 @@ def training_folder() -> Path:
 
 
 def draw(run: Path, maps: Path) -> Path:
-    from data_pipeline.images import list_images, read_image, read_mask
-    from picanet_tf.visualization import Row, save_panel
+    from picanet_tf.core.images import list_images, read_image, read_mask
+    from picanet_tf.drawing.panels import Row, save_panel
 
     rows = []
     for path in list_images(SAMPLES / "images"):

@@ -1,5 +1,9 @@
 """Runs many command lines after one import of TensorFlow, each in a process of its own.
 
+The fixture `run_command` of tests/conftest.py is one `CommandServer` for all tests of a
+test process:
+
+    done = run_command("evaluate.py", "--tfrecords", "x", cwd=folder)
     outcomes = commands.run([["evaluate.py", "--tfrecords", "x"], ...], cwd=folder)
 
 TensorFlow is imported and never used before the forks, so that a command finds a fresh
@@ -30,35 +34,66 @@ class Outcome(NamedTuple):
     stderr: str
     written: list[str]
 
+    @property
+    def error(self) -> str:
+        """The line with which the command failed, as a user's mistake is told."""
+        assert self.code == 1, self.stderr
+        assert "Traceback" not in self.stderr
+        return self.stderr.strip().splitlines()[-1]
+
+
+class CommandServer:
+    """A process that has imported TensorFlow and forks for each command."""
+
+    def __init__(self):
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "tests.commands"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            cwd=ROOT,
+            env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"},
+            text=True,
+        )
+
+    def run(self, *words, cwd: Path, **environment: str) -> Outcome:
+        """Runs a command. A first word with `.py` is a script, any other a module."""
+        job = {"words": [*map(str, words)], "cwd": str(cwd), "environment": environment}
+        self._process.stdin.write(json.dumps(job) + "\n")
+        self._process.stdin.flush()
+        return Outcome(*json.loads(self._process.stdout.readline()))
+
+    def close(self) -> None:
+        self._process.stdin.close()
+        self._process.wait()
+        self._process.stdout.close()
+
 
 def run(command_lines: Sequence[Sequence[str]], cwd: Path) -> list[Outcome]:
-    """The outcomes, in order. A word with `.py` is a script, any other one a module."""
-    done = subprocess.run(
-        [sys.executable, "-m", "tests.commands"],
-        input=json.dumps(command_lines),
-        cwd=cwd,
-        env={**os.environ, "PYTHONPATH": str(ROOT), "TF_CPP_MIN_LOG_LEVEL": "3"},
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == 0, done.stderr
-    return [Outcome(*each) for each in json.loads(done.stdout)]
+    """The outcomes, in order, of commands that a server of their own runs."""
+    server = CommandServer()
+    try:
+        return [server.run(*words, cwd=cwd) for words in command_lines]
+    finally:
+        server.close()
 
 
-def _run_here(words: list[str]) -> Outcome:
-    before = _files()
+def _run_here(words: list[str], cwd: str, environment: dict[str, str]) -> Outcome:
+    before = _files(cwd)
     with tempfile.TemporaryFile() as stdout, tempfile.TemporaryFile() as stderr:
         process = os.fork()
         if not process:
+            os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
             os.dup2(stdout.fileno(), 1)
             os.dup2(stderr.fileno(), 2)
+            os.environ.update(environment, PYTHONPATH=str(ROOT))
+            os.chdir(cwd)
             os._exit(_code(words))
         code = os.waitstatus_to_exitcode(os.waitpid(process, 0)[1])
         said = []
         for stream in (stdout, stderr):
             stream.seek(0)
             said.append(stream.read().decode())
-    return Outcome(code, *said, sorted(_files() - before))
+    return Outcome(code, *said, sorted(_files(cwd) - before))
 
 
 def _code(words: list[str]) -> int:
@@ -79,13 +114,13 @@ def _code(words: list[str]) -> int:
         sys.stderr.flush()
 
 
-def _files() -> set[str]:
-    return {path.as_posix() for path in Path().rglob("*")}
+def _files(folder: str) -> set[str]:
+    return {path.relative_to(folder).as_posix() for path in Path(folder).rglob("*")}
 
 
 if __name__ == "__main__":
     import keras  # noqa: F401
     import tensorflow  # noqa: F401
 
-    outcomes = [_run_here(words) for words in json.load(sys.stdin)]
-    print(json.dumps(outcomes))
+    for line in sys.stdin:
+        print(json.dumps(_run_here(**json.loads(line))), flush=True)

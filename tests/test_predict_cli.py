@@ -13,9 +13,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from picanet_tf.inference import SaliencyModel
+from picanet_tf.inference import KerasModel
 from picanet_tf.saliency import build_model
-from picanet_tf.tasks import TASKS
+from picanet_tf.tasks.registry import get_task
 from tests import bad_images
 
 ROOT = Path(__file__).parents[1]
@@ -30,7 +30,7 @@ def network(tmp_path_factory):
             variable.assign(variable * 20)
     path = tmp_path_factory.mktemp("network") / "model.keras"
     model.save(path)
-    return path, SaliencyModel(model)
+    return path, KerasModel(model)
 
 
 def photo(size=(30, 45), seed=0):
@@ -154,7 +154,7 @@ def test_a_video_is_called_after_the_task(task, tmp_path):
     writer.write(np.asarray(photo((48, 64))))
     writer.release()
     variant = {"segmentation": "DeepLab", "detection": "SSD300"}[task]
-    TASKS[task].build_model(variant, 64, width=1 / 32).save(tmp_path / "n.keras")
+    get_task(task).build_model(variant, 64, width=1 / 32).save(tmp_path / "n.keras")
     words = ("--model", "n.keras", "--input", "clip.mp4", "--output", "out", "--resume")
     assert predict(*words, cwd=tmp_path).returncode == 0
     assert written(tmp_path / "out") == [f"clip.{task}.mp4"]

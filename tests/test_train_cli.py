@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from data_pipeline.convert import convert_saliency
+from data_pipeline.convert import convert_folders
 from data_pipeline.manifest import load_manifest
 from picanet_tf.training.experiments import Experiment
 from picanet_tf.training.run_directory import RunDirectory
@@ -61,10 +61,9 @@ def data(tmp_path_factory):
         mask[10:30, 10:40] = 255
         Image.fromarray(photo).save(folder / "images" / f"{name}.png")
         Image.fromarray(mask).save(folder / "masks" / f"{name}.png")
-    convert_saliency(
-        folder / "images", folder / "masks", folder / "records", name="tiny",
-        skip_bad=False, overwrite=False,
-    )  # fmt: skip
+    convert_folders(
+        folder / "images", folder / "masks", folder / "records", name="tiny"
+    )
     return folder / "records"
 
 
@@ -74,7 +73,7 @@ def test_help(tmp_path):
     for flag in (
         "--tfrecords",
         "--variant",
-        "--encoder_rate_ratio",
+        "--encoder_lr_multiplier",
         "--freeze_encoder",
     ):
         assert flag in done.stdout
@@ -86,7 +85,7 @@ def test_help(tmp_path):
     [
         ([], "--tfrecords is missing"),
         (["--tfrecords", "nowhere"], "nowhere"),
-        (["--tfrecords", "."], "no manifest.json, so not a data set"),
+        (["--tfrecords", "."], "no manifest.json, so this is not a data set"),
         (["--tfrecords", "x", "--variant", "6GAPP"], "Cannot read variant '6GAPP'"),
         (["--tfrecords", "x", "--image_size", "100"], "multiple of 8.*Received: 100"),
         (["--tfrecords", "x", "--steps", "0"], "--steps must be at least 1"),
@@ -167,7 +166,7 @@ def test_changed_data_are_told(data, tmp_path):
         Experiment(tfrecords=str(data)), str(tmp_path / "run"), training_set=old
     )
     error = error_of(run("train.py", "--resume", "--run", "run", cwd=tmp_path))
-    assert "records has changed since the run run began" in error
+    assert "The training set has changed since the run began" in error
     assert "f00d" in error and load_manifest(data).fingerprint in error
 
 
@@ -190,7 +189,7 @@ def test_preemption_and_ctrl_c(data, tmp_path):
         assert "Traceback" not in stderr
         step = int(re.search(r"Stopped after step (\d+) of 100000", stderr)[1])
         assert (metrics.parent / "checkpoints" / f"step-{step}.index").exists()
-        assert "python train.py --resume --run run" in stderr
+        assert "picanet train --resume --run run" in stderr
         steps = [int(line.split(",")[0]) for line in metrics.read_text().split()[1:]]
         assert steps == list(range(1, step + 1))
         arguments, done_before = ("--resume", "--run", "run"), step

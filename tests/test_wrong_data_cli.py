@@ -11,10 +11,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from data_pipeline.convert import convert_pairs, convert_saliency
-from data_pipeline.objects import encode_objects
-from data_pipeline.pairs import encode_class_pair, pair_by_name
-from data_pipeline.voc_objects import voc_pairs
+from data_pipeline.convert import convert_dataset, convert_folders
+from data_pipeline.kinds import CLASS_MAP
+from data_pipeline.sources import find_source
 from picanet_tf.training.experiments import Experiment
 from picanet_tf.training.run_directory import RunDirectory
 from tests import commands
@@ -86,20 +85,19 @@ def write_records(folder):
         picture(folder / f"masks/{name}.png", mask)
         picture(folder / f"classes/{name}.png", mask // 255 * 12)
     images = root / "JPEGImages"
-    options = dict(origin="here", workers=1)
-    convert_saliency(images, folder / "masks", folder / "saliency", name="maps")
-    convert_pairs("segmentation", encode_class_pair,
-                  lambda: pair_by_name(images, folder / "classes"),
-                  folder / "segmentation", name="classes", **options)  # fmt: skip
-    convert_pairs("detection", encode_objects,
-                  lambda: voc_pairs("voc2007", folder / "good", "train"),
-                  folder / "detection", name="boxes", **options)  # fmt: skip
+    convert_folders(images, folder / "masks", folder / "saliency", name="maps")
+    classes = folder / "classes"
+    convert_folders(
+        images, classes, folder / "segmentation", kind=CLASS_MAP, name="classes"
+    )
+    source = find_source("voc2007", source=str(folder / "good"), split="train")
+    convert_dataset(source, folder / "detection")
 
 
 def write_networks(folder):
     import keras
 
-    from picanet_tf.detection.model import build_model as detection
+    from picanet_tf.detection import build_model as detection
     from picanet_tf.saliency import build_model as saliency
 
     # Of some first values XNNPACK refuses the int8 file: one of its scales is too far
@@ -167,11 +165,11 @@ def train(task, data, variant, message):
 
 
 CASES = [
-    convert("broken", "Annotations/a.xml: no readable XML: no element found"),
+    convert("broken", "Annotations/a.xml: not readable as XML: no element found"),
     convert("sizeless", "Annotations/a.xml: no <size> in <annotation>"),
-    convert("outside", r"Annotations/a.xml: object 1 \(dog\): a box outside of the im"),
-    convert("turned", r"Annotations/a.xml: object 1 \(dog\): a box of no area"),
-    convert("sideways", "Annotations/a.xml: says 30 x 40, but its image .* 40 x 30"),
+    convert("outside", r"Annotations/a.xml: object 1 \(dog\): a box outside the image"),
+    convert("turned", r"Annotations/a.xml: object 1 \(dog\): an empty box, xmin 30"),
+    convert("sideways", "Annotations/a.xml: 30 x 40, but its image .* 40 x 30"),
     convert("photoless", "JPEGImages/a.jpg: missing, but listed"),
     convert("cut", "JPEGImages/a.jpg: "),
     boxes("nowhere.json", "no such file or folder"),
@@ -184,12 +182,12 @@ CASES = [
     boxes("nan.json", "entry 0 .*no number"),
     boxes("huge.json", "entry 0 .*too large"),
     boxes("class.json", "entry 0 .*the class 90 is none of 1..20"),
-    boxes("image.json", "the image 'z', which the data set has not"),
-    boxes("number.json", "the image 7, which the data set has not"),
+    boxes("image.json", "the image 'z', which is not in the data"),
+    boxes("number.json", "the image 7, which is not in the data set"),
     boxes("columns", "comp3_det_test_dog.txt, line 2: .*5 words instead of 6"),
     boxes("score", "comp3_det_test_dog.txt, line 1: .*'sure'"),
     boxes("turned", "comp3_det_test_dog.txt, line 1: .*negative width or height"),
-    boxes("stranger", "the image 'z', which the data set has not"),
+    boxes("stranger", "the image 'z', which is not in the data"),
     boxes("unicorns", "comp3_det_test_unicorn.txt: 'unicorn' is no class of VOC"),
     boxes("notes", "no file of detections such as comp3_det_test_person.txt"),
     # Boxes where maps are wanted, and maps where boxes are.
@@ -204,19 +202,19 @@ CASES = [
     maps("nowhere", "no such folder"),
     # Records of another task.
     train("detection", "saliency", "SSD300",
-          "saliency: a detection data set is wanted, this is for saliency"),
+          "error: saliency: holds masks, boxes are wanted"),
     train("detection", "segmentation", "SSD300",
-          "segmentation: a detection data set is wanted, this is for segmentation"),
+          "error: segmentation: holds class maps, boxes are wanted"),
     train("segmentation", "detection", "DeepLab_LAP",
-          "detection: a segmentation data set is wanted, this is for detection"),
+          "error: detection: holds boxes, class maps are wanted"),
     train("detection", "detection --validation_tfrecords saliency", "SSD300",
-          "saliency: a detection data set is wanted, this is for saliency"),
-    evaluate("--tfrecords detection,saliency", "data sets are for detection and salie"),
-    evaluate("--tfrecords detection --masks masks", "are for detection and saliency"),
+          "error: saliency: holds masks, boxes are wanted"),
+    evaluate("--tfrecords detection,saliency", "the data sets hold boxes and masks: s"),
+    evaluate("--tfrecords detection --masks masks", "data sets hold boxes and masks"),
     evaluate("--tfrecords detection --baseline center",
-             "--baseline must be whole-image for these data. Received: center"),
+             "baseline.? must be one of whole-image for these data. Received: center"),
     evaluate("--tfrecords segmentation --baseline whole-image",
-             "--baseline must be background for these data. Received: whole-image"),
+             "baseline.? must be one of background for these data. Received: whole-i"),
     *[
         evaluate(f"--model runs/{network} --tfrecords {data}",
                  f"--model runs/{network}: a {network.split('/')[0]} network, the data "

@@ -36,7 +36,7 @@ def main(build: Path) -> None:
     script = (
         "import importlib.util as util, os, shutil\n"
         "assert not any(map(util.find_spec, ('tensorflow', 'keras', 'cv2')))\n"
-        "from picanet_tf.samples import sample_photos\n"
+        "from picanet_tf.presets.samples import sample_photos\n"
         "os.mkdir('photos')\n"
         "for path in sample_photos(): shutil.copy(path, 'photos')\n"
     )

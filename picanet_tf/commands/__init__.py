@@ -1,9 +1,10 @@
 """`picanet COMMAND`: every command of the project, from wherever it is installed.
 
-Each command is a module with `define_flags`, `main(words) -> exit code` and, where it
-takes words that are no flags, `POSITIONAL`; its docstring is its help. It is imported
-when it is called, and whatever needs TensorFlow inside `main`, so that `--help` and a
-mistyped flag are answered at once. The scripts at the root call `run`, too.
+Each command is a module with `define_flags`, `main(words) -> exit code` and
+`POSITIONAL`, what it calls the words that are no flags ("" where it takes none); its
+docstring is its help. It is imported when it is called, and whatever needs TensorFlow
+inside `main`, so that `--help` and a mistyped flag are answered at once. The scripts at
+the root call `run`, too.
 """
 
 from __future__ import annotations
@@ -55,21 +56,20 @@ def run(name: str, *, program: str, words: Sequence[str] | None = None) -> NoRet
         program: what its messages begin with.
         words: its command line; by default the process' own.
     """
-    from data_pipeline import cli
+    from picanet_tf.core import cli
 
     module = importlib.import_module(COMMANDS[name][0])
-    if hasattr(module, "define_flags"):
-        module.define_flags()
+    module.define_flags()
     cli.run(
         module.main,
-        positional=getattr(module, "POSITIONAL", ""),
+        positional=module.POSITIONAL,
         argv=[program, *(sys.argv[1:] if words is None else words)],
         module=module.__name__,
     )
 
 
 def _say(text: str, code: int) -> NoReturn:
-    from data_pipeline import cli
+    from picanet_tf.core import cli
 
     def main(_: list[str]) -> int:
         print(text)

@@ -7,21 +7,21 @@ Each can be given by name: picanet predict --model NAME, picanet train --init_fr
 load_model("NAME") and build_model(weights="NAME") in Python.
 """
 
-from data_pipeline import cli
-from data_pipeline.cli import UserError
-from picanet_tf.errors import PicanetError
+from picanet_tf.core import cli
+from picanet_tf.core.errors import PicanetError
 from picanet_tf.presets import Preset, default_preset, find_preset, list_presets
 
 POSITIONAL = "[NAME]"
 
 
+def define_flags() -> None:
+    """There are none."""
+
+
 def main(words: list[str]) -> int:
     if len(words) > 1:
-        raise UserError(f"one NAME at most. Received: {' '.join(words)}")
-    try:
-        print(card(words[0]) if words else table())
-    except PicanetError as error:
-        raise UserError(str(error)) from error
+        raise PicanetError(f"one NAME at most. Received: {' '.join(words)}")
+    print(card(words[0]) if words else table())
     return 0
 
 

@@ -24,9 +24,8 @@ A run is exported first:
 
 from absl import flags
 
-from data_pipeline import cli
-from data_pipeline.cli import UserError
-from picanet_tf.errors import PicanetError
+from picanet_tf.core import cli
+from picanet_tf.core.errors import PicanetError
 from picanet_tf.inference.loading import MOST_THREADS, load_model
 from picanet_tf.inference.locate import DESCRIPTION, locate
 from picanet_tf.serving.service.limits import LARGEST, Limits
@@ -75,10 +74,7 @@ def define_flags() -> None:
 
 
 def main(words: list[str]) -> int:
-    try:
-        return serve()
-    except PicanetError as error:
-        raise UserError(str(error)) from error
+    return serve()
 
 
 def serve() -> int:
@@ -98,7 +94,7 @@ def serve() -> int:
     service.check(*address, **allowed)
     found = locate(FLAGS.model)
     if not found.has_litert:
-        raise UserError(
+        raise PicanetError(
             f"--model {found.name} has no LiteRT file to serve. Make one: picanet "
             f"export --model {found.name} --formats tflite --quantize dynamic --output "
             "export/mine; then picanet serve --model export/mine/1"

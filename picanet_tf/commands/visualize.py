@@ -18,27 +18,28 @@ opens the same to play with, as a page for this machine's browsers: drop a photo
 a pixel, drag a threshold, download the cut-out. It wants pip install 'gradio~=6.31'.
 """
 
-import sys
+from __future__ import annotations
+
+import functools
 from pathlib import Path
 
-from absl import flags, logging
-from tqdm import tqdm
+from absl import flags
 
-from data_pipeline import cli
-from data_pipeline.cli import UserError
-from data_pipeline.files import assign_outputs, check_folder, find_inputs
-from data_pipeline.images import ImageError, read_image
-from data_pipeline.manifest import load_manifest
-from picanet_tf import page
-from picanet_tf.core.files import write_json
-from picanet_tf.errors import PicanetError
-from picanet_tf.inference import Located, load_model, locate
+from picanet_tf.core import cli
+from picanet_tf.core.errors import PicanetError
+from picanet_tf.core.images import read_image
+from picanet_tf.core.path_checks import check_folder, check_writable
+from picanet_tf.drawing.pixels import parse_pixel
+from picanet_tf.inference import load_model, locate
 from picanet_tf.inference.locate import DESCRIPTION
-from picanet_tf.pixels import cell_of, of_ranks, parse_pixel
-from picanet_tf.places import check_readable, check_writable
+from picanet_tf.inference.visualize import (
+    load_attention,
+    measure_attention,
+    visualize,
+)
+from picanet_tf.serving import page
 from picanet_tf.training.run_directory import WEIGHTS
 
-FLAGS = flags.FLAGS
 POSITIONAL = "[INPUT ...]"
 NOT_SERVED = (
     "input",
@@ -66,12 +67,13 @@ def define_flags() -> None:
         [],
         "A pixel to look from: x,y from the image's upper left corner. May be given "
         "again. By default one in the foreground and one in the background, of a "
-        "detection network the middles of the three surest boxes.",
+        "detection network the centres of the three boxes of highest score.",
     )
     flags.DEFINE_multi_integer(
         "box",
         [],
-        "Look from the middle of this box: 1 is the surest. May be given again.",
+        "Look from the centre of this box, 1 having the highest score. May be given "
+        "again.",
         lower_bound=1,
     )
     flags.DEFINE_string(
@@ -89,125 +91,56 @@ def define_flags() -> None:
 
 
 def main(words: list[str]) -> int:
-    try:
-        return visualize(FLAGS.input + words)
-    except PicanetError as error:
-        raise UserError(str(error)) from error
-
-
-def visualize(words: list[str]) -> int:
-    if FLAGS.serve:
+    values = flags.FLAGS
+    words = values.input + words
+    if values.serve:
         return serve(words)
-    if FLAGS["port"].present:
-        raise UserError("--port goes with --serve")
-    if not words and not FLAGS.tfrecords:
-        raise UserError("--input is missing: an image; or --tfrecords, to measure on")
-    for name in ("pixel", "box"):
-        if FLAGS[name].value and not words:
-            raise UserError(f"--{name} goes with --input")
-    if not FLAGS.output:
-        raise UserError("--output is missing: the folder for the results")
-    chosen = [parse_pixel(text) for text in FLAGS.pixel]
-    pixels = {f"pixel {number}": pixel for number, pixel in enumerate(chosen, 1)}
-    folder = check_folder(FLAGS.output)
-    inputs = find_inputs(check_readable(words))
-    for item in inputs:
-        if item.is_video:
-            raise UserError(f"--input: {item.path} is a video, an image is wanted")
-    pairs = assign_outputs(inputs, folder, suffix="")
-    check_writable(folder)
-    if FLAGS.tfrecords:
-        load_manifest(FLAGS.tfrecords)
-    found = locate(FLAGS.model, FLAGS.weights)
-    model, attention = load(found)
-    if FLAGS.box and not attention.finds_objects:
-        raise UserError(f"--box wants a detection network. {found.name} has no boxes")
-    if FLAGS.tfrecords:
-        measure(attention, model.image_size, folder / "attention.json", found.name)
-    return draw(attention, pairs, pixels) if pairs else 0
-
-
-def load(found: Located):
-    if not found.has_network:  # before TensorFlow, which takes seconds
-        raise UserError(
-            f"--model {found.name}: a LiteRT file does not give its attention. Name "
-            "the run, the .keras file or the preset that it was made from"
+    if values["port"].present:
+        raise PicanetError("--port goes with --serve")
+    if not words and not values.tfrecords:
+        raise PicanetError(
+            "--input is missing: an image; or --tfrecords, to measure on"
         )
-    from picanet_tf.inference import AttentionModel
-
-    model = load_model(found, engine="keras")
-    return model, AttentionModel(model)
+    for name in ("pixel", "box"):
+        if values[name].value and not words:
+            raise PicanetError(f"--{name} goes with --input")
+    if not values.output:
+        raise PicanetError("--output is missing: the folder for the results")
+    pixels = [parse_pixel(text) for text in values.pixel]
+    model = {"model": values.model, "weights": values.weights}
+    if values.tfrecords:
+        folder = check_writable(check_folder(values.output))
+        text = measure_attention(
+            values.tfrecords,
+            folder / "attention.json",
+            max_images=values.max_images,
+            batch_size=values.batch_size,
+            **model,
+        )
+        print(text, end="")
+    failed = words and visualize(
+        words, values.output, pixels=pixels, boxes=values.box, **model
+    )
+    return 1 if failed else 0
 
 
 def serve(words: list[str]) -> int:
-    given = [f"--{name}" for name in NOT_SERVED if FLAGS[name].present]
+    """The page for this machine's browsers."""
+    values = flags.FLAGS
+    given = [f"--{name}" for name in NOT_SERVED if values[name].present]
     if given or words:
-        raise UserError(f"--serve does not go with {', '.join([*given, *words])}")
-    page.check(FLAGS.port)
-    found = locate(FLAGS.model, FLAGS.weights)
+        raise PicanetError(f"--serve does not go with {', '.join([*given, *words])}")
+    page.check(values.port)
+    found = locate(values.model, values.weights)
     model = load_model(found)
-
-    def load_attention():
-        if not hasattr(model, "network"):
-            return load(found)[1]
-        from picanet_tf.inference import AttentionModel
-
-        return AttentionModel(model)
-
-    look = load_attention if found.has_network else None
-    page.serve(page.Page(model, look, read_upload), FLAGS.port, found.name)
+    load = functools.partial(load_attention, found, model)
+    look = load if found.has_network else None
+    page.serve(page.Page(model, look, read_upload), values.port, found.name)
     return 0
 
 
 def read_upload(path: str):
-    try:
-        return read_image(path, max_pixels=MAX_UPLOAD_PIXELS, name=Path(path).name)
-    except ImageError as error:
-        raise PicanetError(str(error)) from error
-
-
-def draw(model, pairs, pixels) -> int:
-    from picanet_tf.visualization import save_attention, save_features
-
-    failed = 0
-    for item, output in tqdm(pairs, unit="image", disable=len(pairs) == 1):
-        try:
-            image = read_image(item.path)
-        except ImageError as error:
-            tqdm.write(f"skipped: {error}", file=sys.stderr)
-            failed += 1
-            continue
-        for pixel in pixels.values():
-            cell_of(pixel, *[image.shape[:2]] * 2, image=item.path)  # or an error
-        look, image = model.look(image), model.frame(image)
-        title = str(item.place)
-        chosen = pixels | of_ranks(look.objects, FLAGS.box, item.path)
-        save_attention(
-            Path(f"{output}.attention.png"), image, look, model.kinds, chosen, title
-        )
-        save_features(Path(f"{output}.features.png"), image, look, title)
-    logging.info("%d images drawn in %s", len(pairs) - failed, FLAGS.output)
-    if failed:
-        logging.error("%d of %d could not be read", failed, len(pairs))
-    return 1 if failed else 0
-
-
-def measure(model, image_size: int, path: Path, name: str) -> None:
-    from data_pipeline.readers import read_saliency
-    from picanet_tf.saliency.attention import contrast_table, measure_contrast
-
-    batches = read_saliency(
-        FLAGS.tfrecords,
-        batch_size=FLAGS.batch_size,
-        training=False,
-        image_size=image_size,
-    )
-    if FLAGS.max_images:
-        batches = batches.unbatch().take(FLAGS.max_images).batch(FLAGS.batch_size)
-    results = measure_contrast(model, tqdm(batches, unit="batch"))
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write_json(path, {"model": name, "tfrecords": FLAGS.tfrecords, **results})
-    print(contrast_table(results), end="")
+    return read_image(path, max_pixels=MAX_UPLOAD_PIXELS, name=Path(path).name)
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ import os
 import threading
 from pathlib import Path
 
-from picanet_tf.errors import PicanetError
+from picanet_tf.core.errors import PicanetError
 
 
 @contextlib.contextmanager
@@ -27,13 +27,25 @@ def replacing(path: Path):
     temporary = path.with_name(f".{_short(path.stem)}.{writer}.tmp{path.suffix}")
     try:
         yield temporary
-        sync(temporary)
-        os.replace(temporary, path)
-        sync(path.parent)
+        move_into_place(temporary, path)
     except OSError as error:
         raise cannot_write(path, error) from error
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def move_into_place(source: Path, target: Path) -> None:
+    """Renames a file to `target`, replacing it; after a power cut one of both is there.
+
+    Args:
+        source, target: on one file system.
+
+    Raises:
+        OSError: it cannot be renamed.
+    """
+    sync(source)
+    os.replace(source, target)
+    sync(Path(target).parent)
 
 
 def _short(stem: str) -> str:

@@ -1,85 +1,226 @@
-"""Images as arrays: resizing as TensorFlow does, and writing. Imports no TensorFlow."""
+"""Any image file or bytes -> a uint8 array, or an `ImageError` that names it.
 
-from __future__ import annotations
+Knows no task.  EXIF orientation is always applied, so that the array is what a
+viewer shows; pixel values are scaled by the file's bit depth, never clipped.
+"""
 
+import contextlib
+import io
+import os
+import re
+import warnings
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
-from picanet_tf.core.files import replacing
-from picanet_tf.errors import PicanetError
+from picanet_tf.core.errors import PicanetError
 
-# Of PNG: half the time of Pillow's 6, for files that are 1% to 5% larger.
-PNG_COMPRESSION = 4
+ImageSource = str | os.PathLike | bytes | Image.Image
+
+# Pillow refuses more than this by itself; `PIL.Image.MAX_IMAGE_PIXELS` is its half.
+MAX_PIXELS = 178_956_970
+
+EXTENSIONS = frozenset(
+    ".jpg .jpeg .jpe .jfif .png .bmp .gif .tif .tiff .webp .avif "
+    ".pbm .pgm .ppm .pnm".split()
+)
+# Named, because Pillow also opens formats that run other programs (EPS, PDF).
+FORMATS = ("JPEG", "PNG", "BMP", "GIF", "TIFF", "WEBP", "PPM", "AVIF")
+
+_ORIENTATION_TAG = 0x0112
+_TRANSPOSE = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+
+# Images between Pillow's limit and its half are ours to allow: see `max_pixels`.
+warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
 
 
-def resize(values: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """Resizes bilinearly with half-pixel centres and no antialiasing.
+class ImageError(PicanetError):
+    """A file that is not a readable image.  The message opens with its name.
 
-    Equals `tf.image.resize(values, size, method="bilinear")` to 1e-3 of values in
-    0..255. Pillow's BILINEAR is another operation: it averages when it shrinks.
+    Attributes:
+        name: the file, or what stands for it.
+        reason: the message without the name.
+    """
+
+    def __init__(self, name: str, reason: str):
+        super().__init__(f"{name}: {reason}")
+        self.name = name
+        self.reason = reason
+
+    def __reduce__(self):  # Two arguments make one message: pickle wants both.
+        return type(self), (self.name, self.reason)
+
+
+def read_image(
+    source: ImageSource, *, max_pixels: int = MAX_PIXELS, name: str | None = None
+) -> np.ndarray:
+    """Reads an image in colour.
+
+    Grey, palette, 1-bit and CMYK images become RGB; 16-bit grey is scaled to 8 bits;
+    transparency is composited over white; of an animation the first frame is read.
 
     Args:
-        values: [H, W] or [H, W, C], of any real dtype.
-        size: (height, width) of the result.
+        source: path, encoded bytes, or a Pillow image.
+        max_pixels: the largest width x height accepted, checked from the header
+            before anything is decoded.  Above `MAX_PIXELS`, Pillow's own limit
+            `PIL.Image.MAX_IMAGE_PIXELS` has to be raised too.
+        name: what errors call the image; the path by default.
 
     Returns:
-        float32 [height, width] or [height, width, C].
+        uint8 array `(height, width, 3)`, RGB, 0..255, EXIF orientation applied.
 
     Raises:
-        ValueError: an array without pixels or of another rank, or a size without any.
+        ImageError: missing, not an image, truncated, too large, or of floating-point
+            or other pixels without a known range.
     """
-    values = np.asarray(values)
-    if values.ndim not in (2, 3) or 0 in values.shape or min(size) < 1:
+    with errors_named(name or _name_of(source)):
+        return np.array(to_rgb(load(source, max_pixels=max_pixels)))
+
+
+def read_mask(
+    source: ImageSource, *, max_pixels: int = MAX_PIXELS, name: str | None = None
+) -> np.ndarray:
+    """Reads a mask in grey, whatever way it was stored.
+
+    As `read_image`, but RGB, palette and CMYK masks become their luma, and
+    transparent pixels are background: alpha is composited over black.
+
+    Returns:
+        uint8 array `(height, width)`, 0..255, EXIF orientation applied.
+
+    Raises:
+        ImageError: as `read_image`.
+    """
+    with errors_named(name or _name_of(source)):
+        return np.array(to_grey(load(source, max_pixels=max_pixels)))
+
+
+def list_images(folder: str | os.PathLike, *, recursive: bool = False) -> list[Path]:
+    """The image files of a folder, by extension in any case, in natural order.
+
+    Hidden files are passed over (`._photo.jpg` of macOS is no photo).  `im2` comes
+    before `im10`.
+
+    Raises:
+        PicanetError: the folder does not exist or is not a folder.
+    """
+    folder = Path(folder)
+    if not folder.is_dir():
+        what = "not a folder" if folder.exists() else "no such folder"
+        raise PicanetError(f"{folder}: {what}")
+    paths = folder.rglob("*") if recursive else folder.iterdir()
+    images = [
+        path
+        for path in paths
+        if path.suffix.lower() in EXTENSIONS
+        and not any(part.startswith(".") for part in path.relative_to(folder).parts)
+        and (path.is_file() or not path.exists())  # A broken link is told when read.
+    ]
+    return sorted(images, key=lambda path: natural_key(str(path.relative_to(folder))))
+
+
+def natural_key(text: str) -> tuple:
+    """A sort key that orders runs of digits by value: `im2` before `im10`."""
+    # The split alternates text and digits, so like is always compared with like.
+    parts = re.split(r"(\d+)", text)
+    numbers = [int(part) if part.isdecimal() else part for part in parts]
+    return tuple(numbers), text
+
+
+def load(source: ImageSource, *, max_pixels: int = MAX_PIXELS) -> Image.Image:
+    """Opens and decodes, turns nothing; raises what Pillow does (`errors_named`)."""
+    if isinstance(source, Image.Image):
+        return _loaded(source, max_pixels)
+    # Not by path: Pillow then maps uncompressed files into memory, and an EXIF
+    # rotation of a TIFF so read comes out garbled (Pillow 13.0).
+    with (
+        io.BytesIO(source) if isinstance(source, bytes) else open(source, "rb") as file
+    ):
+        return _loaded(Image.open(file, formats=FORMATS), max_pixels)
+
+
+def _loaded(image: Image.Image, max_pixels: int) -> Image.Image:
+    width, height = image.size
+    if width * height > max_pixels:
         raise ValueError(
-            "`values` must be [H, W] or [H, W, C], `size` (height, width), none of "
-            f"them 0. Received: shape {values.shape}, size={size}"
+            f"at most {max_pixels:,} pixels are accepted, the image has "
+            f"{width} x {height}"
         )
-    # What shrinks most goes first: the other axis is then resized for fewer lines.
-    for axis in sorted((0, 1), key=lambda axis: size[axis] / values.shape[axis]):
-        values = _resize_axis(values, axis, size[axis])
-    return np.asarray(values, np.float32)
+    image.load()
+    return image
 
 
-def _resize_axis(values: np.ndarray, axis: int, length: int) -> np.ndarray:
-    before = values.shape[axis]
-    if before == length:
-        return values
-    # In float32, as TensorFlow's kernel computes them: on a photo of 4,000 pixels the
-    # coordinates' own rounding moves a result by more than the tolerance.
-    scale = np.float32(before) / np.float32(length)
-    places = (np.arange(length, dtype=np.float32) + np.float32(0.5)) * scale
-    places -= np.float32(0.5)
-    lower = np.floor(places)
-    fractions = (places - lower).reshape(
-        [-1 if i == axis else 1 for i in range(values.ndim)]
-    )
-    first = np.maximum(lower, 0).astype(np.intp)
-    second = np.minimum(np.ceil(places), before - 1).astype(np.intp)
-    start = values.take(first, axis).astype(np.float32)
-    result = values.take(second, axis).astype(np.float32)
-    result -= start
-    result *= fractions
-    result += start
-    return result
-
-
-def save_image(path: Path, picture: np.ndarray | Image.Image) -> None:
-    """Writes a uint8 array or a picture, in one step; makes the folders above it.
-
-    Raises:
-        PicanetError: it could not be written, such as to a full disk.
-    """
-    path = Path(path)
+def orientation(image: Image.Image) -> int:
+    """EXIF orientation of a loaded image, 1..8; 1 (upright) when it has none."""
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with replacing(path) as temporary:
-            if isinstance(picture, np.ndarray):
-                picture = Image.fromarray(picture)
-            picture.save(temporary, compress_level=PNG_COMPRESSION)
-    except PicanetError:  # Of `replacing`, which names the file already.
-        raise
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise PicanetError(f"Cannot write {path}: {reason}") from error
+        value = image.getexif().get(_ORIENTATION_TAG, 1)
+    except Exception:  # A broken EXIF block is no reason to refuse the photo.
+        return 1
+    return value if value in _TRANSPOSE else 1
+
+
+def to_rgb(image: Image.Image) -> Image.Image:
+    """A loaded image upright, in mode RGB; transparency over white."""
+    image = _upright_8_bit(image)
+    if image.has_transparency_data:
+        image = _over(image, "white")
+    return image.convert("RGB")
+
+
+def to_grey(image: Image.Image) -> Image.Image:
+    """A loaded image upright, in mode L; transparency over black."""
+    image = _upright_8_bit(image)
+    if image.has_transparency_data:
+        image = _over(image, "black")
+    if image.mode == "LAB":  # Which Pillow makes RGB of, but not grey.
+        image = image.convert("RGB")
+    return image.convert("L")
+
+
+def _over(image: Image.Image, colour: str) -> Image.Image:
+    image = image.convert("RGBA")
+    return Image.alpha_composite(Image.new("RGBA", image.size, colour), image)
+
+
+def _upright_8_bit(image: Image.Image) -> Image.Image:
+    turn = orientation(image)
+    if image.mode.startswith("I"):
+        # 16 bits a pixel; Pillow's own conversion to L clips at 255.
+        deep = np.clip(np.asarray(image).astype(np.int64), 0, 65535)
+        image = Image.fromarray(((deep + 128) // 257).astype(np.uint8))
+    elif image.mode == "F":
+        raise ValueError("floating-point pixels have no known range; store 8 or 16 bit")
+    return image.transpose(_TRANSPOSE[turn]) if turn != 1 else image
+
+
+@contextlib.contextmanager
+def errors_named(name: str) -> Iterator[None]:
+    """Turns whatever goes wrong inside into an `ImageError` of that name."""
+    try:
+        yield
+        return
+    except FileNotFoundError:
+        reason = "no such file"
+    except IsADirectoryError:
+        reason = "a folder, not an image"
+    except PermissionError:
+        reason = "no permission to read it"
+    except Image.UnidentifiedImageError:
+        reason = "not an image of a known format"
+    except Exception as error:  # Decoders raise anything: SyntaxError, struct.error.
+        reason = " ".join(str(error).split()) or type(error).__name__
+    raise ImageError(name, reason)
+
+
+def _name_of(source: ImageSource) -> str:
+    return os.fspath(source) if isinstance(source, str | os.PathLike) else "image"

@@ -11,8 +11,8 @@ import io
 
 import numpy as np
 
-from picanet_tf.detection.classes import OBJECT_CLASSES
-from picanet_tf.errors import PicanetError
+from picanet_tf.core.errors import PicanetError
+from picanet_tf.core.voc import OBJECT_CLASSES
 
 # Our names of what its summary gives, by place there: AP over IoU 0.50 to 0.95, at 0.5,
 # at 0.75, of areas below 32², below 96² and above, and recall with 100 detections.
@@ -29,7 +29,9 @@ INSTALL = "pip install pycocotools"
 
 
 class CocoMetrics:
-    """Adds up the detections; of each class in an image, the 100 surest count.
+    """Adds up the detections.
+
+    Of each class in an image, the 100 of highest score count.
 
     Raises:
         PicanetError: pycocotools is not installed.

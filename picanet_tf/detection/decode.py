@@ -2,7 +2,7 @@
 
 `raw` float32 [N, A, 25] holds of each default box 4 offsets and 21 logits, the
 background's first. A file that stores it as integers is to be undone first, as the
-JSON beside it tells.
+JSON beside it says.
 
     python decode.py raw.npy 300      prints class, score, ymin, xmin, ymax, xmax
 
@@ -27,10 +27,11 @@ BOXES = tuple(2 + 2 * len(ratios) for ratios in ASPECT_RATIOS)
 # Pixels between the positions of the sources that the strides make; the coarser ones,
 # made by convolutions without padding, are laid over the image evenly.
 _STRIDES = (8, 16, 32, 64)
-# Offsets are told in these units: of centres, of the logarithms of sides.
+# Offsets are in these units: of centres, of the logarithms of sides.
 VARIANCES = (0.1, 0.1, 0.2, 0.2)
-# What of boxes is kept: of at least this score, of a class the surest so many, of those
-# that overlap by no more than this, of an image (and before that of a class) so many.
+# Non-maximum suppression: the least score, the boxes of a class that are considered,
+# the overlap above which one of two is dropped, and how many are kept of an image (and
+# of a class before that).
 SCORE_THRESHOLD = 0.01
 CANDIDATES = 400
 IOU_THRESHOLD = 0.45
@@ -86,7 +87,7 @@ def _shapes(source: int) -> list[tuple[float, float]]:
 
 
 def detections(raw, image_size: int) -> dict[str, np.ndarray]:
-    """The boxes of one image, the surest first.
+    """The boxes of one image, by falling score.
 
     Args:
         raw: float [A, 25], of one image.
@@ -103,7 +104,7 @@ def detections(raw, image_size: int) -> dict[str, np.ndarray]:
     found = [
         (index, label)
         for label in range(1, scores.shape[1])
-        for index in surest(boxes, scores[:, label])
+        for index in non_max_suppression(boxes, scores[:, label])
     ]
     indices, labels = np.array(found, np.int32).reshape(-1, 2).T
     kept = scores[indices, labels]
@@ -115,7 +116,7 @@ def detections(raw, image_size: int) -> dict[str, np.ndarray]:
     }
 
 
-def surest(boxes, scores) -> list[int]:
+def non_max_suppression(boxes, scores) -> list[int]:
     """Non-maximum suppression of one class.
 
     Args:
@@ -123,7 +124,7 @@ def surest(boxes, scores) -> list[int]:
         scores: float [A].
 
     Returns:
-        Indices of those kept, the surest first, up to `TOP`.
+        Indices of the boxes kept, by falling score, up to `TOP`.
     """
     candidates = np.flatnonzero(scores > SCORE_THRESHOLD)
     candidates = candidates[np.argsort(-scores[candidates], kind="stable")]

@@ -1,4 +1,4 @@
-"""SSD's default boxes, and boxes told by how far they are from them.
+"""SSD's default boxes, and boxes as offsets from them.
 
 Boxes are of two forms, both relative to the image, 0..1: corners (ymin, xmin, ymax,
 xmax) and centres (centre y, centre x, height, width).

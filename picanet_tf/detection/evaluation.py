@@ -11,14 +11,13 @@ from collections.abc import Collection, Iterable, Mapping
 from typing import NamedTuple
 
 import numpy as np
-from PIL import Image
 
+from picanet_tf.core.errors import PicanetError
+from picanet_tf.core.voc import CLASSES
 from picanet_tf.detection import metrics
-from picanet_tf.detection.classes import CLASSES
 from picanet_tf.detection.results import Detections
-from picanet_tf.errors import PicanetError
+from picanet_tf.evaluation.samples import Example, shrink_picture
 
-PICTURE_SIDE = 320  # pictures are kept no larger than they are shown
 SHOWN_SCORE = 0.3  # in pictures, detections from this score on
 WORST = 6  # images that `worst.png` shows
 
@@ -39,16 +38,6 @@ class Truth(NamedTuple):
     size: tuple[int, int]
 
 
-class Example(NamedTuple):
-    """One image to look at: pictures uint8 [h, w, 3], and its AP, see `Row`."""
-
-    name: str
-    image: np.ndarray
-    truth: np.ndarray
-    prediction: np.ndarray
-    score: float
-
-
 class Row(NamedTuple):
     """What a method made of one image.
 
@@ -58,14 +47,14 @@ class Row(NamedTuple):
             ranking; NaN where no object counts.
         objects: how many count.
         detections: how many came.
-        right: how many of them found an object.
+        true_positives: how many of them found an object.
     """
 
     name: str
     ap: float
     objects: int
     detections: int
-    right: int
+    true_positives: int
 
 
 class Evaluation(NamedTuple):
@@ -86,16 +75,12 @@ class Evaluation(NamedTuple):
     worst: tuple[Example, ...]
 
 
-def evaluate(
-    predicted: Iterable[tuple], *, pick: Collection[int] = (), **_
-) -> Evaluation:
+def evaluate(predicted: Iterable[tuple], *, pick: Collection[int] = ()) -> Evaluation:
     """Scores detections against the true objects.
 
     Args:
-        predicted: (sample, `Detections`); a sample has a `name`, its `Truth` as `mask`,
-            and an `image` uint8 [H, W, 3] or None.
+        predicted: (sample, `Detections`); the sample's `truth` is a `Truth`.
         pick: numbers of images, from 0, to keep.
-        **_: settings of other tasks' scores.
 
     Raises:
         PicanetError: there is no image; or detections that are none, by image.
@@ -105,7 +90,7 @@ def evaluate(
     picked: list[Example] = []
     worst: list[tuple[float, int, Example]] = []
     for number, (sample, detections) in enumerate(predicted):
-        truth = sample.mask
+        truth = sample.truth
         objects = (truth.boxes, truth.labels, truth.difficult)
         try:
             voc.update(sample.name, detections, *objects)
@@ -136,7 +121,7 @@ def evaluate(
 
 
 def truth_of(record: Mapping) -> Truth:
-    """Of `data_pipeline.schema.decode_detection`'s numpy arrays."""
+    """Of `data_pipeline.schema.decode_boxes_record`'s numpy arrays."""
     height, width = int(record["height"]), int(record["width"])
     objects = np.asarray(record["objects"])
     return Truth(
@@ -176,29 +161,23 @@ def _row(name: str, detections, truth: Truth) -> Row:
             truth.difficult[mine],
         )
     objects = int(np.count_nonzero(~truth.difficult))
-    ap = metrics.area(metrics.curve(found, objects))
-    right = sum(hit for _, hit in found)
-    return Row(name, ap, objects, len(detections.scores), right)
+    ap = metrics.average_precision_area(metrics.precision_recall_curve(found, objects))
+    true_positives = sum(hit for _, hit in found)
+    return Row(name, ap, objects, len(detections.scores), true_positives)
 
 
 def _example(sample, detections: Detections, score: float) -> Example:
     from picanet_tf.detection.rendering import draw
 
-    truth = sample.mask
+    truth = sample.truth
     image = sample.image
     if image is None:
         image = np.zeros((*truth.size, 3), np.uint8)
     real = Detections(truth.boxes, np.ones(len(truth.labels), np.float32), truth.labels)
     return Example(
         sample.name,
-        _reduced(image),
-        _reduced(draw(image, real, SHOWN_SCORE)),
-        _reduced(draw(image, detections, SHOWN_SCORE)),
+        shrink_picture(image),
+        shrink_picture(draw(image, real, SHOWN_SCORE)),
+        shrink_picture(draw(image, detections, SHOWN_SCORE)),
         score,
     )
-
-
-def _reduced(picture: np.ndarray) -> np.ndarray:
-    image = Image.fromarray(picture)
-    image.thumbnail((PICTURE_SIDE, PICTURE_SIDE))
-    return np.array(image)

@@ -85,6 +85,6 @@ def losses(outputs) -> dict[str, keras.losses.Loss]:
     return {name: _LOSSES[name]() for name in outputs}
 
 
-def loss_weights(outputs, attention_weight: float = 0.0) -> dict[str, float]:
+def loss_weights(outputs) -> dict[str, float]:
     """{output name: weight}: alike; there is no attention loss, so no weight of it."""
     return dict.fromkeys(outputs, 1.0)

@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from picanet_tf.detection.classes import CLASSES, OBJECT_CLASSES
+from picanet_tf.core.voc import CLASSES, OBJECT_CLASSES
 
 
 class Curve(NamedTuple):
@@ -22,14 +22,14 @@ class Curve(NamedTuple):
 
     Attributes:
         scores, recall, precision: float64 [detections], of those that count.
-        right: bool [detections], those that found an object.
+        true_positive: bool [detections], those that found an object.
         objects: how many objects count.
     """
 
     scores: np.ndarray
     recall: np.ndarray
     precision: np.ndarray
-    right: np.ndarray
+    true_positive: np.ndarray
     objects: int
 
 
@@ -59,10 +59,10 @@ class DetectionScores(NamedTuple):
 class DetectionMetrics:
     """Adds up the detections of all images.
 
-    A detection is right if, of all objects of its class in its image, the one that it
-    overlaps most reaches `iou_threshold`, and no detection of a higher score has it.
-    One that falls on a difficult object is neither right nor wrong, and difficult
-    objects are not missed: as VOC's devkit has it.
+    A detection is a true positive if, of all objects of its class in its image, the
+    one that it overlaps most reaches `iou_threshold`, and no detection of a higher
+    score has it. One that falls on a difficult object is neither a true nor a false
+    positive, and difficult objects are not missed: as VOC's devkit has it.
 
     Args:
         iou_threshold: overlap from which an object counts as found.
@@ -81,7 +81,7 @@ class DetectionMetrics:
                 f"iou_threshold={iou_threshold}"
             )
         self._threshold = iou_threshold
-        # Of each class: (score, right) of every detection that counts.
+        # Of each class: (score, true positive) of every detection that counts.
         self._found: list[list[tuple[float, bool]]] = [[] for _ in OBJECT_CLASSES]
         self._objects = np.zeros(len(OBJECT_CLASSES), np.int64)
         self._difficult = 0
@@ -124,9 +124,9 @@ class DetectionMetrics:
 
     def result(self) -> DetectionScores:
         """Of all images so far."""
-        curves = tuple(map(curve, self._found, self._objects.tolist()))
-        ap = np.array([eleven_points(each) for each in curves])
-        ap_area = np.array([area(each) for each in curves])
+        curves = tuple(map(precision_recall_curve, self._found, self._objects.tolist()))
+        ap = np.array([average_precision_11(each) for each in curves])
+        ap_area = np.array([average_precision_area(each) for each in curves])
         return DetectionScores(
             _mean(ap),
             _mean(ap_area),
@@ -146,7 +146,7 @@ def match(
     difficult: np.ndarray,
     threshold: float = 0.5,
 ) -> list[tuple[float, bool]]:
-    """One image, one class: (score, right) of each detection that counts.
+    """One image, one class: (score, true positive) of each detection that counts.
 
     Args:
         boxes, scores: [m, 4] and [m], the detections.
@@ -167,40 +167,44 @@ def match(
     return found
 
 
-def curve(found: Sequence[tuple[float, bool]], objects: int) -> Curve:
+def precision_recall_curve(found: Sequence[tuple[float, bool]], objects: int) -> Curve:
     """Precision and recall over detections of all images.
 
     Args:
-        found: (score, right) of each detection; equal scores stay in their order.
+        found: (score, true positive) of each detection; equal scores keep their order.
         objects: how many there are to find.
     """
     scores = np.array([score for score, _ in found], np.float64)
-    right = np.array([hit for _, hit in found], bool)
+    true_positive = np.array([hit for _, hit in found], bool)
     order = np.argsort(-scores, kind="stable")
-    right = right[order]
-    hits = np.cumsum(right)
+    true_positive = true_positive[order]
+    hits = np.cumsum(true_positive)
     recall = hits / objects if objects else np.zeros(len(hits))
     return Curve(
-        scores[order], recall, hits / np.arange(1, len(hits) + 1), right, objects
+        scores[order],
+        recall,
+        hits / np.arange(1, len(hits) + 1),
+        true_positive,
+        objects,
     )
 
 
-def eleven_points(found: Curve) -> float:
+def average_precision_11(found: Curve) -> float:
     """VOC 2007: mean of the highest precision at recall 0, 0.1, ... 1 or more."""
     if not found.objects:
         return float("nan")
-    hits = np.cumsum(found.right)
+    hits = np.cumsum(found.true_positive)
     # In whole numbers: 0.1 * 3 is more than 3 / 10.
     reached = [found.precision[10 * hits >= k * found.objects] for k in range(11)]
     return float(np.mean([part.max(initial=0.0) for part in reached]))
 
 
-def area(found: Curve) -> float:
+def average_precision_area(found: Curve) -> float:
     """VOC 2010 and later: the area under the precision, which is made to fall."""
     if not found.objects:
         return float("nan")
     falling = np.maximum.accumulate(found.precision[::-1])[::-1]
-    return float(np.sum(falling[found.right]) / found.objects)
+    return float(np.sum(falling[found.true_positive]) / found.objects)
 
 
 def iou(boxes: np.ndarray, others: np.ndarray) -> np.ndarray:

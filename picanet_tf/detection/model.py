@@ -5,26 +5,20 @@ from __future__ import annotations
 import keras
 
 from picanet_tf.backbones.vgg16 import scaled, vgg16_features
-from picanet_tf.backbones.vgg16_weights import load_vgg16_weights
-from picanet_tf.context import ATTENTIVE, CONVOLVING, context_layer
-from picanet_tf.detection.classes import CLASSES
+from picanet_tf.core.voc import CLASSES
 from picanet_tf.detection.default_boxes import BOXES, SOURCES, shrunk
-from picanet_tf.detection.variants import (
-    DEFAULT_VARIANT,
-    IMAGE_SIZE,
-    check_image_size,
-    parse_variant,
-)
+from picanet_tf.detection.variants import parse_variant
 from picanet_tf.layers import BatchNormalization, L2Normalization
 from picanet_tf.layers.initializers import xavier
+from picanet_tf.models.base import NetworkConfig
+from picanet_tf.models.context_modules import ATTENTIVE, CONVOLVING, context_layer
 
-NAME = "picanet_detection_"  # in front of the variant, the network's name
 # Channels of conv8_1 and conv8_2, and so on; the last two halve by no stride but lose
 # the border: 5, 3, 1 positions a side.
 EXTRA = {8: (256, 512), 9: (128, 256), 10: (128, 256), 11: (128, 256)}
 STRIDED = (8, 9)
 # {attach point: the layer whose output its module sees}
-SEEN = {
+CONTEXT_INPUTS = {
     4: "conv4_3_norm",
     7: "fc7_relu",
     8: "conv8_1_relu",
@@ -33,33 +27,18 @@ SEEN = {
 }
 
 
-def build_model(
-    variant: str = DEFAULT_VARIANT,
-    image_size: int = IMAGE_SIZE,
-    weights: str | None = None,
-    width: float = 1.0,
-    implementation: str = "fused",
-    *,
-    classes: int = CLASSES,
-    dropout: float = 0.0,
-    seed: int | None = None,
-    return_attention: bool = False,
-    use_cudnn="auto",
-    unroll: bool = False,
-) -> keras.Model:
-    """Builds a detection network.
+def detection_outputs(image, config: NetworkConfig) -> dict:
+    """The functional graph of a detection network.
 
     Args:
-        variant: which context module attends where, see `variants.parse_variant`.
-        image_size: side of the square input in pixels, at least 16; SSD's 300. Below
-            257 the coarsest maps are a single position. A network with GAP moves only
-            between sizes whose maps at conv9 and conv10 have as many positions.
-        weights, width, implementation, dropout, seed, return_attention, use_cudnn,
-            unroll: as of `saliency.build_model`.
-        classes: scores of a box, the background's first; VOC's 21.
+        image: Keras tensor, float32 [N, S, S, 3], RGB 0..255. Below 257 pixels the
+            coarsest maps are a single position. A network with GAP moves only between
+            sizes whose maps at conv9 and conv10 have as many positions.
+        config: variant, width and all other settings; 21 classes by default, the
+            background's first.
 
     Returns:
-        A functional model from `image` float32 [N, S, S, 3], RGB 0..255, to a dict:
+        A dict of Keras tensors:
 
         * `locations` float32 [N, A, 4]: each default box's offset to the object, as
           `default_boxes.encode` has it; A is 8,732 at 300 pixels;
@@ -67,50 +46,35 @@ def build_model(
         * with `return_attention` `attention4` ... `attention10`, float32 [N, h, w,
           K*K], of every attentive module.
 
-    Raises:
-        ValueError: an unreadable variant, or an image size that it cannot take.
-
     Reference: Liu et al., SSD, ECCV 2016; PiCANet, Sec. 5.6.
-
-    Example:
-        >>> build_model("478LAP_910GAP", weights="hed").output["scores"].shape
-        (None, 8732, 21)
     """
-    plan = parse_variant(variant)
-    check_image_size(variant, image_size)
-    image = keras.Input([image_size, image_size, 3], name="image")
     context = _Context(
-        plan,
-        width,
-        return_attention,
-        renet_units=scaled(256, width),
-        attention_filters=scaled(128, width),
-        implementation=implementation,
-        use_cudnn=use_cudnn,
-        unroll=unroll,
+        parse_variant(config.variant),
+        config.width,
+        config.return_attention,
+        renet_units=scaled(256, config.width),
+        attention_filters=scaled(128, config.width),
+        lstm_options=config.lstm_options,
     )
-    sources = _sources(image, context, width, dropout, seed)
+    sources = _sources(image, context, config)
     outputs = {
         "locations": _head("locations", sources, 4),
-        "scores": _head("scores", sources, classes),
+        "scores": _head("scores", sources, config.classes or CLASSES),
     }
-    outputs |= {f"attention{key}": value for key, value in context.attention.items()}
-    model = keras.Model(image, outputs, name=f"{NAME}{variant}")
-    if weights is not None:
-        load_vgg16_weights(model, weights)
-    return model
+    maps = {f"attention{key}": value for key, value in context.attention.items()}
+    return {**outputs, **maps}
 
 
-def _sources(image, context: _Context, width, dropout, seed) -> list:
+def _sources(image, context: _Context, config: NetworkConfig) -> list:
     """The maps that the heads see, fine to coarse."""
     features = vgg16_features(
         image,
         dilated=False,
         pool5_stride=1,
         fc6_dilation_rate=6,
-        width=width,
-        dropout_rate=dropout,
-        dropout_seed=seed,
+        width=config.width,
+        dropout_rate=config.dropout,
+        dropout_seed=config.seed,
     )
     conv4_3 = keras.layers.ReLU(name="conv4_3_relu")(features["conv4_3"])
     conv4_3 = L2Normalization(name="conv4_3_norm")(conv4_3)
@@ -119,7 +83,7 @@ def _sources(image, context: _Context, width, dropout, seed) -> list:
     # Context there is the heads' input only (Sec. 5.6): the network goes on without.
     below = fc7
     for number, channels in EXTRA.items():
-        inner, outer = (scaled(channel, width) for channel in channels)
+        inner, outer = (scaled(channel, config.width) for channel in channels)
         below = _conv(inner, 1, f"conv{number}_1")(below)
         below = keras.layers.ReLU(name=f"conv{number}_1_relu")(below)
         below = context.instead(number, below, outer)

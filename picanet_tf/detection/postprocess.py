@@ -22,17 +22,18 @@ def detections(
     iou_threshold: float = IOU_THRESHOLD,
     top: int = TOP,
 ) -> dict:
-    """Decodes, and of boxes of a class that overlap keeps the surest.
+    """Decodes boxes; of those that overlap, keeps the one of highest score.
 
-    Of each class the `CANDIDATES` surest boxes are looked at, as SSD's release does.
+    Non-maximum suppression considers the `CANDIDATES` boxes of highest score of each
+    class, as SSD's release does.
 
     Args:
-        locations: float [N, A, 4], as `default_boxes.encode` tells them.
+        locations: float [N, A, 4], as `default_boxes.encode` gives them.
         scores: float [N, A, 21], logits, the background's first.
         image_size: side of the network's input, in pixels.
-        score_threshold: boxes of less are left out.
-        iou_threshold: boxes of one class that overlap by more are one.
-        top: the most boxes of an image, and the most of a class before that.
+        score_threshold: boxes of a lower score are dropped.
+        iou_threshold: of boxes of one class that overlap by more, one is kept.
+        top: how many boxes of an image are kept at most, and of each class before.
 
     Returns:
         {"boxes": float32 [N, top, 4], ymin, xmin, ymax, xmax relative to the image,
@@ -41,7 +42,7 @@ def detections(
     """
     boxes = decode(tf.cast(locations, tf.float32), default_boxes(image_size))
     probabilities = tf.nn.softmax(tf.cast(scores, tf.float32), axis=-1)[..., 1:]
-    probabilities = _surest(probabilities, CANDIDATES)
+    probabilities = _keep_top(probabilities, CANDIDATES)
     found = tf.image.combined_non_max_suppression(
         boxes[:, :, tf.newaxis],
         probabilities,
@@ -62,7 +63,7 @@ def detections(
     }
 
 
-def _surest(probabilities, count: int):
+def _keep_top(probabilities, count: int):
     """[N, A, classes], with 0 for all but the highest `count` of each class."""
     by_class = tf.transpose(probabilities, [0, 2, 1])
     count = min(count, by_class.shape[-1])

@@ -11,10 +11,11 @@ from collections.abc import Mapping
 import numpy as np
 from PIL import Image, ImageDraw
 
-from picanet_tf.detection.classes import VOC_CLASSES, colour_of
+from picanet_tf.core.voc import VOC_CLASSES, colour_of
 from picanet_tf.detection.results import VOC_PREFIX, Detections, to_coco, to_voc
 
-FORMATS = ("boxes", "json", "voc")
+FORMATS = ("boxes",)
+COLLECTED_FORMATS = ("json", "voc")  # of all images together
 
 
 def render(
@@ -31,7 +32,7 @@ def render(
 
 
 def draw(image: np.ndarray, found: Detections, threshold: float) -> np.ndarray:
-    """Boxes of at least a score over the image, the surest above the others.
+    """Draws the boxes of at least a score over the image, the highest score on top.
 
     Args:
         image: uint8 [H, W, 3].
@@ -63,11 +64,19 @@ def draw(image: np.ndarray, found: Detections, threshold: float) -> np.ndarray:
     return np.asarray(picture)
 
 
-def coco_files(found: Mapping[str, Detections]) -> dict[str, str]:
-    """{file name: text} of all detections: COCO's list of results."""
-    return {"detections.json": json.dumps(to_coco(found), indent=1) + "\n"}
+def collect(form: str, found: Mapping[str, Detections]) -> dict[str, str]:
+    """{file name: text} of the detections in all images.
 
-
-def voc_files(found: Mapping[str, Detections]) -> dict[str, str]:
-    """{file name: text} of all detections: one a class, as VOC's devkit reads them."""
-    return {f"{VOC_PREFIX}{name}.txt": text for name, text in to_voc(found).items()}
+    Args:
+        form: `"json"`, COCO's list of results, or `"voc"`, a text a class as VOC's
+            devkit reads them.
+        found: {image: its detections}.
+    """
+    if form == "json":
+        return {"detections.json": json.dumps(to_coco(found), indent=1) + "\n"}
+    if form == "voc":
+        texts = to_voc(found).items()
+        return {f"{VOC_PREFIX}{name}.txt": text for name, text in texts}
+    raise ValueError(
+        f"`form` must be one of {COLLECTED_FORMATS}. Received: form={form!r}"
+    )

@@ -5,11 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping, Sequence
 
-from picanet_tf.class_reports import ClassReport, Scores, examples
-from picanet_tf.detection.classes import OBJECT_CLASSES
+from picanet_tf.core.voc import OBJECT_CLASSES
 from picanet_tf.detection.coco import INSTALL
 from picanet_tf.detection.evaluation import Evaluation
-from picanet_tf.reporting import csv_text, figure, folder_name, line_style
+from picanet_tf.evaluation.class_reports import ClassReport, Scores
+from picanet_tf.evaluation.curves import line_style, new_figure
+from picanet_tf.evaluation.tables import csv_text, folder_name
 
 CONVENTIONS = """\
 mean_ap       average precision of each class by VOC 2007's eleven points, at an overlap
@@ -31,18 +32,18 @@ TABLE_4 = {
 
 def texts(evaluation: Evaluation) -> Iterator[tuple[str, str]]:
     """Tables as (file name, CSV): images, classes, and each class's curve."""
-    head = ("name", "ap", "objects", "detections", "right")
+    head = ("name", "ap", "objects", "detections", "true_positives")
     rows = [(row.name, _number(row.ap), *row[2:]) for row in evaluation.rows]
     yield "images.csv", csv_text([head, *rows])
     scores = evaluation.scores
     rows = [
-        (name, _number(ap), _number(area), curve.objects, len(curve.right),
-         int(curve.right.sum()))
+        (name, _number(ap), _number(area), curve.objects, len(curve.true_positive),
+         int(curve.true_positive.sum()))
         for name, ap, area, curve in zip(
             OBJECT_CLASSES, scores.ap, scores.ap_area, scores.curves, strict=True
         )
     ]  # fmt: skip
-    head = ("class", "ap", "ap_area", "objects", "detections", "right")
+    head = ("class", "ap", "ap_area", "objects", "detections", "true_positives")
     yield "classes.csv", csv_text([head, *rows])
     rows = [
         (name, *map(_number, point))
@@ -53,10 +54,10 @@ def texts(evaluation: Evaluation) -> Iterator[tuple[str, str]]:
     yield "curves.csv", csv_text([head, *rows])
 
 
-def panels(found: Mapping[str, Evaluation]) -> Iterator[tuple]:
+def worst_panels(found: Mapping[str, Evaluation]) -> Iterator[tuple]:
     """Pictures as (file name, column titles, rows of (label, pictures)).
 
-    `METHOD/worst.png` of each method, and `examples.png` of all of them side by side.
+    `METHOD/worst.png` of each method.
     """
     for name, evaluation in found.items():
         rows = [
@@ -69,13 +70,12 @@ def panels(found: Mapping[str, Evaluation]) -> Iterator[tuple]:
         if rows:
             columns = ["image", "ground truth", name]
             yield f"{folder_name(name)}/worst.png", columns, rows
-    yield from examples(found)
 
 
 def figures(found: Mapping[str, Evaluation], title: str) -> Iterator[tuple]:
     """Curves as (file name, matplotlib `Figure`), a line a class."""
     for name, evaluation in found.items():
-        drawing, axes = figure(f"{title}, {name}", "recall", "precision")
+        drawing, axes = new_figure(f"{title}, {name}", "recall", "precision")
         scores = evaluation.scores
         curves = zip(OBJECT_CLASSES, scores.ap, scores.curves, strict=True)
         for number, (label, ap, curve) in enumerate(curves):
@@ -93,28 +93,41 @@ def figures(found: Mapping[str, Evaluation], title: str) -> Iterator[tuple]:
         yield f"{folder_name(name)}/pr_curve.png", drawing
 
 
-def _scores(evaluation: Evaluation) -> Scores:
-    scores = evaluation.scores
-    ap = _by_class(scores.ap.tolist())
-    objects = _by_class([curve.objects for curve in scores.curves])
-    return Scores(
-        means={
-            "mean_ap": scores.mean_ap,
-            "mean_ap_area": scores.mean_ap_area,
-            **evaluation.coco,
-        },
-        by_class=ap,
-        more={"ap": ap, "ap_area": _by_class(scores.ap_area.tolist())},
-        size=f"{scores.images:,} images, {sum(objects.values()):,} objects, and "
-        f"{scores.difficult:,} difficult ones",
-        counts={
-            "images": scores.images,
-            "objects": objects,
-            "difficult": scores.difficult,
-        },
-        columns={"objects": objects},
-        notes=() if evaluation.coco else [f"COCO's scores are left out: {INSTALL}"],
-    )
+class DetectionReport(ClassReport):
+    """The report on detection: mean AP, class by class, and COCO's scores."""
+
+    title = "Detection scores"
+    conventions = CONVENTIONS
+    packages = ("pycocotools",)
+    mean = "mean_ap"
+    mean_in_words = "mean AP"
+    paper = TABLE_4
+    paper_set = "VOC2007 test"
+    paper_images = 4952
+    paper_digits = 3
+
+    def scores_of(self, evaluation: Evaluation) -> Scores:
+        scores = evaluation.scores
+        ap = _by_class(scores.ap.tolist())
+        objects = _by_class([curve.objects for curve in scores.curves])
+        return Scores(
+            means={
+                "mean_ap": scores.mean_ap,
+                "mean_ap_area": scores.mean_ap_area,
+                **evaluation.coco,
+            },
+            by_class=ap,
+            more={"ap": ap, "ap_area": _by_class(scores.ap_area.tolist())},
+            size=f"{scores.images:,} images, {sum(objects.values()):,} objects, and "
+            f"{scores.difficult:,} difficult ones",
+            counts={
+                "images": scores.images,
+                "objects": objects,
+                "difficult": scores.difficult,
+            },
+            columns={"objects": objects},
+            notes=() if evaluation.coco else [f"COCO's scores are left out: {INSTALL}"],
+        )
 
 
 def _by_class(values: Sequence) -> dict:
@@ -123,17 +136,3 @@ def _by_class(values: Sequence) -> dict:
 
 def _number(value: float) -> str:
     return "" if math.isnan(value) else f"{value:.6f}"
-
-
-REPORT = ClassReport(
-    title="Detection scores",
-    mean="mean_ap",
-    mean_in_words="mean AP",
-    conventions=CONVENTIONS,
-    scores_of=_scores,
-    paper=TABLE_4,
-    paper_set="VOC2007 test",
-    paper_images=4952,
-    paper_digits=3,
-    packages=["pycocotools"],
-)

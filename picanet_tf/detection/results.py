@@ -15,8 +15,8 @@ from pathlib import Path
 
 import numpy as np
 
-from picanet_tf.detection.classes import OBJECT_CLASSES
-from picanet_tf.errors import PicanetError
+from picanet_tf.core.errors import PicanetError
+from picanet_tf.core.voc import OBJECT_CLASSES
 
 VOC_PREFIX = "comp3_det_test_"
 _VOC_FIELDS = 6
@@ -28,7 +28,7 @@ _ROUNDING = 0.02
 
 @dataclass(frozen=True)
 class Detections:
-    """What was found in an image, the surest first.
+    """What was found in an image, by falling score.
 
     Attributes:
         boxes: float32 [n, 4]: ymin, xmin, ymax, xmax in pixels from edge to edge, 0..H

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import numpy as np
 
+from picanet_tf.core.errors import PicanetError
 from picanet_tf.detection import results
 from picanet_tf.detection.results import Detections
-from picanet_tf.errors import PicanetError
 
 
 def read(path: Path) -> dict:
@@ -24,7 +24,7 @@ def read(path: Path) -> dict:
     if path.is_dir():
         return results.read_voc(path)
     if not path.is_file():
-        raise PicanetError(f"--predictions {path}: no such file or folder")
+        raise PicanetError(f"`predictions` {path}: no such file or folder")
     return results.read_coco(path)
 
 
@@ -50,13 +50,13 @@ def by_key(
     taken: dict[str, Detections] = {}
     for image, detections in found.items():
         fitting = [str(image)] if str(image) in known else numbers.get(image, [])
-        told = f"--predictions {origin}: detections on the image {image!r}, which"
+        where = f"`predictions` {origin}: detections on the image {image!r}, which"
         if not fitting:
-            raise PicanetError(f"{told} the data set has not")
+            raise PicanetError(f"{where} is not in the data set")
         if len(fitting) > 1:
-            raise PicanetError(f"{told} may be {' or '.join(fitting)}")
+            raise PicanetError(f"{where} may be {' or '.join(fitting)}")
         if fitting[0] in taken:
-            raise PicanetError(f"{told} is {fitting[0]}, as another one is")
+            raise PicanetError(f"{where} is {fitting[0]}, as another one is")
         taken[fitting[0]] = detections
     return {key: taken.get(key) or nothing() for key in keys}
 

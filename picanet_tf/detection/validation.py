@@ -5,15 +5,16 @@ from __future__ import annotations
 import numpy as np
 from PIL import Image, ImageDraw
 
-from picanet_tf.detection.classes import OBJECT_CLASSES, colour_of
+from picanet_tf.core.voc import OBJECT_CLASSES, colour_of
 from picanet_tf.detection.metrics import DetectionMetrics
 from picanet_tf.detection.postprocess import detections
 from picanet_tf.detection.results import Detections
+from picanet_tf.tasks.base import Validation
 
 SHOWN_SCORE = 0.5  # of boxes that are drawn
 
 
-class Validation:
+class DetectionValidation(Validation):
     """Collects batches and scores them by VOC 2007's measure.
 
     Boxes are matched relative to the image: IoU does not change when an image is
@@ -23,7 +24,7 @@ class Validation:
         image_size: side of the network's input, in pixels.
 
     Example:
-        >>> validation = Validation(300)
+        >>> validation = DetectionValidation(300)
         >>> validation.update(outputs, objects)
         >>> validation.result()
         {'mean_ap': 0.77, 'mean_ap_area': 0.79}

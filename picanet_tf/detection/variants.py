@@ -8,7 +8,8 @@ conv10.
 from __future__ import annotations
 
 import re
-from fractions import Fraction
+
+from picanet_tf.core.errors import PicanetError
 
 DEFAULT_VARIANT = "478LAP_910GAP"
 PLAIN = "SSD300"
@@ -31,15 +32,15 @@ def parse_variant(name: str) -> dict[int, str]:
         (conv9), 10 (conv10); `{}` for `"SSD300"`.
 
     Raises:
-        ValueError: says which part of the name could not be read, and the rule.
+        PicanetError: says which part of the name could not be read, and the rule.
 
     Example:
         >>> parse_variant("478AC_910GAP")
         {4: 'AC', 7: 'AC', 8: 'AC', 9: 'GAP', 10: 'GAP'}
     """
 
-    def bad(why: str) -> ValueError:
-        return ValueError(
+    def bad(why: str) -> PicanetError:
+        return PicanetError(
             f"Cannot read variant {name!r}: {why}. A variant names layers and what "
             f"attends there, such as 478AC_910GAP. Those of the paper: "
             f"{', '.join(VARIANTS)}."
@@ -68,44 +69,8 @@ def parse_variant(name: str) -> dict[int, str]:
 
 
 def check_image_size(variant: str, image_size: int) -> None:
-    """Raises `ValueError` for a size that the variant cannot be built at."""
+    """Raises `PicanetError` for a size that the variant cannot be built at."""
     if image_size < 16:
-        raise ValueError(
+        raise PicanetError(
             f"`image_size` must be at least 16. Received: image_size={image_size}"
         )
-
-
-def defaults(variant: str | None = None) -> dict:
-    """Of a training: SSD300's own (its release's `ssd_pascal.py`, VOC07+12).
-
-    All layers train at one rate, nothing is dropped.
-    """
-    return {
-        "variant": variant or DEFAULT_VARIANT,
-        "image_size": IMAGE_SIZE,
-        "steps": 120_000,
-        "batch_size": 32,
-        "learning_rate": 0.001,
-        "encoder_rate_ratio": 1.0,
-        "dropout": 0.0,
-    }
-
-
-# The rates fall after 80,000 and 100,000 of the 120,000 steps.
-FALLS = (Fraction(2, 3), Fraction(5, 6))
-
-# {variant: (weights, bytes an image)}: see `training.machine`. Measured, a step of one
-# image on one thread: SSD300 1.45 GB, 478LAP_910GAP 2.15 GB; the others are taken to
-# need as much for an image as the latter.
-_MEMORY = {
-    PLAIN: (26.3e6, 0.12e9),
-    "478LC_910ReNet": (102.8e6, 0.2e9),
-    "478AC_910GAP": (112.4e6, 0.2e9),
-    "478LAP_910GAP": (46.2e6, 0.2e9),
-}
-_OTHER = _MEMORY["478AC_910GAP"]
-
-
-def memory(variant: str) -> tuple[float, float]:
-    """Weights, and bytes that an image of 224 x 224 takes in a training step."""
-    return _MEMORY.get(variant, _OTHER)

@@ -12,12 +12,11 @@ from picanet_tf.inference.locate import Located, locate
 
 __all__ = [
     "ENGINES",
+    "AttentionMaps",
     "AttentionModel",
+    "KerasModel",
     "LiteRTModel",
     "Located",
-    "Look",
-    "Predictor",
-    "SaliencyModel",
     "load_model",
     "locate",
 ]
@@ -25,9 +24,8 @@ __all__ = [
 _LATE = {
     "AttentionModel": "attention",
     "LiteRTModel": "litert",
-    "Look": "attention",
-    "Predictor": "keras_engine",
-    "SaliencyModel": "keras_engine",
+    "AttentionMaps": "attention",
+    "KerasModel": "keras_engine",
 }
 
 

@@ -4,35 +4,32 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable, Iterator
+from typing import ClassVar
 
 import numpy as np
 from PIL import Image
 
 from picanet_tf.inference.sources import Source, no_image, to_array
-from picanet_tf.seams import PhotoSpec
+from picanet_tf.tasks.spec import TaskSpec
 
 
 class Model:
     """Predicts what a network learned: saliency maps, class maps, boxes.
 
     Args:
-        task_name: what the network does, such as `"saliency"`.
         spec: how photos go in and results come out.
         image_size: side of the network's input, in pixels.
 
     Attributes:
-        task_name, image_size: as given.
-        formats: of results; `render` draws those that are not `collected`, the first
-            is the default.
-        collected: {format: {name: result} -> {file name: text}, of them all}.
+        spec, image_size: as given.
+        takes_batches: whether several images at once are quicker than one by one.
     """
 
-    def __init__(self, task_name: str, spec: PhotoSpec, image_size: int):
-        self.task_name = task_name
+    takes_batches: ClassVar[bool] = False
+
+    def __init__(self, spec: TaskSpec, image_size: int):
+        self.spec = spec
         self.image_size = image_size
-        self.formats = spec.formats
-        self.collected = spec.collected
-        self._spec = spec
 
     def predict(self, images: Source | Iterable[Source], batch_size: int = 8):
         """Saliency maps, class maps or boxes.
@@ -48,7 +45,7 @@ class Model:
             `detection.results.Detections`. A list of them for several images.
 
         Raises:
-            UserError: an image that cannot be read, by name.
+            PicanetError: an image that cannot be read, by name.
             ValueError: an array that is not uint8 [H, W, 3].
             TypeError: what is none of these.
         """
@@ -97,7 +94,7 @@ class Model:
 
     def resize(self, image: np.ndarray) -> np.ndarray:
         """uint8 [H, W, 3] -> float32 at the network's input size, as in training."""
-        return self._spec.resize(image, self.image_size)
+        return self.spec.resize(image, self.image_size)
 
     def infer(self, batch: np.ndarray) -> Iterable[np.ndarray]:
         """Runs the network.
@@ -106,24 +103,24 @@ class Model:
             batch: float32 [N, S, S, 3], RGB 0..255, of `resize`.
 
         Returns:
-            N arrays, what `finish` takes: of saliency float32 [S, S, 1] in [0, 1].
+            N arrays, what `postprocess` takes: of saliency float32 [S, S, 1] in [0, 1].
         """
         raise NotImplementedError
 
-    def finish(self, small: np.ndarray, size: tuple[int, int]):
+    def postprocess(self, values: np.ndarray, size: tuple[int, int]):
         """From one array of `infer` to the result at the image's (height, width)."""
-        return self._spec.finish(small, size, self.image_size)
+        return self.spec.postprocess(values, size, self.image_size)
 
     def frame(self, image: np.ndarray) -> np.ndarray:
         """What the network's maps lie over: the image, or a square around it."""
-        return self._spec.frame(image, self.image_size)
+        return self.spec.frame(image, self.image_size)
 
     def render(
         self, form: str, image: np.ndarray, result: np.ndarray, threshold: float = 0.5
     ) -> Image.Image:
-        """Draws a result of `predict` in one of `formats`."""
-        return self._spec.render(form, image, result, threshold)
+        """Draws a result of `predict` in one of `spec.formats`."""
+        return self.spec.render(form, image, result, threshold)
 
     def _results(self, batch, sizes) -> Iterator[np.ndarray]:
         for small, size in zip(self.infer(np.stack(batch)), sizes, strict=True):
-            yield self.finish(small, size)
+            yield self.postprocess(small, size)

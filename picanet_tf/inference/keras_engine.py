@@ -6,20 +6,19 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from picanet_tf.errors import PicanetError
+from picanet_tf.core.errors import PicanetError
 from picanet_tf.inference.base import Model
-from picanet_tf.networks import identify, rebuilt
+from picanet_tf.models.base import Network
 
 
-class Predictor(Model):
+class KerasModel(Model):
     """Predicts what its network learned: saliency maps, class maps or boxes.
 
     Args:
-        model: a network of some task's `build_model`.
+        network: of some task's `build_model`.
 
     Attributes:
         network: the network itself, at the size that it predicts at.
-        identity: which network it is.
 
     Raises:
         PicanetError: it is no such network.
@@ -30,28 +29,25 @@ class Predictor(Model):
         (480, 640)
     """
 
-    def __init__(self, model: keras.Model):
-        self.identity = identify(model)
-        how = self.identity.task.prediction
-        trained = model.input.shape[1]
-        side = how.test_size(self.identity.variant, trained)
-        super().__init__(self.identity.task_name, how, side)
-        self.network = model if side == trained else rebuilt(model, side)
-        outputs = how.finest(self.network.output)
-        finest = keras.Model(self.network.input, outputs)
+    takes_batches = True
+
+    def __init__(self, network: keras.Model):
+        if not isinstance(network, Network):
+            raise PicanetError(
+                f"The model {network.name} was not built by `build_model`: it does not "
+                "say which network it is"
+            )
+        task = network.task
+        side = task.test_image_size(network.variant, network.image_size)
+        if side != network.image_size:
+            network = network.rebuild(image_size=side, dtype="float32")
+        super().__init__(task.spec, side)
+        self.network = network
+        logits = keras.Model(network.input, task.logits(network.output))
         self._infer = tf.function(
-            lambda images: how.activate(finest(images, training=False), side),
+            lambda images: task.activate(logits(images, training=False), side),
             input_signature=[tf.TensorSpec([None, side, side, 3], tf.float32)],
         )
 
     def infer(self, batch: np.ndarray):
         return self._infer(batch)
-
-
-class SaliencyModel(Predictor):
-    """A `Predictor` of saliency maps, float32 [H, W] in [0, 1]."""
-
-    def __init__(self, model: keras.Model):
-        super().__init__(model)
-        if self.task_name != "saliency":
-            raise PicanetError(f"The model {model.name} is no saliency network")

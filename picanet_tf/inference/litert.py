@@ -11,9 +11,9 @@ from pathlib import Path
 
 import numpy as np
 
-from picanet_tf.errors import PicanetError
+from picanet_tf.core.errors import PicanetError
 from picanet_tf.inference.base import Model
-from picanet_tf.saliency.prediction import SPEC
+from picanet_tf.tasks.registry import get_spec
 
 SIGNATURE = "serving_default"
 
@@ -114,7 +114,7 @@ class LiteRTModel(Model):
                 f"{path} is no export of a saliency network: it must give maps [N, S, "
                 f"S, 1]. Received: {self._file.output_shape} with S = {side}"
             )
-        super().__init__("saliency", SPEC, self._file.image_size)
+        super().__init__(get_spec("saliency"), self._file.image_size)
         self.path = Path(path)
         self._lock = threading.Lock()
 

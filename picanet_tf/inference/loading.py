@@ -6,9 +6,10 @@ import os
 import reprlib
 from typing import TYPE_CHECKING
 
-from picanet_tf.errors import PicanetError
+from picanet_tf.core.errors import PicanetError
 from picanet_tf.inference.locate import Located, locate
 from picanet_tf.presets import Preset
+from picanet_tf.tasks.registry import get_task
 
 if TYPE_CHECKING:
     import keras
@@ -38,7 +39,7 @@ def load_model(
         threads: of the engine; by default one a core.
 
     Returns:
-        What predicts: `LiteRTModel` or `Predictor`.
+        What predicts: `LiteRTModel` or `KerasModel`.
 
     Raises:
         PicanetError: no such model, or one that the engine cannot run; one line says
@@ -78,21 +79,21 @@ def load_model(
     if engine == "litert":
         if not found.has_litert:
             raise PicanetError(
-                f"--engine litert: {found} has no LiteRT file. Make one with "
-                "export.py --formats tflite --quantize dynamic, take --engine keras, "
-                "or name a preset with --model (picanet models lists them)"
+                f"`engine` litert: {found} has no LiteRT file. Make one with "
+                "picanet export --formats tflite --quantize dynamic, take the engine "
+                "keras, or name a preset as `model` (picanet models lists them)"
             )
         from picanet_tf.inference.litert import LiteRTModel
 
         path = found.preset.path("litert") if found.preset else found.litert
         return LiteRTModel(path, threads)
-    from picanet_tf.inference.keras_engine import Predictor
+    from picanet_tf.inference.keras_engine import KerasModel
 
     if threads is not None:
         _set_threads(threads)
     network = load_network(found)
     try:
-        return Predictor(network)
+        return KerasModel(network)
     except PicanetError as error:
         raise PicanetError(f"{found.keras or found}: {error}") from error
 
@@ -103,17 +104,11 @@ def load_network(found: Located) -> keras.Model:
     Raises:
         PicanetError: it has none (a LiteRT file), or it cannot be read.
     """
-    if not found.has_network:
-        raise PicanetError(
-            f"{found} is a LiteRT file, which predicts only: name the run, the .keras "
-            "file or the preset that it was made from"
-        )
+    found.require_network()
     if found.preset:
-        from picanet_tf.tasks import TASKS
-
-        build_model = TASKS[found.preset.task].build_model
-        return build_model(weights=found.preset.name, dropout=0.0)
-    from picanet_tf.weights import load_keras
+        task = get_task(found.preset.task)
+        return task.build_model(weights=found.preset.name, dropout=0.0)
+    from picanet_tf.models.weights import load_keras
 
     return load_keras(found.keras)
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from absl import logging
 
-from picanet_tf.errors import PicanetError
+from picanet_tf.core.errors import PicanetError
 from picanet_tf.presets import Preset, default_preset, list_presets
 from picanet_tf.training.run_directory import RunDirectory
 
@@ -55,6 +55,18 @@ class Located:
         """Whether Keras can build the network itself."""
         return self.keras is not None or self.preset is not None
 
+    def require_network(self, argument: str = "model") -> None:
+        """Raises `PicanetError` where there is only a LiteRT file.
+
+        Args:
+            argument: what the error calls it.
+        """
+        if not self.has_network:
+            raise PicanetError(
+                f"`{argument}` {self.name}: a LiteRT file predicts, and no more. Name "
+                "the run, the .keras file or the preset that it was made from"
+            )
+
     def file(self, engine: str | None = None) -> Path:
         """The file that an engine loads; None is what `load_model` would take."""
         if self.preset:
@@ -70,7 +82,7 @@ def locate(
     model: str | os.PathLike | None = None,
     weights: str | None = None,
     *,
-    flag: str = "--model",
+    argument: str = "model",
 ) -> Located:
     """Finds a model.
 
@@ -81,7 +93,7 @@ def locate(
             log says which, and why.
         weights: of a run, `"model"` (the default: those of the last checkpoint) or
             `"best"`.
-        flag: what errors call the argument.
+        argument: what errors call it.
 
     Raises:
         PicanetError: there is none; `weights` for something that is no run.
@@ -90,14 +102,13 @@ def locate(
     if model is None:
         found, reason = _default()
     else:
-        found = _find(os.fspath(model), flag)
+        found = _find(os.fspath(model), argument)
     if found.kind == "run":
         keras = found.run.weights(weights or "model")
         found = dataclasses.replace(found, keras=keras)
     elif weights is not None:
         raise PicanetError(
-            f"--weights goes with a run only. Received: --weights {weights} with "
-            f"{found}"
+            f"`weights` goes with a run only. Received: weights={weights} with {found}"
         )
     if reason:
         logging.info("The model is %s (%s)", found, reason)
@@ -132,36 +143,36 @@ def _latest() -> tuple[RunDirectory | None, str]:
     return run, ""
 
 
-def _find(word: str, flag: str) -> Located:
+def _find(word: str, argument: str) -> Located:
     path = Path(word)
     if not word:  # An unset shell variable; Path would take it for this folder.
-        raise PicanetError(f"{flag}: an empty name")
+        raise PicanetError(f"`{argument}`: an empty name")
     if path.suffix in _FILES:
         if not path.is_file():
-            raise PicanetError(f"{flag}: there is no model file {word}")
+            raise PicanetError(f"`{argument}`: there is no model file {word}")
         kind = _FILES[path.suffix]
         return Located(word, kind, **{kind: path})
     presets = {} if os.sep in word else list_presets()
     if word in presets:
         return Located(word, "preset", preset=presets[word])
     if (path / "tflite").is_dir():
-        return Located(word, "litert", litert=_exported(path, flag))
+        return Located(word, "litert", litert=_exported(path, argument))
     if path.is_file():
         raise PicanetError(
-            f"{flag}: {word} is no model: a file must be .keras or .tflite"
+            f"`{argument}`: {word} is no model: a file must be .keras or .tflite"
         )
     if path.is_dir() or os.sep in word:
         return Located(word, "run", run=RunDirectory.open(path))
     raise PicanetError(
-        f"{flag}: there is no {word}: neither a run directory nor a file, nor one of "
-        f"the presets {', '.join(presets) or '(there are none)'}"
+        f"`{argument}`: there is no {word}: neither a run directory nor a file, nor "
+        f"one of the presets {', '.join(presets) or '(there are none)'}"
     )
 
 
-def _exported(version: Path, flag: str) -> Path:
+def _exported(version: Path, argument: str) -> Path:
     """The LiteRT file of an export: its smallest in float precision or better."""
     for name in ("dynamic", "float16", "float32", "int8"):
         path = version / "tflite" / f"picanet_{name}.tflite"
         if path.is_file():
             return path
-    raise PicanetError(f"{flag}: the export {version} has no LiteRT file")
+    raise PicanetError(f"`{argument}`: the export {version} has no LiteRT file")

@@ -66,7 +66,7 @@ def predict_jobs(
         return _Photo(job, image, model.resize(image))
 
     def complete(photo: _Photo, small) -> None:
-        write(photo.job, photo.image, model.finish(small, photo.image.shape[:2]))
+        write(photo.job, photo.image, model.postprocess(small, photo.image.shape[:2]))
 
     def written(most_left: int) -> Iterator[tuple[Job, None]]:
         while len(writing) > most_left:

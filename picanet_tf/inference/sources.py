@@ -8,7 +8,7 @@ import reprlib
 import numpy as np
 from PIL import Image
 
-from data_pipeline.images import read_image
+from picanet_tf.core.images import read_image
 
 Source = str | os.PathLike | bytes | Image.Image | np.ndarray
 
@@ -17,7 +17,7 @@ def to_array(image: Source) -> np.ndarray:
     """uint8 [H, W, 3], RGB, of whatever a `Source` is.
 
     Raises:
-        UserError: an image that cannot be read, by name.
+        PicanetError: an image that cannot be read, by name.
         ValueError: an array that is not uint8 [H, W, 3].
         TypeError: what is none of these.
     """

@@ -1,15 +1,22 @@
-"""Checks that several layers make of their arguments when they are constructed."""
+"""Checks of constructor arguments that several layers share."""
 
 from __future__ import annotations
 
 from numbers import Integral
 
 
-def one_of(allowed: tuple[str, ...], **argument: str) -> str:
-    """The argument's value, if it is an allowed one.
+def check_choice(allowed: tuple[str, ...], **argument: str) -> str:
+    """Returns an argument's value if it is one of the allowed values.
+
+    Args:
+        allowed: the allowed values.
+        **argument: the argument to check, by its name.
+
+    Raises:
+        ValueError: the value is none of `allowed`.
 
     Example:
-        >>> one_of(("average", "max"), mode="max")
+        >>> check_choice(("average", "max"), mode="max")
         'max'
     """
     ((name, value),) = argument.items()
@@ -20,11 +27,17 @@ def one_of(allowed: tuple[str, ...], **argument: str) -> str:
     return value
 
 
-def positive(**argument: int) -> int:
-    """The argument's value, if it is a whole number above 0.
+def check_positive(**argument: int) -> int:
+    """Returns an argument's value if it is a whole number of at least 1.
+
+    Args:
+        **argument: the argument to check, by its name.
+
+    Raises:
+        ValueError: the value is below 1 or not a whole number.
 
     Example:
-        >>> positive(filters=64)
+        >>> check_positive(filters=64)
         64
     """
     ((name, value),) = argument.items()
@@ -35,11 +48,24 @@ def positive(**argument: int) -> int:
     return value
 
 
-def centred(kernel_size: int) -> int:
-    """The window's size, if it is odd and above 0."""
-    if positive(kernel_size=kernel_size) % 2 == 0:
+def check_odd(**argument: int) -> int:
+    """Returns a window size if it is odd and at least 1.
+
+    Args:
+        **argument: the argument to check, by its name.
+
+    Raises:
+        ValueError: the value is even, below 1 or not a whole number.
+
+    Example:
+        >>> check_odd(kernel_size=7)
+        7
+    """
+    value = check_positive(**argument)
+    if value % 2 == 0:
+        (name,) = argument
         raise ValueError(
-            "`kernel_size` must be odd, so that the window has a centre. "
-            f"Received: kernel_size={kernel_size}"
+            f"`{name}` must be odd, so that the window has a centre. "
+            f"Received: {name}={value}"
         )
-    return kernel_size
+    return value

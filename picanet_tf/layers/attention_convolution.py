@@ -1,4 +1,4 @@
-"""AC: a convolution whose every tap stands behind a gate (Sec. 3.3)."""
+"""AC: attention convolution, a convolution with a gate on every tap (Sec. 3.3)."""
 
 from __future__ import annotations
 
@@ -6,33 +6,38 @@ import keras
 import tensorflow as tf
 from keras import ops
 
-from picanet_tf.layers import attending
-from picanet_tf.layers.arguments import one_of, positive
+from picanet_tf.layers import attention_ops
+from picanet_tf.layers.arguments import check_positive
+from picanet_tf.layers.attentive import AttentiveLayer
 from picanet_tf.layers.initializers import gaussian
 from picanet_tf.layers.local_attention import LocalAttention
 
 
 @keras.saving.register_keras_serializable(package="picanet_tf")
-class AttentionConvolution(keras.layers.Layer):
+class AttentionConvolution(AttentiveLayer):
     """Attention convolution: each pixel gates the positions of its own window.
 
     Args:
         filters: output channels.
-        kernel_size: K, odd; the paper's 7.
-        dilation_rate: distance of neighbouring window positions; the paper's 2.
-        strides: step of the window over the map.
-        attention_filters: channels of the layer that sees the window.
-        return_attention: also return the gates.
-        implementation: `"fused"` or `"patches"`, see `attending`.
+        kernel_size: K, odd; 7 in the paper.
+        dilation_rate: distance between neighbouring window positions; 2 in the paper.
+        strides: distance between the centres of neighbouring windows.
+        attention_filters: channels between the two convolutions of `LocalAttention`.
+        return_attention: whether to return the gates as a second output.
+        implementation: `"fused"` or `"patches"`, see `attention_ops`.
 
     Input shape: [N, H, W, C].
     Output shape: [N, ceil(H / strides), ceil(W / strides), filters], no activation;
-        with `return_attention` also the gates [..., K*K], float32 in 0..1, positions
-        row-major.
+        with `return_attention` also the gates [..., K*K], float32 in [0, 1], window
+        positions in row-major order.
 
     Raises:
-        ValueError: an even `kernel_size`, one of the first five below 1, or an unknown
-            `implementation`.
+        ValueError: an even `kernel_size`, one of the first five arguments below 1, or
+            an unknown `implementation`.
+
+    Example:
+        >>> AttentionConvolution(256)(keras.ops.ones([1, 28, 28, 512])).shape
+        TensorShape([1, 28, 28, 256])
 
     Reference: Sec. 3.3, Eq. 4-5.
     """
@@ -48,16 +53,12 @@ class AttentionConvolution(keras.layers.Layer):
         implementation="fused",
         **kwargs,
     ):
-        super().__init__(**kwargs)
-        self.filters = positive(filters=filters)
+        super().__init__(return_attention, implementation, **kwargs)
+        self.filters = check_positive(filters=filters)
         self.kernel_size = kernel_size
         self.dilation_rate = dilation_rate
         self.strides = strides
-        self.attention_filters = positive(attention_filters=attention_filters)
-        self.return_attention = return_attention
-        self.implementation = one_of(
-            attending.IMPLEMENTATIONS, implementation=implementation
-        )
+        self.attention_filters = check_positive(attention_filters=attention_filters)
         self.attention = LocalAttention(
             kernel_size,
             dilation_rate,
@@ -66,6 +67,9 @@ class AttentionConvolution(keras.layers.Layer):
             dtype=self.dtype_policy,
             name="attention",
         )
+
+    def get_logits_layer(self):
+        return self.attention
 
     def build(self, input_shape):
         self.attention.build(input_shape)
@@ -78,9 +82,9 @@ class AttentionConvolution(keras.layers.Layer):
             name="bias", shape=(self.filters,), initializer="zeros"
         )
 
-    def call(self, inputs, training=None):
+    def attend(self, inputs, training=None):
         gates = ops.sigmoid(self.attention(inputs, training=training))
-        outputs = attending.attention_conv(
+        outputs = attention_ops.attention_conv(
             inputs,
             ops.cast(gates, inputs.dtype),
             ops.convert_to_tensor(self.kernel),
@@ -89,17 +93,15 @@ class AttentionConvolution(keras.layers.Layer):
             strides=self.strides,
             implementation=self.implementation,
         )
-        # In a graph, a stride leaves the sides unknown, and GAP lays its grid by them.
-        sides = [side and -(-side // self.strides) for side in inputs.shape[1:3]]
-        outputs = tf.ensure_shape(outputs, [None, *sides, self.filters])
-        return (outputs, gates) if self.return_attention else outputs
+        # In a graph, strides lose the static height and width, which GAP needs.
+        shape = self.compute_features_shape(inputs.shape)
+        return tf.ensure_shape(outputs, [None, *shape[1:]]), gates
 
-    def compute_output_spec(self, inputs, training=None):
-        gates = self.attention.compute_output_spec(inputs)
-        outputs = keras.KerasTensor(
-            (*gates.shape[:-1], self.filters), self.compute_dtype
-        )
-        return (outputs, gates) if self.return_attention else outputs
+    def compute_features_shape(self, input_shape):
+        batch, height, width, _ = input_shape
+        height = attention_ops.output_size(height, self.strides)
+        width = attention_ops.output_size(width, self.strides)
+        return (batch, height, width, self.filters)
 
     def get_config(self):
         return {
@@ -109,6 +111,4 @@ class AttentionConvolution(keras.layers.Layer):
             "dilation_rate": self.dilation_rate,
             "strides": self.strides,
             "attention_filters": self.attention_filters,
-            "return_attention": self.return_attention,
-            "implementation": self.implementation,
         }

@@ -1,7 +1,7 @@
-"""What the paper compares attention with: context taken in whole (Sec. 5.4).
+"""Context without attention, which the paper compares PiCANet with (Sec. 5.4).
 
-`ReNet` itself and a large convolution (a `keras.layers.Conv2D`) are the other two
-controls; `picanet_tf.context` makes them.
+The other two controls, `ReNet` and a large convolution (`keras.layers.Conv2D`), have
+classes of their own; `picanet_tf.models.context_modules` constructs all of them.
 """
 
 from __future__ import annotations
@@ -10,25 +10,28 @@ import keras
 import tensorflow as tf
 from keras import ops
 
-from picanet_tf.layers.arguments import centred, one_of, positive
+from picanet_tf.layers.arguments import check_choice, check_odd, check_positive
 
 _MODES = ("average", "max")
 
 
 @keras.saving.register_keras_serializable(package="picanet_tf")
 class GlobalContextPooling(keras.layers.Layer):
-    """The whole map pooled into one vector, spread back over the map.
+    """Pools the whole map into one vector and broadcasts it over the map.
 
     Args:
         mode: `"average"` or `"max"`.
 
     Input shape: [N, H, W, C].
     Output shape: [N, H, W, C], the same vector at every pixel.
+
+    Raises:
+        ValueError: an unknown `mode`.
     """
 
     def __init__(self, mode, **kwargs):
         super().__init__(**kwargs)
-        self.mode = one_of(_MODES, mode=mode)
+        self.mode = check_choice(_MODES, mode=mode)
 
     def call(self, inputs):
         reduce = ops.mean if self.mode == "average" else ops.max
@@ -44,42 +47,46 @@ class GlobalContextPooling(keras.layers.Layer):
 
 @keras.saving.register_keras_serializable(package="picanet_tf")
 class LocalContextPooling(keras.layers.Layer):
-    """The dilated window around each pixel pooled.
+    """Pools the dilated window around each pixel.
 
-    The average divides by K*K, borders included; the maximum passes over positions
-    outside the map.
+    The average divides by K*K at the borders too; the maximum ignores positions outside
+    the map.
 
     Args:
         mode: `"average"` or `"max"`.
         kernel_size: K, odd.
-        dilation_rate: distance of neighbouring window positions.
+        dilation_rate: distance between neighbouring window positions.
 
     Input shape: [N, H, W, C].
     Output shape: [N, H, W, C].
+
+    Raises:
+        ValueError: an unknown `mode`, an even `kernel_size`, or one of the last two
+            arguments below 1.
     """
 
     def __init__(self, mode, kernel_size=7, dilation_rate=2, **kwargs):
         super().__init__(**kwargs)
-        self.mode = one_of(_MODES, mode=mode)
-        self.kernel_size = centred(kernel_size)
-        self.dilation_rate = positive(dilation_rate=dilation_rate)
+        self.mode = check_choice(_MODES, mode=mode)
+        self.kernel_size = check_odd(kernel_size=kernel_size)
+        self.dilation_rate = check_positive(dilation_rate=dilation_rate)
 
     def call(self, inputs):
-        # A window's mean and maximum are those of its rows', so one side at a time.
+        # Both means and maxima are separable: pool along one axis, then the other.
         outside = 0 if self.mode == "average" else inputs.dtype.min
         margin = self.dilation_rate * (self.kernel_size - 1) // 2
         paddings = [[0, 0], [margin, margin], [margin, margin], [0, 0]]
         outputs = tf.pad(inputs, paddings, constant_values=outside)
         for axis in (1, 2):
-            outputs = self._pool_side(outputs, axis, tf.shape(inputs)[axis])
+            outputs = self._pool_axis(outputs, axis, tf.shape(inputs)[axis])
         return tf.ensure_shape(outputs, inputs.shape)
 
-    def _pool_side(self, padded, axis, size):
+    def _pool_axis(self, padded, axis, size):
         taps = []
         for position in range(self.kernel_size):
             start = position * self.dilation_rate
-            lines = slice(start, start + size)
-            taps.append(padded[:, lines] if axis == 1 else padded[:, :, lines])
+            span = slice(start, start + size)
+            taps.append(padded[:, span] if axis == 1 else padded[:, :, span])
         if self.mode == "average":
             return tf.add_n(taps) / self.kernel_size
         pooled = taps[0]

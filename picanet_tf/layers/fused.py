@@ -1,14 +1,17 @@
-"""Eq. 3 and 5 without the patch tensor, forward or backward.
+"""Eq. 3 and Eq. 5 without the K*K-fold patch tensor, forward and backward.
 
-The idea: with the lines leading, [H, N, W, ...], a run of lines is a view and costs
-nothing. The window's K columns are gathered once, [H, N, W, K, C] (`expand`); what
-window row r meets at some lines is then the same array, some lines further on. The
-equations are worked off in blocks of lines that stay in the processor's cache, row
-after row of the window, and the backward pass gathers the taps again instead of
-keeping them.
+In this module, a *line* is a row of the map; a *row* is a row of the window.
 
-Forward, a block is of output lines. Backward, it is of lines of the features: what all
-window rows send to them is added up there and then.
+Maps are transposed to [H, N, W, ...], where a slice of consecutive lines is a view and
+costs nothing. The K columns of all windows are gathered once, [H, N, W, K, C] (see
+`Window.gather_columns`): these are the *taps*. The taps of any window row are this same
+tensor, shifted by some lines. The equations are evaluated in blocks of lines that fit
+the processor's cache, one window row after another. The backward pass gathers the taps
+again instead of keeping them.
+
+A block of the forward pass consists of output lines. A block of the backward pass
+consists of lines of the features, so that the gradients that all window rows send to
+them can be added up at once.
 """
 
 from __future__ import annotations
@@ -17,62 +20,61 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
-# Of an image, in a block: enough for matrix products at full rate, few enough for a
-# block's taps to stay in the cache.
+# Pixels of an image in a block: enough for matrix products at full speed, few enough
+# for the taps to stay in the cache.
 BLOCK_PIXELS = 1600
-# Window rows that may be under way at once: while one waits for memory, or its threads
-# for one another, the other computes.
-AT_ONCE = 2
+# Steps (of one window row in one block) that may run concurrently: while one waits for
+# memory or synchronizes its threads, the other computes.
+CONCURRENT_STEPS = 2
 
 
 class Window(NamedTuple):
-    """A K x K window, walked row by row, centred on its pixel."""
+    """A K x K window centred on its pixel, its positions numbered row by row."""
 
     kernel_size: int
     dilation_rate: int
 
     @property
     def margin(self) -> int:
-        """How far the window reaches beyond its centre, in positions."""
+        """Distance from the window's centre to its edge."""
         return self.dilation_rate * (self.kernel_size - 1) // 2
 
-    def expand(self, lines):
-        """The window's columns at each pixel: [H, N, W, C] -> [H, N, W, K, C]."""
-        padded = _with_zeros(lines, 2, self.margin, self.margin)
+    def gather_columns(self, lines):
+        """Gathers each pixel's window columns: [H, N, W, C] -> [H, N, W, K, C]."""
+        padded = _pad_zeros(lines, 2, self.margin, self.margin)
         columns = tf.range(self.kernel_size) * self.dilation_rate
         x = tf.range(_size(lines, 2))[:, tf.newaxis]
         return tf.gather(padded, x + columns, axis=2)
 
-    def collapse(self, taps):
-        """The transpose of `expand`: what arrives at each position of the lines."""
-        reach, arriving = 2 * self.margin, []
+    def scatter_columns(self, taps):
+        """The transpose of `gather_columns`: [H, N, W, K, C] -> [H, N, W, C]."""
+        span, shifted = 2 * self.margin, []
         for column in range(self.kernel_size):
             start = column * self.dilation_rate
-            arrives = _with_zeros(taps[:, :, :, column], 2, start, reach - start)
-            arriving.append(arrives)
+            shifted.append(_pad_zeros(taps[:, :, :, column], 2, start, span - start))
         width = _size(taps, 2)
-        return tf.add_n(arriving)[:, :, self.margin : self.margin + width]
+        return tf.add_n(shifted)[:, :, self.margin : self.margin + width]
 
-    def rows(self, attention):
-        """Attention [N, H, W, K*K] as K window rows of [H, N, W, K, 1]."""
-        rows = tf.split(lines_first(attention), self.kernel_size, axis=-1)
+    def split_rows(self, attention):
+        """Splits [N, H, W, K*K] into the K window rows, each [H, N, W, K, 1]."""
+        rows = tf.split(swap_batch_and_lines(attention), self.kernel_size, axis=-1)
         return [row[..., tf.newaxis] for row in rows]
 
-    def offset(self, row: int) -> int:
+    def row_offset(self, row: int) -> int:
         """How many lines below its pixel a window row lies."""
         return row * self.dilation_rate - self.margin
 
     def pad_lines(self, lines):
-        """Zero lines above and below, as far as the window reaches."""
-        return _with_zeros(lines, 0, self.margin, self.margin)
+        """Adds zero lines above and below, as many as the window's margin."""
+        return _pad_zeros(lines, 0, self.margin, self.margin)
 
-    def move_lines(self, lines, by):
-        """Lines of the same number, each from `by` lines below; zeros from outside."""
-        start = self.margin + by
+    def shift_lines(self, lines, offset):
+        """Shifts lines up by `offset`, filling with zeros."""
+        start = self.margin + offset
         return self.pad_lines(lines)[start : start + _size(lines, 0)]
 
-    def blocks(self, lines):
-        """(start, stop) of the blocks of lines of an [H, N, W, ...] map."""
+    def iterate_blocks(self, lines):
+        """Yields (start, stop) of each block of lines of an [H, N, W, ...] map."""
         height = _size(lines, 0)
         if None in (lines.shape[0], lines.shape[2]):
             count = 4
@@ -83,24 +85,26 @@ class Window(NamedTuple):
             yield height * block // count, height * (block + 1) // count
 
 
-class _Turns:
-    """Has each step wait until the one `AT_ONCE` before it is done.
+class _Throttle:
+    """Makes each step wait for the one `CONCURRENT_STEPS` before it.
 
-    Else the executor runs all blocks and rows side by side, and holds all their taps.
+    Otherwise TensorFlow's executor would start the steps of all blocks and rows at
+    once, and hold the taps of all of them in memory.
     """
 
     def __init__(self):
-        self._steps: list = []
+        self._finished: list = []
 
-    def read(self, tensor):
-        """`tensor`, to be read in the step that comes next."""
-        if len(self._steps) < AT_ONCE:
+    def wait(self, tensor):
+        """Returns `tensor`, available as soon as the next step may start."""
+        if len(self._finished) < CONCURRENT_STEPS:
             return tensor
-        with tf.control_dependencies(self._steps[-AT_ONCE]):
+        with tf.control_dependencies(self._finished[-CONCURRENT_STEPS]):
             return tf.identity(tensor)
 
-    def done(self, *results):
-        self._steps.append(results)
+    def finish(self, *results):
+        """Ends a step that computed `results`."""
+        self._finished.append(results)
 
 
 def pool(features, attention, window: Window):
@@ -108,27 +112,30 @@ def pool(features, attention, window: Window):
 
     @tf.custom_gradient
     def forward(features, attention):
-        taps = window.expand(window.pad_lines(lines_first(features)))
-        rows, pooled = window.rows(attention), []
-        turns = _Turns()
-        for start, stop in window.blocks(rows[0]):
+        taps = window.gather_columns(window.pad_lines(swap_batch_and_lines(features)))
+        rows, pooled = window.split_rows(attention), []
+        throttle = _Throttle()
+        for start, stop in window.iterate_blocks(rows[0]):
             total = None
             for row, weights in enumerate(rows):
                 first = start + row * window.dilation_rate
-                met = turns.read(taps)[first : first + stop - start]
-                total = _add(total, tf.reduce_sum(met * weights[start:stop], axis=3))
-                turns.done(total)
+                row_taps = throttle.wait(taps)[first : first + stop - start]
+                term = tf.reduce_sum(row_taps * weights[start:stop], axis=3)
+                total = _add(total, term)
+                throttle.finish(total)
             pooled.append(total)
 
         def backward(upstream):
-            upstream = lines_first(upstream)[:, :, :, tf.newaxis]
+            upstream = swap_batch_and_lines(upstream)[:, :, :, tf.newaxis]
 
-            def of_row(row, met, weights, d_pooled):
-                return tf.reduce_sum(d_pooled * met, axis=-1), d_pooled * weights
+            def row_gradients(row, row_taps, weights, d_pooled):
+                return tf.reduce_sum(d_pooled * row_taps, axis=-1), d_pooled * weights
 
-            return _backward(window, features, attention, upstream, of_row)
+            return _compute_gradients(
+                window, features, attention, upstream, row_gradients
+            )
 
-        return lines_first(tf.concat(pooled, axis=0)), backward
+        return swap_batch_and_lines(tf.concat(pooled, axis=0)), backward
 
     return forward(features, attention)
 
@@ -140,105 +147,115 @@ def conv(features, gates, kernel, window: Window):
 
     @tf.custom_gradient
     def forward(features, gates, kernel):
-        taps = window.expand(window.pad_lines(lines_first(features)))
-        rows, outputs = window.rows(gates), []
-        turns = _Turns()
+        taps = window.gather_columns(window.pad_lines(swap_batch_and_lines(features)))
+        rows, outputs = window.split_rows(gates), []
+        throttle = _Throttle()
         matrices = tf.unstack(tf.reshape(kernel, [size, *flat[1:], filters]))
-        for start, stop in window.blocks(rows[0]):
+        for start, stop in window.iterate_blocks(rows[0]):
             total = None
             for row, row_gates in enumerate(rows):
                 first = start + row * window.dilation_rate
-                met = turns.read(taps)[first : first + stop - start]
-                gated = tf.reshape(met * row_gates[start:stop], flat)
+                row_taps = throttle.wait(taps)[first : first + stop - start]
+                gated = tf.reshape(row_taps * row_gates[start:stop], flat)
                 total = _add(total, tf.matmul(gated, matrices[row]))
-                turns.done(total)
+                throttle.finish(total)
             outputs.append(total)
 
         def backward(upstream):
             d_kernel = [[] for _ in range(size)]
 
-            def of_row(row, met, row_gates, d_outputs):
+            def row_gradients(row, row_taps, row_gates, d_outputs):
                 d_outputs = tf.reshape(d_outputs, [-1, filters])
-                gated = tf.reshape(met * row_gates, flat)
+                gated = tf.reshape(row_taps * row_gates, flat)
                 d_kernel[row].append(tf.matmul(gated, d_outputs, transpose_a=True))
                 with tf.control_dependencies(d_kernel[row][-1:]):
                     d_gated = tf.matmul(d_outputs, matrices[row], transpose_b=True)
-                d_gated = tf.reshape(d_gated, tf.shape(met))
-                return tf.reduce_sum(d_gated * met, axis=-1), d_gated * row_gates
+                d_gated = tf.reshape(d_gated, tf.shape(row_taps))
+                d_gates = tf.reduce_sum(d_gated * row_taps, axis=-1)
+                return d_gates, d_gated * row_gates
 
-            d_features, d_gates = _backward(
-                window, features, gates, lines_first(upstream), of_row
+            d_features, d_gates = _compute_gradients(
+                window, features, gates, swap_batch_and_lines(upstream), row_gradients
             )
             d_kernel = [tf.add_n(blocks) for blocks in d_kernel]
             return d_features, d_gates, tf.reshape(tf.stack(d_kernel), kernel.shape)
 
         shape = [*(_size(rows[0], axis) for axis in range(3)), filters]
         if rows[0].shape[0] and rows[0].shape[2]:
-            shape[1] = -1  # So that only the number of images may be unknown.
+            shape[1] = -1  # At most one dimension, the batch, stays unknown.
         outputs = tf.reshape(tf.concat(outputs, axis=0), shape)
-        return lines_first(outputs), backward
+        return swap_batch_and_lines(outputs), backward
 
     return forward(features, gates, kernel)
 
 
-def _backward(window: Window, features, attention, upstream, of_row):
-    """The gradients of features and attention, from blocks of the features' lines.
+def _compute_gradients(window: Window, features, attention, upstream, row_gradients):
+    """Computes the gradients of the features and the attention, block by block.
 
     Args:
-        upstream: [H, N, W, ...], what arrives at the output lines.
-        of_row: (row, met, weights, upstream), the taps of some lines, the weights of
-            the window row that meets them and what arrives at the pixels of these
-            windows -> the gradients of the weights [h, N, W, K] and the taps.
+        window: the window.
+        features: [N, H, W, C].
+        attention: [N, H, W, K*K].
+        upstream: [H, N, W, ...], the gradient of the output lines.
+        row_gradients: a function (row, row_taps, weights, upstream) -> (d_weights,
+            d_taps) for h lines of the features. It is given the number of a window row,
+            the taps of these lines, and the row's weights and the upstream gradients at
+            the pixels whose windows have that row on these lines. It returns the
+            gradients of the weights, [h, N, W, K], and of the taps, [h, N, W, K, C].
+
+    Returns:
+        (d_features [N, H, W, C], d_attention [N, H, W, K*K]).
     """
-    taps = window.expand(lines_first(features))
+    taps = window.gather_columns(swap_batch_and_lines(features))
     upstream = window.pad_lines(upstream)
-    rows = [window.pad_lines(row) for row in window.rows(attention)]
-    d_features, d_rows, turns = [], [[] for _ in rows], _Turns()
-    for start, stop in window.blocks(taps):
-        arriving = []
+    rows = [window.pad_lines(row) for row in window.split_rows(attention)]
+    d_features, d_rows, throttle = [], [[] for _ in rows], _Throttle()
+    for start, stop in window.iterate_blocks(taps):
+        d_block = []
         for row, weights in enumerate(rows):
-            # Line s is met by the windows of line s - offset, padded by the margin.
-            first = start + window.margin - window.offset(row)
+            # The window that has this row on line s has its centre on line s - offset,
+            # to which the padding adds the margin.
+            first = start + window.margin - window.row_offset(row)
             pixels = slice(first, first + stop - start)
-            d_weights, d_taps = of_row(
+            d_weights, d_taps = row_gradients(
                 row,
-                turns.read(taps)[start:stop],
+                throttle.wait(taps)[start:stop],
                 weights[pixels],
-                turns.read(upstream)[pixels],
+                throttle.wait(upstream)[pixels],
             )
             d_rows[row].append(d_weights)
-            arriving.append(d_taps)
-            turns.done(d_weights, d_taps)
-        d_features.append(window.collapse(tf.add_n(arriving)))
-        turns.done(d_features[-1])
+            d_block.append(d_taps)
+            throttle.finish(d_weights, d_taps)
+        d_features.append(window.scatter_columns(tf.add_n(d_block)))
+        throttle.finish(d_features[-1])
     d_attention = [
-        window.move_lines(tf.concat(blocks, axis=0), window.offset(row))
+        window.shift_lines(tf.concat(blocks, axis=0), window.row_offset(row))
         for row, blocks in enumerate(d_rows)
     ]
     return (
-        lines_first(tf.concat(d_features, axis=0)),
-        lines_first(tf.concat(d_attention, axis=-1)),
+        swap_batch_and_lines(tf.concat(d_features, axis=0)),
+        swap_batch_and_lines(tf.concat(d_attention, axis=-1)),
     )
 
 
-def lines_first(tensor):
-    """[N, H, ...] <-> [H, N, ...]; of one image, no copy."""
+def swap_batch_and_lines(tensor):
+    """[N, H, ...] <-> [H, N, ...]; copies nothing if N is 1."""
     return tf.transpose(tensor, [1, 0, *range(2, tensor.shape.rank)])
 
 
-def _with_zeros(tensor, axis: int, before: int, after: int):
-    """Zeros on both sides along an axis. Several times as fast as `tf.pad`."""
+def _pad_zeros(tensor, axis: int, before: int, after: int):
+    """Pads an axis with zeros, several times as fast as `tf.pad`."""
 
-    def zeros(length):
+    def make_zeros(length):
         if not tensor.shape.is_fully_defined():
-            # Of zeros whose size is computed, TensorFlow Lite knows no size before it
-            # runs, and of nothing that comes after them: it cannot plan its memory.
+            # If the size of the zeros were computed, TensorFlow Lite would not know it,
+            # nor any size that depends on it, when it plans its memory.
             lines = tf.zeros([length], tf.int32)
             return tf.zeros_like(tf.gather(tensor, lines, axis=axis))
         shape = list(tensor.shape)
         return tf.zeros([*shape[:axis], length, *shape[axis + 1 :]], tensor.dtype)
 
-    return tf.concat([zeros(before), tensor, zeros(after)], axis)
+    return tf.concat([make_zeros(before), tensor, make_zeros(after)], axis)
 
 
 def _add(total, term):

@@ -1,41 +1,48 @@
-"""GAP: pool a global grid of positions by attention of each pixel (Sec. 3.1)."""
+"""GAP: global attention pooling, over a grid that spans the map (Sec. 3.1)."""
 
 from __future__ import annotations
+
+import dataclasses
 
 import keras
 from keras import ops
 
-from picanet_tf.layers import attending
-from picanet_tf.layers.arguments import one_of, positive
+from picanet_tf.layers import attention_ops
+from picanet_tf.layers.arguments import check_positive
+from picanet_tf.layers.attentive import AttentiveLayer
 from picanet_tf.layers.initializers import gaussian
 from picanet_tf.layers.normalization import BatchNormalization
-from picanet_tf.layers.renet import ReNet
+from picanet_tf.layers.renet import LSTMOptions, ReNet
 
 
 @keras.saving.register_keras_serializable(package="picanet_tf")
-class GlobalAttentionPooling(keras.layers.Layer):
-    """Global attention pooling: at each pixel the softmax-weighted mean of the map.
+class GlobalAttentionPooling(AttentiveLayer):
+    """Global attention pooling: the softmax-weighted mean of the map, at each pixel.
 
-    ReNet, then a 1x1 convolution to K*K channels, batch normalization and softmax
-    give each pixel its weights over a K x K grid that is centred on the map.
+    ReNet, a 1x1 convolution to K*K channels, batch normalization and a softmax give
+    each pixel its weights over a K x K grid of positions that is centred on the map.
 
     Args:
-        kernel_size: K, positions of the grid along each side; the paper's 10.
-        dilation_rate: distance of neighbouring grid positions; 3 at 28x28.
+        kernel_size: K, grid positions along each side; 10 in the paper.
+        dilation_rate: distance between neighbouring grid positions; 3 on a 28x28 map.
         units: hidden units of each ReNet direction.
-        return_attention: also return the attention.
-        implementation: `"fused"` or `"patches"`, see `attending`.
-        use_cudnn, unroll: see `ReNet`.
+        return_attention: whether to return the attention as a second output.
+        implementation: `"fused"` or `"patches"`, see `attention_ops`.
+        lstm_options: options of ReNet's LSTMs, see `ReNet`.
 
-    Input shape: [N, H, W, C]; H and W static.
+    Input shape: [N, H, W, C], H and W static.
     Output shape: [N, H, W, C]; with `return_attention` also the attention
-        [N, H, W, K*K], float32, positions row-major, summing to 1.
+        [N, H, W, K*K], float32, grid positions in row-major order, summing to 1.
 
     Raises:
-        ValueError: one of the first three below 1, a grid that does not fit the map, or
-            an unknown `implementation`.
+        ValueError: one of the first three arguments below 1, a grid that does not fit
+            the map, an unknown `implementation`, or invalid `lstm_options`.
 
-    Reference: Sec. 3.1, Eq. 1-2; batch normalization by Sec. 3.4.
+    Example:
+        >>> GlobalAttentionPooling()(keras.ops.ones([1, 28, 28, 1024])).shape
+        TensorShape([1, 28, 28, 1024])
+
+    Reference: Sec. 3.1, Eq. 1-2; batch normalization from Sec. 3.4.
     """
 
     def __init__(
@@ -45,26 +52,16 @@ class GlobalAttentionPooling(keras.layers.Layer):
         units=256,
         return_attention=False,
         implementation="fused",
-        use_cudnn="auto",
-        unroll=False,
+        lstm_options=None,
         **kwargs,
     ):
-        super().__init__(**kwargs)
-        self.kernel_size = positive(kernel_size=kernel_size)
-        self.dilation_rate = positive(dilation_rate=dilation_rate)
-        self.units = positive(units=units)
-        self.return_attention = return_attention
-        self.implementation = one_of(
-            attending.IMPLEMENTATIONS, implementation=implementation
-        )
-        self.use_cudnn = use_cudnn
-        self.unroll = unroll
+        super().__init__(return_attention, implementation, **kwargs)
+        self.kernel_size = check_positive(kernel_size=kernel_size)
+        self.dilation_rate = check_positive(dilation_rate=dilation_rate)
+        self.units = check_positive(units=units)
+        self.lstm_options = LSTMOptions.convert(lstm_options)
         self.renet = ReNet(
-            units,
-            use_cudnn=use_cudnn,
-            unroll=unroll,
-            dtype=self.dtype_policy,
-            name="renet",
+            units, self.lstm_options, dtype=self.dtype_policy, name="renet"
         )
         self.conv = keras.layers.Conv2D(
             kernel_size**2,
@@ -75,6 +72,9 @@ class GlobalAttentionPooling(keras.layers.Layer):
         )
         self.norm = BatchNormalization(dtype=self.dtype_policy, name="norm")
 
+    def get_logits_layer(self):
+        return self
+
     def build(self, input_shape):
         for size in input_shape[1:3]:
             if size is None:
@@ -82,30 +82,23 @@ class GlobalAttentionPooling(keras.layers.Layer):
                     "GlobalAttentionPooling needs a map of static height and width. "
                     f"Received: input_shape={input_shape}"
                 )
-            attending.global_grid(size, self.kernel_size, self.dilation_rate)
+            attention_ops.global_grid(size, self.kernel_size, self.dilation_rate)
         self.renet.build(input_shape)
-        seen = self.renet.compute_output_shape(input_shape)
-        self.conv.build(seen)
-        self.norm.build(self.conv.compute_output_shape(seen))
+        renet_shape = self.renet.compute_output_shape(input_shape)
+        self.conv.build(renet_shape)
+        self.norm.build(self.conv.compute_output_shape(renet_shape))
 
-    def call(self, inputs, training=None):
+    def attend(self, inputs, training=None):
         logits = self.norm(self.conv(self.renet(inputs)), training=training)
         attention = ops.softmax(ops.cast(logits, "float32"), axis=-1)
-        outputs = attending.global_attention_pool(
+        outputs = attention_ops.global_attention_pool(
             inputs,
             ops.cast(attention, inputs.dtype),
             kernel_size=self.kernel_size,
             dilation_rate=self.dilation_rate,
             implementation=self.implementation,
         )
-        return (outputs, attention) if self.return_attention else outputs
-
-    def compute_output_spec(self, inputs, training=None):
-        outputs = keras.KerasTensor(inputs.shape, self.compute_dtype)
-        attention = keras.KerasTensor(
-            (*inputs.shape[:-1], self.kernel_size**2), "float32"
-        )
-        return (outputs, attention) if self.return_attention else outputs
+        return outputs, attention
 
     def get_config(self):
         return {
@@ -113,8 +106,5 @@ class GlobalAttentionPooling(keras.layers.Layer):
             "kernel_size": self.kernel_size,
             "dilation_rate": self.dilation_rate,
             "units": self.units,
-            "return_attention": self.return_attention,
-            "implementation": self.implementation,
-            "use_cudnn": self.use_cudnn,
-            "unroll": self.unroll,
+            "lstm_options": dataclasses.asdict(self.lstm_options),
         }

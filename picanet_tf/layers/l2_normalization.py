@@ -1,22 +1,27 @@
-"""Feature vectors of one learned length a channel (ParseNet; SSD's conv4_3)."""
+"""L2 normalization with a learned scale per channel (ParseNet; SSD's conv4_3)."""
 
 from __future__ import annotations
 
 import keras
 from keras import ops
 
-_EPSILON = 1e-10  # under the root, as the release's
+_EPSILON = 1e-10  # added under the square root, as in SSD's release
 
 
 @keras.saving.register_keras_serializable(package="picanet_tf")
 class L2Normalization(keras.layers.Layer):
-    """Each position's channels divided by their length, times a learned scale.
+    """Divides each position's feature vector by its L2 norm, then scales each channel.
 
     Args:
-        scale: where each channel's scale starts; SSD's 20.
+        scale: initial value of each channel's learned scale; 20 in SSD.
 
     Input shape: [N, H, W, C].
-    Output shape: [N, H, W, C]; zero where the input is.
+    Output shape: [N, H, W, C]; zero vectors stay zero.
+
+    Example:
+        >>> outputs = L2Normalization(10)(keras.ops.array([[[[3.0, 4.0]]]]))
+        >>> outputs.numpy().ravel()
+        array([6., 8.], dtype=float32)
 
     Reference: Liu et al., ParseNet, 2015, Sec. 3.3; SSD, ECCV 2016, Sec. 3.1.
     """
@@ -33,7 +38,7 @@ class L2Normalization(keras.layers.Layer):
         )
 
     def call(self, inputs):
-        # The squares of conv4_3's activations are beyond float16's range.
+        # The squares of conv4_3's activations exceed float16's range.
         wide = ops.cast(inputs, "float32")
         length = ops.sqrt(ops.sum(ops.square(wide), axis=-1, keepdims=True) + _EPSILON)
         gamma = ops.cast(ops.convert_to_tensor(self.gamma), "float32")

@@ -1,11 +1,12 @@
-"""What LAP and AC share: each pixel's attention over the window around it."""
+"""The attention logits of local attention pooling and attention convolution."""
 
 from __future__ import annotations
 
 import keras
 from keras import ops
 
-from picanet_tf.layers.arguments import centred, positive
+from picanet_tf.layers.arguments import check_odd, check_positive
+from picanet_tf.layers.attention_ops import output_size
 from picanet_tf.layers.dilated_convolution import DilatedConv2D
 from picanet_tf.layers.initializers import gaussian
 from picanet_tf.layers.normalization import BatchNormalization
@@ -13,16 +14,16 @@ from picanet_tf.layers.normalization import BatchNormalization
 
 @keras.saving.register_keras_serializable(package="picanet_tf")
 class LocalAttention(keras.layers.Layer):
-    """Two convolutions that give each pixel one logit a window position.
+    """Two convolutions that give each pixel one logit per window position.
 
-    A K x K convolution that sees the window, ReLU, a 1x1 convolution to K*K channels
-    and batch normalization; LAP takes their softmax, AC their sigmoid.
+    A K x K convolution over the window, ReLU, a 1x1 convolution to K*K channels and
+    batch normalization. LAP applies a softmax to the logits, AC a sigmoid.
 
     Args:
         kernel_size: K, odd.
-        dilation_rate: distance of neighbouring window positions.
-        filters: channels between the two convolutions; the paper's 128.
-        strides: step of the window, for an attention convolution that strides.
+        dilation_rate: distance between neighbouring window positions.
+        filters: channels between the two convolutions; 128 in the paper.
+        strides: distance between the centres of neighbouring windows.
 
     Input shape: [N, H, W, C].
     Output shape: [N, ceil(H / strides), ceil(W / strides), K*K], float32 logits.
@@ -30,20 +31,20 @@ class LocalAttention(keras.layers.Layer):
     Raises:
         ValueError: an even `kernel_size`, or an argument below 1.
 
-    Reference: Sec. 3.2; batch normalization by Sec. 3.4.
+    Reference: Sec. 3.2; batch normalization from Sec. 3.4.
     """
 
     def __init__(
         self, kernel_size=7, dilation_rate=2, filters=128, strides=1, **kwargs
     ):
         super().__init__(**kwargs)
-        self.kernel_size = centred(kernel_size)
-        self.dilation_rate = positive(dilation_rate=dilation_rate)
-        self.filters = positive(filters=filters)
-        self.strides = positive(strides=strides)
-        # "Same" padding of a strided convolution would move the window's centre on
-        # maps of even size. A dilated convolution of stride 1, subsampled, does not,
-        # and Keras refuses strides together with dilation.
+        self.kernel_size = check_odd(kernel_size=kernel_size)
+        self.dilation_rate = check_positive(dilation_rate=dilation_rate)
+        self.filters = check_positive(filters=filters)
+        self.strides = check_positive(strides=strides)
+        # Not a strided convolution: with "same" padding it would shift the windows'
+        # centres on maps of even size, and Keras refuses strides with a dilation.
+        # `call` subsamples the result instead.
         self.see = DilatedConv2D(
             filters,
             kernel_size,
@@ -65,24 +66,21 @@ class LocalAttention(keras.layers.Layer):
 
     def build(self, input_shape):
         self.see.build(input_shape)
-        seen = (*input_shape[:-1], self.filters)
-        self.conv.build(seen)
+        self.conv.build((*input_shape[:-1], self.filters))
         self.norm.build((*input_shape[:-1], self.kernel_size**2))
 
     def call(self, inputs, training=None):
-        seen = self.see(inputs)
+        hidden = self.see(inputs)
         if self.strides > 1:
-            seen = seen[:, :: self.strides, :: self.strides]
-        logits = self.norm(self.conv(seen), training=training)
+            hidden = hidden[:, :: self.strides, :: self.strides]
+        logits = self.norm(self.conv(hidden), training=training)
         return ops.cast(logits, "float32")
 
     def compute_output_spec(self, inputs, training=None):
-        height, width = (
-            None if size is None else -(-size // self.strides)
-            for size in inputs.shape[1:3]
-        )
-        shape = (inputs.shape[0], height, width, self.kernel_size**2)
-        return keras.KerasTensor(shape, "float32")
+        batch, height, width, _ = inputs.shape
+        height = output_size(height, self.strides)
+        width = output_size(width, self.strides)
+        return keras.KerasTensor((batch, height, width, self.kernel_size**2), "float32")
 
     def get_config(self):
         return {

@@ -1,4 +1,4 @@
-"""Batch normalization whose moving averages hold from the first steps."""
+"""Batch normalization whose moving averages are valid from the first step."""
 
 from __future__ import annotations
 
@@ -11,24 +11,28 @@ from keras import ops
 class BatchNormalization(keras.layers.BatchNormalization):
     """`keras.layers.BatchNormalization` with bias-corrected moving averages.
 
-    Plain momentum m still holds m^t of the initial 0 / 1 after t steps (55% after 60
-    steps at 0.99). Caffe divides by the weight collected so far; the same average in
-    running form is
+    With plain momentum m, the averages still contain m^t of their initial values 0 and
+    1 after t steps (55% after 60 steps at 0.99). Caffe divides them by the weight
+    collected so far. The same average in running form is
 
         s_t = m s_{t-1} + 1,    average_t = average_{t-1} + (x_t - average_{t-1}) / s_t
 
-    so that the first step takes the batch statistics whole, and a short run predicts
-    about as well in inference mode as with the statistics of its batch.
+    so the averages equal the batch statistics after the first step, and even a short
+    training predicts about as well with them as with the statistics of its batch.
 
     Args:
-        momentum: m; the averages remember about 1 / (1 - m) steps.
+        momentum: m; the averages cover about the last 1 / (1 - m) steps.
         epsilon: added to the variance; 1e-5 everywhere in the network.
-        synchronized: take the statistics over all replicas, so that two replicas
-            train as one. Costs nothing on one device.
-        **kwargs: of `keras.layers.BatchNormalization`; no `renorm`.
+        synchronized: whether to compute the statistics over all replicas, so that two
+            replicas train like one. Costs nothing on a single device.
+        **kwargs: further arguments of `keras.layers.BatchNormalization`, except
+            `renorm`.
 
     Input shape: any, channels last.
-    Output shape: the input's; float32 inside whatever the dtype policy.
+    Output shape: the input shape. Half-precision inputs get float32 statistics.
+
+    Raises:
+        ValueError: `renorm` is set.
     """
 
     def __init__(self, momentum=0.95, epsilon=1e-5, synchronized=True, **kwargs):
@@ -51,7 +55,7 @@ class BatchNormalization(keras.layers.BatchNormalization):
     def call(self, inputs, training=None, mask=None):
         training = bool(training) and self.trainable
         if self._fits_fused_op(inputs, training, mask):
-            return self._fused(inputs, training)
+            return self._call_fused(inputs, training)
         if not training:
             return super().call(inputs, training=False)
         inputs = ops.cast(inputs, keras.backend.result_type(inputs.dtype, "float32"))
@@ -76,11 +80,11 @@ class BatchNormalization(keras.layers.BatchNormalization):
             and self.scale
             and self.center
             and inputs.dtype != "float64"
-            and not (training and self.synchronized and _replicas() > 1)
+            and not (training and self.synchronized and _count_replicas() > 1)
         )
 
-    def _fused(self, inputs, training):
-        """The same by TensorFlow's own operation, which keeps fewer tensors."""
+    def _call_fused(self, inputs, training):
+        """Normalizes by TensorFlow's fused operation, which stores fewer tensors."""
         average = {} if training else {
             "mean": ops.convert_to_tensor(self.moving_mean),
             "variance": ops.convert_to_tensor(self.moving_variance),
@@ -94,7 +98,8 @@ class BatchNormalization(keras.layers.BatchNormalization):
             **average,
         )
         if training:
-            # It gives the unbiased variance; normalises, as we do, by the biased one.
+            # The operation normalizes by the biased variance, as `call` does, but it
+            # returns the unbiased one.
             count = tf.cast(tf.size(inputs) / tf.size(mean), tf.float32)
             self._update_averages(mean, variance * (count - 1) / count)
         return ops.cast(outputs, self.compute_dtype)
@@ -111,11 +116,12 @@ class BatchNormalization(keras.layers.BatchNormalization):
     def _moments(self, inputs, mask):
         if mask is not None:
             return super()._moments(inputs, mask)
-        if not self.synchronized or _replicas() == 1:
+        if not self.synchronized or _count_replicas() == 1:
             return ops.moments(inputs, axes=self._reduction_axes)
-        # Keras' synchronized moments take E[x^2] - E[x]^2. In float32 that loses the
+        # Keras' synchronized moments compute E[x^2] - E[x]^2. In float32 that loses the
         # variance of a channel far from zero: 0.0 or 0.5 instead of 0.01 at a mean of
-        # 1000. In two steps it holds, and replicas cannot swap their collectives.
+        # 1000. Two passes keep it, and since the second needs the result of the first,
+        # all replicas run their collectives in the same order.
         sums = tf.reduce_sum(inputs, self._reduction_axes, keepdims=True)
         count = tf.cast(tf.size(inputs) / tf.size(sums), inputs.dtype)
         replica = tf.distribute.get_replica_context()
@@ -133,12 +139,12 @@ class BatchNormalization(keras.layers.BatchNormalization):
 
     def get_config(self):
         config = super().get_config()
-        # The base class writes options of a mode that this layer does not have.
+        # Options of renorm, a mode that this layer does not have.
         for name in ("renorm", "renorm_clipping", "renorm_momentum"):
             config.pop(name, None)
         return config
 
 
-def _replicas() -> int:
+def _count_replicas() -> int:
     replica = tf.distribute.get_replica_context()
     return 1 if replica is None else replica.num_replicas_in_sync

@@ -1,65 +1,106 @@
-"""ReNet: four LSTM sweeps that let every pixel see the whole map (Sec. 3.1)."""
+"""ReNet: LSTMs along the rows and columns of a map (Sec. 3.1)."""
 
 from __future__ import annotations
 
+import dataclasses
 import functools
+from collections.abc import Mapping
 
 import keras
 from keras import ops
 
-from picanet_tf.layers.arguments import positive
+from picanet_tf.layers.arguments import check_positive
+
+
+@dataclasses.dataclass(frozen=True)
+class LSTMOptions:
+    """How LSTMs are computed; neither option changes what they compute.
+
+    Attributes:
+        use_cudnn: passed to `keras.layers.LSTM`. False keeps cuDNN operations, which no
+            CPU can run, out of an exported graph.
+        unroll: whether to unroll the time steps instead of looping over them, for
+            converters that cannot calibrate a loop.
+    """
+
+    use_cudnn: bool | str = "auto"
+    unroll: bool = False
+
+    @classmethod
+    def convert(cls, value: LSTMOptions | Mapping | None) -> LSTMOptions:
+        """Converts a layer's argument `lstm_options`.
+
+        Args:
+            value: options, a mapping of some of their fields (as in a layer's config),
+                or None for the defaults.
+
+        Raises:
+            ValueError: any other value, or a mapping with an unknown field.
+
+        Example:
+            >>> LSTMOptions.convert({"unroll": True})
+            LSTMOptions(use_cudnn='auto', unroll=True)
+        """
+        if isinstance(value, cls):
+            return value
+        fields = [field.name for field in dataclasses.fields(cls)]
+        options = {} if value is None else value
+        if not isinstance(options, Mapping) or not set(options) <= set(fields):
+            raise ValueError(
+                f"`lstm_options` must be LSTMOptions, a mapping of {fields}, or None. "
+                f"Received: lstm_options={value!r}"
+            )
+        return cls(**options)
 
 
 @keras.saving.register_keras_serializable(package="picanet_tf")
 class ReNet(keras.layers.Layer):
-    """A bidirectional LSTM along the rows, then one along the columns of its result.
+    """A bidirectional LSTM along the rows, and another along the columns of its result.
 
-    The weights are shared by all rows and by all columns. After the first sweep a
-    position has seen its row; after the second, the map.
+    All rows share their weights, and so do all columns. After the first LSTM each
+    position depends on its row, after the second on the whole map.
 
     Args:
-        units: hidden units of each direction; the paper's 256.
-        use_cudnn: passed to `keras.layers.LSTM`. False keeps cuDNN ops, which no CPU
-            can run, out of an exported graph.
-        unroll: unroll the steps instead of looping, for converters that cannot
-            calibrate a loop.
+        units: hidden units of each direction; 256 in the paper.
+        lstm_options: options of the LSTMs, as `LSTMOptions` or a mapping of its fields.
 
-    Input shape: [N, H, W, C]; H and W static when `unroll` is set.
+    Input shape: [N, H, W, C]; H and W static if the LSTMs are unrolled.
     Output shape: [N, H, W, 2 * units], forward and backward concatenated.
 
     Raises:
-        ValueError: `units` below 1.
+        ValueError: `units` below 1, or invalid `lstm_options`.
 
     Example:
         >>> ReNet(256)(keras.ops.ones([1, 28, 28, 1024])).shape
         TensorShape([1, 28, 28, 512])
 
-    Reference: Visin et al. 2015, as used in Fig. 2a. Weights start uniform in
-    +-0.2 and forget biases at 1, as in the authors' release.
+    Reference: Visin et al., ReNet, 2015, as used in Fig. 2a. As in the authors'
+        release, weights are initialized uniformly in [-0.2, 0.2], forget biases to 1.
     """
 
-    def __init__(self, units=256, use_cudnn="auto", unroll=False, **kwargs):
+    def __init__(self, units=256, lstm_options=None, **kwargs):
         super().__init__(**kwargs)
-        self.units = positive(units=units)
-        self.use_cudnn = use_cudnn
-        self.unroll = unroll
-        rows, columns = self._lstm(), self._lstm()
+        self.units = check_positive(units=units)
+        self.lstm_options = LSTMOptions.convert(lstm_options)
+        rows, columns = self._make_lstm(), self._make_lstm()
         policy = self.dtype_policy
         self.rows = keras.layers.Bidirectional(rows, dtype=policy, name="rows")
         self.columns = keras.layers.Bidirectional(columns, dtype=policy, name="columns")
-        # Bidirectional copies them, known by their id(). While it loads a model, Keras
-        # takes a second object of the same id for the same layer: none may be freed.
-        self._keep = lambda: (rows, columns)
+        # `Bidirectional` copies its argument. While Keras loads a model it identifies
+        # shared layers by id(), so the originals must stay alive: a freed id could be
+        # given to a later LSTM, which Keras would then take for this one. In a closure,
+        # Keras does not track them as sublayers.
+        self._originals = lambda: (rows, columns)
 
-    def _lstm(self):
+    def _make_lstm(self):
         return keras.layers.LSTM(
             self.units,
             kernel_initializer=keras.initializers.RandomUniform(-0.2, 0.2),
             recurrent_initializer=keras.initializers.RandomUniform(-0.2, 0.2),
             unit_forget_bias=True,
             return_sequences=True,
-            use_cudnn=self.use_cudnn,
-            unroll=self.unroll,
+            use_cudnn=self.lstm_options.use_cudnn,
+            unroll=self.lstm_options.unroll,
             dtype=self.dtype_policy,
             name="lstm",
         )
@@ -70,17 +111,19 @@ class ReNet(keras.layers.Layer):
         self.columns.build((None, height, 2 * self.units))
 
     def call(self, inputs):
-        outputs = self._sweep_lines(self.rows, inputs)
+        outputs = self._run_along_rows(self.rows, inputs)
         outputs = ops.transpose(outputs, [0, 2, 1, 3])
-        outputs = self._sweep_lines(self.columns, outputs)
+        outputs = self._run_along_rows(self.columns, outputs)
         return ops.transpose(outputs, [0, 2, 1, 3])
 
-    def _sweep_lines(self, sweep, inputs):
-        """Runs `sweep` along axis 2, axes 0 and 1 as its batch."""
-        _, lines, steps, channels = ops.shape(inputs)
-        run = functools.partial(_unrolled, sweep) if self.unroll else sweep
+    def _run_along_rows(self, lstm, inputs):
+        """Runs a bidirectional LSTM along axis 2, with axes 0 and 1 as its batch."""
+        _, rows, steps, channels = ops.shape(inputs)
+        run = (
+            functools.partial(_run_unrolled, lstm) if self.lstm_options.unroll else lstm
+        )
         outputs = run(ops.reshape(inputs, [-1, steps, channels]))
-        return ops.reshape(outputs, [-1, lines, steps, 2 * self.units])
+        return ops.reshape(outputs, [-1, rows, steps, 2 * self.units])
 
     def compute_output_shape(self, input_shape):
         return (*input_shape[:-1], 2 * self.units)
@@ -89,20 +132,19 @@ class ReNet(keras.layers.Layer):
         return {
             **super().get_config(),
             "units": self.units,
-            "use_cudnn": self.use_cudnn,
-            "unroll": self.unroll,
+            "lstm_options": dataclasses.asdict(self.lstm_options),
         }
 
 
-def _unrolled(sweep, inputs):
-    """Both directions of a sweep without a loop.
+def _run_unrolled(lstm, inputs):
+    """Runs both directions of a bidirectional LSTM without a loop.
 
-    Keras' own `unroll` multiplies every step by the kernel for itself. TensorFlow Lite
-    keeps a copy of the matrix for each product, which at full size doubles the memory
-    and the time to the first map. Here one product serves all steps.
+    Keras' own `unroll` multiplies each time step by the kernel separately. TensorFlow
+    Lite keeps a copy of the matrix for each product, which at full size doubles the
+    memory and the time to the first map. Here one product serves all steps.
 
     Args:
-        sweep: a built `Bidirectional` of LSTMs.
+        lstm: a built `Bidirectional` of LSTMs.
         inputs: [N, T, C] float; T static.
 
     Returns:
@@ -113,18 +155,18 @@ def _unrolled(sweep, inputs):
     """
     if inputs.shape[1] is None:
         raise ValueError(
-            "`unroll` needs maps of static height and width. Received sweeps of "
+            "`unroll` needs maps of static height and width. Received sequences of "
             f"shape={tuple(inputs.shape)}; give the input a size or set unroll=False."
         )
-    forward = _steps(sweep.forward_layer.cell, inputs)
-    backward = _steps(sweep.backward_layer.cell, inputs, backward=True)
+    forward = _run_direction(lstm.forward_layer.cell, inputs)
+    backward = _run_direction(lstm.backward_layer.cell, inputs, backward=True)
     return ops.concatenate([forward, backward], axis=-1)
 
 
-def _steps(cell, inputs, backward=False):
-    """One direction: [N, T, C] -> [N, T, units]. The state starts at zero."""
+def _run_direction(cell, inputs, backward=False):
+    """Runs one direction from a zero state: [N, T, C] -> [N, T, units]."""
     _, steps, channels = inputs.shape
-    # Of a matrix, so that with a free batch all shapes are known before it runs.
+    # A product of matrices: with an unknown batch size, all shapes stay static.
     gates = ops.matmul(ops.reshape(inputs, [-1, channels]), cell.kernel) + cell.bias
     gates = ops.unstack(ops.reshape(gates, [-1, steps, gates.shape[-1]]), axis=1)
     hidden, carry, outputs = None, None, []
@@ -132,8 +174,8 @@ def _steps(cell, inputs, backward=False):
         if hidden is not None:
             gate = gate + ops.matmul(hidden, cell.recurrent_kernel)
         i, f, c, o = ops.split(gate, 4, axis=-1)
-        added = ops.sigmoid(i) * ops.tanh(c)
-        carry = added if carry is None else ops.sigmoid(f) * carry + added
+        update = ops.sigmoid(i) * ops.tanh(c)
+        carry = update if carry is None else ops.sigmoid(f) * carry + update
         hidden = ops.sigmoid(o) * ops.tanh(carry)
         outputs.append(hidden)
     return ops.stack(outputs[::-1] if backward else outputs, axis=1)

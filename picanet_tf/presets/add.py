@@ -19,16 +19,14 @@ the facts do not give.
 from __future__ import annotations
 
 import json
-import os
 import tempfile
 from pathlib import Path
 
 from absl import flags
 
-from data_pipeline import cli
-from data_pipeline.cli import UserError
-from picanet_tf.core.files import sha256_of, sync, write_json, write_text
-from picanet_tf.errors import PicanetError
+from picanet_tf.core import cli
+from picanet_tf.core.errors import PicanetError
+from picanet_tf.core.files import move_into_place, sha256_of, write_json, write_text
 from picanet_tf.presets import card, registry
 from picanet_tf.presets.arrays import quantize, read_arrays
 
@@ -37,6 +35,7 @@ POSITIONAL = "RUN_OR_WEIGHTS NAME"
 # A norm of whose moving averages nothing was said counts as well filled.
 _COLLECTED = "collected_weight"
 _WELL_FILLED = 20.0
+_TASK = "saliency"  # Of which LiteRT files predict.
 # What `build_model(weights=...)` takes besides a preset.
 _TAKEN = ("imagenet", "hed", "none")
 
@@ -59,42 +58,38 @@ def define_flags() -> None:
 
 def main(words: list[str]) -> int:
     if len(words) != 2:
-        raise UserError(f"{POSITIONAL} are wanted. Received: {words}")
-    try:
-        return add(*words)
-    except PicanetError as error:
-        raise UserError(str(error)) from error
+        raise PicanetError(f"{POSITIONAL} are wanted. Received: {words}")
+    return add(*words)
 
 
 def add(source: str, name: str) -> int:
     before = registry.list_presets().get(name)
     if before and not FLAGS.replace:
-        raise UserError(f"The preset {name} exists: give --replace, or another name")
+        raise PicanetError(f"The preset {name} exists: give --replace, or another name")
     if name in _TAKEN:
-        raise UserError(f"NAME may not be {', '.join(_TAKEN)}. Received: {name!r}")
+        raise PicanetError(f"NAME may not be {', '.join(_TAKEN)}. Received: {name!r}")
     if not name.replace("_", "").replace("-", "").isalnum() or not name.isascii():
-        raise UserError(f"NAME must be letters, digits, _ and -. Received: {name!r}")
+        raise PicanetError(f"NAME must be letters, digits, _ and -. Received: {name!r}")
     if bool(FLAGS.url) != bool(FLAGS.output):
-        raise UserError("--url and --output go together")
+        raise PicanetError("--url and --output go together")
     facts = _facts(before)
-    trained, variant, size = _network(source)
+    trained = _network(source)
     target = Path(FLAGS.output) if FLAGS.url else registry.FOLDER
     target.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=target) as folder:
-        made = _write_files(trained, Path(folder), name, size)
+        made = _write_files(trained, Path(folder), name)
         entry = {
             "name": name,
-            "task": "saliency",
-            "variant": variant,
-            "image_size": size,
-            "width": _width_of(trained),
+            "task": _TASK,
+            "variant": trained.variant,
+            "image_size": trained.image_size,
+            "width": trained.config.width,
             "default": FLAGS.default or bool(before and before.default),
             "files": {kind: _file(path) for kind, path in made.items()},
             "card": facts,
         }
         for path in made.values():
-            sync(path)
-            os.replace(path, target / path.name)
+            move_into_place(path, target / path.name)
     write_text(registry.FOLDER / f"{name}.md", card.markdown(entry))
     write_json(registry.FOLDER / f"{name}.json", entry)
     if entry["default"]:
@@ -128,11 +123,11 @@ def _read_json(path: str) -> dict:
     try:
         values = json.loads(Path(path).read_text())
     except OSError as error:
-        raise UserError(f"Cannot read {path}: {error.strerror}") from error
+        raise PicanetError(f"Cannot read {path}: {error.strerror}") from error
     except (ValueError, RecursionError) as error:
-        raise UserError(f"{path} is not JSON: {error}") from error
+        raise PicanetError(f"{path} is not JSON: {error}") from error
     if not isinstance(values, dict):
-        raise UserError(f"{path} must hold a JSON object")
+        raise PicanetError(f"{path} must hold a JSON object")
     return values
 
 
@@ -150,45 +145,39 @@ def _scores(path: str) -> list[dict]:
             for name, data in _read_json(path)["datasets"].items()
         ]
     except (KeyError, TypeError, AttributeError) as error:
-        raise UserError(f"{path} is no report of evaluate.py: {error!r}") from error
+        raise PicanetError(f"{path} is no report of evaluate.py: {error!r}") from error
 
 
 def _network(source: str):
-    """(the trained network, its variant, side of the input)."""
+    """The trained network, at the size of its input."""
     if Path(source).suffix == ".npz":
         if not FLAGS.variant:
-            raise UserError("--variant is missing: an .npz does not say which it is")
+            raise PicanetError("--variant is missing: an .npz does not say which it is")
         arrays = read_arrays(source)
-        from picanet_tf.saliency import build_model
-        from picanet_tf.weights import assign_weights
+        from picanet_tf.models.weights import assign_weights
+        from picanet_tf.tasks.registry import get_task
 
-        try:
-            network = build_model(
-                FLAGS.variant, FLAGS.image_size, width=_width_in(arrays), dropout=0.0
-            )
-        except ValueError as error:
-            raise UserError(str(error)) from error
+        network = get_task(_TASK).build_model(
+            FLAGS.variant, FLAGS.image_size, width=_width_in(arrays), dropout=0.0
+        )
         transfer = assign_weights(arrays, network, source, partial=True)
-        fresh = [path for path in transfer.fresh if not path.endswith(_COLLECTED)]
-        if fresh or transfer.left or transfer.mismatched:
-            raise UserError(f"{source} is no {FLAGS.variant}: {transfer}")
+        missing = [path for path in transfer.missing if not path.endswith(_COLLECTED)]
+        if missing or transfer.unexpected or transfer.mismatched:
+            raise PicanetError(f"{source} is no {FLAGS.variant}: {transfer}")
         for variable in network.weights:
-            if variable.path in transfer.fresh:
+            if variable.path in transfer.missing:
                 variable.assign(_WELL_FILLED)
-        return network, FLAGS.variant, network.input.shape[1]
+        return network
     if FLAGS.variant:
-        raise UserError("--variant goes with an .npz only: a network knows its own")
-    from picanet_tf.inference.loading import load_network
+        raise PicanetError("--variant goes with an .npz only: a network knows its own")
+    from picanet_tf.inference.loading import load_model
     from picanet_tf.inference.locate import locate
-    from picanet_tf.networks import identify, rebuilt
 
-    network = load_network(locate(source))
-    identity = identify(network)
-    if identity.task_name != "saliency":
-        raise UserError(f"{source} is for {identity.task_name}; presets are saliency's")
-    if FLAGS.image_size:
-        network = rebuilt(network, FLAGS.image_size)
-    return network, identity.variant, network.input.shape[1]
+    network = load_model(locate(source), engine="keras").network
+    task = network.task.spec.name
+    if task != _TASK:
+        raise PicanetError(f"{source} is for {task}; presets are for {_TASK}")
+    return network.rebuild(image_size=FLAGS.image_size or network.image_size)
 
 
 def _width_in(arrays) -> float:
@@ -197,23 +186,16 @@ def _width_in(arrays) -> float:
     return 1.0 if kernel is None else kernel.shape[-1] / 1024
 
 
-def _width_of(network) -> float:
-    from picanet_tf.backbones.vgg16 import width_of
-
-    return float(width_of(network))
-
-
-def _write_files(trained, folder: Path, name: str, size: int) -> dict[str, Path]:
+def _write_files(trained, folder: Path, name: str) -> dict[str, Path]:
     """The weights, and the LiteRT file of what those weights hold."""
     import numpy as np
 
-    from picanet_tf.networks import rebuilt
+    from picanet_tf.models.weights import assign_weights
     from picanet_tf.serving.tflite import write_tflite
-    from picanet_tf.weights import assign_weights
 
     weights, litert = folder / f"{name}.npz", folder / f"{name}.tflite"
     np.savez(weights, **quantize({v.path: v.numpy() for v in trained.weights}))
-    network = rebuilt(trained, size)
+    network = trained.rebuild(dtype="float32")
     assign_weights(read_arrays(weights), network, str(weights))
     write_tflite(network, litert, "dynamic")
     litert.with_suffix(".json").unlink()  # The entry's own is called so.

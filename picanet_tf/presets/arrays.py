@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from picanet_tf.errors import PicanetError
+from picanet_tf.core.errors import PicanetError
 
 _SCALE = ":scale"  # No path of a variable has a colon.
 
@@ -71,8 +71,8 @@ def read_arrays(path: str | Path) -> dict[str, np.ndarray]:
             stored = {name: archive[name] for name in archive.files}
     # Of a spoilt file: BadZipFile, zlib.error, EOFError, KeyError, SyntaxError, any.
     except Exception as error:
-        told = getattr(error, "strerror", None) or str(error).strip().splitlines()[:1]
-        reason = told if isinstance(told, str) else "".join(told) or repr(error)
+        lines = getattr(error, "strerror", None) or str(error).strip().splitlines()[:1]
+        reason = lines if isinstance(lines, str) else "".join(lines) or repr(error)
         raise PicanetError(f"Cannot read the weights {path}: {reason[:300]}") from error
     _check(stored, path)
     return dequantize(stored)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from picanet_tf.errors import PicanetError
+from picanet_tf.core.errors import PicanetError
 
 # In the order of the card: the terms of the data come first.
 SECTIONS = {

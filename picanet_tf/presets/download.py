@@ -14,8 +14,8 @@ from pathlib import Path
 from absl import logging
 from tqdm import tqdm
 
-from picanet_tf.core.files import sha256_of, sync
-from picanet_tf.errors import PicanetError
+from picanet_tf.core.errors import PicanetError
+from picanet_tf.core.files import move_into_place, sha256_of
 
 _BLOCK = 1 << 18
 _SECONDS = 30  # without a byte
@@ -74,8 +74,7 @@ def download(url: str, sha256: str, size: int, name: str) -> Path:
                     f"{url} is not the file that was expected: its SHA-256 is another "
                     "one. Nothing of it was kept"
                 )
-            sync(part)
-            os.replace(part, path)
+            move_into_place(part, path)
     except PicanetError:  # Of ours; it is a ValueError, too.
         raise
     except urllib.error.URLError as error:

@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from picanet_tf.core.errors import PicanetError
 from picanet_tf.core.files import sha256_of
-from picanet_tf.errors import PicanetError
 
 FOLDER = Path(__file__).parent
 KINDS = ("litert", "weights")
@@ -142,10 +142,10 @@ def default_preset() -> Preset:
         if preset.default:
             return preset
     if list_presets():
-        raise PicanetError("No preset is the default one: name a model with --model")
+        raise PicanetError("No preset is the default one: name a `model`")
     raise PicanetError(
         f"No preset is in {FOLDER}: install picanet-tf again (its files must lie in a "
-        "folder, not in a zip), or name a model with --model"
+        "folder, not in a zip), or name a `model`"
     )
 
 

@@ -1,17 +1,14 @@
 """Salient object detection with PiCANets (Sec. 4).
 
-`build_model` is imported when it is first asked for, so that names and variants can be
-read without TensorFlow.
+Imports no TensorFlow before it builds a network.
 """
 
 from picanet_tf.saliency.variants import DEFAULT_VARIANT, VARIANTS, parse_variant
+from picanet_tf.tasks.registry import get_task
 
 __all__ = ["DEFAULT_VARIANT", "VARIANTS", "build_model", "parse_variant"]
 
 
-def __getattr__(name):
-    if name == "build_model":
-        from picanet_tf.saliency.model import build_model
-
-        return build_model
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+def build_model(*arguments, **options):
+    """Builds a network: `tasks.base.Task.build_model` of `task.SaliencyTask`."""
+    return get_task("saliency").build_model(*arguments, **options)

@@ -8,59 +8,22 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import multiprocessing
-import os
-import signal
-import threading
 from collections import deque
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from concurrent.futures.process import BrokenProcessPool
-from typing import NamedTuple
 
 import numpy as np
 from PIL import Image
 
-from picanet_tf.errors import PicanetError
-from picanet_tf.saliency.metrics import (
-    THRESHOLDS,
-    Measured,
-    SaliencyMetrics,
-    SaliencyScores,
-)
+from picanet_tf.core.errors import PicanetError
+from picanet_tf.core.processes import worker_pool
+from picanet_tf.core.signals import sigint_blocked
+from picanet_tf.evaluation.samples import Example, Predicted, Sample, shrink_picture
+from picanet_tf.saliency.measures import THRESHOLDS
+from picanet_tf.saliency.metrics import Measured, SaliencyMetrics, SaliencyScores
 
 # Of the centred Gaussian, as a share of each side.
 CENTER_SIGMA = 0.25
-# Pictures are kept no larger than they are shown.
-PICTURE_SIDE = 320
-
-
-class Sample(NamedTuple):
-    """One image of a data set.
-
-    Attributes:
-        name: unique in its data set.
-        mask: `(height, width)` uint8 0..255, or bool.
-        image: `(height, width, 3)` uint8, or None where only maps are scored.
-    """
-
-    name: str
-    mask: np.ndarray
-    image: np.ndarray | None = None
-
-
-# A sample and what a method made of it: `(height, width)`, float 0..1 or uint8 0..255.
-Predicted = tuple[Sample, np.ndarray]
-
-
-class Example(NamedTuple):
-    """One image to look at, reduced to at most `PICTURE_SIDE` pixels a side."""
-
-    name: str
-    score: float | None
-    image: np.ndarray | None
-    mask: np.ndarray
-    prediction: np.ndarray
 
 
 @dataclasses.dataclass(frozen=True)
@@ -116,7 +79,7 @@ def evaluate(
             killed.
 
     Example:
-        >>> evaluate((sample, center_map(*sample.mask.shape)) for sample in samples)
+        >>> evaluate((sample, center_map(*sample.truth.shape)) for sample in samples)
     """
     metrics = SaliencyMetrics(normalize, which)
     worst, best = _Ranking(panel_images), _Ranking(panel_images, highest=True)
@@ -150,22 +113,6 @@ def evaluate(
     )
 
 
-def predict_samples(
-    predict_arrays: Callable[[Iterable[np.ndarray]], Iterable[np.ndarray]],
-    samples: Iterable[Sample],
-) -> Iterator[Predicted]:
-    """Samples and their maps, from a function from images to maps, both in order."""
-    waiting: deque[Sample] = deque()
-
-    def images():
-        for sample in samples:
-            waiting.append(sample)
-            yield sample.image
-
-    for saliency in predict_arrays(images()):
-        yield waiting.popleft(), saliency
-
-
 def center_map(height: int, width: int, sigma: float = CENTER_SIGMA) -> np.ndarray:
     """A Gaussian at the centre, the same for every image: what a method must beat.
 
@@ -195,9 +142,9 @@ def resize_map(prediction: np.ndarray, height: int, width: int) -> np.ndarray:
 
 def _at_mask_size(predicted: Predicted) -> tuple[Sample, np.ndarray, bool]:
     sample, prediction = predicted
-    if prediction.shape == sample.mask.shape:
+    if prediction.shape == sample.truth.shape:
         return sample, prediction, False
-    return sample, resize_map(prediction, *sample.mask.shape), True
+    return sample, resize_map(prediction, *sample.truth.shape), True
 
 
 def _measured(
@@ -209,14 +156,9 @@ def _measured(
     if not workers:
         for sample, prediction, changed in predicted:
             with _errors_named(sample.name):
-                measured = metrics.measure(prediction, sample.mask, sample.name)
+                measured = metrics.measure(prediction, sample.truth, sample.name)
             yield sample, prediction, changed, measured
         return
-    executor = ProcessPoolExecutor(
-        workers,
-        mp_context=multiprocessing.get_context("spawn"),
-        initializer=_end_with_parent,
-    )
     under_way: deque = deque()
 
     def finished():
@@ -225,23 +167,22 @@ def _measured(
             return sample, prediction, changed, future.result()
 
     try:
-        for sample, prediction, changed in predicted:
-            with _ctrl_c_waits():
-                future = executor.submit(
-                    _measure, metrics.settings, prediction, *sample[:2]
-                )
-            under_way.append((sample, prediction, changed, future))
-            if len(under_way) >= 2 * workers:
+        with worker_pool(workers) as pool:
+            for sample, prediction, changed in predicted:
+                with sigint_blocked():
+                    future = pool.submit(
+                        _measure, metrics.settings, prediction, *sample[:2]
+                    )
+                under_way.append((sample, prediction, changed, future))
+                if len(under_way) >= 2 * workers:
+                    yield finished()
+            while under_way:
                 yield finished()
-        while under_way:
-            yield finished()
     except BrokenProcessPool as error:
         raise PicanetError(
             "A process that scores was killed, perhaps for want of memory. Fewer of "
             f"them need less. Received: workers={workers}"
         ) from error
-    finally:
-        executor.shutdown(wait=True, cancel_futures=True)
 
 
 def _measure(settings, prediction, name, mask) -> Measured:
@@ -255,25 +196,6 @@ def _errors_named(name: str) -> Iterator[None]:
         yield
     except ValueError as error:
         raise PicanetError(f"{name}: {error}") from error
-
-
-@contextlib.contextmanager
-def _ctrl_c_waits() -> Iterator[None]:
-    """Holds Ctrl-C back; processes started inside never see it."""
-    if not hasattr(signal, "pthread_sigmask"):  # Windows
-        yield
-        return
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-
-def _end_with_parent() -> None:
-    # A parent that was killed cannot tell its workers, which would wait for ever.
-    parent = multiprocessing.parent_process()
-    threading.Thread(target=lambda: (parent.join(), os._exit(1)), daemon=True).start()
 
 
 class _Ranking:
@@ -301,22 +223,15 @@ class _Ranking:
 
 
 def _example(sample: Sample, prediction: np.ndarray, score: float | None) -> Example:
-    mask = np.asarray(sample.mask)
+    mask = np.asarray(sample.truth)
     if mask.dtype != np.uint8:
         mask = np.uint8(mask) * 255 if mask.dtype == bool else np.uint8(mask * 255)
     if prediction.dtype != np.uint8:
         prediction = np.uint8(np.rint(prediction.clip(0, 1) * 255))
     return Example(
         sample.name,
+        None if sample.image is None else shrink_picture(sample.image),
+        shrink_picture(mask),
+        shrink_picture(prediction),
         score,
-        None if sample.image is None else _reduced(sample.image),
-        _reduced(mask),
-        _reduced(prediction),
     )
-
-
-def _reduced(picture: np.ndarray) -> np.ndarray:
-    """uint8, at most `PICTURE_SIDE` pixels a side."""
-    image = Image.fromarray(picture)
-    image.thumbnail((PICTURE_SIDE, PICTURE_SIDE))
-    return np.array(image)

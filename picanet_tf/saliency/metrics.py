@@ -11,8 +11,18 @@ from typing import NamedTuple
 
 import numpy as np
 
-BETA_SQUARED = 0.3  # Sec. 5.2: precision counts more than recall
-THRESHOLDS = 256
+from picanet_tf.saliency.measures import (
+    THRESHOLDS,
+    adaptive_f,
+    alignment_measure,
+    binarize,
+    f_measure,
+    precision_recall,
+    stretch,
+    structure_measure,
+    to_unit_range,
+    weighted_f,
+)
 
 # Which measure yields which scores. "pr" costs under a millisecond an image, the
 # measures in the last three rows most of the time.
@@ -194,15 +204,15 @@ class SaliencyMetrics:
 
         So that worker processes can measure, and one process `add`s in order.
         """
-        prediction = _unit_range(prediction, "prediction")
-        mask = _binary(ground_truth)
+        prediction = to_unit_range(prediction, "prediction")
+        mask = binarize(ground_truth)
         if prediction.shape != mask.shape:
             raise ValueError(
                 "`prediction` must have the size of `ground_truth`. Received: "
                 f"{prediction.shape} and {mask.shape}"
             )
         if self.normalize:
-            prediction = _stretched(prediction)
+            prediction = stretch(prediction)
 
         scores: dict[str, float] = {}
         precision = recall = alignment = None
@@ -210,16 +220,16 @@ class SaliencyMetrics:
         if "mae" in self._measures:
             scores["mae"] = float(np.mean(np.abs(prediction - mask)))
         if "s" in self._measures:
-            scores["s_measure"] = _structure_measure(prediction, mask)
+            scores["s_measure"] = structure_measure(prediction, mask)
         if "e" in self._measures:
-            alignment, scores["adaptive_e"] = _alignment_measure(prediction, mask)
+            alignment, scores["adaptive_e"] = alignment_measure(prediction, mask)
         if "pr" in self._measures and not empty:
             precision, recall = precision_recall(prediction, mask)
             scores["max_f"] = float(f_measure(precision, recall).max())
         if "adaptive" in self._measures and not empty:
-            scores["adaptive_f"] = _adaptive_f(prediction, mask)
+            scores["adaptive_f"] = adaptive_f(prediction, mask)
         if "weighted" in self._measures and not empty:
-            scores["weighted_f"] = _weighted_f(prediction, mask)
+            scores["weighted_f"] = weighted_f(prediction, mask)
         row = ImageScores(name, empty)._replace(**scores)
         return Measured(row, precision, recall, alignment)
 
@@ -242,15 +252,15 @@ class SaliencyMetrics:
             for name in ("adaptive_f", "mae", "s_measure", "adaptive_e", "weighted_f")
         }
         if "pr" in self._measures:
-            precision = _divided(self._precision, with_object)
-            recall = _divided(self._recall, with_object)
+            precision = _divide(self._precision, with_object)
+            recall = _divide(self._recall, with_object)
             f = f_measure(precision, recall)
-            mean_f = _divided(self._f, with_object)
+            mean_f = _divide(self._f, with_object)
             means["max_f"] = float(f.max())
             means["max_mean_f"] = float(mean_f.max())
             means["mean_f"] = float(mean_f.mean())
         if "e" in self._measures:
-            mean_e = _divided(self._e, len(self._rows))
+            mean_e = _divide(self._e, len(self._rows))
             means["max_e"] = float(mean_e.max())
             means["mean_e"] = float(mean_e.mean())
         return SaliencyScores(
@@ -265,130 +275,10 @@ class SaliencyMetrics:
         )
 
 
-def precision_recall(
-    prediction: np.ndarray, mask: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    """Precision and recall at the thresholds 0/255, 1/255, ..., 255/255.
-
-    Args:
-        prediction: `(height, width)`, float, 0..1.
-        mask: `(height, width)`, bool, not empty.
-
-    Returns:
-        Precision and recall, each `(256,)` float64. Precision is 0 where nothing is
-        predicted.
-    """
-    greys = (prediction * 255).astype(np.uint8)
-    hits = _at_least(np.bincount(greys[mask], minlength=THRESHOLDS))
-    predicted = _at_least(np.bincount(greys.ravel(), minlength=THRESHOLDS))
-    return hits / np.maximum(predicted, 1), hits / np.count_nonzero(mask)
-
-
-def f_measure(
-    precision: np.ndarray | float, recall: np.ndarray | float
-) -> np.ndarray | np.float64:
-    """(1 + beta^2) P R / (beta^2 P + R); 0 where both are 0."""
-    total = BETA_SQUARED * np.asarray(precision) + recall
-    product = (1 + BETA_SQUARED) * np.asarray(precision) * recall
-    return product / np.where(total == 0, 1, total)
-
-
-def _adaptive_f(prediction: np.ndarray, mask: np.ndarray) -> float:
-    predicted = prediction >= min(2 * prediction.mean(), 1)
-    hits = np.count_nonzero(predicted & mask)
-    precision = hits / max(np.count_nonzero(predicted), 1)
-    return float(f_measure(precision, hits / np.count_nonzero(mask)))
-
-
-# PySODMetrics is imported where it is used: it brings OpenCV and scikit-image, which
-# take 1.6 s to import and on a bare server may lack system libraries. The scores that
-# training watches, max F and MAE, do without.
-
-
-def _structure_measure(prediction: np.ndarray, mask: np.ndarray) -> float:
-    from py_sod_metrics import Smeasure
-
-    measure = Smeasure(alpha=0.5)
-    similarity = measure.ssim
-    # The image is cut in four at the object's centroid. Where that is in the last row
-    # or column, quadrants are empty: PySODMetrics' similarity is then NaN, and NaN
-    # times their weight of 0 is the score.
-    measure.ssim = lambda pred, gt: similarity(pred, gt) if pred.size else 0.0
-    return float(measure.cal_sm(prediction, mask))
-
-
-def _alignment_measure(
-    prediction: np.ndarray, mask: np.ndarray
-) -> tuple[np.ndarray, float]:
-    from py_sod_metrics import Emeasure
-
-    measure = Emeasure()
-    measure.step(prediction, mask, normalize=False)
-    curve, adaptive = measure.changeable_ems[0], float(measure.adaptive_ems[0])
-    if mask.size == 1:  # It divides by the pixels less one, plus 2e-16.
-        curve, adaptive = np.minimum(curve, 1), min(adaptive, 1.0)
-    return curve, adaptive
-
-
-def _weighted_f(prediction: np.ndarray, mask: np.ndarray) -> float:
-    from py_sod_metrics import WeightedFmeasure
-
-    return float(WeightedFmeasure(beta=1).cal_wfm(prediction, mask))
-
-
-def _at_least(histogram: np.ndarray) -> np.ndarray:
-    return np.cumsum(histogram[::-1])[::-1]
-
-
-def _unit_range(values: np.ndarray, argument: str) -> np.ndarray:
-    """`(height, width)` float64 in 0..1 of float 0..1, uint8 0..255 or bool."""
-    values = np.asarray(values)
-    if values.ndim != 2 or not values.size:
-        raise ValueError(
-            f"`{argument}` must have the shape (height, width). "
-            f"Received: {values.shape}"
-        )
-    if values.dtype == np.uint8:
-        return values / 255
-    if values.dtype != bool and not np.issubdtype(values.dtype, np.floating):
-        raise ValueError(
-            f"`{argument}` must be floating-point 0..1 or uint8 0..255. "
-            f"Received: dtype={values.dtype}"
-        )
-    values = values.astype(np.float64)
-    low, high = values.min(), values.max()
-    # Resizing in float32 may overshoot 1 by a rounding error.
-    if not (low >= -1e-5 and high <= 1 + 1e-5):
-        raise ValueError(
-            f"`{argument}` of floating-point numbers must be in 0..1. "
-            f"Received: values in {low:.4g}..{high:.4g}"
-        )
-    return values.clip(0, 1)
-
-
-def _binary(ground_truth: np.ndarray) -> np.ndarray:
-    ground_truth = np.asarray(ground_truth)
-    # Taken as 0..255 it would be an empty mask, and all scores wrong in silence.
-    if ground_truth.dtype == np.uint8 and ground_truth.size and ground_truth.max() == 1:
-        raise ValueError(
-            "`ground_truth` of uint8 must be 0..255; for 0 and 1 hand bool. "
-            "Received: a maximum of 1"
-        )
-    # Rounded, as 128 / 255 * 255 need not be 128.
-    return np.rint(_unit_range(ground_truth, "ground_truth") * 255) > 128
-
-
-def _stretched(prediction: np.ndarray) -> np.ndarray:
-    low, high = prediction.min(), prediction.max()
-    if low == high:
-        return prediction
-    return (prediction - low) / (high - low)
-
-
 def _mean(values) -> float:
     values = [value for value in values if value is not None]
     return math.fsum(values) / len(values) if values else math.nan
 
 
-def _divided(total: np.ndarray, count: int) -> np.ndarray:
+def _divide(total: np.ndarray, count: int) -> np.ndarray:
     return total / count if count else np.full_like(total, math.nan)

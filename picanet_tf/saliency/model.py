@@ -2,23 +2,14 @@
 
 from __future__ import annotations
 
-import keras
-
 from picanet_tf.backbones.vgg16 import scaled, vgg16_features
-from picanet_tf.backbones.vgg16_weights import load_vgg16_weights
-from picanet_tf.decoder import (
+from picanet_tf.models.base import NetworkConfig
+from picanet_tf.models.decoder import (
     decoding_module,
     plain_decoding_module,
     side_output,
 )
-from picanet_tf.errors import PicanetError
-from picanet_tf.presets import preset_for
-from picanet_tf.saliency.variants import (
-    DEFAULT_VARIANT,
-    check_image_size,
-    parse_variant,
-)
-from picanet_tf.weights import load_preset_weights
+from picanet_tf.saliency.variants import parse_variant
 
 # En_6 ... En_1: the last convolution of each block, before its ReLU.
 ENCODER_FEATURES = {
@@ -31,42 +22,17 @@ ENCODER_FEATURES = {
 }
 # C_6 ... C_1.
 CHANNELS = {6: 1024, 5: 512, 4: 512, 3: 256, 2: 128, 1: 64}
-NAME = "picanet_"  # in front of the variant, the network's name
 
 
-def build_model(
-    variant: str | None = None,
-    image_size: int | None = None,
-    weights: str | None = None,
-    width: float = 1.0,
-    implementation: str = "fused",
-    *,
-    dropout: float = 0.5,
-    seed: int | None = None,
-    return_attention: bool = False,
-    use_cudnn="auto",
-    unroll: bool = False,
-) -> keras.Model:
-    """Builds the saliency network.
+def saliency_outputs(image, config: NetworkConfig) -> dict:
+    """The functional graph of the saliency network.
 
     Args:
-        variant: which context module attends where, see `variants.parse_variant`; by
-            default the preset's, or the paper's best, 6GAP_5432AC.
-        image_size: side of the square input in pixels, a multiple of 8, at least 16;
-            by default the preset's, or the paper's, 224. A network moves only between
-            sizes whose GAP grids have as many positions: all of 80 and more do.
-        weights: a preset's name (see `picanet_tf.list_presets`), for the whole network;
-            or of the encoder alone: `"imagenet"`, `"hed"`, a path (see
-            `backbones.vgg16_weights`); or None for a random start.
-        width: scales all channels; 1.0 is the paper's network, less is for tests.
-        implementation: of the attention, `"fused"` or `"patches"`.
-        dropout: rate after fc6.
-        seed: of the dropout.
-        return_attention: give the attention of every attentive module as an output.
-        use_cudnn, unroll: of ReNet's LSTMs, see `layers.ReNet`.
+        image: Keras tensor, float32 [N, S, S, 3], RGB 0..255.
+        config: variant, width and all other settings.
 
     Returns:
-        A functional model from `image` float32 [N, S, S, 3], RGB 0..255, to a dict:
+        A dict of Keras tensors:
 
         * `stage6` ... `stage1`: float32 logits [N, s, s, 1]; sigmoid(`stage1`), at
           the input's size, is the saliency map;
@@ -74,32 +40,15 @@ def build_model(
           the attention loss; with `return_attention` `attention6` ... `attention2` of
           all attentive modules.
 
-    Raises:
-        ValueError: an unreadable variant, an image size that it cannot take, or a
-            preset of another variant or task.
-
-    Example:
-        >>> model = build_model("6GAP_5432AC", weights="hed")
-        >>> model.output["stage1"].shape
-        (None, 224, 224, 1)
+    Reference: Sec. 4.1 and 4.2.
     """
-    preset = preset_for(weights, "saliency", variant)
-    if preset:
-        if width not in (1.0, preset.width):
-            raise PicanetError(
-                f"The preset {preset.name} has width {preset.width}. Received: "
-                f"width={width}. Leave it out"
-            )
-        variant, width = preset.variant, preset.width
-    if variant is None:
-        variant = DEFAULT_VARIANT
-    if image_size is None:
-        image_size = preset.image_size if preset else 224
-    plan = parse_variant(variant)
-    check_image_size(variant, image_size)
-    image = keras.Input([image_size, image_size, 3], name="image")
+    plan, width = parse_variant(config.variant), config.width
     features = vgg16_features(
-        image, dilated=True, width=width, dropout_rate=dropout, dropout_seed=seed
+        image,
+        dilated=True,
+        width=width,
+        dropout_rate=config.dropout,
+        dropout_seed=config.seed,
     )
     outputs, decoded = {}, None
     for stage in (6, 5, 4, 3, 2):
@@ -110,12 +59,10 @@ def build_model(
             decoded,
             kind=kind,
             filters=scaled(CHANNELS[stage - 1], width),
-            return_attention=return_attention or (stage == 6 and kind == "GAP"),
+            return_attention=config.return_attention or (stage == 6 and kind == "GAP"),
             renet_units=scaled(256, width),
             attention_filters=scaled(128, width),
-            implementation=implementation,
-            use_cudnn=use_cudnn,
-            unroll=unroll,
+            lstm_options=config.lstm_options,
         )
         outputs[f"stage{stage}"] = side_output(stage, decoded)
         if attention is not None:
@@ -124,9 +71,4 @@ def build_model(
         1, features[ENCODER_FEATURES[1]], decoded, filters=scaled(CHANNELS[1], width)
     )
     outputs["stage1"] = side_output(1, decoded)
-    model = keras.Model(image, outputs, name=f"{NAME}{variant}")
-    if preset:
-        load_preset_weights(model, preset)
-    elif weights is not None:
-        load_vgg16_weights(model, weights)
-    return model
+    return outputs

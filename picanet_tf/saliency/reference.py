@@ -17,6 +17,9 @@ IMAGES = {
 }
 DATASETS = tuple(IMAGES)
 
+# How else data sets are called.
+_OTHER_NAMES = {"dut_o": "dut_omron", "pascals": "pascal_s", "hkuis": "hku_is"}
+
 # Published as "PiCANet"; the default variant here.
 FINAL_VARIANT = "6GAP_5432AC"
 # "+6GAP_5432AC w/o L_GA": the same network, trained without the attention loss.
@@ -108,3 +111,20 @@ def published_score(method: str, dataset: str) -> PaperScore | None:
         dataset: One of `DATASETS`.
     """
     return TABLE_2.get(method, {}).get(dataset)
+
+
+def paper_row(dataset: str, variant: str | None, method: str = "") -> PaperScore | None:
+    """The paper's scores of a variant or else of a published method, by any spelling.
+
+    `"DUTS-TE"` and `"duts_te"` are the same data set, `"dss"` and `"DSS"` one method.
+    """
+    if variant is not None:
+        return paper_score(variant, dataset_key(dataset))
+    names = {name.lower(): name for name in TABLE_2}
+    return published_score(names.get(method.lower(), ""), dataset_key(dataset))
+
+
+def dataset_key(dataset: str) -> str:
+    """A data set's name, however it is spelled, as a key of the tables."""
+    key = dataset.lower().replace("-", "_")
+    return _OTHER_NAMES.get(key, key)

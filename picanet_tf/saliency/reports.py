@@ -11,23 +11,14 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from picanet_tf.reporting import (
-    aligned,
-    by_dataset,
-    csv_text,
-    facts_list,
-    in_utf8,
-    in_words,
-    markdown_table,
-    versions,
-    without_nan,
-)
+from picanet_tf.evaluation.bootstrap import RESAMPLES, interval
+from picanet_tf.evaluation.reports import Report
+from picanet_tf.evaluation.tables import aligned, by_dataset, csv_text, markdown_table
 from picanet_tf.saliency import reference
-from picanet_tf.saliency.bootstrap import RESAMPLES, draw_scores, interval
 from picanet_tf.saliency.evaluation import Evaluation
+from picanet_tf.saliency.intervals import draw_scores
 from picanet_tf.saliency.metrics import ImageScores
 from picanet_tf.saliency.reference import PaperScore
-from picanet_tf.saliency.sources import DataSet, Method
 
 # Beside the table's scores; in --help and in each report.
 CONVENTIONS = """\
@@ -53,8 +44,6 @@ Intervals     95%, bootstrap over images (1,000 draws); of a difference of two
 
 # Table 1's and 2's columns.
 _PAPER = {"max_f": "max F", "s_measure": "S", "mae": "MAE"}
-_SCORED_WITH = "pysodmetrics"
-_OTHER_NAMES = {"dut_o": "dut_omron", "pascals": "pascal_s", "hkuis": "hku_is"}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -96,47 +85,112 @@ class Result:
         return {name: interval(draws) for name, draws in self.draws.items()}
 
 
-def summarize(
-    evaluation: Evaluation, method: Method, data: DataSet, seconds: float = math.nan
-) -> Result:
-    """What is kept of an evaluation once its pictures are drawn."""
-    scores = evaluation.scores
-    of_empty = [row.mae for row in scores.rows if row.empty and row.mae is not None]
-    return Result(
-        method=method.name,
-        dataset=data.name,
-        scores=scores.scores,
-        images=scores.images,
-        empty=scores.empty,
-        empty_mae=math.fsum(of_empty) / len(of_empty) if of_empty else math.nan,
-        complete=reference.IMAGES.get(_paper_key(data.name)),
-        resized=evaluation.resized,
-        normalize=scores.normalize,
-        seconds=seconds,
-        draws=draw_scores(evaluation),
-        paper=paper_row(data.name, method.variant, method.name),
-        details=method.facts,
-        data=data.facts,
-    )
+class SaliencyReport(Report):
+    """The report on saliency: scores beside the paper's, intervals over the images."""
 
+    title = "Saliency scores"
+    conventions = CONVENTIONS
+    packages = ("pysodmetrics",)
 
-def paper_row(dataset: str, variant: str | None, method: str = "") -> PaperScore | None:
-    """The paper's scores of a variant or else of a published method, by any spelling.
+    def summarize(self, evaluation, method, data, seconds=math.nan) -> Result:
+        scores = evaluation.scores
+        of_empty = [row.mae for row in scores.rows if row.empty and row.mae is not None]
+        return Result(
+            method=method.name,
+            dataset=data.name,
+            scores=scores.scores,
+            images=scores.images,
+            empty=scores.empty,
+            empty_mae=math.fsum(of_empty) / len(of_empty) if of_empty else math.nan,
+            complete=reference.IMAGES.get(reference.dataset_key(data.name)),
+            resized=evaluation.resized,
+            normalize=scores.normalize,
+            seconds=seconds,
+            draws=draw_scores(evaluation),
+            paper=reference.paper_row(data.name, method.variant, method.name),
+            details=method.facts,
+            data=data.facts,
+        )
 
-    `"DUTS-TE"` and `"duts_te"` are the same data set, `"dss"` and `"DSS"` one method.
-    """
-    if variant is not None:
-        return reference.paper_score(variant, _paper_key(dataset))
-    names = {name.lower(): name for name in reference.TABLE_2}
-    return reference.published_score(names.get(method.lower(), ""), _paper_key(dataset))
+    def paper_variant(self, experiment) -> str:
+        """The row of Table 1 that an `Experiment` belongs to."""
+        # Only with a GAP is there an attention to supervise.
+        if "GAP" in experiment.variant and not experiment.attention_loss_weight:
+            return f"{experiment.variant}_no_attention_loss"
+        return experiment.variant
 
+    def table(self, results: Sequence[Result]) -> str:
+        """All scores of one data set's methods, the paper's below each."""
+        first = results[0]
+        names = list(first.scores)
+        lines = [["", *names]]
+        for result in results:
+            lines.append([result.method, *(_number(result.scores[n]) for n in names)])
+            spans = result.intervals
+            lines.append(["  95% interval", *(_span(spans.get(n)) for n in names)])
+            if result.paper:
+                paper = result.paper._asdict()
+                lines.append(["  the paper", *(_number(paper.get(n)) for n in names)])
+        text = [_heading(first), aligned(lines)]
+        text += [note for result in results for note in _notes(result)]
+        text += [_difference_line(result, first) for result in results[1:]]
+        return "\n".join(text) + "\n"
 
-def paper_variant(experiment) -> str:
-    """The row of Table 1 that an `Experiment` belongs to."""
-    # Only with a GAP is there an attention to supervise.
-    if "GAP" in experiment.variant and not experiment.attention_loss_weight:
-        return f"{experiment.variant}_no_attention_loss"
-    return experiment.variant
+    def overview(self, results: Sequence[Result]) -> list[list[str]]:
+        """Table 1's form, the paper's scores below each method's."""
+        datasets = list(by_dataset(results))
+        columns = [name for name in _PAPER if name in results[0].scores]
+        head = [f"{dataset} {_PAPER[name]}" for dataset in datasets for name in columns]
+        rows = [["", *head]]
+        for method in dict.fromkeys(result.method for result in results):
+            own = {r.dataset: r for r in results if r.method == method}
+            scores = {dataset: r.scores for dataset, r in own.items()}
+            papers = {d: r.paper._asdict() for d, r in own.items() if r.paper}
+            for label, source in ((method, scores), (f"{method}, the paper", papers)):
+                if source:
+                    cells = [
+                        source.get(d, {}).get(n) for d in datasets for n in columns
+                    ]
+                    rows.append([label, *map(_number, cells)])
+        return rows
+
+    def sections(self, results: Sequence[Result]) -> list[str]:
+        names = list(results[0].scores)
+        rows = [
+            [r.method, r.dataset, str(r.images), str(r.empty)]
+            + [_with_interval(r, name) for name in names]
+            for r in results
+        ]
+        head = ["method", "data set", "images", "empty", *names]
+        return [
+            "All scores, with 95% intervals over the images:",
+            markdown_table([head, *rows]),
+        ]
+
+    def notes(self, results: Sequence[Result]) -> list[str]:
+        groups = by_dataset(results).values()
+        notes = [note for group in groups for r in group for note in _notes(r)]
+        notes += [_difference_line(r, group[0]) for group in groups for r in group[1:]]
+        return ["\n".join(f"- {note}" for note in notes)] if notes else []
+
+    def settings_json(self, results: Sequence[Result]) -> dict:
+        return {"normalize": results[0].normalize, "resamples": RESAMPLES}
+
+    def dataset_json(self, results: Sequence[Result]) -> dict:
+        """With the paired differences from the first method."""
+        first = results[0]
+        return {
+            "images": first.images,
+            "empty": first.empty,
+            "complete": first.complete,
+            "method": first.method,
+            **first.scores,
+            "methods": {result.method: _method_json(result) for result in results},
+            "differences": [
+                {"method": r.method, "minus": first.method, **difference(r, first)}
+                for r in results[1:]
+            ],
+        }
 
 
 def difference(result: Result, other: Result) -> dict[str, dict[str, float]]:
@@ -150,90 +204,6 @@ def difference(result: Result, other: Result) -> dict[str, dict[str, float]]:
         value = result.scores[name] - other.scores[name]
         found[name] = {"difference": value, "low": low, "high": high}
     return {name: found[name] for name in _PAPER if name in found}
-
-
-def table(results: Sequence[Result]) -> str:
-    """All scores of one data set's methods, the paper's below each, for a terminal."""
-    first = results[0]
-    names = list(first.scores)
-    lines = [["", *names]]
-    for result in results:
-        lines.append([result.method, *(_number(result.scores[n]) for n in names)])
-        spans = result.intervals
-        lines.append(["  95% interval", *(_span(spans.get(name)) for name in names)])
-        if result.paper:
-            paper = result.paper._asdict()
-            lines.append(["  the paper", *(_number(paper.get(n)) for n in names)])
-    text = [_heading(first), aligned(lines)]
-    text += [note for result in results for note in _notes(result)]
-    text += [_difference_line(result, first) for result in results[1:]]
-    return "\n".join(text) + "\n"
-
-
-def comparison(results: Sequence[Result]) -> str:
-    """Table 1's form, for a terminal: methods down, data sets across."""
-    return aligned(_paper_form(results)) + "\n"
-
-
-def markdown(results: Sequence[Result]) -> str:
-    """The whole report for people: Table 1's form, all scores, conventions."""
-    head, *rows = _paper_form(results)
-    names = list(results[0].scores)
-    parts = [
-        "# Saliency scores",
-        markdown_table([head, *rows]),
-        "All scores, with 95% intervals over the images:",
-        markdown_table(
-            [["method", "data set", "images", "empty", *names]]
-            + [
-                [r.method, r.dataset, str(r.images), str(r.empty)]
-                + [_with_interval(r, name) for name in names]
-                for r in results
-            ]
-        ),
-    ]
-    groups = by_dataset(results).values()
-    parts.append(facts_list(results))
-    notes = [note for group in groups for r in group for note in _notes(r)]
-    notes += [_difference_line(r, group[0]) for group in groups for r in group[1:]]
-    if notes:
-        parts.append("\n".join(f"- {note}" for note in notes))
-    parts.append(
-        f"```\n{CONVENTIONS}```\n\nScored with {in_words(versions(_SCORED_WITH))}."
-    )
-    return in_utf8("\n\n".join(parts) + "\n")
-
-
-def to_json(results: Sequence[Result]) -> dict:
-    """The whole report for programs.
-
-    `["datasets"][name]` holds the scores of the first method themselves, and under
-    `["methods"][method]` each one's with their intervals.
-    """
-    datasets = {}
-    for dataset, group in by_dataset(results).items():
-        first = group[0]
-        datasets[dataset] = {
-            "images": first.images,
-            "empty": first.empty,
-            "complete": first.complete,
-            **first.data,
-            "method": first.method,
-            **first.scores,
-            "methods": {result.method: _method_json(result) for result in group},
-            "differences": [
-                {"method": r.method, "minus": first.method, **difference(r, first)}
-                for r in group[1:]
-            ],
-        }
-    report = {
-        "versions": versions(_SCORED_WITH),
-        "normalize": results[0].normalize,
-        "resamples": RESAMPLES,
-        "conventions": CONVENTIONS.splitlines(),
-        "datasets": datasets,
-    }
-    return without_nan(report)
 
 
 def images_csv(evaluation: Evaluation) -> str:
@@ -262,27 +232,6 @@ def _method_json(result: Result) -> dict:
         "seconds": round(result.seconds, 2),
         "details": dict(result.details),
     }
-
-
-def _paper_form(results: Sequence[Result]) -> list[list[str]]:
-    datasets = list(by_dataset(results))
-    columns = [name for name in _PAPER if name in results[0].scores]
-    head = [f"{dataset} {_PAPER[name]}" for dataset in datasets for name in columns]
-    rows = [["", *head]]
-    for method in dict.fromkeys(result.method for result in results):
-        own = {r.dataset: r for r in results if r.method == method}
-        scores = {dataset: r.scores for dataset, r in own.items()}
-        papers = {d: r.paper._asdict() for d, r in own.items() if r.paper}
-        for label, source in ((method, scores), (f"{method}, the paper", papers)):
-            if source:
-                cells = [source.get(d, {}).get(n) for d in datasets for n in columns]
-                rows.append([label, *map(_number, cells)])
-    return rows
-
-
-def _paper_key(dataset: str) -> str:
-    key = dataset.lower().replace("-", "_")
-    return _OTHER_NAMES.get(key, key)
 
 
 def _heading(result: Result) -> str:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import tensorflow as tf
 
-from picanet_tf.context import fitting_grid
-from picanet_tf.layers.attending import global_grid
+from picanet_tf.models.context_modules import global_positions
 
 
 def encode_targets(mask, outputs: dict) -> dict:
@@ -53,8 +52,8 @@ def attention_target(mask, kernel_size: int):
         foreground or background, or an object between the positions).
     """
     _, height, width, _ = mask.shape
-    rows = _grid(height, kernel_size)
-    columns = _grid(width, kernel_size)
+    rows = global_positions(height, kernel_size)
+    columns = global_positions(width, kernel_size)
     context = tf.reshape(mask[:, rows, columns], [-1, 1, 1, kernel_size**2])
     salient = tf.math.divide_no_nan(
         context, tf.reduce_sum(context, axis=-1, keepdims=True)
@@ -63,7 +62,3 @@ def attention_target(mask, kernel_size: int):
         1.0 - context, tf.reduce_sum(1.0 - context, axis=-1, keepdims=True)
     )
     return mask * other + (1.0 - mask) * salient
-
-
-def _grid(size, kernel_size):
-    return global_grid(size, *fitting_grid(size, kernel_size))

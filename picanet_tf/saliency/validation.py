@@ -8,13 +8,14 @@ from __future__ import annotations
 import numpy as np
 
 from picanet_tf.saliency.metrics import SaliencyMetrics
+from picanet_tf.tasks.base import Validation
 
 
-class Validation:
+class SaliencyValidation(Validation):
     """Collects batches and scores them.
 
     Example:
-        >>> validation = Validation()
+        >>> validation = SaliencyValidation()
         >>> validation.update(outputs, masks)
         >>> validation.result()
         {'max_f': 0.81, 'mae': 0.09}
@@ -22,8 +23,7 @@ class Validation:
 
     best = "max_f"  # the score by which the best checkpoint is kept; higher is better
 
-    def __init__(self, image_size: int | None = None):
-        # Masks have the input's size themselves.
+    def __init__(self):
         self._metrics = SaliencyMetrics(which=("max_f", "mae"))
 
     def update(self, outputs: dict[str, np.ndarray], masks: np.ndarray) -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from picanet_tf.plans import parse_plan
+from picanet_tf.core.errors import PicanetError
+from picanet_tf.tasks.plans import parse_plan
 
 DEFAULT_VARIANT = "6GAP_5432AC"
 
@@ -24,6 +25,7 @@ VARIANTS = (
     "65GAP_432LAP",
 )
 
+IMAGE_SIZE = 224  # that the paper trains at, in pixels
 STRIDE = 8  # of the encoder
 # Decoding modules that may have a context module.
 STAGES = "65432"
@@ -41,20 +43,10 @@ def parse_variant(name: str) -> dict[int, str]:
     return parse_plan(name, STAGES, VARIANTS)
 
 
-def defaults(variant: str | None = None) -> dict:
-    """Of a training (Sec. 5.3): those of `Experiment` are this task's."""
-    return {"variant": DEFAULT_VARIANT}
-
-
 def check_image_size(variant: str, image_size: int) -> None:
-    """Raises `ValueError` for a size that the network cannot be built at."""
+    """Raises `PicanetError` for a size that the network cannot be built at."""
     if image_size % STRIDE or image_size < 2 * STRIDE:
-        raise ValueError(
+        raise PicanetError(
             f"`image_size` must be a multiple of {STRIDE}, the encoder's stride, and "
             f"at least {2 * STRIDE}. Received: image_size={image_size}"
         )
-
-
-def memory(variant: str) -> tuple[float, float]:
-    """Weights, and bytes an image; see `training.machine`, which says how measured."""
-    return (57.5e6, 0.63e9) if parse_variant(variant) else (22.7e6, 0.31e9)

@@ -7,9 +7,9 @@ from collections.abc import Mapping
 import keras
 
 from picanet_tf.backbones.vgg16 import FC_CHANNELS, scaled
-from picanet_tf.context import ATTENTIVE, CONVOLVING, context_layer
 from picanet_tf.layers import BatchNormalization, DilatedConv2D
 from picanet_tf.layers.initializers import gaussian
+from picanet_tf.models.context_modules import ATTENTIVE, CONVOLVING, context_layer
 
 CONTEXT_CHANNELS = 512  # of what AC and LC make of pool5
 

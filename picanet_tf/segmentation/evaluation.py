@@ -11,20 +11,10 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image
 
-from picanet_tf.errors import PicanetError
-from picanet_tf.segmentation.classes import BACKGROUND, IGNORE, colours_of
+from picanet_tf.core.errors import PicanetError
+from picanet_tf.core.voc import BACKGROUND, IGNORE, colours_of
+from picanet_tf.evaluation.samples import Example, shrink_picture
 from picanet_tf.segmentation.rendering import overlay
-
-PICTURE_SIDE = 320  # pictures are kept no larger than they are shown
-
-
-class Example(NamedTuple):
-    """One image to look at; uint8 [h, w, 3] each, `image` None without images."""
-
-    name: str
-    image: np.ndarray | None
-    truth: np.ndarray
-    prediction: np.ndarray
 
 
 class Evaluation(NamedTuple):
@@ -41,17 +31,13 @@ class Evaluation(NamedTuple):
     picked: tuple[Example, ...]
 
 
-def evaluate(
-    predicted: Iterable[tuple], *, pick: Collection[int] = (), **_
-) -> Evaluation:
+def evaluate(predicted: Iterable[tuple], *, pick: Collection[int] = ()) -> Evaluation:
     """Scores class maps against the true ones, at the size of the image.
 
     Args:
-        predicted: (sample, uint8 [H, W], the class of each pixel); a sample has a
-            `name`, the true `mask` uint8 [H, W] with 255 where a pixel has no class,
-            and an `image` uint8 [H, W, 3] or None.
+        predicted: (sample, uint8 [H, W], the class of each pixel); the sample's `truth`
+            is the true class map, uint8 [H, W], 255 where a pixel has no class.
         pick: numbers of images, from 0, to keep.
-        **_: settings of other tasks' scores.
 
     Raises:
         PicanetError: there is no image; or one's map has another size or no classes,
@@ -62,11 +48,11 @@ def evaluate(
     metrics, rows, picked = SegmentationMetrics(), [], []
     for number, (sample, classes) in enumerate(predicted):
         try:
-            metrics.update(classes, sample.mask)
+            metrics.update(classes, sample.truth)
         except ValueError as error:
             raise PicanetError(f"{sample.name}: {error}") from error
-        counts = sample.mask != IGNORE
-        right = (classes == sample.mask)[counts]
+        counts = sample.truth != IGNORE
+        right = (classes == sample.truth)[counts]
         rows.append((sample.name, float(right.mean()) if right.size else np.nan))
         if number in pick:
             picked.append(_example(sample, classes))
@@ -81,19 +67,16 @@ def background(mask: np.ndarray) -> np.ndarray:
 
 
 def _example(sample, classes: np.ndarray) -> Example:
+    def shrink(picture):  # Colours are classes: none may be mixed.
+        return shrink_picture(picture, Image.Resampling.NEAREST)
+
     if sample.image is None:
         drawn = colours_of(classes)
     else:
         drawn = overlay(sample.image, classes)
     return Example(
         sample.name,
-        None if sample.image is None else _reduced(sample.image),
-        _reduced(colours_of(sample.mask)),
-        _reduced(drawn),
+        None if sample.image is None else shrink(sample.image),
+        shrink(colours_of(sample.truth)),
+        shrink(drawn),
     )
-
-
-def _reduced(picture: np.ndarray) -> np.ndarray:
-    image = Image.fromarray(picture)
-    image.thumbnail((PICTURE_SIDE, PICTURE_SIDE), Image.Resampling.NEAREST)
-    return np.array(image)

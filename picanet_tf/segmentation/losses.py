@@ -5,7 +5,7 @@ from __future__ import annotations
 import keras
 from keras import ops
 
-from picanet_tf.segmentation.classes import IGNORE
+from picanet_tf.core.voc import IGNORE
 
 # Of the U-Net's side outputs, as in the saliency network; DeepLab has one output.
 WEIGHTS = {"logits": 1.0, "stage6": 0.5, "stage5": 0.5, "stage4": 0.5, "stage3": 0.8}
@@ -46,6 +46,6 @@ def losses(outputs) -> dict[str, keras.losses.Loss]:
     return {name: SegmentationLoss() for name in outputs}
 
 
-def loss_weights(outputs, attention_weight: float = 0.0) -> dict[str, float]:
+def loss_weights(outputs) -> dict[str, float]:
     """{output name: weight}; there is no attention loss, so no weight of it counts."""
     return {name: WEIGHTS[name] for name in outputs}

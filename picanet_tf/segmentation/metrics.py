@@ -7,7 +7,7 @@ from typing import NamedTuple
 import keras
 import numpy as np
 
-from picanet_tf.segmentation.classes import CLASSES, IGNORE
+from picanet_tf.core.voc import CLASSES, IGNORE
 
 
 class SegmentationScores(NamedTuple):

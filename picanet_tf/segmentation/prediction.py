@@ -1,37 +1,26 @@
-"""From a network's outputs to classes, at the image's own size.
+"""From a segmentation network's outputs to classes, in TensorFlow.
 
-An image is put into the upper left of a square, at its own size and aspect, and the
-square resized to the network's input; see `data_pipeline.augment.fit_classes`.
+An image lies in the upper left of a square, see `spec`.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import tensorflow as tf
 
-from picanet_tf.segmentation.classes import BACKGROUND
+from picanet_tf.core.constants import MEAN_RGB
+from picanet_tf.core.voc import BACKGROUND
 from picanet_tf.segmentation.targets import stride_of
-from picanet_tf.segmentation.variants import is_deeplab
-
-# The network sees zeros around an image: the means that it subtracts.
-MEAN_RGB = (123.68, 116.779, 103.939)
-# DeepLab is trained on crops of 321 pixels, and tested on whole images in 513.
-_TRAINED, _TESTED = 321, 513
 
 
-def finest(names) -> str:
+def logits(outputs: Mapping):
     """The output to predict from: `logits`, or the U-Net's last stage."""
-    return min(name for name in names if not name.startswith("attention"))
+    return outputs[min(name for name in outputs if not name.startswith("attention"))]
 
 
-def test_size(variant: str, image_size: int) -> int:
-    """Side of the network's input that predicts, of one trained at `image_size`."""
-    if is_deeplab(variant):
-        return round((image_size - 1) * (_TESTED - 1) / (_TRAINED - 1)) + 1
-    return image_size
-
-
-def squared(image, side: int):
-    """[H, W, 3] -> float32 square, the image in its upper left.
+def resize(image, side: int):
+    """[H, W, 3] -> float32 [side, side, 3]: the square at the input's size.
 
     Args:
         image: RGB 0..255, of any size.
@@ -42,27 +31,22 @@ def squared(image, side: int):
     means = tf.constant(MEAN_RGB)
     paddings = tf.stack([tf.zeros([2], tf.int32), missing], axis=1)
     paddings = tf.concat([paddings, [[0, 0]]], axis=0)
-    return tf.pad(tf.cast(image, tf.float32) - means, paddings) + means
-
-
-def prepare(image, side: int):
-    """[H, W, 3] -> float32 [side, side, 3]: the square at the input's size."""
-    square = squared(image, side)
+    square = tf.pad(tf.cast(image, tf.float32) - means, paddings) + means
     return tf.image.resize(square, [side, side], method="bilinear")
 
 
-def full_logits(scores, side: int):
-    """Scores at the input's size, bilinear: float32 [N, side, side, classes].
+def upsample(logits, side: int):
+    """Logits at the input's size, bilinear: float32 [N, side, side, classes].
 
     Enlarged by the stride, half-pixel centres, then cut: where the side is no multiple
     of the stride, the last positions have seen beyond the image.
     """
-    enlarged = scores.shape[1] * stride_of(side, scores.shape[1])
-    logits = tf.image.resize(scores, [enlarged, enlarged], method="bilinear")
+    enlarged = logits.shape[1] * stride_of(side, logits.shape[1])
+    logits = tf.image.resize(logits, [enlarged, enlarged], method="bilinear")
     return logits[:, :side, :side]
 
 
-def own_size(values, size, side: int):
+def crop_to_image(values, size, side: int):
     """[S, S, C] over a square -> [H, W, C] of the image in its upper left.
 
     Args:

@@ -5,16 +5,13 @@ from __future__ import annotations
 import numpy as np
 from PIL import Image, ImageDraw
 
-from picanet_tf.segmentation.classes import VOC_CLASSES, colours_of, palette
+from picanet_tf.core.voc import VOC_CLASSES, colours_of, palette
 
 FORMATS = ("map", "overlay", "panel")
 _OPACITY = 0.6
-_MEAN = (124, 117, 104)
 
 
-def render(
-    form: str, image: np.ndarray, classes: np.ndarray, threshold: float = 0.5
-) -> Image.Image:
+def render(form: str, image: np.ndarray, classes: np.ndarray) -> Image.Image:
     """Draws a class map in one of `FORMATS`.
 
     Args:
@@ -23,7 +20,6 @@ def render(
             a legend; `"panel"`: image, colours and overlay side by side.
         image: uint8 [H, W, 3].
         classes: uint8 [H, W].
-        threshold: of no use here.
 
     Returns:
         A picture of the image's size, in mode P or RGB, or a panel.
@@ -73,14 +69,3 @@ def _draw_legend(drawing: Image.Image, classes: list[int]) -> None:
         colour = tuple(int(value) for value in palette()[k])
         draw.rectangle((margin, top, margin + size, top + size), fill=colour)
         draw.text((2 * margin + size, top), text, fill="black", font_size=size)
-
-
-def framed(image: np.ndarray, side: int) -> np.ndarray:
-    """The image in the upper left of a square of `side` or, if it is larger, its own.
-
-    What the network's maps lie over: `prediction.squared` for pictures.
-    """
-    height, width = image.shape[:2]
-    square = np.full([max(side, height, width)] * 2 + [3], _MEAN, np.uint8)
-    square[:height, :width] = image
-    return square

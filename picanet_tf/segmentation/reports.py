@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from picanet_tf.class_reports import ClassReport, Scores
-from picanet_tf.reporting import csv_text
-from picanet_tf.segmentation.classes import VOC_CLASSES
+from picanet_tf.core.voc import VOC_CLASSES
+from picanet_tf.evaluation.class_reports import ClassReport, Scores
+from picanet_tf.evaluation.tables import csv_text
 from picanet_tf.segmentation.evaluation import Evaluation
 
 CONVENTIONS = """\
@@ -37,29 +37,28 @@ def texts(evaluation: Evaluation) -> Iterator[tuple[str, str]]:
     yield "confusion.csv", csv_text([("true class", *VOC_CLASSES), *rows])
 
 
-def _scores(evaluation: Evaluation) -> Scores:
-    scores = evaluation.scores
-    iou = dict(zip(VOC_CLASSES, scores.iou.tolist(), strict=True))
-    return Scores(
-        means={
-            "mean_iou": scores.mean_iou,
-            "pixel_accuracy": scores.pixel_accuracy,
-        },
-        by_class=iou,
-        more={"iou": iou, "confusion": scores.confusion.tolist()},
-        size=f"{scores.images:,} images",
-        counts={"images": scores.images},
-    )
+class SegmentationReport(ClassReport):
+    """The report on segmentation: mean IoU, class by class."""
 
+    title = "Segmentation scores"
+    conventions = CONVENTIONS
+    mean = "mean_iou"
+    mean_in_words = "mean IoU"
+    paper = TABLE_3
+    paper_set = "VOC2012 val"
+    paper_images = 1449
+    paper_digits = 4
 
-REPORT = ClassReport(
-    title="Segmentation scores",
-    mean="mean_iou",
-    mean_in_words="mean IoU",
-    conventions=CONVENTIONS,
-    scores_of=_scores,
-    paper=TABLE_3,
-    paper_set="VOC2012 val",
-    paper_images=1449,
-    paper_digits=4,
-)
+    def scores_of(self, evaluation: Evaluation) -> Scores:
+        scores = evaluation.scores
+        iou = dict(zip(VOC_CLASSES, scores.iou.tolist(), strict=True))
+        return Scores(
+            means={
+                "mean_iou": scores.mean_iou,
+                "pixel_accuracy": scores.pixel_accuracy,
+            },
+            by_class=iou,
+            more={"iou": iou, "confusion": scores.confusion.tolist()},
+            size=f"{scores.images:,} images",
+            counts={"images": scores.images},
+        )

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import numpy as np
 
-from picanet_tf.segmentation.classes import colours_of
+from picanet_tf.core.voc import colours_of
 from picanet_tf.segmentation.metrics import SegmentationMetrics
-from picanet_tf.segmentation.prediction import classes_of, finest, full_logits
+from picanet_tf.segmentation.prediction import classes_of, logits, upsample
+from picanet_tf.tasks.base import Validation
 
 
-class Validation:
+class SegmentationValidation(Validation):
     """Collects batches and scores them.
 
     Example:
-        >>> validation = Validation()
+        >>> validation = SegmentationValidation()
         >>> validation.update(outputs, classes)
         >>> validation.result()
         {'mean_iou': 0.61, 'pixel_accuracy': 0.9}
@@ -21,8 +22,7 @@ class Validation:
 
     best = "mean_iou"  # the score by which the best checkpoint is kept
 
-    def __init__(self, image_size: int | None = None):
-        # Masks have the input's size themselves.
+    def __init__(self):
         self._metrics = SegmentationMetrics()
 
     def update(self, outputs: dict[str, np.ndarray], classes: np.ndarray) -> None:
@@ -57,4 +57,4 @@ def panel(
 
 
 def _predicted(outputs: dict[str, np.ndarray], side: int) -> np.ndarray:
-    return classes_of(full_logits(outputs[finest(outputs)], side)).numpy()
+    return classes_of(upsample(logits(outputs), side)).numpy()

@@ -6,7 +6,8 @@ its branches. ``UNet`` and names of decoding stages, such as ``6GAP_543AC``, are
 
 from __future__ import annotations
 
-from picanet_tf.plans import parse_plan
+from picanet_tf.core.errors import PicanetError
+from picanet_tf.tasks.plans import parse_plan
 
 DEFAULT_VARIANT = "6GAP_543LAP"
 VARIANTS = (
@@ -41,7 +42,7 @@ def parse_variant(name: str) -> dict[int, str]:
         DeepLab, a decoding stage (6, 5, 4, 3) of a U-Net.
 
     Raises:
-        ValueError: says which part of the name could not be read, and the rule.
+        PicanetError: says which part of the name could not be read, and the rule.
 
     Example:
         >>> parse_variant("DeepLab_LAP")
@@ -55,7 +56,7 @@ def parse_variant(name: str) -> dict[int, str]:
     if not separator:
         return {}
     if kind not in _BRANCH_KINDS:
-        raise ValueError(
+        raise PicanetError(
             f"Cannot read variant {name!r}: DeepLab's branches may have "
             f"{', '.join(_BRANCH_KINDS)}. Those of the paper: {', '.join(VARIANTS)}."
         )
@@ -68,45 +69,14 @@ def default_image_size(variant: str) -> int:
 
 
 def check_image_size(variant: str, image_size: int) -> None:
-    """Raises `ValueError` for a size that the variant cannot be built at."""
+    """Raises `PicanetError` for a size that the variant cannot be built at."""
     if is_deeplab(variant):
         if image_size < 16:
-            raise ValueError(
+            raise PicanetError(
                 f"`image_size` must be at least 16. Received: image_size={image_size}"
             )
     elif image_size % UNET_STRIDE or image_size < UNET_STRIDE:
-        raise ValueError(
+        raise PicanetError(
             f"`image_size` of {variant} must be a multiple of {UNET_STRIDE}, the "
             f"encoder's stride. Received: image_size={image_size}"
         )
-
-
-def defaults(variant: str | None = None) -> dict:
-    """Of a training: DeepLab's protocol, for the U-Nets as well."""
-    variant = variant or DEFAULT_VARIANT
-    return {
-        "variant": variant,
-        "image_size": default_image_size(variant),
-        "steps": 20_000,
-        "batch_size": 10,
-        "rate_schedule": "poly",
-    }
-
-
-# {variant: (weights, bytes an image)}: see `training.machine`. Measured, a step of one
-# image on one thread, at its highest: DeepLab_LAP 2.65 GB, DeepLab_AC 3.94 GB (321
-# pixels), 6GAP_543LAP 2.52 GB (384). The others' images are taken to need as much.
-_MEMORY = {
-    "DeepLab": (37.9e6, 0.33e9),
-    "DeepLab_LC": (91.4e6, 0.33e9),
-    "DeepLab_AC": (104.2e6, 0.3e9),
-    "DeepLab_LAP": (52.8e6, 0.33e9),
-    "UNet": (22.7e6, 0.31e9),
-    "6GAP_543LAP": (35.9e6, 0.34e9),
-}
-_UNET_WITH_CONTEXT = (56.0e6, 0.34e9)
-
-
-def memory(variant: str) -> tuple[float, float]:
-    """Weights, and bytes that an image of 224 x 224 takes in a training step."""
-    return _MEMORY.get(variant, _UNET_WITH_CONTEXT)

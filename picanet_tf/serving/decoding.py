@@ -1,6 +1,6 @@
 """Encoded photos to upright RGB inside a graph, as a server gets them from anybody.
 
-Equals `data_pipeline.images.read_image` for JPEG, PNG, BMP and GIF, to a grey level of
+Equals `core.images.read_image` for JPEG, PNG, BMP and GIF, to a grey level of
 rounding: EXIF orientation applied, transparent PNGs over white, the first frame of a
 GIF (its transparent pixels black). An image whose header announces too many pixels is
 refused before it is decoded. All of it are operations of TensorFlow itself, which any

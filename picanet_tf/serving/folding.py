@@ -18,16 +18,14 @@ import numpy as np
 
 from picanet_tf.layers import (
     AttentionConvolution,
+    AttentiveLayer,
     BatchNormalization,
-    GlobalAttentionPooling,
-    LocalAttentionPooling,
 )
 
-_ATTENTIVE = (AttentionConvolution, GlobalAttentionPooling, LocalAttentionPooling)
 _CONVOLVING = (keras.layers.Conv2D, AttentionConvolution)
 
 
-class Savings(NamedTuple):
+class FoldingOptions(NamedTuple):
     """What to simplify.
 
     Attributes:
@@ -39,27 +37,27 @@ class Savings(NamedTuple):
     splits: bool = True
 
 
-def folded(inputs, outputs: dict, savings: Savings) -> tuple[object, dict]:
+def fold(inputs, outputs: dict, options: FoldingOptions) -> tuple[object, dict]:
     """Rewrites a functional graph.
 
     Args:
         inputs: its input, a Keras tensor.
         outputs: {name: Keras tensor}; what they do not need is left out.
-        savings: what to simplify.
+        options: what to simplify.
 
     Returns:
         (input, {name: Keras tensor}) of the new graph. Layers that stay as they are
         belong to both graphs.
     """
     model = keras.Model(inputs, outputs)  # Only what the outputs need.
-    rewriter = _Rewriter(model, savings)
+    rewriter = _Rewriter(model, options)
     image = rewriter.value(model.input)
     return image, {name: rewriter.value(tensor) for name, tensor in outputs.items()}
 
 
 class _Rewriter:
-    def __init__(self, model: keras.Model, savings: Savings):
-        self._savings = savings
+    def __init__(self, model: keras.Model, options: FoldingOptions):
+        self._options = options
         self._done: dict[str, list] = {}
         self._consumers = collections.Counter(
             id(tensor)
@@ -70,7 +68,7 @@ class _Rewriter:
         self._consumers.update(id(t) for t in keras.tree.flatten(model.output))
         # {layer: the norm behind it, which will be folded into it}
         self._norms = {}
-        if savings.norms:
+        if options.norms:
             for layer in model.layers:
                 if isinstance(layer, BatchNormalization):
                     source = self._only_source(layer.input)
@@ -99,7 +97,7 @@ class _Rewriter:
         if parts:
             return self._sum(layer, parts, *_kernel_and_bias(layer, norm))
         inputs = keras.tree.map_structure(self.value, layer.input)
-        if self._savings.norms and isinstance(layer, _ATTENTIVE):
+        if self._options.norms and isinstance(layer, AttentiveLayer):
             layer = _without_norms(layer, norm)
         elif norm is not None:
             layer = _convolution(layer, layer.name, *_kernel_and_bias(layer, norm))
@@ -108,7 +106,7 @@ class _Rewriter:
     def _parts(self, layer) -> list | None:
         """What a 1x1 convolution reads, if that is a concatenation for it alone."""
         if not (
-            self._savings.splits
+            self._options.splits
             and isinstance(layer, keras.layers.Conv2D)
             and layer.kernel_size == (1, 1)
         ):
@@ -133,8 +131,9 @@ class _Rewriter:
 
 
 def _linear(layer) -> bool:
-    activation = getattr(layer, "activation", keras.activations.linear)
-    return activation is keras.activations.linear
+    if isinstance(layer, AttentionConvolution):  # It has no activation.
+        return True
+    return layer.activation is keras.activations.linear
 
 
 def _kernel_and_bias(layer, norm) -> tuple[np.ndarray, np.ndarray]:
@@ -163,15 +162,14 @@ def _convolution(like, name, kernel, bias):
 def _without_norms(layer, norm_behind):
     """An attentive layer whose attention's norm, and the one behind it, are folded."""
     new = type(layer).from_config(layer.get_config())
-    # LAP and AC keep their attention in a layer of its own, GAP is it.
-    theirs, ours = (getattr(it, "attention", it) for it in (layer, new))
-    del ours.norm
-    ours.norm = keras.layers.Identity(name="norm")
+    old_logits, new_logits = layer.get_logits_layer(), new.get_logits_layer()
+    del new_logits.norm
+    new_logits.norm = keras.layers.Identity(name="norm")
     new.build(layer.input.shape)
     values = {weight.path: weight for weight in layer.weights}
     for weight in new.weights:
         weight.assign(values[weight.path])
-    ours.conv.set_weights(_kernel_and_bias(theirs.conv, theirs.norm))
+    new_logits.conv.set_weights(_kernel_and_bias(old_logits.conv, old_logits.norm))
     if isinstance(layer, AttentionConvolution):
         kernel, bias = _kernel_and_bias(layer, norm_behind)
         new.kernel.assign(kernel)

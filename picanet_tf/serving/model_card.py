@@ -10,7 +10,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from picanet_tf.serving.decoding import MAX_PIXELS
-from picanet_tf.tasks import TASKS
+from picanet_tf.tasks.registry import get_task
 from picanet_tf.training.run_directory import RunDirectory
 
 PATH = Path("assets") / "model_card.json"
@@ -40,9 +40,9 @@ def facts_of_run(run: RunDirectory, weights: str) -> dict:
     experiment = run.load_experiment()
     step = run.last_step
     rows = _rows(run.validation)
-    validation_of_task = TASKS[experiment.task].validation
+    best = get_task(experiment.task).validation(experiment.image_size).best
     known = {
-        "best": lambda: max(rows, key=lambda row: row[validation_of_task.best]),
+        "best": lambda: max(rows, key=lambda row: row[best]),
         "model": lambda: next(row for row in reversed(rows) if row["step"] == step),
     }
     try:
@@ -66,9 +66,11 @@ def facts_of_run(run: RunDirectory, weights: str) -> dict:
     }
 
 
-def write_card(folder: Path, *, task: str = "saliency", **values) -> Path:
+def write_card(folder: Path, *, task: str, **values) -> Path:
     """Writes the card; `values` go ahead of what is the same for every export."""
-    resize = TASKS[task].served.resize.format(side=values.get("image_size", "S"))
+    resize = get_task(task).serving.resize_description.format(
+        side=values.get("image_size", "S")
+    )
     now = datetime.datetime.now(datetime.timezone.utc)
     card = {
         "task": task,

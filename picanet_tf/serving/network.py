@@ -4,26 +4,27 @@ from __future__ import annotations
 
 import keras
 
-from picanet_tf.networks import identify, rebuilt
-from picanet_tf.serving.folding import Savings, folded
+from picanet_tf.layers import LSTMOptions
+from picanet_tf.models.base import Network, dtype_policy
+from picanet_tf.serving.folding import FoldingOptions, fold
 
 
 def serving_network(
-    trained: keras.Model,
+    trained: Network,
     image_size: int | None = None,
     *,
     unroll: bool = False,
     attention: bool = True,
-    savings: Savings | None = None,
+    folding: FoldingOptions | None = None,
 ) -> keras.Model:
     """The network for an artefact.
 
     Args:
         trained: a network of `build_model`.
-        image_size: as in `rebuilt`.
+        image_size: side of the input in pixels; by default the trained one's.
         unroll: ReNet's LSTMs step by step in place of a loop.
         attention: whether to give the attention as well.
-        savings: what to simplify; everything by default.
+        folding: what to simplify; everything by default.
 
     Returns:
         A functional model from `image` float32 [N, S, S, 3], RGB 0..255, to a dict:
@@ -33,33 +34,28 @@ def serving_network(
         float32 [N, h, w, K*K]. No side outputs.
 
     Raises:
-        PicanetError: as `rebuilt`.
+        PicanetError: as `Network.rebuild`.
     """
-    identity = identify(trained)
-    task = identity.task
-    policy = keras.config.dtype_policy()
-    keras.config.set_dtype_policy("float32")
-    try:
-        network = rebuilt(
-            trained,
-            image_size,
-            return_attention=attention,
-            use_cudnn=False,
-            unroll=unroll,
-        )
-        wanted = {"finest": task.prediction.finest(network.output)}
-        if attention:
-            for point in identity.attentive:
-                name = f"attention{point.key}"
-                wanted[name] = network.output[name]
-        image, outputs = folded(network.input, wanted, savings or Savings())
-        heads = task.served.heads(outputs.pop("finest"), image.shape[1])
+    network = trained.rebuild(
+        image_size=image_size or trained.image_size,
+        return_attention=attention,
+        lstm_options=LSTMOptions(use_cudnn=False, unroll=unroll),
+        dropout=0.0,
+        dtype="float32",
+    )
+    task = network.task
+    wanted = {"logits": task.logits(network.output)}
+    if attention:
+        for point in network.attentive_points:
+            name = f"attention{point.key}"
+            wanted[name] = network.output[name]
+    with dtype_policy("float32"):
+        image, outputs = fold(network.input, wanted, folding or FoldingOptions())
+        heads = task.serving.heads(outputs.pop("logits"), network.image_size)
         return keras.Model(image, {**heads, **outputs}, name=f"{network.name}_serving")
-    finally:
-        keras.config.set_dtype_policy(policy)
 
 
-def of_one_output(network: keras.Model, name: str) -> keras.Model:
+def with_one_output(network: keras.Model, name: str) -> keras.Model:
     """A network of `serving_network` cut down to the output that files give.
 
     What is made of that output, such as boxes, is not in its graph any more.

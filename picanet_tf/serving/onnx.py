@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from picanet_tf.errors import PicanetError
+from picanet_tf.core.errors import PicanetError
 
 if TYPE_CHECKING:
     import keras
@@ -24,7 +24,7 @@ def check_packages() -> None:
     missing = [name for name in _PACKAGES if importlib.util.find_spec(name) is None]
     if missing:
         raise PicanetError(
-            f"--formats onnx needs {', '.join(missing)}: "
+            f"`formats` onnx needs {', '.join(missing)}: "
             f"pip install {' '.join(missing)}"
         )
 

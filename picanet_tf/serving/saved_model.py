@@ -29,7 +29,7 @@ import tensorflow as tf
 from tensorflow.core.protobuf import saved_model_pb2
 
 from picanet_tf.serving.decoding import MAX_PIXELS, decode_image
-from picanet_tf.tasks import TASKS, Task
+from picanet_tf.tasks.base import Task
 
 DEFAULT, IMAGE_BYTES, ATTENTION = "serving_default", "image_bytes", "attention"
 # Encoded images that are decoded at once, each up to MAX_PIXELS.
@@ -40,22 +40,22 @@ _GRAPH = "saved_model.pb"
 def write_saved_model(
     network: keras.Model,
     folder: Path,
-    max_pixels: int = MAX_PIXELS,
+    task: Task,
     *,
-    task: Task = TASKS["saliency"],
+    max_pixels: int = MAX_PIXELS,
 ) -> tuple[str, ...]:
     """Writes a network of `serving_network`.
 
     Args:
         network: with its attention.
         folder: made; holds `saved_model.pb` and `variables/` afterwards.
-        max_pixels: the most that an image of `image_bytes` may have.
         task: whose network it is.
+        max_pixels: the most that an image of `image_bytes` may have.
 
     Returns:
         The signatures' names: `attention` is missing where the network has none.
     """
-    served = task.served
+    serving = task.serving
     side = network.input.shape[1]
     image = [tf.TensorSpec([None, side, side, 3], tf.float32, name="image")]
     encoded = [tf.TensorSpec([None], tf.string, name="image_bytes")]
@@ -75,19 +75,19 @@ def write_saved_model(
     def of_bytes(image_bytes):
         images, sizes = _decode(image_bytes, side, max_pixels, task)
         outputs = infer(images)
-        answer = {name: outputs[name] for name in served.encoded_from}
-        if served.encoded:
-            answer[served.encoded] = _encode(outputs, sizes, side, task)
+        answer = {name: outputs[name] for name in serving.image_bytes_outputs}
+        if serving.png_output:
+            answer[serving.png_output] = _encode(outputs, sizes, side, task)
         return answer
 
     attention = [name for name in network.output if name.startswith("attention")]
-    signatures = dict(served.signatures)
+    signatures = dict(serving.signatures)
     # Not tracked: what the endpoints use is saved anyhow, and would be once more.
     archive = keras.export.ExportArchive()
     archive.add_endpoint(DEFAULT, only(signatures.pop(DEFAULT)), image)
     archive.add_endpoint(IMAGE_BYTES, of_bytes, encoded)
     if attention:
-        signatures[ATTENTION] = (*served.signatures[DEFAULT], *attention)
+        signatures[ATTENTION] = (*serving.signatures[DEFAULT], *attention)
     for name, outputs in signatures.items():
         archive.add_endpoint(name, only(outputs), image)
     write_out(archive, folder)
@@ -117,7 +117,7 @@ def _decode(encoded, side, max_pixels, task):
 
     def decode(item):
         image = decode_image(*item, max_pixels)
-        resized = task.prediction.prepare(image, side)
+        resized = task.resize(image, side)
         return tf.ensure_shape(resized, [side, side, 3]), tf.shape(image)[:2]
 
     return tf.map_fn(
@@ -140,7 +140,7 @@ def _encode(outputs, sizes, side, task):
     }
 
     def encode(item):
-        return tf.io.encode_png(task.served.draw(*item, side))
+        return tf.io.encode_png(task.serving.draw(*item, side))
 
     return tf.map_fn(
         encode,

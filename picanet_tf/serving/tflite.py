@@ -15,10 +15,10 @@ import tensorflow as tf
 
 from picanet_tf.inference.litert import SIGNATURE, LiteRTFile
 from picanet_tf.layers import AttentionConvolution
-from picanet_tf.networks import identify
-from picanet_tf.serving.network import of_one_output, serving_network
+from picanet_tf.models.base import Network
+from picanet_tf.serving.network import serving_network, with_one_output
 from picanet_tf.serving.saved_model import write_out
-from picanet_tf.tasks import TASKS, Task
+from picanet_tf.tasks.base import Task
 
 _SAID = {
     "none": "float32 throughout",
@@ -33,7 +33,7 @@ def file_name(quantization: str) -> str:
 
 
 def write_tflite(
-    trained: keras.Model,
+    trained: Network,
     path: Path,
     quantization: str = "none",
     *,
@@ -45,16 +45,16 @@ def write_tflite(
     Args:
         trained: a network of `build_model`.
         path: ends in `.tflite`; the JSON has the same name.
-        quantization: one of `order.QUANTIZATIONS`.
+        quantization: one of `request.QUANTIZATIONS`.
         image_size: side of the input in pixels; by default the trained one's.
         calibration: of `"int8"`: images float32 [S, S, 3], RGB 0..255.
     """
-    task = identify(trained).task
+    task = trained.task
     # A loop would keep its steps in a list of tensors, for which there is a built-in
     # operation of a fixed batch only; the calibrator of full integer dies of either.
-    network = of_one_output(
+    network = with_one_output(
         serving_network(trained, image_size, unroll=True, attention=False),
-        task.served.output,
+        task.serving.output,
     )
     one_image = _why_one_image(network)
     # On the disk where the result goes, and with it away if the export fails.
@@ -105,14 +105,14 @@ def _converter(folder: str, quantization: str, calibration):
 def describe(
     path: Path,
     quantization: str,
-    task: Task = TASKS["saliency"],
+    task: Task,
     batch_reason: str | None = None,
 ) -> dict:
     """How to feed a TFLite file, and what it gives.
 
     Args:
         path: the file.
-        quantization: one of `order.QUANTIZATIONS`.
+        quantization: one of `request.QUANTIZATIONS`.
         task: whose network it is.
         batch_reason: why the file takes one image at a time; None if it takes any
             number.
@@ -134,11 +134,11 @@ def describe(
         "input": {
             **_tensor(*image),
             "content": "upright photos, RGB 0..255, rows top to bottom",
-            "resize": task.served.resize.format(side=side),
+            "resize": task.serving.resize_description.format(side=side),
         },
         "output": {
             **_tensor(*output),
-            "content": task.served.content,
+            "content": task.serving.output_description,
         },
     }
 

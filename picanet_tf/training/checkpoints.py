@@ -11,8 +11,8 @@ import keras
 import tensorflow as tf
 from absl import logging
 
+from picanet_tf.core.errors import PicanetError
 from picanet_tf.core.files import sync
-from picanet_tf.errors import PicanetError
 
 # What TensorFlow raises for files that are cut short, garbled, or of another model.
 _UNREADABLE = (tf.errors.OpError, AssertionError, ValueError, LookupError, OSError)

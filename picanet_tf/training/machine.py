@@ -9,8 +9,7 @@ from pathlib import Path
 
 from absl import logging
 
-from picanet_tf.errors import PicanetError
-from picanet_tf.recipes import RECIPES
+from picanet_tf.tasks.registry import get_spec
 from picanet_tf.training.experiments import Experiment
 
 
@@ -52,7 +51,7 @@ def warn_of_unused_gpu(used_by_tensorflow: int) -> None:
 # (`python -m benchmarks.model training 4 224`): 2.74, 3.33, 4.64 and 7.8 of
 # 6GAP_5432AC, 57.5 M weights, with batches of 1, 2, 4 and 9 on two threads, which hold
 # more than one; 1.58 and 2.52 of UNet, 22.7 M, with batches of 1 and 4 on one. So, to
-# 10%, with what the recipes say of each variant's weights and images:
+# 10%, with what the tasks say of each variant's weights and images:
 _PROCESS = 0.5e9
 _WEIGHT = 28.0  # bytes: itself, its velocity, its gradient, and what comes in between
 
@@ -67,7 +66,7 @@ def needed_memory(experiment: Experiment, workers: int = 1) -> float:
         experiment: what is trained.
         workers: how many machines share the batch.
     """
-    weights, image = RECIPES[experiment.task].memory(experiment.variant)
+    weights, image = get_spec(experiment.task).memory(experiment.variant)
     weights *= experiment.width**2
     # A second copy of weights and velocities, to go back to.
     each = _WEIGHT + (8 if experiment.on_nonfinite == "skip" else 0)
@@ -80,28 +79,26 @@ def needed_memory(experiment: Experiment, workers: int = 1) -> float:
     )
 
 
-def check_memory(experiment: Experiment, workers: int = 1) -> None:
-    """Refuses what this machine cannot hold, warns of what it might not.
+def warn_of_memory(experiment: Experiment, workers: int = 1) -> None:
+    """Warns where this machine may not hold the training; never refuses it.
 
-    The rule: more than all memory (or the control group's limit) is refused, more than
-    what is free now is warned of. Asked on CPUs only: what a GPU takes is not measured.
-
-    Raises:
-        PicanetError: the estimate is above all memory that there is.
+    The estimate is for CPUs only: what a GPU takes is not measured.
     """
     total, free = memory()
     needed = needed_memory(experiment, workers)
-    said = (
-        f"Training {experiment.variant} with --batch_size {experiment.batch_size} at "
-        f"{experiment.image_size} pixels takes about {needed / 1e9:.1f} GB"
+    if not free or needed <= free:
+        return
+    logging.warning(
+        "Training %s with batches of %d at %d pixels takes about %.1f GB; this machine "
+        "has %.1f GB, of which %.1f GB are free now. A smaller --batch_size, "
+        "--image_size or --width takes less",
+        experiment.variant,
+        experiment.batch_size,
+        experiment.image_size,
+        needed / 1e9,
+        total / 1e9,
+        free / 1e9,
     )
-    if total and needed > total:
-        raise PicanetError(
-            f"{said}, and this machine has {total / 1e9:.1f} GB. Lower --batch_size, "
-            "--image_size or --width"
-        )
-    if free and needed > free:
-        logging.warning("%s, and %.1f GB are free now", said, free / 1e9)
 
 
 def memory() -> tuple[float, float]:

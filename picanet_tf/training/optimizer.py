@@ -85,7 +85,9 @@ class Group(NamedTuple):
     l2: float
 
 
-def groups(pretrained: Sequence[str], encoder_rate_ratio: float, weight_decay: float):
+def make_groups(
+    pretrained: Sequence[str], encoder_lr_multiplier: float, weight_decay: float
+):
     """The paper's groups, to be matched in this order.
 
     The pretrained layers train at a fraction of the decoder's rate; encoder layers
@@ -94,16 +96,16 @@ def groups(pretrained: Sequence[str], encoder_rate_ratio: float, weight_decay: f
 
     Args:
         pretrained: names of the layers that got pretrained weights and train.
-        encoder_rate_ratio: their rate, relative to the decoder's.
+        encoder_lr_multiplier: their rate, relative to the decoder's.
         weight_decay: of kernels and gammas.
     """
     bias = r"(bias|beta)$"
     result = []
     if pretrained:
         layers = rf"(^|/)({'|'.join(map(re.escape, pretrained))})/"
-        ratio = encoder_rate_ratio
-        result.append(Group("encoder biases", layers + bias, 2 * ratio, 0.0))
-        result.append(Group("encoder", layers, ratio, weight_decay))
+        multiplier = encoder_lr_multiplier
+        result.append(Group("encoder biases", layers + bias, 2 * multiplier, 0.0))
+        result.append(Group("encoder", layers, multiplier, weight_decay))
     result.append(Group("decoder biases", "/" + bias, 2.0, 0.0))
     result.append(Group("decoder", "", 1.0, weight_decay))
     return result

@@ -18,12 +18,12 @@ from __future__ import annotations
 import datetime
 import json
 import os
-import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
+from picanet_tf.core.directories import publishing
+from picanet_tf.core.errors import PicanetError
 from picanet_tf.core.files import sync, write_json, write_text
-from picanet_tf.errors import PicanetError
 from picanet_tf.training.experiments import Experiment
 
 WEIGHTS = ("model", "best")
@@ -57,18 +57,10 @@ class RunDirectory:
         """
         directory = cls.planned(experiment.variant, path).path
         cls.check_new(directory)
-        temporary = directory.with_name(f".{directory.name}.{os.getpid()}.tmp")
-        try:
-            temporary.mkdir(parents=True)
-            run = cls(temporary)
+        with publishing(directory, argument="run") as staged:
+            run = cls(staged.folder)
             write_text(run.experiment, experiment.to_json())
             write_json(run.provenance, facts)
-            os.rename(temporary, directory)
-            sync(directory.parent)
-        except (OSError, PicanetError) as error:
-            shutil.rmtree(temporary, ignore_errors=True)
-            reason = getattr(error.__cause__ or error, "strerror", None) or error
-            raise PicanetError(f"--run {directory} cannot be made: {reason}") from error
         if latest or not path:
             _point(directory.parent / "latest", directory.name)
         return cls(directory)

@@ -13,14 +13,11 @@ from collections.abc import Callable
 import keras
 import tensorflow as tf
 
-from picanet_tf.errors import PicanetError
-from picanet_tf.tasks import Task
+from picanet_tf.core.errors import PicanetError
+from picanet_tf.tasks.base import Task
 from picanet_tf.training.cluster import Cluster
+from picanet_tf.training.errors import NotFinite, WorkerLost
 from picanet_tf.training.experiments import Experiment
-
-
-class WorkerLost(PicanetError):
-    """Another worker is gone, and with it the step; the last checkpoint is intact."""
 
 
 class TrainingStep:
@@ -58,7 +55,7 @@ class TrainingStep:
         """Takes the step.
 
         Args:
-            batch: the next of an iterator over `distributed`.
+            batch: the next of an iterator over `distribute`.
             stop: whether this worker was asked to stop.
 
         Returns:
@@ -124,21 +121,7 @@ class TrainingStep:
         return 1.0 - tf.cast(tf.reduce_all(finite), tf.float32)
 
 
-class NotFinite(Exception):
-    """A step that met infinities.
-
-    Attributes:
-        names: of the losses that are not finite, or "gradients".
-        stop: as `TrainingStep` returns it.
-    """
-
-    def __init__(self, names: list[str], stop: bool):
-        super().__init__(", ".join(names))
-        self.names = names
-        self.stop = stop
-
-
-def distributed(
+def distribute(
     strategy: tf.distribute.Strategy,
     batch_size: int,
     read: Callable[[tuple[int, int]], tf.data.Dataset],

@@ -5,7 +5,7 @@ from __future__ import annotations
 import tensorflow as tf
 from absl import logging
 
-from picanet_tf.errors import PicanetError
+from picanet_tf.core.errors import PicanetError
 from picanet_tf.training.cluster import ALONE, Cluster
 
 

@@ -1,16 +1,9 @@
-from types import SimpleNamespace
-
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 
-from picanet_tf.backbones.vgg16 import (
-    CaffePreprocessing,
-    scaled,
-    vgg16_features,
-    width_of,
-)
+from picanet_tf.backbones.vgg16 import CaffePreprocessing, scaled, vgg16_features
 
 NARROW = 1 / 32
 
@@ -41,38 +34,6 @@ def test_scaled_rounds_and_keeps_a_channel():
     assert scaled(512, 1.0) == 512
     with pytest.raises(ValueError, match="`width` must be positive"):
         scaled(64, 0)
-
-
-def test_width_of_gives_back_all_channels():
-    """Also where fc7's, rounded, are not twice those of conv5."""
-    names = ("block1_conv1", 64), ("block2_conv1", 128), ("block3_conv1", 256)
-    names += ("block4_conv1", 512), ("block5_conv1", 512), ("fc7_12", 1024)
-    assert scaled(512, 0.12) != scaled(512, scaled(1024, 0.12) / 1024)
-    for width in [n / 1000 for n in range(1, 2100)] + [n / 2048 for n in range(1, 300)]:
-        network = SimpleNamespace(
-            layers=[
-                SimpleNamespace(
-                    name=name,
-                    output=SimpleNamespace(shape=(None, 4, 4, scaled(channels, width))),
-                )
-                for name, channels in names
-            ]
-        )
-        back = width_of(network)
-        for channels in (64, 128, 256, 512, 1024):
-            assert scaled(channels, back) == scaled(channels, width), width
-
-
-def test_width_of_reads_a_network():
-    assert width_of(build(32, width=NARROW)) == NARROW
-    inputs = keras.Input((8, 8, 3))
-    foreign = keras.Model(inputs, keras.layers.Conv2D(8, 1)(inputs), name="foreign")
-    with pytest.raises(ValueError, match="foreign has no layer of VGG16"):
-        width_of(foreign)
-    first = keras.layers.Conv2D(64, 1, name="block1_conv1")(inputs)
-    last = keras.layers.Conv2D(512, 1, name="fc7")(first)
-    with pytest.raises(ValueError, match="no one width.*{64: 64, 1024: 512}"):
-        width_of(keras.Model(inputs, last))
 
 
 class TestCaffePreprocessing:

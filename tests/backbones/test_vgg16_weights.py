@@ -6,7 +6,7 @@ import keras
 import numpy as np
 import pytest
 
-from picanet_tf.backbones import vgg16_weights
+from picanet_tf.backbones import vgg16_files
 from picanet_tf.backbones.vgg16 import vgg16_features
 from picanet_tf.backbones.vgg16_weights import (
     CONV_LAYERS,
@@ -111,8 +111,8 @@ class TestLegacyFile:
         weights = narrow_vgg16()
         model = build()
         report = load_vgg16_weights(model, write_legacy(tmp_path / "a.h5", weights))
-        assert report.filled == CONV_LAYERS + ("fc6", "fc7")
-        assert report.fresh == ()
+        assert report.loaded == CONV_LAYERS + ("fc6", "fc7")
+        assert report.missing == ()
         assert_filled(model, weights)
         (fc1, bias1), (fc2, bias2) = weights["fc1"], weights["fc2"]
         fc6 = fc1.reshape(7, 7, 16, 128)[::3, ::3, :, ::4]
@@ -125,14 +125,14 @@ class TestLegacyFile:
         model = build()
         fc6 = model.get_layer("fc6").get_weights()[0]
         report = load_vgg16_weights(model, write_legacy(tmp_path / "a.h5", weights))
-        assert (report.filled, report.fresh) == (CONV_LAYERS, ("fc6", "fc7"))
+        assert (report.loaded, report.missing) == (CONV_LAYERS, ("fc6", "fc7"))
         assert_filled(model, weights)
         np.testing.assert_array_equal(model.get_layer("fc6").get_weights()[0], fc6)
 
     def test_into_a_model_without_fc(self, tmp_path):
         path = write_legacy(tmp_path / "a.h5", narrow_vgg16())
         report = load_vgg16_weights(build(include_fc=False), path)
-        assert (report.filled, report.fresh) == (CONV_LAYERS, ())
+        assert (report.loaded, report.missing) == (CONV_LAYERS, ())
 
     def test_of_a_whole_saved_model(self, tmp_path):
         weights = narrow_vgg16(with_top=False)
@@ -147,7 +147,7 @@ class TestWeightsH5:
         trained, model = build(), build()
         trained.save_weights(tmp_path / "a.weights.h5")
         report = load_vgg16_weights(model, tmp_path / "a.weights.h5")
-        assert report.filled == CONV_LAYERS + ("fc6", "fc7")
+        assert report.loaded == CONV_LAYERS + ("fc6", "fc7")
         for got, expected in zip(all_weights(model), all_weights(trained), strict=True):
             np.testing.assert_array_equal(got, expected)
 
@@ -205,7 +205,9 @@ class TestErrors:
 
     def test_a_model_that_is_no_vgg16(self):
         model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(2)])
-        self.fails(model, "none", "no VGG16 layer 'block1_conv1'")
+        self.fails(model, "hed", "no VGG16 layer 'block1_conv1'")
+        report = load_vgg16_weights(model, "none")
+        assert report.loaded == report.missing == ()
 
     def test_no_such_file(self):
         self.fails(build(), "imagnet", "neither 'imagenet', 'hed' or 'none', nor a")
@@ -251,20 +253,20 @@ def test_imagenet_is_the_file_of_keras_applications(monkeypatch, tmp_path):
 
     monkeypatch.setattr(keras.utils, "get_file", get_file)
     report = load_vgg16_weights(build(), "imagenet")
-    assert report.fresh == ()
+    assert report.missing == ()
     assert asked["origin"] == keras_vgg16.WEIGHTS_PATH
     assert asked["fname"] == asked["origin"].rsplit("/", 1)[1]
     assert asked["cache_subdir"] == "models"
     source = Path(keras_vgg16.__file__).read_text()
-    assert f'file_hash="{vgg16_weights.IMAGENET_MD5}"' in source
+    assert f'file_hash="{vgg16_files.IMAGENET_MD5}"' in source
 
 
-def test_none_fills_nothing():
+def test_none_loads_nothing():
     model = build()
     before = all_weights(model)
     report = load_vgg16_weights(model, "none")
-    assert report.filled == ()
-    assert report.fresh == CONV_LAYERS + ("fc6", "fc7")
+    assert report.loaded == ()
+    assert report.missing == CONV_LAYERS + ("fc6", "fc7")
     for got, expected in zip(all_weights(model), before, strict=True):
         np.testing.assert_array_equal(got, expected)
 
@@ -272,10 +274,10 @@ def test_none_fills_nothing():
 def test_report_reads_layer_by_layer():
     report = WeightReport("hed", ("block1_conv1", "block1_conv2"), ("fc6",))
     assert str(report).splitlines() == [
-        "VGG16 weights from 'hed': 2 layers filled, 1 fresh",
-        "  block1_conv1 filled",
-        "  block1_conv2 filled",
-        "  fc6          fresh",
+        "VGG16 weights from 'hed': 2 layers loaded, 1 missing",
+        "  block1_conv1 loaded",
+        "  block1_conv2 loaded",
+        "  fc6          missing, starts at random",
     ]
 
 
@@ -290,7 +292,7 @@ class TestHed:
     def ours(self):
         model = build(96, width=1.0, dilated=False)
         report = load_vgg16_weights(model, "hed")
-        assert (report.filled, report.fresh) == (CONV_LAYERS, ("fc6", "fc7"))
+        assert (report.loaded, report.missing) == (CONV_LAYERS, ("fc6", "fc7"))
         return model
 
     def test_kernels(self, hed, ours):

@@ -8,8 +8,8 @@ import threading
 import pytest
 
 from picanet_tf.core import files
+from picanet_tf.core.errors import PicanetError
 from picanet_tf.core.files import replacing, sha256_of, write_json, write_text
-from picanet_tf.errors import PicanetError
 
 
 def names(folder):

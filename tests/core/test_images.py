@@ -1,182 +1,166 @@
-"""`resize` beside TensorFlow's, for which it stands; pictures written whole."""
-
-import errno
-import os
+import io
+import pickle
 
 import numpy as np
 import pytest
-import tensorflow as tf
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from PIL import Image
 
-from picanet_tf.core.images import resize, save_image
-from picanet_tf.errors import PicanetError
+from picanet_tf.core import images
+from picanet_tf.core.errors import PicanetError
+from picanet_tf.core.images import ImageError, list_images, read_image, read_mask
+from tests.data_pipeline.conftest import picture, save
 
 
-def noise(*shape, dtype=np.uint8):
-    values = np.random.default_rng(sum(shape)).integers(0, 256, shape)
-    return values.astype(dtype)
+def encoded(image: Image.Image, file_format: str = "PNG", **options) -> bytes:
+    buffer = io.BytesIO()
+    image.save(buffer, file_format, **options)
+    return buffer.getvalue()
 
 
-def by_tensorflow(values, size):
-    channels = values if values.ndim == 3 else values[..., np.newaxis]
-    resized = tf.image.resize(channels, size, method="bilinear").numpy()
-    return resized if values.ndim == 3 else resized[..., 0]
+def test_reads_paths_bytes_and_pillow_images_alike(tmp_path):
+    array = picture(0)
+    path = save(tmp_path / "a.png", array)
+    for source in (path, str(path), path.read_bytes(), Image.open(path)):
+        result = read_image(source)
+        assert result.dtype == np.uint8 and result.flags.writeable
+        np.testing.assert_array_equal(result, array)
 
 
-def check(values, size):
-    ours = resize(values, size)
-    assert ours.dtype == np.float32 and ours.shape == (*size, *values.shape[2:])
-    np.testing.assert_allclose(ours, by_tensorflow(values, size), rtol=0, atol=1e-3)
+# What a viewer shows for a stored [[1, 2], [3, 4], [5, 6]], from the EXIF standard:
+# where the stored first row and first column are to appear.
+UPRIGHT = {
+    1: [[1, 2], [3, 4], [5, 6]],
+    2: [[2, 1], [4, 3], [6, 5]],
+    3: [[6, 5], [4, 3], [2, 1]],
+    4: [[5, 6], [3, 4], [1, 2]],
+    5: [[1, 3, 5], [2, 4, 6]],
+    6: [[5, 3, 1], [6, 4, 2]],
+    7: [[6, 4, 2], [5, 3, 1]],
+    8: [[2, 4, 6], [1, 3, 5]],
+}
 
 
-SIZES = [
-    ((224, 224), (224, 224)),
-    ((300, 400), (224, 224)),
-    ((224, 224), (1000, 37)),
-    ((17, 640), (640, 17)),
-    ((1, 1), (5, 7)),
-    ((1, 300), (224, 224)),
-    ((300, 1), (1, 1)),
-    ((2, 3), (1, 1)),
-    ((2, 2), (999, 1001)),
-    ((333, 257), (332, 258)),
-    ((1080, 1920), (224, 224)),
-]
+@pytest.mark.parametrize("orientation", UPRIGHT)
+@pytest.mark.parametrize("extension", ["png", "tif"])
+def test_exif_orientation_is_applied(tmp_path, orientation, extension):
+    stored = np.array([[1, 2], [3, 4], [5, 6]], np.uint8)
+    path = save(tmp_path / f"a.{extension}", stored, orientation=orientation)
+    np.testing.assert_array_equal(read_mask(path), UPRIGHT[orientation])
+    np.testing.assert_array_equal(read_image(path)[..., 1], UPRIGHT[orientation])
 
 
-@pytest.mark.parametrize("dtype", [np.uint8, np.float32])
-@pytest.mark.parametrize(("before", "after"), SIZES)
-def test_resize_is_tensorflows(before, after, dtype):
-    check(noise(*before, 3, dtype=dtype), after)
-    check(noise(*before, dtype=dtype), after)
+def test_a_broken_exif_block_does_not_matter():
+    data = encoded(Image.new("RGB", (4, 4)), "JPEG", exif=b"Exif\0\0garbage")
+    assert read_image(data).shape == (4, 4, 3)
 
 
-SIDE = st.integers(1, 70)
+def test_16_bit_grey_is_scaled_not_clipped():
+    deep = np.array([[0, 128, 129], [256, 32768, 65535]], np.uint16)
+    expected = [[0, 0, 1], [1, 128, 255]]  # round(v / 257)
+    np.testing.assert_array_equal(read_mask(encoded(Image.fromarray(deep))), expected)
+    image = read_image(encoded(Image.fromarray(deep)))
+    np.testing.assert_array_equal(image[..., 2], expected)
 
 
-@settings(max_examples=150, deadline=None)
-@given(SIDE, SIDE, SIDE, SIDE)
-def test_resize_is_tensorflows_at_any_size(height, width, new_height, new_width):
-    check(noise(height, width, 2), (new_height, new_width))
+def test_palette_1_bit_and_grey():
+    grey = Image.fromarray(np.array([[0, 255], [255, 0]], np.uint8))
+    for mode in ("P", "1", "L", "RGB"):
+        data = encoded(grey.convert(mode))
+        np.testing.assert_array_equal(read_mask(data), [[0, 255], [255, 0]])
+        np.testing.assert_array_equal(read_image(data)[0], [[0] * 3, [255] * 3])
 
 
-def test_a_large_photo():
-    photo = noise(3000, 4000, 3)
-    check(photo, (224, 224))
-    # And a map back at the photo's size.
-    check(noise(224, 224), (3000, 4000))
+def test_transparent_is_white_in_images_and_background_in_masks():
+    cut_out = Image.new("RGBA", (2, 1), (200, 200, 200, 255))
+    cut_out.putpixel((1, 0), (200, 200, 200, 0))
+    for mode in ("RGBA", "LA"):
+        data = encoded(cut_out.convert(mode))
+        np.testing.assert_array_equal(read_image(data)[0], [[200] * 3, [255] * 3])
+        np.testing.assert_array_equal(read_mask(data), [[200, 0]])
 
 
-def test_what_resizing_means():
-    """Half-pixel centres, edges repeated, no average over what is left out."""
-    np.testing.assert_allclose(
-        resize(np.array([[0, 100]], np.uint8), (1, 4)), [[0, 25, 75, 100]]
-    )
-    eight = np.arange(8, dtype=np.uint8)[np.newaxis]
-    np.testing.assert_allclose(resize(eight, (1, 2)), [[1.5, 5.5]])
-    # Each 4th pixel is bright: an average would be 63.75 everywhere.
-    stripes = np.tile(np.uint8([255, 0, 0, 0]), 8)[np.newaxis]
-    np.testing.assert_allclose(resize(stripes, (1, 8)), np.zeros([1, 8]))
+def test_cmyk_becomes_rgb():
+    red = Image.new("CMYK", (8, 8), (0, 255, 255, 0))
+    pixel = read_image(encoded(red, "JPEG", quality=95))[4, 4].astype(int)
+    np.testing.assert_allclose(pixel, [255, 0, 0], atol=4)
 
 
-def test_pillow_resizes_otherwise():
-    """The reason for an operation of our own: Pillow averages when it shrinks."""
-    stripes = np.tile(np.uint8([255, 0, 0, 0]), [8, 8])
-    image = Image.fromarray(stripes).resize((8, 2), Image.Resampling.BILINEAR)
-    assert np.abs(np.asarray(image, np.float32) - resize(stripes, (2, 8))).max() > 40
-    # Where it enlarges, they are the same but for rounding.
-    small = noise(6, 9)
-    image = Image.fromarray(small).resize((45, 30), Image.Resampling.BILINEAR)
-    assert np.abs(np.asarray(image, np.float32) - resize(small, (30, 45))).max() <= 1.01
+def test_the_first_frame_of_an_animation():
+    frames = [Image.new("RGB", (3, 2), colour) for colour in ("red", "blue")]
+    data = encoded(frames[0], "GIF", save_all=True, append_images=frames[1:])
+    np.testing.assert_array_equal(read_image(data)[0, 0], [255, 0, 0])
 
 
-def test_resize_leaves_its_argument_alone():
-    values = noise(8, 8, dtype=np.float32)
-    before = values.copy()
-    resize(values, (3, 20))
-    np.testing.assert_array_equal(values, before)
-    same = resize(values, (8, 8))
-    np.testing.assert_array_equal(same, before)
+def test_size_limit_is_checked_before_decoding(monkeypatch):
+    data = encoded(Image.new("L", (30, 20)))
+    assert read_image(data, max_pixels=600).shape == (20, 30, 3)
+    monkeypatch.setattr(Image.Image, "load", lambda self: pytest.fail("decoded"))
+    with pytest.raises(ImageError, match="at most 599 pixels.*30 x 20"):
+        read_image(data, max_pixels=599)
 
 
-@pytest.mark.parametrize(
-    ("shape", "size"),
-    [
-        ((4,), (2, 2)),
-        ((1, 4, 4, 3), (2, 2)),
-        ((0, 4, 3), (2, 2)),
-        ((4, 4, 0), (2, 2)),
-        ((4, 4), (0, 2)),
-        ((4, 4), (2, -1)),
-    ],
-)
-def test_what_cannot_be_resized(shape, size):
-    with pytest.raises(
-        ValueError, match=r"`values` must be \[H, W\] .*Received: shape"
-    ):
-        resize(np.zeros(shape), size)
+def test_the_limit_of_pillow_holds_too(monkeypatch):
+    data = encoded(Image.new("L", (30, 20)))
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 200)
+    with pytest.raises(ImageError, match="exceeds limit"):
+        read_image(data)
 
 
-@pytest.mark.parametrize(
-    ("shape", "mode"), [((5, 7), "L"), ((5, 7, 3), "RGB"), ((5, 7, 4), "RGBA")]
-)
-def test_arrays_are_written_as_they_are(shape, mode, tmp_path):
-    path = tmp_path / "new" / "folder" / "picture.png"
-    save_image(path, noise(*shape))
-    image = Image.open(path)
-    assert (image.format, image.mode, image.size) == ("PNG", mode, (7, 5))
-    np.testing.assert_array_equal(np.asarray(image), noise(*shape))
+def test_errors_open_with_the_name(tmp_path):
+    text = tmp_path / "text.jpg"
+    text.write_text("no photo")
+    truncated = tmp_path / "truncated.jpg"
+    truncated.write_bytes(encoded(Image.fromarray(picture(0)), "JPEG")[:700])
+    empty = tmp_path / "empty.png"
+    empty.touch()
+    floating = tmp_path / "floating.tif"
+    Image.fromarray(np.zeros((2, 2), np.float32)).save(floating)
+    cases = {
+        text: "not an image of a known format",
+        truncated: "truncated",
+        empty: "not an image of a known format",
+        floating: "floating-point",
+        tmp_path / "none.png": "no such file",
+        tmp_path: "a folder, not an image",
+    }
+    for path, reason in cases.items():
+        with pytest.raises(ImageError, match=reason) as raised:
+            read_image(path)
+        assert str(raised.value).startswith(f"{path}: ")
+        assert "\n" not in str(raised.value)
+        with pytest.raises(ImageError, match=reason):
+            read_mask(path)
+    with pytest.raises(ImageError, match="^upload: not an image"):
+        read_image(b"no photo", name="upload")
 
 
-def test_a_palette_is_kept(tmp_path):
-    picture = Image.fromarray(noise(5, 7) % 4)
-    picture.putpalette([0, 0, 0, 255, 0, 0, 0, 255, 0, 0, 0, 255])
-    save_image(tmp_path / "classes.png", picture)
-    read = Image.open(tmp_path / "classes.png")
-    assert read.mode == "P"
-    np.testing.assert_array_equal(np.asarray(read), noise(5, 7) % 4)
-    assert read.getpalette()[3:6] == [255, 0, 0]
+def test_image_error_survives_pickling():
+    error = pickle.loads(pickle.dumps(ImageError("a.png", "truncated")))
+    assert (error.name, error.reason) == ("a.png", "truncated")
+    assert str(error) == "a.png: truncated"
 
 
-def names(folder):
-    return sorted(path.name for path in folder.iterdir())
+def test_list_images(tmp_path):
+    for name in ("im10.JPG", "im2.png", "Thumbs.db", "._im2.png", "sub/im1.webp"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    (tmp_path / "folder.png").mkdir()
+    (tmp_path / "link.png").symlink_to("folder.png")
+
+    def names(**options):
+        return [
+            str(path.relative_to(tmp_path)) for path in list_images(tmp_path, **options)
+        ]
+
+    assert names() == ["im2.png", "im10.JPG"]
+    assert names(recursive=True) == ["im2.png", "im10.JPG", "sub/im1.webp"]
+    (tmp_path / "broken.png").symlink_to("gone.png")  # To be named when it is read.
+    assert names() == ["broken.png", "im2.png", "im10.JPG"]
+    with pytest.raises(PicanetError, match="no such folder"):
+        list_images(tmp_path / "none")
 
 
-@pytest.mark.parametrize("error", [OSError(errno.ENOSPC, ""), KeyboardInterrupt()])
-def test_a_picture_appears_whole_or_not_at_all(error, tmp_path, monkeypatch):
-    path = tmp_path / "picture.png"
-    save_image(path, noise(5, 7))
-
-    def fail(image, file, **_):
-        with open(file, "wb") as begun:
-            begun.write(b"half")
-        raise error
-
-    monkeypatch.setattr(Image.Image, "save", fail)
-    with pytest.raises((PicanetError, KeyboardInterrupt)) as raised:
-        save_image(path, noise(9, 9))
-    monkeypatch.undo()
-    assert names(tmp_path) == ["picture.png"]
-    np.testing.assert_array_equal(np.asarray(Image.open(path)), noise(5, 7))
-    if isinstance(error, OSError):
-        reason = os.strerror(errno.ENOSPC)
-        assert str(raised.value) == f"Cannot write {path}: {reason}"
-
-
-@pytest.mark.parametrize(
-    ("make", "path", "reason"),
-    [
-        (lambda folder: (folder / "a").write_text(""), "a/b.png", "exists|directory"),
-        (lambda folder: (folder / "b.png").mkdir(), "b.png", "Is a directory"),
-        (lambda folder: None, "picture.xyz", "unknown file extension: .xyz"),
-    ],
-)
-def test_places_that_cannot_be_written(make, path, reason, tmp_path):
-    make(tmp_path)
-    before = names(tmp_path)
-    with pytest.raises(PicanetError, match=f"^Cannot write {tmp_path}/{path}: .*") as e:
-        save_image(tmp_path / path, noise(5, 7))
-    assert any(word in str(e.value) for word in reason.split("|"))
-    assert names(tmp_path) == before
+def test_natural_order():
+    names = ["b1", "a10", "a2", "10", "9", "a02", ""]
+    ordered = ["", "9", "10", "a02", "a2", "a10", "b1"]
+    assert sorted(names, key=images.natural_key) == ordered

@@ -19,8 +19,8 @@ def test_resize_is_tensorflows_to_the_pixel(height, width, side):
 
 
 def test_the_paper_resizes_to_256_for_a_crop_of_224():
-    assert augment.resized_side(224) == 256
-    assert augment.resized_side(384) == 439
+    assert augment.side_before_crop(224) == 256
+    assert augment.side_before_crop(384) == 439
 
 
 def test_image_and_mask_get_the_same_geometry():
@@ -28,7 +28,7 @@ def test_image_and_mask_get_the_same_geometry():
     array = picture(0, 64, 64)
     seen = set()
     for number in range(40):
-        image, mask = augment.train_pair(
+        image, mask = augment.augment_mask(
             tf.constant(array),
             tf.constant(array[..., :1]),
             image_size=56,
@@ -76,7 +76,7 @@ def test_one_seed_one_result():
     array = tf.constant(picture(0, 64, 64))
 
     def view(seed, number):
-        return augment.train_pair(
+        return augment.augment_mask(
             array, array[..., :1], image_size=56, seed=tf.constant([seed, number])
         )[0].numpy()
 

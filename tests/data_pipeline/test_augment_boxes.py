@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from data_pipeline import augment_boxes
-from data_pipeline.augment_boxes import choose_view, mirror, pad, train_objects
+from data_pipeline.augment_boxes import choose_view, mirror, pad_objects
 
 SIDE = 32
 
@@ -30,7 +30,7 @@ def scenes(draw):
 def test_boxes_stay_inside_with_an_area_and_their_labels(scene, seed):
     height, width, objects = scene
     image = tf.zeros([height, width, 3], tf.uint8)
-    view, found = train_objects(
+    view, found = augment_boxes.augment_boxes(
         image, tf.constant(objects), image_size=SIDE, seed=tf.constant([seed, 1])
     )
     assert view.shape == (SIDE, SIDE, 3) and found.shape == (128, 6)
@@ -50,7 +50,7 @@ def test_boxes_stay_inside_with_an_area_and_their_labels(scene, seed):
 
 def test_mirroring_moves_boxes_and_leaves_padding():
     image = tf.reshape(tf.range(12.0), [2, 2, 3])
-    objects = pad(tf.constant([[0.1, 0.2, 0.5, 0.6, 7, 1]]))
+    objects = pad_objects(tf.constant([[0.1, 0.2, 0.5, 0.6, 7, 1]]))
     turned, found = mirror(image, objects, tf.constant(True))
     np.testing.assert_array_equal(turned, image[:, ::-1])
     np.testing.assert_allclose(found[0], [0.1, 0.4, 0.5, 0.8, 7, 1], rtol=1e-6)
@@ -89,7 +89,9 @@ def views(request):
     @tf.function
     def view(image, number):
         seed = tf.stack([number, 5])
-        return train_objects(image, tf.constant(objects), image_size=SIDE, seed=seed)
+        return augment_boxes.augment_boxes(
+            image, tf.constant(objects), image_size=SIDE, seed=seed
+        )
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(augment_boxes, "distort", lambda image, seed: image)
@@ -172,7 +174,7 @@ def test_crops_are_as_long_as_the_view_as_often_as_of_caffe():
     """
     canvas = tf.constant([-2000, 1000, 8000, 11_000])
     windows = np.concatenate(
-        [augment_boxes._candidates(canvas, [seed, 5]) for seed in range(100)]
+        [augment_boxes._draw_crops(canvas, [seed, 5]) for seed in range(100)]
     )
     sides = (windows[..., 2:] - windows[..., :2]).reshape(-1, 2)
     assert sides.min() >= 0.3 * 0.5**0.5 * 10_000 - 1 and sides.max() == 10_000

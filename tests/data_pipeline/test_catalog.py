@@ -1,7 +1,7 @@
 import pytest
 
 from data_pipeline import catalog
-from data_pipeline.errors import UserError
+from picanet_tf.core.errors import PicanetError
 
 # As the sets are distributed: folder of images, folder of masks.
 DISTRIBUTED = [
@@ -9,9 +9,9 @@ DISTRIBUTED = [
     ("duts", "test", "DUTS-TE", "DUTS-TE-Image", "DUTS-TE-Mask"),
     ("ecssd", "test", "ECSSD", "images", "ground_truth_mask"),
     ("pascal-s", "test", "PASCAL-S", "Imgs", "Imgs"),
-    ("pascal_s", None, "salObj", "datasets/imgs/pascal", "datasets/masks/pascal"),
+    ("pascal-s", None, "salObj", "datasets/imgs/pascal", "datasets/masks/pascal"),
     ("hku-is", "test", "HKU-IS", "imgs", "gt"),
-    ("DUT-OMRON", None, "DUT-OMRON", "DUT-OMRON-image", "pixelwiseGT-new-PNG"),
+    ("dut-omron", None, "DUT-OMRON", "DUT-OMRON-image", "pixelwiseGT-new-PNG"),
     ("sod", "test", "SOD", "Imgs", "Imgs"),
     ("sod", None, "sod", "Image", "GT"),
 ]
@@ -25,7 +25,7 @@ def test_finds_every_set_by_its_folder_or_its_parent(
     for path in (root / images / "a.jpg", root / masks / "a.png"):
         path.parent.mkdir(parents=True, exist_ok=True)
         path.touch()
-    source = catalog.lookup(dataset, split)
+    source = catalog.find_split(dataset, split)
     expected = root / images, root / masks
     assert catalog.find_folders(source, root) == expected
     assert catalog.find_folders(source, tmp_path) == expected
@@ -49,14 +49,12 @@ def test_sizes_of_the_complete_sets():
 
 
 def test_errors_name_what_was_looked_for(tmp_path):
-    with pytest.raises(UserError, match="one of duts, ecssd.*Received: 'dutz'"):
-        catalog.lookup("dutz")
-    with pytest.raises(UserError, match="must be test. Received: 'train'"):
-        catalog.lookup("ecssd", "train")
-    with pytest.raises(UserError, match="none: no such folder"):
-        catalog.find_folders(catalog.lookup("sod"), tmp_path / "none")
-    with pytest.raises(UserError, match=r"DUTS-TR-Image \+ DUTS-TR-Mask"):
-        catalog.find_folders(catalog.lookup("duts"), tmp_path)
+    with pytest.raises(PicanetError, match="must be test. Received: 'train'"):
+        catalog.find_split("ecssd", "train")
+    with pytest.raises(PicanetError, match="none: no such folder"):
+        catalog.find_folders(catalog.find_split("sod"), tmp_path / "none")
+    with pytest.raises(PicanetError, match=r"DUTS-TR-Image \+ DUTS-TR-Mask"):
+        catalog.find_folders(catalog.find_split("duts"), tmp_path)
     (tmp_path / "Imgs").mkdir()  # There, but without .jpg and .png.
-    with pytest.raises(UserError, match="Imgs with .jpg and .png together"):
-        catalog.find_folders(catalog.lookup("sod"), tmp_path)
+    with pytest.raises(PicanetError, match="Imgs with .jpg and .png together"):
+        catalog.find_folders(catalog.find_split("sod"), tmp_path)

@@ -5,6 +5,8 @@ import os
 import re
 import shutil
 import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -13,22 +15,24 @@ import tensorflow as tf
 from PIL import Image
 
 from data_pipeline import convert
-from data_pipeline.convert import convert_saliency
-from data_pipeline.errors import UserError
-from data_pipeline.images import read_image
+from data_pipeline.convert import convert_folders
+from data_pipeline.kinds import MASK
 from data_pipeline.manifest import load_manifest
-from data_pipeline.output import renamed_at_the_end
-from data_pipeline.readers import read_saliency_originals
+from data_pipeline.readers import read_originals
 from data_pipeline.verify import verify
+from picanet_tf.core.directories import publishing
+from picanet_tf.core.errors import PicanetError
+from picanet_tf.core.images import read_image
 from tests import bad_images
-from tests.data_pipeline.conftest import make_pairs, picture, save
+from tests.data_pipeline.conftest import make_pairs, picture, read_payloads, save
 
-SHARED = Path(__file__).parents[3] / "shared" / "data"
+ROOT = Path(__file__).parents[2]
+SHARED = ROOT.parent / "shared" / "data"
 
 
 def run(folder: Path, **options):
     arguments = {"name": "test", "workers": 1, **options}
-    return convert_saliency(
+    return convert_folders(
         folder / "images", folder / "masks", folder / "out", **arguments
     )
 
@@ -36,16 +40,12 @@ def run(folder: Path, **options):
 def records(folder: Path) -> dict[str, dict[str, np.ndarray]]:
     return {
         record["key"].decode(): record
-        for record in read_saliency_originals(folder).as_numpy_iterator()
+        for record in read_originals(folder, MASK).as_numpy_iterator()
     }
 
 
-def stored(folder: Path) -> list[tf.train.Example]:
-    return [
-        tf.train.Example.FromString(record)
-        for path in sorted(folder.glob("*.tfrecord"))
-        for record in tf.data.TFRecordDataset(str(path)).as_numpy_iterator()
-    ]
+def examples(folder: Path) -> list[tf.train.Example]:
+    return [tf.train.Example.FromString(payload) for payload in read_payloads(folder)]
 
 
 def test_round_trip_in_natural_order(converted):
@@ -57,7 +57,7 @@ def test_round_trip_in_natural_order(converted):
 
 
 def test_the_keys_of_a_record(converted):
-    example = stored(converted)[3]
+    example = examples(converted)[3]
     features = example.features.feature
     assert set(features) == {
         "key",
@@ -75,9 +75,9 @@ def test_the_keys_of_a_record(converted):
 
 def test_manifest(converted):
     content = json.loads((converted / "manifest.json").read_text())
-    assert content["format_version"] == 1
+    assert content["format_version"] == 2
     assert content["name"] == "ten"
-    assert content["task"] == "saliency"
+    assert content["kind"] == "mask"
     assert content["count"] == 10
     assert [shard["count"] for shard in content["shards"]] == [4, 4, 2]
     for shard in content["shards"]:
@@ -124,7 +124,7 @@ def test_a_mask_drawn_on_the_upright_photo_needs_no_exif(tmp_path):
 def test_a_mask_drawn_on_the_stored_photo_is_explained(tmp_path):
     save(tmp_path / "images" / "a.jpg", picture(0), orientation=6)
     save(tmp_path / "masks" / "a.png", picture(0)[..., 0])
-    with pytest.raises(UserError, match="after its EXIF rotation, which the mask"):
+    with pytest.raises(PicanetError, match="after its EXIF rotation, which this file"):
         run(tmp_path)
 
 
@@ -147,7 +147,7 @@ def test_jpeg_bytes_are_kept_where_they_need_no_change(tmp_path):
         example.features.feature["key"].bytes_list.value[0].decode(): (
             example.features.feature["image/encoded"].bytes_list.value[0]
         )
-        for example in stored(tmp_path / "out")
+        for example in examples(tmp_path / "out")
     }
     for path in kept:
         assert bytes_of[path.stem] == path.read_bytes()
@@ -208,7 +208,7 @@ def test_repeated_images_under_two_names_are_two_records(tmp_path):
 def test_pairs_are_made_by_name_when_one_is_missing(tmp_path, missing):
     make_pairs(tmp_path, 3)
     (tmp_path / missing).unlink()
-    with pytest.raises(UserError, match=r"im1.png: no (mask|image) of this name"):
+    with pytest.raises(PicanetError, match=r"im1.png: no (mask|image) of this name"):
         run(tmp_path)
     assert sorted(p.name for p in tmp_path.iterdir()) == ["images", "masks"]
 
@@ -228,11 +228,11 @@ def test_every_bad_file_is_listed_and_nothing_written(tmp_path):
     save(tmp_path / "masks" / "im1.png", np.zeros((32, 24), np.uint8))
     (tmp_path / "masks" / "stray.png").touch()
     save(tmp_path / "images" / "im2.jpg", picture(0))  # Beside im2.png.
-    with pytest.raises(UserError) as raised:
+    with pytest.raises(PicanetError) as raised:
         run(tmp_path)
     assert sorted(p.name for p in tmp_path.iterdir()) == ["images", "masks"]
     message = str(raised.value)
-    assert message.startswith("5 bad files, nothing is written without --skip_bad:")
+    assert message.startswith("5 bad files, nothing is written without `skip_bad`:")
     for line in (
         r"images/im0.png: not an image",
         r"masks/im0.png: not an image",
@@ -254,7 +254,7 @@ def test_bad_images_are_named(role, tmp_path):
         other = tmp_path / ("masks" if role == "images" else "images")
         stem = Path(bad_images.CASES[name].file).stem
         save(other / f"{stem}.png", np.asarray(bad_images.half()))
-    with pytest.raises(UserError) as raised:
+    with pytest.raises(PicanetError) as raised:
         run(tmp_path)
     for name in bad_images.BAD:
         case = bad_images.CASES[name]
@@ -291,17 +291,17 @@ def test_images_and_masks_in_one_folder(tmp_path):
     save(tmp_path / "Imgs" / "1.jpg", picture(0))
     save(tmp_path / "Imgs" / "1.png", picture(0)[..., 0])
     folder = tmp_path / "Imgs"
-    manifest, _ = convert_saliency(folder, folder, tmp_path / "out", name="sod")
+    manifest, _ = convert_folders(folder, folder, tmp_path / "out", name="sod")
     assert manifest.count == 1
 
 
 def test_an_existing_output_stays_unless_overwritten(tmp_path):
     make_pairs(tmp_path, 2)
     run(tmp_path)
-    with pytest.raises(UserError, match="exists; --overwrite"):
+    with pytest.raises(PicanetError, match="exists; `overwrite`"):
         run(tmp_path)
     (tmp_path / "masks" / "im1.png").unlink()
-    with pytest.raises(UserError, match="bad file"):
+    with pytest.raises(PicanetError, match="bad file"):
         run(tmp_path, overwrite=True)
     assert load_manifest(tmp_path / "out").count == 2  # A failure replaces nothing.
     run(tmp_path, overwrite=True, skip_bad=True)
@@ -314,22 +314,22 @@ def test_overwrite_does_not_touch_what_is_no_data_set(tmp_path):
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "thesis.tex").touch()
     for overwrite in (False, True):  # Neither promises what the other refuses.
-        with pytest.raises(UserError, match="not a converted data set"):
+        with pytest.raises(PicanetError, match="not a converted data set"):
             run(tmp_path, overwrite=overwrite)
     assert (tmp_path / "out" / "thesis.tex").exists()
     shutil.rmtree(tmp_path / "out")
     (tmp_path / "out").touch()
     for overwrite in (False, True):
-        with pytest.raises(UserError, match="out is a file, a new folder is wanted"):
+        with pytest.raises(PicanetError, match="out is a file, a new folder is wanted"):
             run(tmp_path, overwrite=overwrite)
 
 
 def test_an_output_that_cannot_be_made_is_told_as_it_was_given(tmp_path):
     make_pairs(tmp_path, 2)
     (tmp_path / "file").touch()
-    told = r"^--output \S+/file/out cannot be made: (Not a directory|File exists)$"
-    with pytest.raises(UserError, match=told):
-        convert_saliency(
+    told = r"^`output` \S+/file/out cannot be made: (Not a directory|File exists)$"
+    with pytest.raises(PicanetError, match=told):
+        convert_folders(
             tmp_path / "images", tmp_path / "masks", tmp_path / "file/out", name="x"
         )
 
@@ -354,7 +354,7 @@ def test_a_sigterm_that_python_loses_is_obeyed(tmp_path):
         def __del__(self):
             signal.raise_signal(signal.SIGTERM)  # "Exception ignored in"
 
-    with pytest.raises(SystemExit), renamed_at_the_end(tmp_path / "out"):
+    with pytest.raises(SystemExit), publishing(tmp_path / "out"):
         Called()
     assert list(tmp_path.iterdir()) == []
 
@@ -367,7 +367,7 @@ def test_a_second_sigterm_does_not_stop_the_clearing(tmp_path, monkeypatch):
     rmtree = shutil.rmtree
     monkeypatch.setattr(shutil, "rmtree", twice)
     before = signal.getsignal(signal.SIGTERM)
-    with pytest.raises(SystemExit) as stop, renamed_at_the_end(tmp_path / "new/out"):
+    with pytest.raises(SystemExit) as stop, publishing(tmp_path / "new/out"):
         signal.raise_signal(signal.SIGTERM)
     assert stop.value.code == 143
     assert list(tmp_path.iterdir()) == []
@@ -378,15 +378,17 @@ def test_no_pairs(tmp_path):
     for folder in ("images", "masks"):
         (tmp_path / folder).mkdir()
     output = tmp_path / "new" / "deep" / "out"
-    with pytest.raises(UserError, match="no pair in .*: no images"):
-        convert_saliency(tmp_path / "images", tmp_path / "masks", output, name="none")
+    with pytest.raises(PicanetError, match="no pair in .*: no images"):
+        convert_folders(tmp_path / "images", tmp_path / "masks", output, name="none")
     assert not (tmp_path / "new").exists()
 
 
-@pytest.mark.parametrize("wrong", [{"shard_size": 0}, {"workers": -1}])
+@pytest.mark.parametrize(
+    "wrong", [{"shard_size": 0}, {"workers": -1}, {"max_pixels": 0}]
+)
 def test_wrong_arguments(tmp_path, wrong):
     ((name, value),) = wrong.items()
-    with pytest.raises(UserError, match=f"{name} must be at least 1.*: {value}"):
+    with pytest.raises(PicanetError, match=f"`{name}` must be .* {name}={value}"):
         run(tmp_path, **wrong)
 
 
@@ -441,9 +443,33 @@ def test_what_tensorflow_would_refuse_is_a_bad_file(tmp_path):
     assert manifest.count == 1 and list(records(tmp_path / "out")) == ["im0"]
 
 
+def test_the_command_may_be_called_again_in_one_process(tmp_path):
+    make_pairs(tmp_path, 2)
+    code = (
+        "import sys; from absl import flags; from data_pipeline import convert\n"
+        "convert.define_flags()\n"
+        "for words in (['--name=one'], ['--name=two', '--overwrite']):\n"
+        "    flags.FLAGS.unparse_flags()\n"
+        "    flags.FLAGS([*sys.argv, *words])\n"
+        "    convert.main([])\n"
+    )
+    words = ["--dataset=pairs", "--images=images", "--masks=masks", "--output=out"]
+    run = subprocess.run(
+        [sys.executable, "-c", code, *words],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+    )
+    assert run.stdout.splitlines() == [
+        "out: one, masks, 2 records in 1 shard",
+        "out: two, masks, 2 records in 1 shard",
+    ], run.stderr
+
+
 def test_files_with_too_many_pixels_are_bad(tmp_path):
     make_pairs(tmp_path, 1)
-    with pytest.raises(UserError, match="at most 767 pixels are accepted.* 32 x 24"):
+    with pytest.raises(PicanetError, match="at most 767 pixels are accepted.* 32 x 24"):
         run(tmp_path, max_pixels=767)
     assert run(tmp_path, max_pixels=768)[0].count == 1
 
@@ -454,5 +480,5 @@ def test_names_that_are_no_utf_8(tmp_path):
     for kind in ("images", "masks"):
         (folder / kind / "im0.png").rename(folder / kind / f"{name}.png")
     assert run(folder)[0].count == 1
-    (record,) = read_saliency_originals(folder / "out").as_numpy_iterator()
+    (record,) = read_originals(folder / "out", MASK).as_numpy_iterator()
     assert record["key"] == b"caf\xe9"

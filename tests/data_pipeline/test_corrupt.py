@@ -8,11 +8,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from data_pipeline.corrupt import without_corrupt
-from data_pipeline.errors import DatasetError
-from data_pipeline.readers import read_keys, read_saliency
+from data_pipeline.corrupt import leave_out_corrupt
+from data_pipeline.readers import read_keys, read_masks
 from data_pipeline.tfrecord import read_frames
 from data_pipeline.verify import verify
+from picanet_tf.core.errors import DatasetError
+from tests.data_pipeline.conftest import flip_bit
 
 # `converted` has ten pairs in shards of 4, 4 and 2.
 
@@ -22,18 +23,12 @@ def spoilt(converted, tmp_path):
     """The second record of the second shard has a wrong byte."""
     folder = shutil.copytree(converted, tmp_path / "data")
     path = folder / "00001.tfrecord"
-    spoil(path, [frame.offset for frame in read_frames(path)][1] + 200)
+    flip_bit(path, [frame.offset for frame in read_frames(path)][1] + 200)
     return str(folder)
 
 
-def spoil(path, position: int) -> None:
-    content = bytearray(path.read_bytes())
-    content[position] ^= 1
-    path.write_bytes(content)
-
-
 def training(folder, steps: int, start_step: int = 0):
-    dataset = read_saliency(
+    dataset = read_masks(
         folder, batch_size=4, image_size=28, training=True, with_keys=True,
         start_step=start_step,
     )  # fmt: skip
@@ -41,13 +36,13 @@ def training(folder, steps: int, start_step: int = 0):
 
 
 def test_nothing_is_looked_for_unless_asked(spoilt):
-    clean = without_corrupt([spoilt, ""], 0, {})
-    assert clean.reading == {spoilt: spoilt} and clean.left_out == {}
+    clean = leave_out_corrupt([spoilt, ""], 0, {})
+    assert clean.paths == {spoilt: spoilt} and clean.left_out == {}
 
 
 def test_a_whole_data_set_is_read_where_it_lies(converted):
-    clean = without_corrupt([str(converted)], 5, {})
-    assert clean.reading == {str(converted): str(converted)}
+    clean = leave_out_corrupt([str(converted)], 5, {})
+    assert clean.paths == {str(converted): str(converted)}
     assert clean.left_out == {str(converted): []}
 
 
@@ -55,63 +50,63 @@ def test_a_corrupt_record_is_left_out_and_told_once(spoilt, caplog):
     path = f"{spoilt}/00001.tfrecord"
     offset = [frame.offset for frame in read_frames(path)][1]
     with caplog.at_level(logging.WARNING, "absl"):
-        clean = without_corrupt([spoilt], 1, {})
+        clean = leave_out_corrupt([spoilt], 1, {})
     line = f"{path}: offset {offset}: wrong checksum"
     assert clean.left_out == {spoilt: [line]}
     assert caplog.messages == [f"left out: {line}"]
     expected = [f"im{number}" for number in range(10) if number != 5]
-    assert list(read_keys(clean.reading[spoilt])) == expected
-    assert verify(clean.reading[spoilt])[1] == []
+    assert list(read_keys(clean.paths[spoilt])) == expected
+    assert verify(clean.paths[spoilt])[1] == []
 
 
 def test_what_is_lost_behind_a_broken_header_counts(spoilt):
-    spoil(Path(spoilt) / "00000.tfrecord", 3)
+    flip_bit(Path(spoilt) / "00000.tfrecord", 3)
     with pytest.raises(
         DatasetError,
-        match="5 corrupt records, --skip_corrupt allows 4. The first: "
+        match="5 corrupt records, `skip_corrupt` allows 4. The first: "
         ".*00000.tfrecord: "
         "offset 0: broken header",
     ):
-        without_corrupt([spoilt], 4, {})
-    clean = without_corrupt([spoilt], 5, {})
-    assert list(read_keys(clean.reading[spoilt])) == ["im4", "im6", "im7", "im8", "im9"]
+        leave_out_corrupt([spoilt], 4, {})
+    clean = leave_out_corrupt([spoilt], 5, {})
+    assert list(read_keys(clean.paths[spoilt])) == ["im4", "im6", "im7", "im8", "im9"]
     assert clean.left_out[spoilt][3].endswith("record 3: lost behind a broken header")
 
 
 def test_a_resumed_run_gets_the_same_batches(spoilt):
-    first = without_corrupt([spoilt], 1, {})
+    first = leave_out_corrupt([spoilt], 1, {})
     # Another process: another copy, no flag, but what the run has recorded.
-    again = without_corrupt([spoilt], 0, {"left_out": first.left_out})
-    assert first.reading[spoilt] != again.reading[spoilt]
-    whole = training(first.reading[spoilt], 6)
-    resumed = training(again.reading[spoilt], 3, start_step=3)
+    again = leave_out_corrupt([spoilt], 0, first.left_out)
+    assert first.paths[spoilt] != again.paths[spoilt]
+    whole = training(first.paths[spoilt], 6)
+    resumed = training(again.paths[spoilt], 3, start_step=3)
     for batch, other in zip(whole[3:], resumed, strict=True):
         for part, other_part in zip(batch, other, strict=True):
             np.testing.assert_array_equal(part, other_part)
 
 
 def test_more_damage_than_when_the_run_began(spoilt, caplog):
-    began = {"left_out": without_corrupt([spoilt], 1, {}).left_out}
-    spoil(Path(spoilt) / "00002.tfrecord", 200)
+    before = leave_out_corrupt([spoilt], 1, {}).left_out
+    flip_bit(Path(spoilt) / "00002.tfrecord", 200)
     with pytest.raises(
-        DatasetError, match="2 corrupt records, --skip_corrupt allows 1"
+        DatasetError, match="2 corrupt records, `skip_corrupt` allows 1"
     ):
-        without_corrupt([spoilt], 0, began)
+        leave_out_corrupt([spoilt], 0, before)
     with caplog.at_level(logging.WARNING, "absl"):
-        clean = without_corrupt([spoilt], 2, began)
+        clean = leave_out_corrupt([spoilt], 2, before)
     assert len(clean.left_out[spoilt]) == 2
-    assert "the order of the data is another from here" in caplog.text
+    assert "the order of the data changes from here" in caplog.text
 
 
 def test_other_damage_than_when_the_run_began(spoilt):
-    began = {"left_out": {spoilt: ["another line"]}}
     with pytest.raises(
-        DatasetError, match="not the corrupt records that the run began"
+        DatasetError,
+        match="than when the run began; with `skip_corrupt` it",
     ):
-        without_corrupt([spoilt], 0, began)
+        leave_out_corrupt([spoilt], 0, {spoilt: ["another line"]})
 
 
 def test_readers_are_given_what_is_in_the_place(spoilt):
-    clean = without_corrupt([spoilt], 1, {})
-    read = clean.around(read_saliency)
+    clean = leave_out_corrupt([spoilt], 1, {})
+    read = clean.redirect(read_masks)
     assert read(spoilt, batch_size=3, training=False).cardinality() == 3

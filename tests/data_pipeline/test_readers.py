@@ -9,15 +9,21 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from data_pipeline.errors import DatasetError, UserError
+from data_pipeline.kinds import MASK
 from data_pipeline.manifest import load_manifest, save_manifest
 from data_pipeline.readers import (
-    errors_named,
     read_keys,
-    read_saliency,
-    read_saliency_originals,
+    read_masks,
+    read_originals,
+    translate_errors,
 )
-from tests.data_pipeline.conftest import picture
+from picanet_tf.core.errors import DatasetError, PicanetError
+from tests.data_pipeline.conftest import (
+    flip_bit,
+    picture,
+    read_payloads,
+    rewrite_shard,
+)
 
 # `converted` has ten pairs in three shards; 24 x 32 pixels, mask = red channel.
 BATCH = 4
@@ -26,7 +32,7 @@ EPOCH = 10
 
 def training(folder, steps, **options):
     arguments = {"batch_size": BATCH, "image_size": 28, "seed": 7, **options}
-    dataset = read_saliency(folder, training=True, with_keys=True, **arguments)
+    dataset = read_masks(folder, training=True, with_keys=True, **arguments)
     return list(itertools.islice(dataset.as_numpy_iterator(), steps))
 
 
@@ -42,7 +48,7 @@ def assert_equal(one, other):
 
 
 def test_evaluation_reads_once_in_order(converted):
-    dataset = read_saliency(
+    dataset = read_masks(
         converted, batch_size=BATCH, training=False, image_size=40, with_keys=True
     )
     assert dataset.cardinality() == 3
@@ -61,7 +67,7 @@ def test_evaluation_reads_once_in_order(converted):
 
 
 def test_evaluation_may_drop_the_remainder(converted):
-    dataset = read_saliency(
+    dataset = read_masks(
         converted, batch_size=BATCH, training=False, drop_remainder=True
     )
     assert dataset.cardinality() == 2
@@ -70,7 +76,7 @@ def test_evaluation_may_drop_the_remainder(converted):
 
 
 def test_training_is_endless_and_every_batch_full(converted):
-    dataset = read_saliency(converted, batch_size=BATCH, training=True)
+    dataset = read_masks(converted, batch_size=BATCH, training=True)
     assert dataset.cardinality() == tf.data.INFINITE_CARDINALITY
     image, mask = dataset.element_spec
     assert image == tf.TensorSpec((4, 224, 224, 3), tf.float32)
@@ -154,7 +160,7 @@ def test_views_differ_between_epochs(converted):
 
 
 def test_originals_keep_their_size(converted):
-    found = list(read_saliency_originals(converted).as_numpy_iterator())
+    found = list(read_originals(converted, MASK).as_numpy_iterator())
     assert len(found) == 10
     np.testing.assert_array_equal(found[3]["image"], picture(3))
     np.testing.assert_array_equal(found[3]["mask"], picture(3)[..., :1])
@@ -176,7 +182,7 @@ def test_wrong_arguments(converted, wrong):
     arguments = {"batch_size": 1, "training": True, **wrong}
     name = next(iter(wrong))
     with pytest.raises(ValueError, match=f"`{name}` must be.*Received: {name}="):
-        read_saliency(converted, **arguments)
+        read_masks(converted, **arguments)
 
 
 def test_wrong_data_sets(converted, tmp_path):
@@ -190,13 +196,15 @@ def test_wrong_data_sets(converted, tmp_path):
 
     def expect(folder, rule):
         with pytest.raises(DatasetError, match=rule) as raised:
-            read_saliency(folder, batch_size=1, training=True)
-        assert isinstance(raised.value, UserError)
+            read_masks(folder, batch_size=1, training=True)
+        assert isinstance(raised.value, PicanetError)
         assert "\n" not in str(raised.value)
 
     expect(tmp_path / "none", "no such data set folder")
     expect(tmp_path, "no manifest.json")
-    expect(spoiled(task="detection"), "saliency data set is wanted.* for detection")
+    expect(spoiled(kind="boxes"), "/data: holds boxes, masks are wanted$")
+    expect(spoiled(kind="class_map"), "/data: holds class maps, masks are wanted$")
+    expect(spoiled(format_version=1), "format version 1, .* convert .* once more$")
     expect(spoiled(count=0, shards=[]), "the data set is empty")
     folder = spoiled()
     with open(folder / "00001.tfrecord", "ab") as file:
@@ -209,18 +217,11 @@ def test_wrong_data_sets(converted, tmp_path):
 def rewritten(folder, copy, change):
     """A copy of a data set that differs in its second record alone."""
     shutil.copytree(folder, copy)
-    manifest = load_manifest(copy)
-    path = copy / manifest.shards[0].file
-    records = [r.numpy() for r in tf.data.TFRecordDataset(str(path))]
-    example = tf.train.Example.FromString(records[1])
+    payloads = read_payloads(copy)[: load_manifest(copy).shards[0].count]
+    example = tf.train.Example.FromString(payloads[1])
     change(example.features.feature)
-    records[1] = example.SerializeToString()
-    with tf.io.TFRecordWriter(str(path)) as writer:
-        for record in records:
-            writer.write(record)
-    shard = dataclasses.replace(manifest.shards[0], bytes=path.stat().st_size)
-    shards = (shard, *manifest.shards[1:])
-    save_manifest(dataclasses.replace(manifest, shards=shards))
+    payloads[1] = example.SerializeToString()
+    rewrite_shard(copy, 0, payloads)
     return copy
 
 
@@ -259,42 +260,39 @@ def test_keys_are_read_without_a_picture(converted, tmp_path):
     [
         (no_image, "Unknown image file format. One of JPEG, .* required."),
         (foreign, "Feature: mask/encoded .* is required but could not be found."),
-        (swapped, "assertion failed: .the mask is no 8-bit grey PNG."),
-        (another_mask, r".* not of one .height, width.. .24 32. .32 24. .24 32."),
-        (another_size, r".* not of one .height, width.. .24 32. .24 32. .24 33."),
+        (swapped, "assertion failed: .the mask is not an 8-bit grey PNG."),
+        (another_mask, r".* differ in .height, width.. .24 32. .32 24. .24 32."),
+        (another_size, r".* differ in .height, width.. .24 32. .24 32. .24 33."),
     ],
 )
 def test_bad_records_are_told_in_one_line(converted, tmp_path, change, reason):
     spoilt = rewritten(converted, tmp_path / "data", change)
-    with pytest.raises(DatasetError) as raised, errors_named(str(spoilt), ""):
-        list(read_saliency_originals(spoilt).as_numpy_iterator())
+    with pytest.raises(DatasetError) as raised, translate_errors(str(spoilt), ""):
+        list(read_originals(spoilt, MASK).as_numpy_iterator())
     told = f"{spoilt}: {reason}; `python -m data_pipeline.verify` names the record"
     assert re.fullmatch(told, str(raised.value))
 
 
 def test_a_wrong_checksum_is_told_in_one_line(converted, tmp_path):
     shutil.copytree(converted, tmp_path / "data")
-    path = tmp_path / "data" / "00000.tfrecord"
-    content = bytearray(path.read_bytes())
-    content[100] ^= 1
-    path.write_bytes(content)
-    dataset = read_saliency(tmp_path / "data", batch_size=2, training=True)
-    with pytest.raises(DatasetError) as raised, errors_named("a", "b"):
+    flip_bit(tmp_path / "data" / "00000.tfrecord", 100)
+    dataset = read_masks(tmp_path / "data", batch_size=2, training=True)
+    with pytest.raises(DatasetError) as raised, translate_errors("a", "b"):
         next(iter(dataset))
     assert str(raised.value).startswith("a or b: corrupted record at 12; ")
 
 
 def test_other_errors_of_tensorflow_are_left_alone():
-    with pytest.raises(tf.errors.InvalidArgumentError), errors_named("data"):
+    with pytest.raises(tf.errors.InvalidArgumentError), translate_errors("data"):
         tf.reshape(tf.zeros([3]), [2])
 
 
 def test_no_deleted_iterator_is_waited_for(converted):
     """The autotuner's thread may sleep on for half a minute."""
     for dataset in (
-        read_saliency(converted, batch_size=1, training=True),
-        read_saliency(converted, batch_size=1, training=False),
-        read_saliency_originals(converted),
+        read_masks(converted, batch_size=1, training=True),
+        read_masks(converted, batch_size=1, training=False),
+        read_originals(converted, MASK),
     ):
         assert dataset.options().autotune.enabled is False
 
@@ -313,24 +311,17 @@ def emptied(folder, copy):
 @pytest.mark.parametrize("training", [True, False])
 def test_files_without_records_are_an_error_and_no_hang(converted, tmp_path, training):
     folder = emptied(converted, tmp_path / "data")
-    dataset = read_saliency(folder, batch_size=2, training=training)
+    dataset = read_masks(folder, batch_size=2, training=training)
     with pytest.raises(DatasetError, match="expected to contain 10 elements"):
-        with errors_named(str(folder)):
+        with translate_errors(str(folder)):
             next(iter(dataset))
 
 
 def test_a_record_that_is_no_text_either(converted, tmp_path):
     """TensorFlow quotes it; no UTF-8, it would be a `UnicodeDecodeError`."""
     folder = shutil.copytree(converted, tmp_path / "data")
-    path = folder / "00000.tfrecord"
-    with tf.io.TFRecordWriter(str(path)) as writer:
-        for _ in range(4):
-            writer.write(b"\xff\xfe" * 500)
-    manifest = load_manifest(folder)
-    shard = dataclasses.replace(manifest.shards[0], bytes=path.stat().st_size)
-    shards = (shard, *manifest.shards[1:])
-    save_manifest(dataclasses.replace(manifest, shards=shards))
-    with pytest.raises(DatasetError) as raised, errors_named(str(folder)):
+    rewrite_shard(folder, 0, [b"\xff\xfe" * 500] * 4)
+    with pytest.raises(DatasetError) as raised, translate_errors(str(folder)):
         next(read_keys(folder))
     told = str(raised.value)
     assert re.match(rf"{folder}: Unable to parse binary protobuf; `python", told)

@@ -5,7 +5,7 @@ import time
 import pytest
 import tensorflow as tf
 
-from data_pipeline import readers
+from data_pipeline import streams
 
 ROUNDS, ELEMENTS = 6, 50
 
@@ -31,11 +31,11 @@ def test_a_pause_is_not_used_to_read_ever_further(go_on):
     numbers = tf.data.Dataset.range(10_000).map(
         lambda number: tf.py_function(count, [number], tf.int64)
     )
-    iterator = iter(go_on(readers._finished(numbers)))
+    iterator = iter(go_on(streams.prefetch(numbers)))
     for _ in range(ROUNDS):
         for _ in range(ELEMENTS):
             next(iterator)
         time.sleep(0.1)
     ahead = read - ROUNDS * ELEMENTS
     # One more waits for its place in the buffer.
-    assert 1 <= ahead <= readers._BATCHES_AHEAD + 1
+    assert 1 <= ahead <= streams.BATCHES_AHEAD + 1

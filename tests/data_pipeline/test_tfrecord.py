@@ -4,7 +4,8 @@ import struct
 import pytest
 import tensorflow as tf
 
-from data_pipeline.tfrecord import crc32c, masked_crc32c, read_frames
+from data_pipeline.tfrecord import masked_crc32c, read_frames
+from tests.data_pipeline.conftest import flip_bit
 
 PAYLOADS = [b"one", b"", os.urandom(1000), b"four"]
 
@@ -18,22 +19,30 @@ def file(tmp_path):
     return path
 
 
-def test_crc32c_of_the_standard():
-    assert crc32c(b"123456789") == 0xE3069283  # The check value of CRC-32C.
-    assert crc32c(bytes(32)) == 0x8A9136AA  # RFC 3720, B.4
-    assert crc32c(bytes(range(32))) == 0x46DD794E
-    assert crc32c(b"") == 0
+@pytest.mark.parametrize(
+    "data, crc32c",
+    [
+        (b"123456789", 0xE3069283),  # the check value of CRC-32C
+        (bytes(32), 0x8A9136AA),  # RFC 3720, B.4
+        (bytes(range(32)), 0x46DD794E),
+        (b"", 0),
+    ],
+)
+def test_masked_checksums_of_the_standard(data, crc32c):
+    """Masked as in TensorFlow's lib/hash/crc32c.h: rotated by 15 bits, and offset."""
+    rotated = crc32c >> 15 | crc32c << 17 & 0xFFFFFFFF
+    assert masked_crc32c(data) == (rotated + 0xA282EAD8) % 2**32
 
 
 @pytest.mark.parametrize("length", [1, 2, 3, 4, 5, 31, 64, 65, 1000, 4097])
-def test_crc32c_of_any_length_equals_the_loop_over_bytes(length):
+def test_masked_checksums_are_those_of_tensorflow(tmp_path, length):
     data = os.urandom(length)
-    register = 0xFFFFFFFF
-    for byte in data:
-        register ^= byte
-        for _ in range(8):
-            register = (register >> 1) ^ (0x82F63B78 if register & 1 else 0)
-    assert crc32c(data) == register ^ 0xFFFFFFFF
+    with tf.io.TFRecordWriter(str(tmp_path / "a")) as writer:
+        writer.write(data)
+    content = (tmp_path / "a").read_bytes()
+    assert content[:8] == struct.pack("<Q", length)
+    assert content[8:12] == struct.pack("<I", masked_crc32c(content[:8]))
+    assert content[-4:] == struct.pack("<I", masked_crc32c(data))
 
 
 def test_reads_what_tensorflow_wrote(file):
@@ -44,9 +53,7 @@ def test_reads_what_tensorflow_wrote(file):
 
 
 def test_a_bad_payload_is_named_and_passed_over(file):
-    data = bytearray(file.read_bytes())
-    data[35 + 12 + 500] ^= 1
-    file.write_bytes(data)
+    flip_bit(file, 35 + 12 + 500)
     assert [frame.problem for frame in read_frames(file)] == [
         "",
         "",
@@ -56,9 +63,7 @@ def test_a_bad_payload_is_named_and_passed_over(file):
 
 
 def test_a_bad_header_ends_the_file(file):
-    data = bytearray(file.read_bytes())
-    data[19] ^= 1
-    file.write_bytes(data)
+    flip_bit(file, 19)
     *_, last = read_frames(file)
     assert last.offset == 19 and "broken header" in last.problem
 

@@ -6,37 +6,20 @@ import pytest
 import tensorflow as tf
 
 from data_pipeline import schema
-from data_pipeline.errors import DatasetError
+from data_pipeline import verify as command
+from data_pipeline.kinds import MASK
 from data_pipeline.manifest import load_manifest, save_manifest
-from data_pipeline.readers import errors_named, read_saliency_originals
+from data_pipeline.readers import read_originals, translate_errors
 from data_pipeline.tfrecord import read_frames
 from data_pipeline.verify import verify
-from picanet_tf.core.files import sha256_of
+from picanet_tf.core.errors import DatasetError, PicanetError
+from tests.data_pipeline.conftest import flip_bit, rewrite_shard
 
 
 @pytest.fixture
 def data(converted, tmp_path):
     """A copy to spoil."""
     return shutil.copytree(converted, tmp_path / "data")
-
-
-def rewrite(data, index: int, payloads: list[bytes]) -> None:
-    """Replaces a shard, and has the manifest agree."""
-    manifest = load_manifest(data)
-    path = manifest.paths[index]
-    with tf.io.TFRecordWriter(path) as writer:
-        for payload in payloads:
-            writer.write(payload)
-    shard = dataclasses.replace(
-        manifest.shards[index],
-        count=len(payloads),
-        bytes=(data / path).stat().st_size,
-        sha256=sha256_of(path),
-    )
-    shards = list(manifest.shards)
-    shards[index] = shard
-    count = sum(shard.count for shard in shards)
-    save_manifest(dataclasses.replace(manifest, shards=tuple(shards), count=count))
 
 
 def test_a_good_data_set_has_no_problems(data):
@@ -47,9 +30,7 @@ def test_a_good_data_set_has_no_problems(data):
 def test_a_corrupt_record_is_named_with_file_and_offset(data):
     path = data / "00001.tfrecord"
     offsets = [frame.offset for frame in read_frames(path)]
-    content = bytearray(path.read_bytes())
-    content[offsets[2] + 300] ^= 0xFF
-    path.write_bytes(content)
+    flip_bit(path, offsets[2] + 300)
     _, problems = verify(data)
     assert problems == [
         f"{path}: offset {offsets[2]}: wrong checksum",
@@ -80,8 +61,8 @@ def test_what_is_in_the_records(data):
         {**example, "mask": tf.io.encode_png(tf.zeros([3, 3, 1], tf.uint8)).numpy()},
         {**example, "height": 4},
     ]
-    payloads = [schema.encode_saliency(**fields) for fields in wrong]
-    rewrite(data, 2, [frames[0], *payloads, b"no example", frames[0]])
+    payloads = [schema.encode_mask_record(**fields) for fields in wrong]
+    rewrite_shard(data, 2, [frames[0], *payloads, b"no example", frames[0]])
     _, problems = verify(data)
     assert len(problems) == 5
     decode, mask, height, parse, repeated = problems
@@ -109,11 +90,12 @@ def test_no_data_set(tmp_path):
         verify(tmp_path)
     for text, rule in (
         ("{", "cannot be read"),
-        ("[]", "format_version must be 1"),
-        ('{"format_version": 2}', "format_version must be 1.*Received: 2"),
-        ('{"format_version": 1}', "a field is missing or wrong: 'shards'"),
+        ("[]", "format version None, but only 2 can be read"),
+        ('{"format_version": 1}', "format version 1, but only 2 can .* once more$"),
+        ('{"format_version": true}', "format version True, but only 2 can be read"),
+        ('{"format_version": 2}', "a field is missing or wrong: 'shards'"),
         (
-            '{"format_version": 1, "name": "a", "task": "saliency", "count": 3, '
+            '{"format_version": 2, "name": "a", "kind": "mask", "count": 3, '
             '"shards": []}',
             "count is 3, but its shards hold 0",
         ),
@@ -139,7 +121,8 @@ GOOD = {"file": "0.tfrecord", "count": 1, "bytes": 1, "sha256": ""}
         ({"count": -1}, "'count' must be 0 or more, is -1"),
         ({"bytes": 1.0}, "'bytes' must be int, is 1.0"),
         ({"count": 2**63}, "'count' must be 0 or more, is 9"),
-        ({"task": ["saliency"]}, "'task' must be str"),
+        ({"kind": ["mask"]}, "'kind' must be str"),
+        ({"kind": "pose"}, "kind must be one of mask, class_map, boxes.*: 'pose'"),
         ({"name": None}, "'name' must be str"),
         ({"shards": [GOOD, GOOD], "count": 2}, "lists the shard '0.tfrecord' twice"),
         (
@@ -150,13 +133,13 @@ GOOD = {"file": "0.tfrecord", "count": 1, "bytes": 1, "sha256": ""}
                 ],
                 "count": 2,
             },
-            "two of its shards have one SHA-256",
+            "two of its shards have the same SHA-256",
         ),
     ],
 )
 def test_a_manifest_that_lies(tmp_path, change, rule):
     content = {
-        "format_version": 1, "name": "a", "task": "saliency", "count": 1,
+        "format_version": 2, "name": "a", "kind": "mask", "count": 1,
         "shards": [{**GOOD, **{k: v for k, v in change.items() if k in GOOD}}],
     }  # fmt: skip
     content |= {k: v for k, v in change.items() if k not in GOOD or k == "count"}
@@ -172,16 +155,28 @@ def test_a_manifest_of_endless_depth(tmp_path):
         load_manifest(tmp_path)
 
 
-def test_an_unknown_task_is_told_with_its_folder(data):
-    save_manifest(dataclasses.replace(load_manifest(data), task="pose"))
-    with pytest.raises(DatasetError, match=f"{data}: task must be one of .*'pose'"):
+def test_an_unknown_kind_is_told_with_its_folder(data):
+    save_manifest(dataclasses.replace(load_manifest(data), kind="pose"))
+    with pytest.raises(DatasetError, match=f"{data}/manifest.json: kind must .*'pose'"):
         verify(data)
+
+
+def test_the_command_may_be_called_again(data, capsys):
+    for _ in range(2):
+        assert command.main([str(data)]) == 0
+        told = capsys.readouterr().out
+        assert told == f"{data}: ten, masks, 10 records in 3 shards: all well\n"
+    flip_bit(data / "00000.tfrecord", 100)
+    assert command.main([str(data)]) == 1
+    assert capsys.readouterr().out.endswith("3 shards: problems: 2\n")
+    with pytest.raises(PicanetError, match="one DIR is wanted"):
+        command.main([])
 
 
 def test_a_length_beyond_32_bits_is_told_and_no_crash(data):
     """TensorFlow's own parser of examples reads beyond such a record's end."""
     frames = [frame.payload for frame in read_frames(data / "00002.tfrecord")]
-    example = schema.encode_saliency(
+    example = schema.encode_mask_record(
         key="long", image=b"x" * 200, mask=b"y", height=1, width=1
     )
     assert example.count(b"\n\xc8\x01" + b"x" * 200) == 1
@@ -189,8 +184,11 @@ def test_a_length_beyond_32_bits_is_told_and_no_crash(data):
         b"\n\xc8\x01" + b"x" * 200, b"\n\x8a\xff\xff\xff\xff\x20" + b"x" * 196
     )
     assert len(spoilt) == len(example)
-    rewrite(data, 2, [frames[0], spoilt])
+    rewrite_shard(data, 2, [frames[0], spoilt])
     _, problems = verify(data)
     assert len(problems) == 1 and "Unable to parse binary protobuf" in problems[0]
-    with pytest.raises(DatasetError, match="Unable to parse"), errors_named(str(data)):
-        list(read_saliency_originals(data).as_numpy_iterator())
+    with (
+        pytest.raises(DatasetError, match="Unable to parse"),
+        translate_errors(str(data)),
+    ):
+        list(read_originals(data, MASK).as_numpy_iterator())

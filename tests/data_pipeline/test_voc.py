@@ -1,4 +1,4 @@
-"""PASCAL VOC: lists, palette masks, SBD, records, and the way to the network."""
+"""PASCAL VOC's class maps: lists, palettes, SBD, records, batches."""
 
 import subprocess
 import sys
@@ -8,13 +8,17 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
-from data_pipeline import augment, convert, readers, schema
-from data_pipeline.class_maps import IGNORE, VOC_CLASSES, read_class_map
-from data_pipeline.errors import DatasetError, UserError
-from data_pipeline.images import ImageError
-from data_pipeline.pairs import encode_class_pair
+from data_pipeline import augment, readers, schema
+from data_pipeline.class_maps import read_class_map
+from data_pipeline.convert import convert_folders
+from data_pipeline.kinds import CLASS_MAP
 from data_pipeline.verify import verify
-from data_pipeline.voc import voc_pairs
+from data_pipeline.voc import pair_class_maps
+from picanet_tf.core.constants import MEAN_RGB
+from picanet_tf.core.errors import DatasetError, PicanetError
+from picanet_tf.core.images import ImageError
+from picanet_tf.core.voc import CLASSES, IGNORE, VOC_CLASSES
+from tests.data_pipeline.conftest import picture, save, write_dataset
 
 
 def save_palette(path, classes):
@@ -64,24 +68,22 @@ def keys_of(found):
 
 
 def test_the_names_of_the_classes():
-    from picanet_tf.segmentation.classes import VOC_CLASSES as ours
-
-    assert tuple(VOC_CLASSES) == tuple(ours)
-    assert len(VOC_CLASSES) == 21 and VOC_CLASSES[15] == "person"
+    assert len(VOC_CLASSES) == CLASSES == 21 and VOC_CLASSES[15] == "person"
+    assert sorted(VOC_CLASSES[1:]) == list(VOC_CLASSES[1:])  # VOC's own order
 
 
 @pytest.mark.parametrize("below", ["", "VOCdevkit", "VOCdevkit/VOC2012"])
 def test_lists(devkit, below):
-    assert keys_of(voc_pairs(devkit / below)) == ["b", "a"]
-    assert keys_of(voc_pairs(devkit / below, "val")) == ["c"]
-    assert keys_of(voc_pairs(devkit / below, "trainval")) == ["a", "b", "c"]
+    assert keys_of(pair_class_maps(devkit / below)) == ["b", "a"]
+    assert keys_of(pair_class_maps(devkit / below, "val")) == ["c"]
+    assert keys_of(pair_class_maps(devkit / below, "trainval")) == ["a", "b", "c"]
 
 
 def test_sbd_adds_neither_validation_images_nor_known_ones(devkit):
-    pairs, bad = voc_pairs(devkit, "train", devkit / "sbd")
+    pairs, bad = pair_class_maps(devkit, "train", devkit / "sbd")
     assert [pair.key for pair in pairs] == ["b", "a", "d", "e", "f"] and not bad
-    assert pairs[1].mask.parent.name == "SegmentationClass"  # a: VOC's own
-    assert pairs[2].mask.parent.name == "cls"
+    assert pairs[1].truth.parent.name == "SegmentationClass"  # a: VOC's own
+    assert pairs[2].truth.parent.name == "cls"
 
 
 def test_sbd_as_mat_files(devkit):
@@ -92,29 +94,29 @@ def test_sbd_as_mat_files(devkit):
     wanted = class_map(7)
     record = {"GTcls": {"Segmentation": wanted, "Boundaries": np.zeros(3)}}
     io.savemat(folder / "cls" / "g.mat", record)
-    pairs, _ = voc_pairs(devkit, "train", folder)
+    pairs, _ = pair_class_maps(devkit, "train", folder)
     assert pairs[-1].key == "g"
-    np.testing.assert_array_equal(read_class_map(pairs[-1].mask), wanted)
+    np.testing.assert_array_equal(read_class_map(pairs[-1].truth), wanted)
 
 
 @pytest.mark.parametrize(
     "arguments, message",
     [
-        (("test",), "--split of voc2012 must be train, val, trainval"),
-        (("val", "sbd"), "--split val takes none"),
-        (("train", "elsewhere"), "--sbd elsewhere: no class maps here"),
+        (("test",), "`split` of voc2012 must be train, val, trainval"),
+        (("val", "sbd"), "`split` val takes none"),
+        (("train", "elsewhere"), "`sbd` elsewhere: no class maps here"),
     ],
 )
 def test_mistakes_are_named(devkit, arguments, message):
-    with pytest.raises(UserError, match=message):
-        voc_pairs(devkit, *arguments)
+    with pytest.raises(PicanetError, match=message):
+        pair_class_maps(devkit, *arguments)
 
 
 def test_no_voc_and_missing_files_are_named(devkit):
-    with pytest.raises(UserError, match="no PASCAL VOC 2012 here"):
-        voc_pairs(devkit / "sbd")
+    with pytest.raises(PicanetError, match="no PASCAL VOC 2012 here"):
+        pair_class_maps(devkit / "sbd")
     (devkit / "VOCdevkit/VOC2012/SegmentationClass/a.png").unlink()
-    pairs, bad = voc_pairs(devkit)
+    pairs, bad = pair_class_maps(devkit)
     assert [pair.key for pair in pairs] == ["b"]
     assert [file.file.endswith("SegmentationClass/a.png") for file in bad] == [True]
 
@@ -140,44 +142,62 @@ def converted(devkit, split="train"):
         [*command, "--output", str(devkit / "records")], capture_output=True, text=True
     )
     assert done.returncode == 0, done.stderr
-    assert f"VOC2012 {split}, segmentation, 2 records in 1 shard" in done.stdout
+    assert f"VOC2012 {split}, class maps, 2 records in 1 shard" in done.stdout
     return devkit / "records"
 
 
 def test_convert_verify_and_read_back(devkit):
     folder = converted(devkit)
     manifest, problems = verify(folder)
-    assert (manifest.task, manifest.count, problems) == ("segmentation", 2, [])
-    first = next(readers.read_originals(folder, "segmentation").as_numpy_iterator())
+    assert (manifest.kind, manifest.count, problems) == ("class_map", 2, [])
+    first = next(readers.read_originals(folder, "class_map").as_numpy_iterator())
     assert first["key"] == b"b" and first["image"].shape == (30, 40, 3)
     np.testing.assert_array_equal(first["mask"][..., 0], class_map(2))
     assert list(readers.read_keys(folder)) == ["b", "a"]
-    with pytest.raises(DatasetError, match="a saliency data set is wanted"):
-        readers.read_saliency(folder, batch_size=1, training=False)
+    with pytest.raises(DatasetError, match="records: holds class maps, masks are want"):
+        readers.read_masks(folder, batch_size=1, training=False)
 
 
-def test_verify_names_a_value_that_is_no_class(devkit):
-    convert.convert_pairs(
-        "segmentation",
-        _foreign,
-        lambda: voc_pairs(devkit),
-        devkit / "r",
-        origin="",
-        name="n",
-    )
-    _, problems = verify(devkit / "r")
-    assert len(problems) == 2 and "b: 77 is no class" in problems[0]
+def test_folders_of_class_maps(tmp_path):
+    maps = {f"im{number}": picture(number)[..., 0] % 21 for number in range(2)}
+    for number, (name, classes) in enumerate(maps.items()):
+        save(tmp_path / "images" / f"{name}.jpg", picture(number))
+        save(tmp_path / "classes" / f"{name}.png", classes)
+    save(tmp_path / "images" / "wrong.jpg", picture(2))
+    save(tmp_path / "classes" / "wrong.png", picture(2)[..., 0])
+    folders = tmp_path / "images", tmp_path / "classes", tmp_path / "out"
+    manifest, (bad,) = convert_folders(*folders, kind=CLASS_MAP, skip_bad=True)
+    assert (manifest.name, manifest.kind, manifest.count) == ("out", CLASS_MAP, 2)
+    assert "wrong.png: a class map has the values 0..20 and 255" in str(bad)
+    for record in readers.read_originals(folders[2], CLASS_MAP).as_numpy_iterator():
+        np.testing.assert_array_equal(
+            record["mask"][..., 0], maps[record["key"].decode()]
+        )
 
 
-def _foreign(pair, max_pixels):
-    encoded = encode_class_pair(pair, max_pixels=max_pixels)
-    mask = tf.io.encode_png(np.full((30, 40, 1), 77, np.uint8)).numpy()
-    return type(encoded)(**{**vars(encoded), "mask": mask})
+def test_verify_names_a_value_that_is_not_a_class(tmp_path):
+    records = [
+        schema.encode_class_map_record(
+            key=f"k{value}",
+            image=tf.io.encode_jpeg(picture(0)).numpy(),
+            mask=tf.io.encode_png(np.full((24, 32, 1), value, np.uint8)).numpy(),
+            height=24,
+            width=32,
+        )
+        for value in (0, 20, 21, 77, 254, 255)
+    ]
+    _, problems = verify(write_dataset(tmp_path / "r", CLASS_MAP, records))
+    assert [problem.split(": ", 2)[2] for problem in problems] == [
+        f"k{value}: {value} is not a class; classes are 0..20, and 255 for none"
+        for value in (21, 77, 254)
+    ]
 
 
 def test_the_keys_of_a_record():
     example = tf.train.Example.FromString(
-        schema.encode_segmentation(key="k", image=b"i", mask=b"m", height=2, width=3)
+        schema.encode_class_map_record(
+            key="k", image=b"i", mask=b"m", height=2, width=3
+        )
     )
     names = {"key", "image/encoded", "image/height", "image/width", "classes/encoded"}
     assert set(example.features.feature) == names
@@ -198,7 +218,7 @@ def test_training_views(size):
     image, classes = number_images(*size)
     scales, ignored = set(), 0
     for draw in range(60):
-        view, labels = augment.train_classes(
+        view, labels = augment.augment_class_map(
             image, classes, image_size=33, seed=tf.constant([3, draw])
         )
         assert view.shape == (33, 33, 3) and labels.shape == (33, 33, 1)
@@ -207,7 +227,7 @@ def test_training_views(size):
         outside = labels == IGNORE
         # What is around the image is the mean colour, and only that is ignored.
         np.testing.assert_allclose(
-            view.numpy()[outside], np.tile(augment.MEAN_RGB, (outside.sum(), 1)),
+            view.numpy()[outside], np.tile(MEAN_RGB, (outside.sum(), 1)),
             rtol=1e-5,
         )  # fmt: skip
         inside = view.numpy()[~outside]
@@ -223,14 +243,14 @@ def test_training_views(size):
 
 def test_whole_images_keep_their_scale_unless_they_are_too_large():
     image, classes = number_images(20, 31)
-    view, labels = augment.fit_classes(image, classes, 33)
+    view, labels = augment.fit_class_map(image, classes, 33)
     np.testing.assert_allclose(view.numpy()[:20, :31], image.numpy(), atol=1e-4)
     np.testing.assert_array_equal(labels[:20, :31], classes)
     assert (labels.numpy()[20:] == IGNORE).all()
     assert (labels.numpy()[:, 31:] == IGNORE).all()
 
     image, classes = number_images(66, 40)
-    view, labels = augment.fit_classes(image, classes, 33)
+    view, labels = augment.fit_class_map(image, classes, 33)
     np.testing.assert_array_equal(labels[:, :20, 0], classes[1::2, 1::2, 0][:, :20])
     assert (labels.numpy()[:, 20:] == IGNORE).all()
 
@@ -238,10 +258,10 @@ def test_whole_images_keep_their_scale_unless_they_are_too_large():
 def test_batches_resume_at_any_step(devkit):
     folder = converted(devkit)
     options = dict(batch_size=2, training=True, image_size=33, seed=5)
-    whole = list(readers.read_segmentation(folder, **options).take(4))
-    rest = list(readers.read_segmentation(folder, start_step=2, **options).take(2))
+    whole = list(readers.read_class_maps(folder, **options).take(4))
+    rest = list(readers.read_class_maps(folder, start_step=2, **options).take(2))
     for (image, labels), (image2, labels2) in zip(whole[2:], rest, strict=True):
         np.testing.assert_array_equal(image, image2)
         np.testing.assert_array_equal(labels, labels2)
     assert image.shape == (2, 33, 33, 3) and labels.shape == (2, 33, 33, 1)
-    assert len(readers.read_segmentation(folder, batch_size=2, training=False)) == 1
+    assert len(readers.read_class_maps(folder, batch_size=2, training=False)) == 1

@@ -1,4 +1,4 @@
-"""PASCAL VOC's objects: lists, XML, records, what is refused, and the way back."""
+"""PASCAL VOC's boxes: lists, XML, records, what is refused, and the way back."""
 
 import subprocess
 import sys
@@ -8,14 +8,21 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
-from data_pipeline import objects, readers, schema
-from data_pipeline.class_maps import VOC_CLASSES
-from data_pipeline.convert import convert_pairs
-from data_pipeline.errors import DatasetError, UserError
-from data_pipeline.objects import MAX_OBJECTS, AnnotationError, Box, read_annotation
+from data_pipeline import annotations, readers, schema
+from data_pipeline.annotations import (
+    MAX_OBJECTS,
+    AnnotationError,
+    Box,
+    read_annotation,
+)
+from data_pipeline.encoding import encode_pair
+from data_pipeline.kinds import BOXES
 from data_pipeline.pairs import Pair
 from data_pipeline.verify import verify
-from data_pipeline.voc_objects import voc_pairs
+from data_pipeline.voc import pair_boxes
+from picanet_tf.core.errors import DatasetError, PicanetError
+from picanet_tf.core.voc import VOC_CLASSES
+from tests.data_pipeline.conftest import write_dataset
 
 DOG = ("dog", (8, 12, 40, 30), 0)
 PERSON = ("person", (1, 1, 1, 24), 1)
@@ -78,36 +85,36 @@ def keys_of(found):
 @pytest.mark.parametrize("below", ["", "VOCdevkit", "VOCdevkit/VOC2007"])
 def test_lists_of_2007(devkit, below):
     for split, wanted in {"train": "ba", "val": "c", "trainval": "abc"}.items():
-        assert keys_of(voc_pairs("voc2007", devkit / below, split)) == list(wanted)
-    assert keys_of(voc_pairs("voc2007", devkit / below, "test")) == ["d"]
+        assert keys_of(pair_boxes("voc2007", devkit / below, split)) == list(wanted)
+    assert keys_of(pair_boxes("voc2007", devkit / below, "test")) == ["d"]
 
 
 def test_lists_of_2012_and_of_both(devkit):
-    assert keys_of(voc_pairs("voc2012-objects", devkit)) == ["e", "f"]
-    assert keys_of(voc_pairs("voc0712", devkit)) == list("abcef")
+    assert keys_of(pair_boxes("voc2012-objects", devkit)) == ["e", "f"]
+    assert keys_of(pair_boxes("voc0712", devkit)) == list("abcef")
 
 
 @pytest.mark.parametrize(
     "arguments, message",
     [
-        (("voc2007", "", "all"), "--split of voc2007 must be trainval, train, val, te"),
+        (("voc2007", "", "all"), "`split` of voc2007 must be trainval, train, val, te"),
         (("voc2012-objects", "", "test"), "must be trainval, train, val. Received: 't"),
         (("voc0712", "", "test"), "must be trainval, train, val"),
         (("voc2012-objects", "", "train"), "train.txt: missing, the list"),
-        (("voc2007", "VOCdevkit/VOC2012", "train"), "no objects of PASCAL VOC 2007 he"),
+        (("voc2007", "VOCdevkit/VOC2012", "train"), "no PASCAL VOC 2007 here"),
         (("voc2007", "nowhere", "train"), "Looked for ImageSets/Main in it and in VOC"),
     ],
 )
 def test_mistakes_are_named(devkit, arguments, message):
     dataset, below, split = arguments
-    with pytest.raises(UserError, match=message):
-        voc_pairs(dataset, devkit / below, split)
+    with pytest.raises(PicanetError, match=message):
+        pair_boxes(dataset, devkit / below, split)
 
 
 def test_files_that_are_listed_but_missing_are_named(devkit):
     annotation_of(devkit, "a").unlink()
     (devkit / "VOCdevkit/VOC2007/JPEGImages/b.jpg").unlink()
-    pairs, bad = voc_pairs("voc2007", devkit)
+    pairs, bad = pair_boxes("voc2007", devkit)
     assert [pair.key for pair in pairs] == ["c"]
     assert [str(file).split("VOC2007/")[1] for file in bad] == [
         "Annotations/a.xml: missing, but listed",
@@ -134,33 +141,43 @@ BOMB = (
     "<annotation>&b;</annotation>"
 )
 FILE = '<!DOCTYPE x [<!ENTITY a SYSTEM "file:///etc/passwd">]><annotation>&a;</annotati'
+NO_ENTITIES = f"<!DOCTYPE annotation>{xml(DOG)}"
 
 
 @pytest.mark.parametrize(
     "text, message",
     [
-        ("", "no readable XML: no element found"),
-        ("<annotation><size>", "no readable XML: no element found: line 1"),
-        ("no xml", "no readable XML: syntax error"),
-        ('<?xml version="1.0" encoding="nope"?><a/>', "no readable XML"),
-        (BOMB, "XML with a document type is not read"),
-        (FILE, "XML with a document type is not read"),
+        ("", "not readable as XML: no element found"),
+        ("<annotation><size>", "not readable as XML: no element found: line 1"),
+        ("no xml", "not readable as XML: syntax error"),
+        ("<a>&b;</a>", "not readable as XML: undefined entity"),
+        (
+            '<?xml version="1.0" encoding="nope"?><a/>',
+            "not readable as XML: unknown",
+        ),
+        (
+            '<?xml version="1.0" encoding="utf-7"?><a/>',
+            "not readable as XML: multi-",
+        ),
+        (BOMB, "^XML with a document type is refused; VOC's files have none$"),
+        (FILE, "XML with a document type is refused"),
+        (NO_ENTITIES, "XML with a document type is refused"),
         ("<html/>", "<annotation> is wanted, this is <html>"),
         ("<annotation/>", "no <size> in <annotation>"),
-        (xml(DOG, width="wide"), "<width> is no number: 'wide'"),
+        (xml(DOG, width="wide"), "<width> is not a number: 'wide'"),
         (xml(DOG, width=0), "size must be whole pixels"),
         (xml(DOG, height=30.5), "size must be whole pixels. Received: 40.0 x 30.5"),
-        (xml(DOG, ("unicorn", (1, 1, 5, 5), 0)), "object 2: 'unicorn' is no class"),
-        (xml(("background", (1, 1, 5, 5), 0)), "object 1: 'background' is no class"),
-        (xml(("dog", (9, 1, 5, 5), 0)), r"object 1 \(dog\): a box of no area, xmin 9"),
-        (xml(("dog", (5, 6, 5, 5), 0)), "a box of no area, xmin 5, ymin 6"),
-        (xml(("dog", (0, 1, 5, 5), 0)), "a box outside of the image, whose pixels are"),
+        (xml(DOG, ("unicorn", (1, 1, 5, 5), 0)), "object 2: 'unicorn' is not a class"),
+        (xml(("background", (1, 1, 5, 5), 0)), "object 1: 'background' is not a class"),
+        (xml(("dog", (9, 1, 5, 5), 0)), r"object 1 \(dog\): an empty box, xmin 9"),
+        (xml(("dog", (5, 6, 5, 5), 0)), "an empty box, xmin 5, ymin 6"),
+        (xml(("dog", (0, 1, 5, 5), 0)), "a box outside the image, whose pixels are"),
         (xml(("dog", (1, 1, 41, 5), 0)), r"pixels are 1..40 and 1..30: xmin 1, .* 41"),
-        (xml(("dog", (1, 1, 5, 31), 0)), "a box outside of the image"),
-        (xml(("dog", ("nan", 1, 5, 5), 0)), "<xmin> is no number: 'nan'"),
-        (xml(("dog", ("inf", 1, 5, 5), 0)), "<xmin> is no number: 'inf'"),
-        (xml(("dog", ("", 1, 5, 5), 0)), "<xmin> is no number: ''"),
-        (xml(("dog", (1, 1, 5, 5), 2)), "<difficult> is 0 or 1, not 2"),
+        (xml(("dog", (1, 1, 5, 31), 0)), "a box outside the image"),
+        (xml(("dog", ("nan", 1, 5, 5), 0)), "<xmin> is not a number: 'nan'"),
+        (xml(("dog", ("inf", 1, 5, 5), 0)), "<xmin> is not a number: 'inf'"),
+        (xml(("dog", ("", 1, 5, 5), 0)), "<xmin> is not a number: ''"),
+        (xml(("dog", (1, 1, 5, 5), 2)), "<difficult> must be 0 or 1. Received: 2"),
         (xml(DOG).replace("bndbox", "box"), r"object 1 \(dog\): no <bndbox> in <obj"),
         (xml(DOG, extra="<name>cat</name>"), "object 1: 2 times <name> in <object>"),
         (xml(*[DOG] * (MAX_OBJECTS + 1)), "at most 128 objects are accepted, here are"),
@@ -172,7 +189,7 @@ def test_what_an_annotation_must_not_be(devkit, text, message):
 
 
 def test_a_file_that_is_no_annotation_by_its_size_is_not_read(devkit):
-    path = annotation_of(devkit, "b", " " * (objects._MOST_BYTES + 1))
+    path = annotation_of(devkit, "b", " " * (annotations._MAX_BYTES + 1))
     with pytest.raises(AnnotationError, match=r"larger than 4,194,304 bytes"):
         read_annotation(path)
     with pytest.raises(AnnotationError, match="No such file"):
@@ -182,28 +199,31 @@ def test_a_file_that_is_no_annotation_by_its_size_is_not_read(devkit):
 def encode(devkit, name="b"):
     root = devkit / "VOCdevkit/VOC2007"
     image = root / f"JPEGImages/{name}.jpg"
-    return objects.encode_objects(Pair(name, image, annotation_of(devkit, name)))
+    return encode_pair(Pair(name, image, annotation_of(devkit, name)), BOXES)
 
 
 def test_boxes_go_from_edge_to_edge(devkit):
     encoded = encode(devkit)
+    boxes, labels, difficult = encoded.truth.values()
     np.testing.assert_allclose(
-        encoded.boxes, [[11 / 30, 7 / 40, 1, 1], [0, 0, 24 / 30, 1 / 40]], rtol=1e-6
+        boxes, [[11 / 30, 7 / 40, 1, 1], [0, 0, 24 / 30, 1 / 40]], rtol=1e-6
     )
-    assert encoded.boxes.dtype == np.float32
-    assert encoded.labels.tolist() == [12, 15] and encoded.difficult.tolist() == [0, 1]
+    assert list(encoded.truth) == ["boxes", "labels", "difficult"]
+    assert boxes.dtype == np.float32
+    assert labels.tolist() == [12, 15] and difficult.tolist() == [0, 1]
     assert encoded.warning == ""
 
 
 def test_an_image_without_objects_is_kept_and_told(devkit):
     encoded = encode(devkit, "a")
-    assert encoded.boxes.shape == (0, 4) and encoded.warning == "it has no object"
+    assert encoded.truth["boxes"].shape == (0, 4)
+    assert encoded.warning == "it has no object"
 
 
 def test_a_size_that_is_not_the_images_is_named(devkit):
     annotation_of(devkit, "b", xml(("dog", (1, 1, 9, 9), 0), width=30, height=40))
     (bad,) = encode(devkit)
-    assert "b.xml: says 30 x 40, but its image" in str(bad)
+    assert "b.xml: 30 x 40, but its image" in str(bad)
     assert str(bad).endswith("is 40 x 30 (width x height)")
 
 
@@ -213,19 +233,19 @@ def test_a_rotation_that_the_boxes_lack_is_told(devkit):
     exif[0x0112] = 6
     Image.open(path).save(path, exif=exif)
     (bad,) = encode(devkit)
-    assert str(bad).endswith("after its EXIF rotation, which the boxes lack")
+    assert str(bad).endswith("after its EXIF rotation, which this file lacks")
 
 
 def test_convert_verify_and_read_back(devkit):
     done = convert(devkit, "voc2007")
     assert done.returncode == 0, done.stderr
-    assert "VOC2007 trainval, detection, 3 records in 1 shard" in done.stdout
+    assert "VOC2007 trainval, boxes, 3 records in 1 shard" in done.stdout
     assert "VOC2007 trainval has 5011 pairs when complete, here are 3" in done.stderr
     assert "a: it has no object" in done.stderr
     folder = devkit / "records"
     manifest, problems = verify(folder)
-    assert (manifest.task, manifest.count, problems) == ("detection", 3, [])
-    records = list(readers.read_originals(folder, "detection").as_numpy_iterator())
+    assert (manifest.kind, manifest.count, problems) == ("boxes", 3, [])
+    records = list(readers.read_originals(folder, "boxes").as_numpy_iterator())
     assert [r["key"] for r in records] == [b"a", b"b", b"c"]
     assert records[0]["objects"].shape == (0, 6)
     np.testing.assert_allclose(
@@ -234,8 +254,8 @@ def test_convert_verify_and_read_back(devkit):
         rtol=1e-6,
     )
     assert records[1]["image"].shape == (30, 40, 3) and "mask" not in records[1]
-    with pytest.raises(DatasetError, match="a segmentation data set is wanted"):
-        readers.read_segmentation(folder, batch_size=1, training=False)
+    with pytest.raises(DatasetError, match="records: holds boxes, class maps are want"):
+        readers.read_class_maps(folder, batch_size=1, training=False)
 
 
 def test_bad_files_stop_the_conversion_or_are_left_out_by_name(devkit):
@@ -243,7 +263,7 @@ def test_bad_files_stop_the_conversion_or_are_left_out_by_name(devkit):
     done = convert(devkit)
     assert done.returncode == 1 and not (devkit / "records").exists()
     assert "1 bad file, nothing is written without --skip_bad" in done.stderr
-    assert "b.xml: object 1: 'unicorn' is no class of VOC" in done.stderr
+    assert "b.xml: object 1: 'unicorn' is not a class of VOC" in done.stderr
     assert "Traceback" not in done.stderr
     done = convert(devkit, "voc2007", "--skip_bad")
     assert done.returncode == 0 and "1 bad file, left out" in done.stdout
@@ -262,7 +282,7 @@ RECORD = dict(
 
 
 def test_the_keys_of_a_record():
-    example = tf.train.Example.FromString(schema.encode_detection(**RECORD))
+    example = tf.train.Example.FromString(schema.encode_boxes_record(**RECORD))
     feature = example.features.feature
     assert set(feature) == {
         "key", "image/encoded", "image/height", "image/width",
@@ -273,53 +293,45 @@ def test_the_keys_of_a_record():
     assert list(feature["objects/difficult"].int64_list.value) == [1]
 
 
-class Encoded:
-    """Stands for `EncodedObjects`, with what a converter would have refused."""
-
-    warning = ""
-
-    def __init__(self, **fields):
-        self._fields = {**RECORD, **fields}
-        self.key = self._fields["key"]
-
-    def fields(self):
-        return self._fields
-
-
 @pytest.mark.parametrize(
     "fields, problem",
     [
-        (dict(boxes=[[0, 0, 0, 1]]), "k: object 1 is no box in the image"),
+        (dict(boxes=[[0, 0, 0, 1]]), "k: object 1 is not a box in the image"),
         (dict(boxes=[[0, 0.5, 1, 0.25]]), "ymin 0, xmin 0.5, ymax 1, xmax 0.25"),
-        (dict(boxes=[[0, 0, 1, 1.01]]), "object 1 is no box in the image"),
-        (dict(boxes=[[-0.01, 0, 1, 1]]), "object 1 is no box in the image"),
-        (dict(boxes=[[0, 0, float("nan"), 1]]), "object 1 is no box in the image"),
-        (dict(labels=[0]), "k: object 1: 0 is no class of an object"),
-        (dict(labels=[21]), "21 is no class of an object, which are 1..20"),
-        (dict(difficult=[2]), "difficult is 0 or 1, not 2"),
+        (dict(boxes=[[0, 0, 1, 1.01]]), "object 1 is not a box in the image"),
+        (dict(boxes=[[-0.01, 0, 1, 1]]), "object 1 is not a box in the image"),
+        (dict(boxes=[[0, 0, float("nan"), 1]]), "object 1 is not a box in the image"),
+        (dict(labels=[0]), "k: object 1: 0 is not a class of objects"),
+        (dict(labels=[21]), "21 is not a class of objects; these are 1..20"),
+        (dict(difficult=[2]), "difficult must be 0 or 1. Received: 2"),
         (dict(boxes=[0, 0, 1]), "offset 0"),
         (dict(boxes=[], labels=[1], difficult=[0]), "offset 0"),
         (dict(labels=[1, 2]), "offset 0"),
         (dict(height=4), "the image is 4 x 3, the record says 4 x 4"),
     ],
 )
-def test_verify_names_what_is_no_object(tmp_path, fields, problem):
-    convert_pairs(
-        "detection",
-        lambda pair, max_pixels: Encoded(**fields),
-        lambda: ([Pair("k", tmp_path, tmp_path)], []),
-        tmp_path / "r",
-        origin="",
-        name="n",
-        workers=1,
-    )
-    _, (found,) = verify(tmp_path / "r")
+def test_verify_names_what_is_not_an_object(tmp_path, fields, problem):
+    """What the converter would have refused."""
+    record = schema.encode_boxes_record(**{**RECORD, **fields})
+    _, (found,) = verify(write_dataset(tmp_path / "r", BOXES, [record]))
     assert problem in found
+
+
+def test_verify_names_too_many_objects(tmp_path):
+    for count in (MAX_OBJECTS, MAX_OBJECTS + 1):
+        objects = dict(boxes=[[0, 0, 1, 1]] * count, labels=[1] * count)
+        record = {**RECORD, **objects, "difficult": [0] * count}
+        folder = write_dataset(
+            tmp_path / str(count), BOXES, [schema.encode_boxes_record(**record)]
+        )
+        _, problems = verify(folder)
+        assert len(problems) == (count > MAX_OBJECTS)
+    assert problems[0].endswith("k: 129 objects, at most 128 fit")
 
 
 def test_evaluation_batches(devkit):
     assert convert(devkit).returncode == 0
-    (image, found, keys), *rest = readers.read_detection(
+    (image, found, keys), *rest = readers.read_boxes(
         devkit / "records", batch_size=2, training=False, with_keys=True, image_size=60
     )
     assert image.shape == (2, 60, 60, 3) and found.shape == (2, MAX_OBJECTS, 6)
@@ -333,8 +345,8 @@ def test_batches_resume_at_any_step(devkit):
     assert convert(devkit).returncode == 0
     options = dict(batch_size=2, training=True, image_size=33, seed=5)
     folder = devkit / "records"
-    whole = list(readers.read_detection(folder, **options).take(4))
-    rest = list(readers.read_detection(folder, start_step=2, **options).take(2))
+    whole = list(readers.read_boxes(folder, **options).take(4))
+    rest = list(readers.read_boxes(folder, start_step=2, **options).take(2))
     for (image, found), (image2, found2) in zip(whole[2:], rest, strict=True):
         np.testing.assert_array_equal(image, image2)
         np.testing.assert_array_equal(found, found2)

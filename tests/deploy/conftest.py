@@ -10,7 +10,7 @@ pytest.importorskip(
 )
 
 from picanet_tf.serving import exporting
-from picanet_tf.serving.order import Order
+from picanet_tf.serving.request import ExportRequest
 from tests.deploy.models import Model, load_versions
 from tests.deploy.server import Server
 from tests.serving.networks import encoded, photo, trained_like
@@ -23,7 +23,7 @@ def base(tmp_path_factory):
     """A folder with the versions 1 and 2, exports of one network."""
     base = tmp_path_factory.mktemp("export") / "picanet"
     network = trained_like("6GAP_5AC", image_size=32, width=1 / 32)
-    exporting.export(network, Order(base), [photo()])
+    exporting.export(network, ExportRequest(base), [photo()])
     shutil.copytree(base / "1", base / "2")
     return base
 

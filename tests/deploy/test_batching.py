@@ -9,9 +9,9 @@ import requests
 import tensorflow as tf
 from tensorflow_serving.apis import predict_pb2, prediction_service_pb2_grpc
 
+from deploy.client import Refused
 from deploy.client_grpc import GrpcClient
 from deploy.client_rest import RestClient
-from deploy.pool import Refused
 from tests.serving.networks import encoded, photo, pixels
 
 # Four requests fill a batch; the time is never waited for.

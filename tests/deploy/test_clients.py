@@ -233,7 +233,7 @@ MISTAKES = [
     (["--output=o"], "--input is missing"),
     (["in"], "--output is missing"),
     (["nowhere", "--output=o"], "--input: there is no nowhere"),
-    (["in", "--output=o", "--version=1", "--label=stable"], "give one of them"),
+    (["in", "--output=o", "--version=1", "--label=stable"], "give only one of them"),
     (["in", "--output=o", "--server=/"], "--server must be"),
     (["in", "--output=o", "--in_flight=0"], "in_flight"),
     (["film.mp4", "--output=o"], "--input: film.mp4 is a video"),
@@ -325,7 +325,7 @@ def test_ctrl_c_ends_what_is_in_flight(kind, serve, photos, tmp_path):
     client.send_signal(signal.SIGINT)
     stdout, stderr = client.communicate(timeout=30)
     assert client.returncode == 130 and "Traceback" not in stderr
-    assert "Waiting for what is in flight" in stderr
+    assert "Waiting for the requests in flight" in stderr
     written = len(files(tmp_path / "out"))
     assert 2 <= written <= 6 and written == len(server.model.served)
     assert f"{written} of 10 maps" in stdout

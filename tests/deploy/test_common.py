@@ -4,9 +4,11 @@ from pathlib import Path
 
 import pytest
 
-from data_pipeline.files import Input
-from deploy import common
-from deploy.pool import NoAnswer, Pool, Refused, pause
+from deploy.client import NoAnswer, Refused, shorten_message
+from deploy.common import Options, report_latency
+from deploy.pool import Pool, draw_pause
+from picanet_tf.core.errors import PicanetError
+from picanet_tf.core.inputs import Input
 
 PNG = b"\x89PNG\r\n\x1a\nand so on"
 
@@ -28,25 +30,36 @@ PNG = b"\x89PNG\r\n\x1a\nand so on"
         ("x" * 301, "x" * 300 + " ..."),
     ],
 )  # fmt: skip
-def test_first_line(message, line):
-    assert common.first_line(message) == line
+def test_messages_in_one_line(message, line):
+    assert shorten_message(message) == line
 
 
 def test_latency_report():
     seconds = [n / 1000 for n in range(1, 101)]
-    assert common.latency_report(seconds, 4, 8) == (
+    assert report_latency(seconds, 4, 8) == (
         "latency p50 50 ms, p90 90 ms, p99 99 ms; 25.0 images/s, 8 in flight"
     )
-    assert common.latency_report([2], 2, 1, again=3) == (
+    assert report_latency([2], 2, 1, resent=3) == (
         "latency p50 2000 ms, p90 2000 ms, p99 2000 ms; 0.5 images/s, 1 in flight; "
         "3 requests sent again"
     )
 
 
+def test_what_messages_call_the_model():
+    for options, name in (
+        ({}, "picanet"),
+        ({"version": 0}, "picanet, version 0"),
+        ({"label": "stable", "model": "other"}, "other, label stable"),
+    ):
+        assert Options("server", **options).describe_model() == name
+    with pytest.raises(PicanetError, match="`version` and `label`"):
+        Options("server", version=0, label="stable")
+
+
 def test_pauses_double(monkeypatch):
     monkeypatch.setattr("deploy.pool.FIRST_PAUSE", 0.25)
-    for tried in range(5):
-        assert 0.75 <= pause(tried) / (0.25 * 2**tried) <= 1.25
+    for attempt in range(5):
+        assert 0.75 <= draw_pause(attempt) / (0.25 * 2**attempt) <= 1.25
 
 
 @pytest.fixture
@@ -76,7 +89,7 @@ def test_each_file_has_one_outcome(pairs):
     assert errors == {
         "3": "cannot be read: No such file or directory",
         "5": "no photo",
-        "7": "the answer is no PNG",
+        "7": "the answer is not a PNG",
     }
     assert all(o.png == PNG + n.encode() for n, o in outcomes.items() if not o.error)
 
@@ -87,11 +100,11 @@ def test_tries_again_only_where_it_may_help(pairs):
     def predict(image):
         asked.append(image)
         if asked.count(image) <= 2:
-            raise NoAnswer("busy", again=image != b"0")
+            raise NoAnswer("busy", retry=image != b"0")
         return PNG
 
     outcomes = list(Pool(predict, pairs[:3], 3, 2).outcomes())
-    assert sorted((o.item.path.stem, o.again, o.error) for o in outcomes) == [
+    assert sorted((o.item.path.stem, o.resent, o.error) for o in outcomes) == [
         ("0", 0, "busy"),
         ("1", 2, ""),
         ("2", 2, ""),
@@ -102,7 +115,7 @@ def test_tries_again_only_where_it_may_help(pairs):
 def test_an_answer_in_between_keeps_it_going(pairs):
     def predict(image):
         if int(image) % 2:
-            raise NoAnswer("late", again=False)
+            raise NoAnswer("late", retry=False)
         return PNG
 
     pool = Pool(predict, pairs, 1, 0)

@@ -7,7 +7,6 @@ from PIL import Image
 
 from picanet_tf.detection.results import read_coco
 from tests.data_pipeline.test_voc_objects import convert, devkit  # noqa: F401
-from tests.test_train_cli import error_of, run
 
 TINY = (
     *("--variant", "478LAP_910GAP", "--width", "0.03125", "--image_size", "64"),
@@ -15,20 +14,20 @@ TINY = (
 )
 
 
-def test_train_evaluate_predict_visualize(devkit):  # noqa: F811
+def test_train_evaluate_predict_visualize(devkit, run_command):  # noqa: F811
     done = convert(devkit, "voc2007", "--split", "train")
     assert done.returncode == 0, done.stderr
 
     detect = ("train.py", "--task", "detection", "--tfrecords", "records")
-    done = run(*detect, *TINY, "--steps", "2", "--run", "r", cwd=devkit)
-    assert done.returncode == 0, done.stderr
+    done = run_command(*detect, *TINY, "--steps", "2", "--run", "r", cwd=devkit)
+    assert done.code == 0, done.stderr
 
-    done = run(
+    done = run_command(
         *("evaluate.py", "--model", "r", "--tfrecords", "records", "--output", "out"),
         *("--baseline", "whole-image"),
         cwd=devkit,
     )
-    assert done.returncode == 0, done.stderr
+    assert done.code == 0, done.stderr
     report = json.loads((devkit / "out" / "report.json").read_text())
     (scored,) = report["datasets"].values()
 
@@ -37,38 +36,38 @@ def test_train_evaluate_predict_visualize(devkit):  # noqa: F811
 
     photos = [f"VOCdevkit/VOC2007/JPEGImages/{name}.jpg" for name in "ab"]
     for form in ("boxes", "json", "voc"):
-        done = run(
+        done = run_command(
             *("predict.py", "--model", "r", *photos, "--output", "p", "--format", form),
             cwd=devkit,
         )
-        assert done.returncode == 0, done.stderr
+        assert done.code == 0, done.stderr
     assert Image.open(devkit / "p" / "b.png").size == (40, 30)
     found = read_coco(devkit / "p" / "detections.json")
     assert set(found) <= {"a", "b"}
     text = (devkit / "p" / "comp3_det_test_dog.txt").read_text()
     dogs = sum((each.classes == 12).sum() for each in found.values())
     assert len(text.splitlines()) == dogs
-    done = run(
+    done = run_command(
         *("evaluate.py", "--tfrecords", "records", "--output", "again"),
         *("--predictions", "r=p/detections.json"),
         cwd=devkit,
     )
-    assert done.returncode == 0, done.stderr
+    assert done.code == 0, done.stderr
     report = json.loads((devkit / "again" / "report.json").read_text())
     (again,) = report["datasets"].values()
     ap = again["methods"]["r"]["mean_ap"]
     assert abs(ap - scored["methods"]["478LAP_910GAP"]["mean_ap"]) < 1e-6
 
     mask = ("predict.py", "--model", "r", *photos, "--output", "m", "--format", "mask")
-    assert "has boxes, json, voc" in error_of(run(*mask, cwd=devkit))
+    assert "has boxes, json, voc" in run_command(*mask, cwd=devkit).error
     resumed = ("predict.py", "--model", "r", *photos, "--output", "m", "--resume")
-    wrong = run(*resumed, "--format", "json", cwd=devkit)
-    assert "not with --resume" in error_of(wrong)
+    wrong = run_command(*resumed, "--format", "json", cwd=devkit)
+    assert "not with --resume" in wrong.error
 
     look = ("visualize.py", "--model", "r", photos[1], "--output", "v")
     boxes = len(found["b"])
-    done = run(*look, "--pixel", "20,20", "--box", str(boxes), cwd=devkit)
-    assert done.returncode == 0, done.stderr
+    done = run_command(*look, "--pixel", "20,20", "--box", str(boxes), cwd=devkit)
+    assert done.code == 0, done.stderr
     assert np.asarray(Image.open(devkit / "v" / "b.attention.png")).std() > 0
-    done = run(*look, "--box", str(boxes + 1), cwd=devkit)
-    assert error_of(done).endswith(f"--box {boxes + 1}: {photos[1]} has {boxes} boxes")
+    done = run_command(*look, "--box", str(boxes + 1), cwd=devkit)
+    assert done.error.endswith(f"--box {boxes + 1}: {photos[1]} has {boxes} boxes")

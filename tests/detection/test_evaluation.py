@@ -6,11 +6,11 @@ import sys
 import numpy as np
 import pytest
 
+from picanet_tf.core.errors import PicanetError
 from picanet_tf.detection.evaluation import Truth, evaluate, truth_of, whole_image
 from picanet_tf.detection.results import Detections
 from picanet_tf.detection.sources import nothing
-from picanet_tf.errors import PicanetError
-from picanet_tf.saliency.evaluation import Sample
+from picanet_tf.evaluation.samples import Sample
 
 CAT, DOG, PERSON = 8, 12, 15
 SMALL, MEDIUM, LARGE = (0, 0, 20, 20), (30, 30, 80, 80), (90, 90, 190, 190)

@@ -9,13 +9,12 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from picanet_tf.detection import comparison, decode, default_boxes
-from picanet_tf.detection.model import build_model
+from picanet_tf.detection import build_model, comparison, decode, default_boxes
 from picanet_tf.detection.postprocess import detections
-from picanet_tf.inference import Predictor
+from picanet_tf.inference import KerasModel
 from picanet_tf.serving import exporting, tflite
-from picanet_tf.serving.network import of_one_output, serving_network
-from picanet_tf.serving.order import Order
+from picanet_tf.serving.network import serving_network, with_one_output
+from picanet_tf.serving.request import ExportRequest
 from picanet_tf.serving.saved_model import Loaded, operations
 from tests.serving.networks import encoded, photo, pixels
 
@@ -77,10 +76,10 @@ def network():
 
 @pytest.fixture(scope="module")
 def exported(network, tmp_path_factory):
-    order = Order(
+    request = ExportRequest(
         tmp_path_factory.mktemp("exported"), formats=("saved_model", "tflite")
     )
-    return exporting.export(network, order, PHOTOS)
+    return exporting.export(network, request, PHOTOS)
 
 
 @pytest.fixture(scope="module")
@@ -153,7 +152,7 @@ def test_image_bytes_equals_predicting(network, loaded):
     photos = [photo((30, 45), 1), photo((90, 20), 2), photo((64, 64), 3)]
     data = [encoded(image, "PNG") for image in photos]
     found = loaded("image_bytes", image_bytes=np.array(data, object))
-    for number, wanted in enumerate(Predictor(network).predict(photos)):
+    for number, wanted in enumerate(KerasModel(network).predict(photos)):
         height, width = photos[number].shape[:2]
         kept = slice(found["count"][number])
         assert len(wanted.scores) == found["count"][number] > 5
@@ -206,7 +205,9 @@ def test_tflite_and_its_decoder_equal_the_saved_model(exported, loaded, tmp_path
 def test_a_strided_context_exports(tmp_path):
     """conv8_2's convolution of stride 2 is AC's own, and GAP wants its map's sides."""
     network = trained_like("8AC_9GAP")
-    folder, (saved,) = exporting.export(network, Order(tmp_path / "out"), PHOTOS[:1])
+    folder, (saved,) = exporting.export(
+        network, ExportRequest(tmp_path / "out"), PHOTOS[:1]
+    )
     assert saved.difference < 1e-4
     images = pixels(1, SIDE, seed=6)
     wanted, raw = of_keras(network, images)
@@ -216,8 +217,8 @@ def test_a_strided_context_exports(tmp_path):
 
 
 def test_another_size(network, tmp_path):
-    order = Order(tmp_path, image_size=48)
-    folder, (artefact,) = exporting.export(network, order, PHOTOS[:1])
+    request = ExportRequest(tmp_path, image_size=48)
+    folder, (artefact,) = exporting.export(network, request, PHOTOS[:1])
     assert artefact.difference < 1e-4
     found = Loaded(folder)("detections", image=pixels(1, 48))
     assert found["boxes"].shape == (1, 200, 4)
@@ -329,7 +330,7 @@ def test_the_comparison_bears_a_swap_and_a_stray_only():
 @pytest.mark.parametrize("variant", ["478LAP_910GAP", "478AC_910GAP", "478LC_9ReNet"])
 def test_folded_equals_unfolded(variant):
     network = trained_like(variant)
-    served = of_one_output(serving_network(network, attention=False), "raw")
+    served = with_one_output(serving_network(network, attention=False), "raw")
     images = pixels(2, SIDE, seed=5)
     _, wanted = of_keras(network, images)
     found = served(images, training=False)["raw"]
@@ -343,8 +344,8 @@ def test_onnx_has_no_nms(network, tmp_path):
     for package in ("tf2onnx", "onnxruntime"):
         pytest.importorskip(package)
     onnx = pytest.importorskip("onnx")
-    order = Order(tmp_path, formats=("onnx",))
-    folder, (artefact,) = exporting.export(network, order, PHOTOS)
+    request = ExportRequest(tmp_path, formats=("onnx",))
+    folder, (artefact,) = exporting.export(network, request, PHOTOS)
     assert artefact.difference < 1e-4
     assert (folder / "onnx" / "decode.py").is_file()
     graph = onnx.load(folder / artefact.name).graph

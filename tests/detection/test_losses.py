@@ -11,6 +11,7 @@ from picanet_tf.detection.losses import (
     loss_weights,
     losses,
 )
+from picanet_tf.tasks import get_task
 
 
 def batch(seed, positives, boxes=40, classes=21):
@@ -115,9 +116,11 @@ def test_saturated_scores_are_finite():
     assert np.isfinite(ScoreLoss()(np.array([[2, 0, 0, 0]]), logits))
 
 
-def test_the_record():
+def test_each_output_has_its_loss_and_weight():
     names = ("locations", "scores")
     assert [type(loss) for loss in losses(names).values()] == [LocationLoss, ScoreLoss]
-    assert loss_weights(names, 0.2) == {"locations": 1.0, "scores": 1.0}
+    assert loss_weights(names) == {"locations": 1.0, "scores": 1.0}
+    weights = get_task("detection").loss_weights(names, attention_weight=0.2)
+    assert weights == loss_weights(names)
     again = keras.losses.deserialize(keras.losses.serialize(ScoreLoss(negatives=5)))
     assert again.negatives == 5

@@ -5,20 +5,20 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from picanet_tf.detection import build_model
 from picanet_tf.detection.losses import loss_weights, losses
-from picanet_tf.detection.model import build_model
 from picanet_tf.detection.targets import encode_targets
-from picanet_tf.detection.variants import VARIANTS, defaults, parse_variant
-from picanet_tf.networks import identify
-from picanet_tf.recipes import RECIPES
+from picanet_tf.detection.variants import VARIANTS, parse_variant
+from picanet_tf.tasks import get_spec
 from picanet_tf.training.experiments import Experiment
 from tests.detection.test_targets import objects_of
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
-def test_every_variant_trains_a_step_and_comes_back_from_a_file(variant, tmp_path):
-    keras.utils.set_random_seed(0)
-    model = build_model(variant, 64, width=1 / 32)
+def test_every_variant_trains_a_step_and_comes_back_from_a_file(
+    variant, tmp_path, tiny_network
+):
+    model = tiny_network(variant, "detection")
     images = np.float32(np.random.default_rng(0).uniform(0, 255, (2, 64, 64, 3)))
     objects = objects_of([(0.1, 0.1, 0.6, 0.7, 3)], [(0.2, 0.4, 0.9, 0.9, 20)])
     targets = encode_targets(objects, model.output, 64)
@@ -39,11 +39,10 @@ def test_every_variant_trains_a_step_and_comes_back_from_a_file(variant, tmp_pat
     wanted = model(images, training=False)
     for name, output in loaded(images, training=False).items():
         np.testing.assert_array_equal(output, wanted[name])
-    found = identify(loaded)
-    assert (found.task_name, found.variant) == ("detection", variant)
+    assert (loaded.task.spec.name, loaded.variant) == ("detection", variant)
     names = {layer.name for layer in loaded.layers}
-    for point in found.attach_points.values():
-        assert {point.before, point.layer} <= names
+    for point in loaded.attach_points.values():
+        assert {point.input_layer, point.layer} <= names
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
@@ -97,9 +96,9 @@ def test_the_recipe_is_ssds():
     assert (experiment.learning_rate, experiment.batch_size) == (0.001, 32)
     assert (experiment.momentum, experiment.weight_decay) == (0.9, 0.0005)
     assert experiment.image_size == 300
-    assert experiment.encoder_rate_ratio == 1
-    assert RECIPES["detection"].variants == VARIANTS
-    assert parse_variant(defaults()["variant"])
+    assert experiment.encoder_lr_multiplier == 1
+    assert get_spec("detection").variants == VARIANTS
+    assert parse_variant(get_spec("detection").default_variant)
 
 
 def test_variants():

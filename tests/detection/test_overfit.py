@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from picanet_tf.detection import build_model
 from picanet_tf.detection.losses import losses
-from picanet_tf.detection.model import build_model
 from picanet_tf.detection.targets import encode_targets
-from picanet_tf.detection.validation import Validation
+from picanet_tf.detection.validation import DetectionValidation
 
 SIZE = 128
 VOC = pathlib.Path(__file__).parents[2] / "../shared/data/VOCdevkit/VOC2007"
@@ -53,7 +53,7 @@ def mean_ap_after(images, objects, variant, steps, width):
 
     def score():
         outputs = {k: v.numpy() for k, v in model(images, training=False).items()}
-        validation = Validation(SIZE)
+        validation = DetectionValidation(SIZE)
         validation.update(outputs, objects)
         return validation.result()["mean_ap"]
 
@@ -78,7 +78,7 @@ def test_eight_photographs_of_voc():
 
     from PIL import Image
 
-    from picanet_tf.detection.classes import OBJECT_CLASSES
+    from picanet_tf.core.voc import OBJECT_CLASSES
 
     images, objects = [], np.zeros((8, 128, 6), np.float32)
     for n, path in enumerate(sorted((VOC / "Annotations").glob("*.xml"))[:8]):

@@ -7,18 +7,19 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from picanet_tf.detection import prediction
-from picanet_tf.detection.classes import VOC_CLASSES, colour_of
+from picanet_tf.core.errors import PicanetError
+from picanet_tf.core.voc import VOC_CLASSES, colour_of
+from picanet_tf.detection import build_model, prediction
 from picanet_tf.detection.default_boxes import BOXES, default_boxes, map_sides
-from picanet_tf.detection.model import build_model
-from picanet_tf.detection.rendering import coco_files, draw, voc_files
+from picanet_tf.detection.rendering import collect, draw
 from picanet_tf.detection.results import Detections, read_coco, read_voc
-from picanet_tf.errors import PicanetError
-from picanet_tf.inference import AttentionModel, Predictor
-from picanet_tf.pixels import Pixel, of_ranks
+from picanet_tf.drawing.pixels import Pixel, pick_ranks
+from picanet_tf.inference import AttentionModel, KerasModel
+from picanet_tf.tasks import get_spec, get_task
 
 DOG, CAT = VOC_CLASSES.index("dog"), VOC_CLASSES.index("cat")
 SIDE = 64
+SPEC, TASK = get_spec("detection"), get_task("detection")
 
 
 def heads_of(*found) -> np.ndarray:
@@ -35,8 +36,8 @@ def test_boxes_come_in_pixels_the_surest_first():
     start = map_sides(SIDE)[0] ** 2 * BOXES[0]
     middle = start + (2 * map_sides(SIDE)[1] + 2) * BOXES[1]
     heads = heads_of((start, CAT, 21.0), (middle, DOG, 22.0))
-    rows = prediction.packed(tf.constant(heads), SIDE)
-    found = prediction.finish(rows[0], (100, 200))
+    rows = prediction.pack_detections(tf.constant(heads), SIDE)
+    found = SPEC.postprocess(rows[0], (100, 200), SIDE)
     assert [found.name(0), found.name(1)] == ["dog 0.88", "cat 0.73"]
     np.testing.assert_allclose(
         found.scores, [1 / (1 + np.exp(-2)), 1 / (1 + np.exp(-1))], atol=1e-4
@@ -49,11 +50,12 @@ def test_boxes_come_in_pixels_the_surest_first():
 
 
 def test_nothing_found():
-    found = prediction.finish(prediction.packed(heads_of(), SIDE)[0], (10, 20))
+    rows = prediction.pack_detections(heads_of(), SIDE)
+    found = SPEC.postprocess(rows[0], (10, 20), SIDE)
     assert len(found) == 0 and found.boxes.shape == (0, 4)
     image = np.full([10, 20, 3], 7, np.uint8)
     np.testing.assert_array_equal(draw(image, found, 0.0), image)
-    assert coco_files({"a": found}) == {"detections.json": "[]\n"}
+    assert collect("json", {"a": found}) == {"detections.json": "[]\n"}
 
 
 def test_objectness_is_where_the_default_box_is():
@@ -79,13 +81,13 @@ def some() -> Detections:
 
 
 def test_looks_from_the_middles_of_sure_boxes():
-    pixels = prediction.telling(np.zeros([60, 100], np.float32), some())
+    pixels = TASK.default_query_pixels(np.zeros([60, 100], np.float32), some())
     assert pixels == {
         "box 1: dog 0.90": Pixel(40, 30),
         "box 2: cat 0.40": Pixel(45, 15),
     }
     none = some().above(0.95)
-    assert set(prediction.telling(np.eye(8, dtype=np.float32), none)) == {
+    assert set(TASK.default_query_pixels(np.eye(8, dtype=np.float32), none)) == {
         "foreground",
         "background",
     }
@@ -94,14 +96,14 @@ def test_looks_from_the_middles_of_sure_boxes():
 def test_middles_of_all_boxes():
     boxes = np.float32([[0, 10, 4, 21], [59.9, 99.8, 60, 100]])
     found = Detections(boxes, np.float32([0.5, 0.2]), np.array([DOG, CAT]))
-    objects = prediction.middles(found, (60, 100))
+    objects = TASK.box_centers(found, (60, 100))
     assert objects == {
         "box 1: dog 0.50": Pixel(15, 2),
         "box 2: cat 0.20": Pixel(99, 59),
     }
-    assert of_ranks(objects, [2], "a.jpg") == {"box 2: cat 0.20": Pixel(99, 59)}
-    with pytest.raises(PicanetError, match=r"--box 3: a.jpg has 2 boxes"):
-        of_ranks(objects, [1, 3], "a.jpg")
+    assert pick_ranks(objects, [2], "a.jpg") == {"box 2: cat 0.20": Pixel(99, 59)}
+    with pytest.raises(PicanetError, match=r"`box` 3: a.jpg has 2 boxes"):
+        pick_ranks(objects, [1, 3], "a.jpg")
 
 
 def test_boxes_are_drawn_from_the_threshold_on():
@@ -114,8 +116,8 @@ def test_boxes_are_drawn_from_the_threshold_on():
 
 
 def test_files_hold_what_was_found(tmp_path):
-    for files in (coco_files, voc_files):
-        for name, text in files({"a": some()}).items():
+    for form in SPEC.collected_formats:
+        for name, text in SPEC.collect(form, {"a": some()}).items():
             (tmp_path / name).write_text(text)
     for back in (read_coco(tmp_path / "detections.json"), read_voc(tmp_path)):
         np.testing.assert_allclose(back["a"].boxes, some().boxes, atol=0.01)
@@ -130,18 +132,19 @@ def network():
 
 
 def test_a_network_predicts_and_shows_its_attention(network):
-    model = Predictor(network)
+    model = KerasModel(network)
     photos = np.random.default_rng(0).integers(0, 256, (3, 40, 70, 3), np.uint8)
     together, alone = model.predict(photos, 2), model.predict(photos[2])
     np.testing.assert_allclose(together[2].scores, alone.scores, atol=1e-5)
     assert len(alone) and (alone.boxes.min(axis=0) >= 0).all()
     assert (alone.boxes.max(axis=0) <= [40, 70, 40, 70]).all()
     assert (np.diff(alone.scores) <= 0).all()
-    assert model.formats == ("boxes", "json", "voc")
+    assert model.spec.formats == ("boxes",)
+    assert model.spec.collected_formats == ("json", "voc")
     assert model.render("boxes", photos[2], alone, 0.0).size == (70, 40)
 
-    look = AttentionModel(model).look(photos[2])
-    assert look.saliency.shape == (40, 70) and set(look.attention) == {4, 7, 8, 9, 10}
-    assert next(iter(look.pixels)).startswith("box 1: ")
-    assert len(look.objects) == len(alone)
-    assert set(look.pixels.items()) <= set(look.objects.items())
+    maps = AttentionModel(model).predict(photos[2])
+    assert maps.foreground.shape == (40, 70) and set(maps.attention) == {4, 7, 8, 9, 10}
+    assert next(iter(maps.query_pixels)).startswith("box 1: ")
+    assert len(maps.box_centers) == len(alone)
+    assert set(maps.query_pixels.items()) <= set(maps.box_centers.items())

@@ -8,9 +8,10 @@ import sys
 import numpy as np
 import pytest
 
+from picanet_tf.core.voc import OBJECT_CLASSES
 from picanet_tf.detection import reports
-from picanet_tf.detection.classes import OBJECT_CLASSES
-from picanet_tf.saliency.sources import DataSet, Method
+from picanet_tf.detection.scoring import DetectionScoring
+from picanet_tf.evaluation.samples import DataSet, Method
 from tests.detection.test_evaluation import (
     CAT,
     DOG,
@@ -30,11 +31,14 @@ IMAGES = [
     ([], []),
 ]  # fmt: skip
 
+REPORT = reports.DetectionReport()
+SCORING = DetectionScoring()
+
 
 def result(evaluation, name="ours", dataset="mine", variant=None, facts=None):
     method = Method(name, None, facts or {"run": "runs/a"}, variant)
     data = DataSet(dataset, 3, None, None, {"tfrecords": "data/mine"})
-    return reports.REPORT.summarize(evaluation, method, data, 1.239)
+    return REPORT.summarize(evaluation, method, data, 1.239)
 
 
 @pytest.fixture(scope="module")
@@ -74,7 +78,7 @@ def test_scores_by_hand(evaluation):
 
 def test_the_table_holds_the_scores(evaluation, better):
     ours, other = result(evaluation), result(better, "perfect")
-    heading, head, *rows = rows_of(reports.REPORT.table([ours, other]))
+    heading, head, *rows = rows_of(REPORT.table([ours, other]))
     assert " ".join(heading) == "mine, 3 images, 5 objects, and 1 difficult ones"
     assert head == ["class", "objects", "ours", "perfect"]
     rows = {row[0]: row[1:] for row in rows}
@@ -93,12 +97,12 @@ def test_the_comparison_and_the_markdown_hold_them_too(evaluation, better):
         result(better, "perfect"),
         result(better, "a|b", "other"),
     ]
-    assert rows_of(reports.REPORT.comparison(results)) == [
+    assert rows_of(REPORT.comparison(results)) == [
         ["mean", "AP", "mine", "other"],
         ["a|b", "31.82", "100.00"],
         ["perfect", "100.00", "-"],
     ]
-    text = reports.REPORT.markdown(results)
+    text = REPORT.markdown(results)
     cells = cells_of(text)
     assert cells["a!b"] == ["31.82", "100.00"] and cells["perfect"] == ["100.00", "-"]
     one = cells_of(text.split("other, 3 images")[0])
@@ -112,9 +116,7 @@ def test_the_comparison_and_the_markdown_hold_them_too(evaluation, better):
 
 def test_json_holds_them_to_the_last_digit(evaluation, better):
     ours, other = result(evaluation), result(better, "perfect")
-    told = json.loads(
-        json.dumps(reports.REPORT.to_json([ours, other]), allow_nan=False)
-    )
+    told = json.loads(json.dumps(REPORT.to_json([ours, other]), allow_nan=False))
     mine = told["datasets"]["mine"]
     assert (mine["images"], mine["difficult"], mine["objects"]["cat"]) == (3, 1, 3)
     assert mine["tfrecords"] == "data/mine" and mine["method"] == "ours"
@@ -142,16 +144,16 @@ def test_csv_files_hold_them(evaluation):
     assert list(texts) == ["images.csv", "classes.csv", "curves.csv"]
     first, second, third = texts["images.csv"]
     assert first == {"name": "0", "ap": "0.250000", "objects": "2", "detections": "3",
-                     "right": "1"}  # fmt: skip
+                     "true_positives": "1"}  # fmt: skip
     assert second["ap"] == "0.333333" and third["ap"] == ""
 
     classes = {row.pop("class"): row for row in texts["classes.csv"]}
     assert list(classes) == list(OBJECT_CLASSES)
     assert classes["dog"] == {"ap": "0.272727", "ap_area": "0.250000", "objects": "2",
-                              "detections": "2", "right": "1"}  # fmt: skip
+                              "detections": "2", "true_positives": "1"}  # fmt: skip
     # The one on a difficult object counts not.
     assert classes["person"] == {"ap": "", "ap_area": "", "objects": "0",
-                                 "detections": "0", "right": "0"}  # fmt: skip
+                                 "detections": "0", "true_positives": "0"}  # fmt: skip
     assert [tuple(row.values()) for row in texts["curves.csv"]] == [
         ("cat", "0.500000", "0.333333", "1.000000"),
         ("dog", "0.900000", "0.000000", "0.000000"),
@@ -169,9 +171,9 @@ def test_names_with_commas_and_quotes_are_read_back():
 def test_the_papers_number_stands_beside_its_set_and_variant_only(better):
     ours = result(better, dataset="VOC2007 test", variant="478AC_910GAP")
     assert ours.paper == 0.779
-    told = reports.REPORT.table([ours]).splitlines()[-1]
+    told = REPORT.table([ours]).splitlines()[-1]
     assert told == "ours: the paper has mean AP 0.779 on all 4,952"
-    told = reports.REPORT.to_json([ours])["datasets"]["VOC2007 test"]["methods"]["ours"]
+    told = REPORT.to_json([ours])["datasets"]["VOC2007 test"]["methods"]["ours"]
     assert told["paper_mean_ap"] == 0.779
     for dataset, variant in (
         ("VOC2007 trainval", "478AC_910GAP"),
@@ -183,17 +185,17 @@ def test_the_papers_number_stands_beside_its_set_and_variant_only(better):
 
 def test_missing_cocos_scores_are_told(monkeypatch, better):
     note = "COCO's scores are left out: pip install pycocotools"
-    assert note not in reports.REPORT.table([result(better)])
+    assert note not in REPORT.table([result(better)])
     monkeypatch.setitem(sys.modules, "pycocotools", None)
     alone = result(scored(perfect((SMALL, DOG))))
     assert list(alone.scores.means) == ["mean_ap", "mean_ap_area"]
-    assert reports.REPORT.table([alone]).splitlines()[-1] == note
+    assert REPORT.table([alone]).splitlines()[-1] == note
 
 
 def test_panels_are_the_worst_and_the_same_images_of_each(evaluation, better):
     panels = {
         name: (columns, rows)
-        for name, columns, rows in reports.panels({"my net": evaluation, "b": better})
+        for name, columns, rows in SCORING.panels({"my net": evaluation, "b": better})
     }
     assert list(panels) == ["my_net/worst.png", "b/worst.png", "examples.png"]
     columns, rows = panels["my_net/worst.png"]
@@ -208,11 +210,11 @@ def test_panels_are_the_worst_and_the_same_images_of_each(evaluation, better):
         shown = [one.image, one.truth, one.prediction, other.prediction]
         assert all(map(np.array_equal, pictures, shown))
     unpicked = scored(([], [])), scored(([], []))
-    assert list(reports.panels(dict(zip("ab", unpicked, strict=True)))) == []
+    assert list(SCORING.panels(dict(zip("ab", unpicked, strict=True)))) == []
 
 
 def test_curves_are_drawn_of_classes_with_objects(evaluation):
-    ((name, drawing),) = reports.figures({"my net": evaluation}, "mine")
+    ((name, drawing),) = SCORING.figures({"my net": evaluation}, "mine")
     assert name == "my_net/pr_curve.png"
     (axes,) = drawing.axes
     lines = {
@@ -223,8 +225,8 @@ def test_curves_are_drawn_of_classes_with_objects(evaluation):
         "cat 0.364": ([0, pytest.approx(1 / 3)], [1, 1]),
         "dog 0.273": ([0, 0, 0.5], [0, 0, 0.5]),
     }
-    ((_, empty),) = reports.figures({"m": scored(([], [(FAR, DOG, 1)]))}, "mine")
+    ((_, empty),) = SCORING.figures({"m": scored(([], [(FAR, DOG, 1)]))}, "mine")
     assert empty.axes[0].get_lines() == [] and empty.axes[0].get_legend() is None
-    ((_, missed),) = reports.figures({"m": scored(([(SMALL, DOG)], []))}, "mine")
+    ((_, missed),) = SCORING.figures({"m": scored(([(SMALL, DOG)], []))}, "mine")
     (line,) = missed.axes[0].get_lines()
     assert (list(line.get_xdata()), list(line.get_ydata())) == ([0], [0])

@@ -5,7 +5,8 @@ import json
 import numpy as np
 import pytest
 
-from picanet_tf.detection.classes import OBJECT_CLASSES
+from picanet_tf.core.errors import PicanetError
+from picanet_tf.core.voc import OBJECT_CLASSES
 from picanet_tf.detection.results import (
     Detections,
     read_coco,
@@ -13,7 +14,6 @@ from picanet_tf.detection.results import (
     to_coco,
     to_voc,
 )
-from picanet_tf.errors import PicanetError
 
 FOUND = {
     "000001": Detections(

@@ -5,9 +5,9 @@ import json
 import numpy as np
 import pytest
 
+from picanet_tf.core.errors import PicanetError
 from picanet_tf.detection.results import Detections
 from picanet_tf.detection.sources import by_key, nothing, read
-from picanet_tf.errors import PicanetError
 
 
 def detections(score):
@@ -38,11 +38,11 @@ def test_images_without_detections_have_none():
 @pytest.mark.parametrize(
     "images, message",
     [
-        (["b"], "dets.json: detections on the image 'b', which the data set has not"),
-        (["1"], "the image '1', which the data set has not"),  # a word is no number
-        ([3], "the image 3, which the data set has not"),
+        (["b"], "dets.json: detections on the image 'b', which is not in the data set"),
+        (["1"], "the image '1', which is not in the data set"),  # a word is no number
+        ([3], "the image 3, which is not in the data set"),
         # Not an image whose name has no number.
-        ([-1], "the image -1, which the data set has not"),
+        ([-1], "the image -1, which is not in the data set"),
         ([20], "the image 20, which may be 0020 or 00_20"),
         ([1, "000001"], "the image '000001', which is 000001, as another one is"),
         (["000001", 1], "the image 1, which is 000001, as another one is"),

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
+from data_pipeline.kinds import MASK
 from data_pipeline.manifest import load_manifest
 from picanet_tf.training.experiments import Experiment
 from picanet_tf.training.run_directory import RunDirectory
@@ -71,11 +72,11 @@ def make_manifests(folder: Path) -> Attempt:
         verified, _ = result_or_error(lambda: verify(data.folder), data.folder)
 
         def read():
-            with readers.errors_named(str(data.folder)):
+            with readers.translate_errors(str(data.folder)):
                 size = {"batch_size": 1, "training": rng.random() < 0.5}
-                stream = readers.read_saliency(data.folder, image_size=16, **size)
+                stream = readers.read_masks(data.folder, image_size=16, **size)
                 next(iter(stream))
-                originals = readers.read_saliency_originals(data.folder)
+                originals = readers.read_originals(data.folder, MASK)
                 return list(originals.as_numpy_iterator())
 
         records, error = result_or_error(read, data.folder)

@@ -139,7 +139,8 @@ def hostile_class(rng: random.Random, config: dict) -> dict:
     """The model's class, or a layer's, from a module that is no layer's."""
     module, name = rng.choice(
         (("os", "system"), ("builtins", "eval"), ("subprocess", "run"), ("keras", "x"),
-         ("keras.utils", "get_file"), ("picanet_tf.weights", "load_keras"), (None, "X"))
+         ("keras.utils", "get_file"),
+          ("picanet_tf.models.weights", "load_keras"), (None, "X"))
     )  # fmt: skip
     target = config if rng.random() < 0.3 else rng.choice(config["config"]["layers"])
     target.update(

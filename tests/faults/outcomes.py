@@ -10,8 +10,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from data_pipeline.errors import UserError
-from picanet_tf.errors import PicanetError
+from picanet_tf.core.errors import PicanetError
 
 ERROR, SKIP, READ, BROKE = "clear error", "named skip", "read fine", "broke"
 OUTCOMES = (ERROR, SKIP, READ, BROKE)
@@ -63,7 +62,7 @@ def result_or_error(action: Callable, *names: object):
     """
     try:
         return action(), None
-    except (UserError, PicanetError) as error:
+    except PicanetError as error:
         text = str(error)
     except OSError as error:  # `cli.run` tells these of named files in one line, too.
         if error.filename is None:

@@ -9,9 +9,10 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, features
 
-from data_pipeline.bad_files import readable
-from data_pipeline.images import read_image, read_mask
-from data_pipeline.pairs import EncodedPair, Pair, encode_pair
+from data_pipeline.bad_files import check_decodable
+from data_pipeline.encoding import EncodedExample, encode_pair
+from data_pipeline.pairs import Pair
+from picanet_tf.core.images import read_image, read_mask
 from tests.faults.mutations import spoil_bytes
 from tests.faults.outcomes import ERROR, READ, SKIP, Attempt, result_or_error, rule
 from tests.faults.records import encoded, with_png_checksums
@@ -153,8 +154,8 @@ def try_image(path: Path, data: bytes) -> str:
     rule(image.shape == (*grey.shape, 3), image.shape, grey.shape)
     pair = Pair("photo", path, path)
     converted = encode_pair(pair, **most)
-    rule(isinstance(converted, EncodedPair), "read, but not converted:", converted)
-    (converted,) = readable([pair], [converted])
+    rule(isinstance(converted, EncodedExample), "read, but not converted:", converted)
+    (converted,) = check_decodable([pair], [converted])
     if isinstance(converted, list):
         rule(all(bad.file == str(path) for bad in converted), "another's name")
         return SKIP
@@ -169,20 +170,20 @@ def try_image(path: Path, data: bytes) -> str:
     return READ
 
 
-def decoded(pair: EncodedPair) -> tuple[np.ndarray, np.ndarray]:
-    """What TensorFlow reads of the record that a pair becomes."""
+def decoded(example: EncodedExample) -> tuple[np.ndarray, np.ndarray]:
+    """What TensorFlow reads of the record that an example becomes."""
     import tensorflow as tf
 
     from data_pipeline import schema
 
-    payload = schema.encode_saliency(
-        key=pair.key,
-        image=pair.image,
-        mask=pair.mask,
-        height=pair.height,
-        width=pair.width,
+    payload = schema.encode_mask_record(
+        key=example.key,
+        image=example.image,
+        height=example.height,
+        width=example.width,
+        **example.truth,
     )
-    record = schema.decode_saliency(tf.constant(payload))
+    record = schema.decode_mask_record(tf.constant(payload))
     return record["image"].numpy(), record["mask"].numpy()[..., 0]
 
 
@@ -301,7 +302,7 @@ def make_masks(folder: Path) -> Attempt:
             return SKIP
         rule(not error and mask.shape == (HEIGHT, WIDTH), "converted:", error)
         pair = Pair("a", folder / "image.png", path)
-        (result,) = readable([pair], [result])
+        (result,) = check_decodable([pair], [result])
         if isinstance(result, list):
             rule([bad.file for bad in result] == [str(path)], "names", result)
             return SKIP

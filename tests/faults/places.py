@@ -9,9 +9,10 @@ from pathlib import Path
 
 import numpy as np
 
-from data_pipeline.convert import convert_saliency
-from data_pipeline.files import assign_outputs, find_inputs
+from data_pipeline.convert import convert_folders
+from data_pipeline.kinds import MASK
 from data_pipeline.pairs import pair_by_name
+from picanet_tf.core.inputs import assign_outputs, find_inputs
 from tests.faults.outcomes import ERROR, READ, SKIP, Attempt, result_or_error, rule
 from tests.faults.pictures import photo
 from tests.faults.records import encoded, frame, good_fields, payload_of
@@ -112,7 +113,7 @@ def make_folders(folder: Path) -> Attempt:
         )
         skip_bad = rng.random() < 0.7
         result, error = result_or_error(
-            lambda: convert_saliency(
+            lambda: convert_folders(
                 images, masks, output, name="x", skip_bad=skip_bad, workers=1
             ),
             images, masks,
@@ -126,7 +127,7 @@ def make_folders(folder: Path) -> Attempt:
         keys = list(readers.read_keys(output))
         pairs = [pair.key for pair in pair_by_name(images, masks)[0]]
         rule(keys == pairs, keys, pairs)
-        for record in readers.read_saliency_originals(output).as_numpy_iterator():
+        for record in readers.read_originals(output, MASK).as_numpy_iterator():
             width = widths[os.fsdecode(record["key"])]
             rule((record["mask"] > 0).sum() == 24 * width, "another's mask")
         return SKIP if result[1] else READ
@@ -142,31 +143,28 @@ def make_names(folder: Path) -> Attempt:
     """Names of records, data sets and methods in evaluate's report."""
 
     def attempt(rng: random.Random) -> str:
-        from picanet_tf import scoring
-        from picanet_tf.saliency import gallery, sources
-        from picanet_tf.saliency.evaluation import Sample, evaluate
+        from picanet_tf.evaluation.samples import DataSet, Sample
+        from picanet_tf.evaluation.scoring import save_drawings
+        from picanet_tf.evaluation.tables import folder_name
+        from picanet_tf.saliency.scoring import SaliencyScoring
 
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
         output = folder / "out"
         name = rng.choice(HOSTILE)
-        inside = output / gallery.folder_name(name)
+        inside = output / folder_name(name)
         rule(inside.parent == output and "\0" not in str(inside), "folder", inside)
         rule(inside.name not in ("", ".", ".."), "folder", inside)
         if rng.random() < 0.97:  # Drawing takes seconds.
             return READ
         keys = rng.sample(HOSTILE, 3)
         samples = [_sample(Sample, key, number) for number, key in enumerate(keys)]
-        data = sources.DataSet(name, 3, lambda: keys, lambda: samples, {})
-        found = evaluate(sources.center().predict(data), workers=0, pick={0, 2})
+        data = DataSet(name, 3, lambda: keys, lambda: samples, {})
+        scoring = SaliencyScoring()
+        predicted = scoring.baseline("center").predict(data)
+        found = {rng.choice(HOSTILE): scoring.evaluate(predicted, pick={0, 2})}
         _, error = result_or_error(
-            lambda: scoring.draw(
-                scoring.SCORINGS["saliency"],
-                inside,
-                name,
-                {rng.choice(HOSTILE): found},
-            ),
-            output,
+            lambda: save_drawings(scoring, output, name, found), output
         )
         outside = [
             path for path in folder.rglob("*")
@@ -186,13 +184,10 @@ def _sample(kind, key: str, number: int):
 
 def make_keys(folder: Path) -> Attempt:
     """A record's key, which is no file's name, through `evaluate --predictions`."""
-    from picanet_tf.errors import PicanetError  # noqa: F401  told by result_or_error
 
     def attempt(rng: random.Random) -> str:
-        from data_pipeline.images import list_images, read_mask
         from data_pipeline.manifest import Manifest, Shard, save_manifest
-        from picanet_tf.commands import evaluate as command
-        from picanet_tf.saliency import sources
+        from picanet_tf import evaluate
 
         shutil.rmtree(folder, ignore_errors=True)
         data, maps = folder / "data", folder / "maps"
@@ -206,16 +201,19 @@ def make_keys(folder: Path) -> Attempt:
         content = b"".join(frame(payload_of(each)) for each in fields)
         (data / "0.tfrecord").write_bytes(content)
         shard = Shard("0.tfrecord", 2, len(content), "")
-        save_manifest(Manifest(data, "hostile", "saliency", 2, (shard,)))
+        save_manifest(Manifest(data, "hostile", MASK, 2, (shard,)))
         for name in ("im0", "im1"):
             (maps / f"{name}.png").write_bytes(encoded(np.zeros((12, 16), np.uint8)))
-        found = command.converted(str(data))
-        method = sources.maps_on_disk(f"m={maps}", list_images, read_mask)
-        _, error = result_or_error(lambda: method.check(found), maps)
+        report, error = result_or_error(
+            lambda: evaluate(
+                tfrecords=[str(data)], predictions=[f"m={maps}"], metrics="fast"
+            ),
+            maps,
+        )
         rule(bool(error) == (key != "im1"), key, "was found")
         if error:
             return ERROR
-        rule(len(list(method.predict(found))) == 2, "maps")
+        rule(report["datasets"]["hostile"]["images"] == 2, "maps")
         return READ
 
     return attempt

@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from data_pipeline.kinds import MASK
 from data_pipeline.manifest import Manifest, Shard, save_manifest
 from data_pipeline.tfrecord import masked_crc32c
 from picanet_tf.core.files import sha256_of
@@ -245,22 +246,22 @@ class _Folder:
         self.fields = [good_fields(number) for number in range(COUNT)]
         self.write(b"".join(frame(payload_of(fields)) for fields in self.fields))
         size = {"image_size": 16, "batch_size": 1, "with_keys": True}
-        self.evaluation = readers.read_saliency(folder, training=False, **size)
-        self.training = readers.read_saliency(folder, training=True, **size)
-        self.originals = readers.read_saliency_originals(folder)
+        self.evaluation = readers.read_masks(folder, training=False, **size)
+        self.training = readers.read_masks(folder, training=True, **size)
+        self.originals = readers.read_originals(folder, MASK)
         self.good = list(self.originals.as_numpy_iterator())
 
     def write(self, content: bytes) -> None:
         self.shard.write_bytes(content)
         shard = Shard(self.shard.name, COUNT, len(content), sha256_of(self.shard))
-        save_manifest(Manifest(self.folder, "spoilt", "saliency", COUNT, (shard,)))
+        save_manifest(Manifest(self.folder, "spoilt", MASK, COUNT, (shard,)))
 
     def read(self, dataset, count: int):
         """Up to `count` elements, or the text of the error."""
         from data_pipeline import readers
 
         def action():
-            with readers.errors_named(str(self.folder)):
+            with readers.translate_errors(str(self.folder)):
                 return list(itertools.islice(dataset.as_numpy_iterator(), count))
 
         return result_or_error(action, self.folder)
@@ -280,7 +281,7 @@ def make_records(folder: Path) -> Attempt:
         whole = not [line for line in problems if "is already at" not in line]
         reading = [data.originals, rng.choice((data.evaluation, data.training))]
         if rng.random() < 0.05:  # From the beginning, as a command does it.
-            reading = [readers.read_saliency_originals(folder), *reading[1:]]
+            reading = [readers.read_originals(folder, MASK), *reading[1:]]
         found = [data.read(dataset, COUNT + 1) for dataset in reading]
         errors = [error for _, error in found if error]
         rule(len(errors) in (0, len(found)), "readers disagree:", *errors)
@@ -301,7 +302,7 @@ def make_records(folder: Path) -> Attempt:
 def _keys(folder):
     from data_pipeline import readers
 
-    with readers.errors_named(str(folder)):
+    with readers.translate_errors(str(folder)):
         return list(readers.read_keys(folder))
 
 
@@ -342,14 +343,12 @@ def make_payloads(folder: Path) -> Attempt:
     import tensorflow as tf
 
     from data_pipeline import schema
-    from data_pipeline.manifest import load_manifest
-    from data_pipeline.verify import record_checker
+    from data_pipeline.verify import check_record
 
     data = _Folder(folder)
-    check = record_checker(load_manifest(folder))
     spec = [tf.TensorSpec([], tf.string)]
     decode = tf.function(
-        lambda record: schema.of_one_size(schema.decode_saliency(record)),
+        lambda record: schema.check_sizes(schema.decode_mask_record(record)),
         input_signature=spec,
         autograph=False,
     )
@@ -359,7 +358,7 @@ def make_payloads(folder: Path) -> Attempt:
         try:
             return action(payload), None
         except (tf.errors.OpError, UnicodeDecodeError) as error:
-            reason = schema.reason_of(schema.message_of(error))
+            reason = schema.describe_error(error)
             rule(reason and reason.isprintable(), "not one line:", repr(reason))
             return None, reason
 
@@ -374,7 +373,7 @@ def make_payloads(folder: Path) -> Attempt:
         key, key_error = error_of(decode_key, tf.constant(payload))
         rule(error or not key_error, "only read_keys says", key_error)
         try:
-            check(payload)
+            check_record(payload, MASK)
             problem = ""
         except ValueError as told:
             problem = str(told)

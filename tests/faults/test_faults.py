@@ -73,7 +73,7 @@ def test_a_hang_is_broken(monkeypatch):
 def test_an_error_that_names_no_file_is_broken():
     def careless(rng):
         def fail():
-            raise outcomes.UserError("wrong")
+            raise outcomes.PicanetError("wrong")
 
         return outcomes.result_or_error(fail, "photo.jpg")
 

@@ -4,8 +4,8 @@ import keras
 import numpy as np
 import pytest
 
-from picanet_tf.errors import PicanetError
-from picanet_tf.inference import AttentionModel, SaliencyModel
+from picanet_tf.core.errors import PicanetError
+from picanet_tf.inference import AttentionModel, KerasModel
 from picanet_tf.saliency import build_model
 from tests.inference import networks
 
@@ -16,7 +16,7 @@ def network():
 
 
 @pytest.mark.parametrize("width", [1 / 32, 3 / 64])
-def test_look(photo, width):
+def test_maps_features_and_attention(photo, width):
     keras.utils.set_random_seed(4)
     network = build_model("6GAP_54AC_3LAP_2LC", image_size=32, width=width)
     rng = np.random.default_rng(0)
@@ -25,39 +25,40 @@ def test_look(photo, width):
             variable.assign(variable * 10)
         if "norm" in variable.path:  # No trained network's norms are untouched.
             variable.assign(rng.uniform(0.5, 1.5, variable.shape))
-    saliency = SaliencyModel(network)
+    saliency = KerasModel(network)
     model = AttentionModel(saliency)
-    assert model.kinds == {6: "GAP", 5: "AC", 4: "AC", 3: "LAP"}
-    assert model.global_stages == (6,)
-    look = model.look(photo)
-    np.testing.assert_allclose(look.saliency, saliency.predict(photo), atol=1e-5)
-    shapes = {stage: weights.shape for stage, weights in look.attention.items()}
+    kinds = {key: point.kind for key, point in model.points.items()}
+    assert kinds == {6: "GAP", 5: "AC", 4: "AC", 3: "LAP"}
+    assert model.global_keys == (6,)
+    maps = model.predict(photo)
+    np.testing.assert_allclose(maps.foreground, saliency.predict(photo), atol=1e-5)
+    shapes = {stage: weights.shape for stage, weights in maps.attention.items()}
     assert shapes == {6: (4, 4, 16), 5: (4, 4, 49), 4: (4, 4, 49), 3: (8, 8, 49)}
     for stage in (6, 3):
-        np.testing.assert_allclose(look.attention[stage].sum(-1), 1, atol=1e-5)
+        np.testing.assert_allclose(maps.attention[stage].sum(-1), 1, atol=1e-5)
     for stage in (5, 4):
-        gates = look.attention[stage]
+        gates = maps.attention[stage]
         assert 0 <= gates.min() < gates.max() <= 1
     # The attention is the network's own, which D6 gives in any case.
     small = saliency.resize(photo)[np.newaxis]
     own = network(small, training=False)["attention6"].numpy()
-    np.testing.assert_allclose(look.attention[6], own[0], atol=1e-5)
+    np.testing.assert_allclose(maps.attention[6], own[0], atol=1e-5)
     np.testing.assert_allclose(model.global_attention(small)[6], own, atol=1e-5)
     # F_att of D6 is what its attention pools: the grid is the whole 4 x 4 map here.
-    into, out = look.features[6]
-    pooled = look.attention[6].reshape(16, 16) @ into.ravel()
+    into, out = maps.features[6]
+    pooled = maps.attention[6].reshape(16, 16) @ into.ravel()
     np.testing.assert_allclose(out.ravel(), pooled, rtol=1e-4, atol=1e-5)
-    assert list(look.features) == [6, 5, 4, 3, 2]
-    assert look.features[2][1].shape == (16, 16)
+    assert list(maps.features) == list(maps.points) == [6, 5, 4, 3, 2]
+    assert maps.features[2][1].shape == (16, 16)
 
 
 def test_looking_at_a_network_without_attention(network):
     with pytest.raises(PicanetError, match="UNet has no attention to look at"):
-        AttentionModel(SaliencyModel(network))
+        AttentionModel(KerasModel(network))
 
 
 def test_global_attention_of_a_network_without_gap():
     network = build_model("2LAP", image_size=32, width=1 / 32)
-    model = AttentionModel(SaliencyModel(network))
+    model = AttentionModel(KerasModel(network))
     with pytest.raises(PicanetError, match="picanet_2LAP has no GAP"):
         model.global_attention(np.zeros([1, 32, 32, 3], np.float32))

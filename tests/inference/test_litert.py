@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from picanet_tf.errors import PicanetError
-from picanet_tf.inference import LiteRTModel, SaliencyModel
+from picanet_tf.core.errors import PicanetError
+from picanet_tf.inference import KerasModel, LiteRTModel
 from picanet_tf.inference import litert as module
 from picanet_tf.inference.litert import LiteRTFile
 from tests.inference import networks
@@ -22,9 +22,9 @@ def model(litert_file):
 
 
 def test_the_engines_give_the_same_maps(model, network):
-    theirs = SaliencyModel(network)
-    assert (model.task_name, model.image_size) == ("saliency", 32)
-    assert model.formats == theirs.formats and model.collected == theirs.collected
+    theirs = KerasModel(network)
+    assert (model.spec.name, model.image_size) == ("saliency", 32)
+    assert type(model.spec) is type(theirs.spec)
     for seed, size in enumerate([(30, 45), (1, 1), (300, 7), (32, 32), (200, 333)]):
         image = photo(size, seed)
         ours = model.predict(image)
@@ -37,7 +37,7 @@ def test_the_engines_give_the_same_maps(model, network):
 def test_attention_is_the_same(tmp_path):
     network = networks.network("6GAP_5432LAP", gain=4)
     model = LiteRTModel(networks.write(network, tmp_path))
-    ours, theirs = model.predict(photo()), SaliencyModel(network).predict(photo())
+    ours, theirs = model.predict(photo()), KerasModel(network).predict(photo())
     assert theirs.std() > 0.05
     np.testing.assert_allclose(ours, theirs, atol=1e-4)
 
@@ -94,7 +94,7 @@ def test_threads_share_a_model(model):
 def test_a_file_of_integers(network, tmp_path):
     model = LiteRTModel(networks.write(network, tmp_path, "int8"))
     assert model._file._input["dtype"] == np.uint8  # or nothing is quantised here
-    ours, theirs = model.predict(photo()), SaliencyModel(network).predict(photo())
+    ours, theirs = model.predict(photo()), KerasModel(network).predict(photo())
     assert ours.dtype == np.float32 and ours.std() > 0.01
     assert np.abs(ours - theirs).mean() < 0.05
     assert np.corrcoef(ours.ravel(), theirs.ravel())[0, 1] > 0.9

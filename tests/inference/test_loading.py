@@ -7,11 +7,10 @@ import pytest
 
 import picanet_tf
 from picanet_tf.backbones.vgg16_weights import WeightsError, load_vgg16_weights
-from picanet_tf.errors import PicanetError
+from picanet_tf.core.errors import PicanetError
 from picanet_tf.inference import (
+    KerasModel,
     LiteRTModel,
-    Predictor,
-    SaliencyModel,
     load_model,
     locate,
 )
@@ -20,7 +19,7 @@ from picanet_tf.inference.loading import load_network
 from picanet_tf.presets import registry
 from picanet_tf.presets.arrays import quantize
 from picanet_tf.saliency import build_model
-from picanet_tf.tasks import TASKS
+from picanet_tf.tasks.registry import get_task, task_names
 from picanet_tf.training.run_directory import RunDirectory
 from tests.inference.networks import photo
 from tests.presets import entries
@@ -47,15 +46,15 @@ def place(tmp_path, monkeypatch, network, litert_file):
 
 
 def test_the_engine_is_the_quickest_that_there_is(place, network):
-    expected = SaliencyModel(network).predict(photo())
+    expected = KerasModel(network).predict(photo())
     for word, kind in (
         (None, LiteRTModel),
         ("tiny", LiteRTModel),
         ("tiny.tflite", LiteRTModel),
         (locate("tiny"), LiteRTModel),
-        ("mine", Predictor),
-        ("net.keras", Predictor),
-        (place / "net.keras", Predictor),
+        ("mine", KerasModel),
+        ("net.keras", KerasModel),
+        (place / "net.keras", KerasModel),
     ):
         model = load_model(word)
         assert type(model) is kind, word
@@ -64,8 +63,8 @@ def test_the_engine_is_the_quickest_that_there_is(place, network):
 
 def test_keras_may_be_asked_for(place, network):
     model = load_model("tiny", engine="keras")
-    assert type(model) is Predictor and model.identity.variant == "UNet"
-    theirs = SaliencyModel(network).predict(photo())
+    assert type(model) is KerasModel and model.network.variant == "UNet"
+    theirs = KerasModel(network).predict(photo())
     # Its kernels were rounded to int8.
     assert np.abs(model.predict(photo()) - theirs).mean() < 0.02
     assert model.predict(photo()).std() > 0.01
@@ -75,18 +74,20 @@ def test_keras_may_be_asked_for(place, network):
 def test_litert_of_what_has_no_such_file(place, word):
     with pytest.raises(PicanetError) as raised:
         load_model(word, engine="litert")
-    assert str(raised.value).startswith(f"--engine litert: {word} has no LiteRT file. ")
+    assert str(raised.value).startswith(f"`engine` litert: {word} has no LiteRT file. ")
     assert (
-        "--formats tflite --quantize dynamic, take --engine keras, or name a preset"
+        "--formats tflite --quantize dynamic, take the engine keras, or name a preset"
         in str(raised.value)
     )
 
 
 def test_keras_of_a_litert_file(place):
-    with pytest.raises(PicanetError, match="tiny.tflite is a LiteRT file, which pred"):
+    with pytest.raises(
+        PicanetError, match="tiny.tflite: a LiteRT file predicts, and no"
+    ):
         load_model("tiny.tflite", engine="keras")
     with pytest.raises(
-        PicanetError, match="name the run, the .keras file or the preset"
+        PicanetError, match="Name the run, the .keras file or the preset"
     ):
         load_network(locate("tiny.tflite"))
 
@@ -164,10 +165,9 @@ def test_build_model_of_a_preset(place, network):
     assert build_model("UNet", 64, weights="tiny").input.shape[1] == 64
     with pytest.raises(PicanetError, match="tiny is a UNet. Received: variant='6GAP_5"):
         build_model("6GAP_5432AC", weights="tiny")
-    for task, other in TASKS.items():
-        if task != "saliency":
-            with pytest.raises(PicanetError, match="'tiny' is a preset, the weights"):
-                other.build_model(weights="tiny")
+    for task in set(task_names()) - {"saliency"}:
+        with pytest.raises(PicanetError, match=f"for saliency, the network for {task}"):
+            get_task(task).build_model(weights="tiny")
 
 
 def test_a_preset_is_no_encoder(place):

@@ -5,7 +5,7 @@ import logging
 
 import pytest
 
-from picanet_tf.errors import PicanetError
+from picanet_tf.core.errors import PicanetError
 from picanet_tf.inference import locate
 from picanet_tf.inference.locate import Located
 from picanet_tf.presets import registry
@@ -164,7 +164,7 @@ def test_a_version_of_an_export(place):
     folder = place / "export" / "1" / "tflite"
     folder.mkdir(parents=True)
     with pytest.raises(
-        PicanetError, match="--model: the export export/1 has no LiteRT"
+        PicanetError, match="`model`: the export export/1 has no LiteRT"
     ):
         locate("export/1")
     for name in ("int8", "float32", "float16", "dynamic"):  # each goes before the last
@@ -180,16 +180,16 @@ PRESETS = "neither a run directory nor a file, nor one of the presets tiny"
 @pytest.mark.parametrize(
     ("word", "message"),
     [
-        ("nothing", f"--model: there is no nothing: {PRESETS}"),
-        ("tinny", f"--model: there is no tinny: {PRESETS}"),
-        ("", "--model: an empty name"),
+        ("nothing", f"`model`: there is no nothing: {PRESETS}"),
+        ("tinny", f"`model`: there is no tinny: {PRESETS}"),
+        ("", "`model`: an empty name"),
         ("runs/gone", "There is no run directory runs/gone"),
-        ("gone.keras", "--model: there is no model file gone.keras"),
-        ("deep/gone.tflite", "--model: there is no model file deep/gone.tflite"),
-        ("folder.keras", "--model: there is no model file folder.keras"),
+        ("gone.keras", "`model`: there is no model file gone.keras"),
+        ("deep/gone.tflite", "`model`: there is no model file deep/gone.tflite"),
+        ("folder.keras", "`model`: there is no model file folder.keras"),
         ("empty", "empty is not a run directory: no experiment.json"),
         (".", ". is not a run directory: no experiment.json"),
-        ("weights.npz", "--model: weights.npz is no model: a file must be .keras or"),
+        ("weights.npz", "`model`: weights.npz is no model: a file must be .keras or"),
         ("new", "The run new has no model.keras: the training has not reached a check"),
     ],
 )
@@ -204,9 +204,9 @@ def test_words_that_are_no_model(place, word, message):
     assert "\n" not in str(raised.value)
 
 
-def test_the_flag_is_named_as_it_is(place):
-    with pytest.raises(PicanetError, match="^--init_from: there is no x"):
-        locate("x", flag="--init_from")
+def test_the_argument_is_named_as_it_is(place):
+    with pytest.raises(PicanetError, match="^`init_from`: there is no x"):
+        locate("x", argument="init_from")
 
 
 def test_weights_are_of_runs_only(place):
@@ -215,9 +215,9 @@ def test_weights_are_of_runs_only(place):
         with pytest.raises(PicanetError) as raised:
             locate(word, "best")
         assert str(raised.value) == (
-            f"--weights goes with a run only. Received: --weights best with {name}"
+            f"`weights` goes with a run only. Received: weights=best with {name}"
         )
-    with pytest.raises(PicanetError, match="--weights model with m.keras"):
+    with pytest.raises(PicanetError, match="Received: weights=model with m.keras"):
         locate("m.keras", "model")
     run_at(place / "mine")
     with pytest.raises(PicanetError, match="no best.keras: it was trained without"):

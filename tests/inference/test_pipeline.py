@@ -10,7 +10,7 @@ import pytest
 from picanet_tf.inference import pipeline
 from picanet_tf.inference.base import Model
 from picanet_tf.inference.pipeline import predict_jobs
-from picanet_tf.saliency.prediction import SPEC
+from picanet_tf.tasks.registry import get_spec
 
 AHEAD = 10  # more than is read ahead with 4 workers and a small batch
 
@@ -23,7 +23,7 @@ class Means(Model):
     """Instead of a network: a map of the mean of the image."""
 
     def __init__(self):
-        super().__init__("saliency", SPEC, 8)
+        super().__init__(get_spec("saliency"), 8)
         self.batches: list[int] = []
 
     def infer(self, batch):

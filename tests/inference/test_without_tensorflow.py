@@ -10,8 +10,8 @@ from PIL import Image
 
 from picanet_tf.commands import COMMANDS
 from picanet_tf.inference import load_model
+from picanet_tf.presets.samples import sample_photos
 from picanet_tf.saliency.rendering import FORMATS
-from picanet_tf.samples import sample_photos
 
 ROOT = Path(__file__).parents[2]
 # As if they were not installed, in whatever way they are looked for.

@@ -1,9 +1,10 @@
-"""What every layer promises, whatever it computes: one test class to inherit.
+"""The contract that every layer fulfils, as a test class to inherit.
 
 class TestContract(LayerContract):
-    layer_class = LocalAttentionPooling
-    arguments = {"kernel_size": 3, "dilation_rate": 2}
+    layer_class = L2Normalization
+    arguments = {"scale": 3.0}
     input_shape = (5, 4, 3)
+    variable_paths = ("gamma",)
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-OF_EVERY_LAYER = {"name", "dtype", "trainable", "kwargs", "self"}
+BASE_ARGUMENTS = {"name", "dtype", "trainable"}  # of `keras.layers.Layer`
 
 
 def random_input(*shape, seed=0):
@@ -23,7 +24,11 @@ def random_input(*shape, seed=0):
 
 
 def randomize(layer, seed=0):
-    """Random weights and statistics. Of an untouched normalization nothing shows."""
+    """Assigns random weights and statistics.
+
+    With its initial ones, an inference-mode batch normalization changes nothing, and
+    tests would not notice if it were missing.
+    """
     rng = np.random.default_rng(seed)
     for weight in layer.weights:
         if weight.name in ("gamma", "moving_variance"):
@@ -42,26 +47,32 @@ def as_list(outputs):
 
 
 class LayerContract:
-    """Subclasses name the layer; the tests below are inherited.
+    """Tests of any layer. Subclasses set the attributes and inherit the tests.
 
     Attributes:
-        layer_class, arguments: the layer and what it is constructed with.
-        input_shape: of one example, small and not square.
-        has_attention: the layer takes `return_attention`; see the subclass.
-        attention_sums_to_one: its attention comes from a softmax.
-        silenced: names of biases whose effect a normalization behind them takes away
-            again: in training mode their gradient is zero by mathematics.
+        layer_class: the layer's class.
+        arguments: the arguments that it is constructed with.
+        config_defaults: {argument: value in the config} of arguments whose default is
+            None and stands for something else.
+        input_shape: shape of one example, small and not square.
+        variable_paths: sorted paths of the layer's variables, without its own name.
+        has_attention: whether the layer takes `return_attention`.
+        attention_sums_to_one: whether its attention comes from a softmax.
+        cancelled: path endings of biases that a batch normalization behind them
+            cancels: in training mode their gradient is zero.
     """
 
     layer_class: type[keras.layers.Layer]
     arguments: dict = {}
+    config_defaults: dict = {}
     input_shape = (5, 4, 3)
+    variable_paths: tuple[str, ...]
     has_attention = False
     attention_sums_to_one = False
-    silenced: tuple[str, ...] = ()
+    cancelled: tuple[str, ...] = ()
 
     def make(self, **more):
-        """The layer, built, with random weights; attention returned where it can be."""
+        """Builds the layer with random weights; it returns its attention if it can."""
         keras.utils.set_random_seed(0)
         if self.has_attention:
             more = {"return_attention": True, **more}
@@ -84,18 +95,32 @@ class LayerContract:
             assert config[name] == value
         own = inspect.signature(self.layer_class.__init__).parameters
         for name, parameter in own.items():
-            if name not in OF_EVERY_LAYER and name not in self.arguments:
-                assert config[name] == parameter.default
-        if self.layer_class.__mro__[1] is keras.layers.Layer:
-            of_base = {"name", "trainable", "dtype"}
-            assert set(config) == (set(own) | of_base) - {"self", "kwargs"}
+            if name not in {*BASE_ARGUMENTS, "self", "kwargs", *self.arguments}:
+                default = self.config_defaults.get(name, parameter.default)
+                assert config[name] == default
+        if self.extends_keras_layer():
+            assert set(config) == (set(own) | BASE_ARGUMENTS) - {"self", "kwargs"}
         assert self.layer_class.from_config(config).get_config() == config
+
+    def extends_keras_layer(self):
+        """Whether the layer extends `keras.layers.Layer`, not a particular layer."""
+        from_keras = (
+            base
+            for base in self.layer_class.__mro__
+            if base.__module__.startswith("keras.")
+        )
+        return next(from_keras) is keras.layers.Layer
+
+    def test_variable_paths(self):
+        # Weights are moved between networks, and optimized, by these paths.
+        paths = sorted(weight.path for weight in self.make(name="its_name").weights)
+        assert paths == [f"its_name/{path}" for path in self.variable_paths]
 
     def test_saves_and_loads(self, tmp_path):
         model = self.functional(self.make())
         model.save(tmp_path / "model.keras")
         loaded = keras.models.load_model(tmp_path / "model.keras")
-        again = loaded.layers[-1]  # the input comes first, the layer last
+        again = loaded.layers[-1]  # behind the input layer
         assert type(again) is self.layer_class
         assert again.get_config() == model.layers[-1].get_config()
         for weight, wanted in zip(loaded.weights, model.weights, strict=True):
@@ -106,7 +131,7 @@ class LayerContract:
         ):
             np.testing.assert_array_equal(output, wanted)
 
-    def test_promises_the_shapes_and_dtypes_that_it_gives(self):
+    def test_symbolic_shapes_and_dtypes_equal_eager_ones(self):
         layer = self.make()
         symbolic = as_list(self.functional(layer).outputs)
         for output, spec in zip(as_list(layer(self.batch())), symbolic, strict=True):
@@ -134,28 +159,32 @@ class LayerContract:
         if self.has_attention:
             assert outputs[1].dtype == "float32"
             if self.attention_sums_to_one:
-                # In half precision it would be off by up to a hundredth.
+                # A sum of half-precision values would be off by up to 0.01.
                 np.testing.assert_allclose(np.sum(outputs[1], axis=-1), 1.0, rtol=2e-6)
 
     @pytest.mark.parametrize("training", [False, True])
-    def test_every_weight_gets_a_gradient(self, training):
-        layer = self.make()
+    def test_inputs_and_every_weight_get_a_gradient(self, training):
+        layer, inputs = self.make(), tf.constant(self.batch())
         with tf.GradientTape() as tape:
-            outputs = as_list(self.call(layer, self.batch(), training))[0]
+            tape.watch(inputs)
+            outputs = as_list(self.call(layer, inputs, training))[0]
             loss = tf.reduce_sum(outputs * random_input(*outputs.shape, seed=1))
         weights = layer.trainable_weights
-        gradients = tape.gradient(loss, [weight.value for weight in weights])
-        silenced = set()
+        d_inputs, *gradients = tape.gradient(
+            loss, [inputs, *(weight.value for weight in weights)]
+        )
+        assert np.abs(d_inputs).max() > 1e-3
+        cancelled = set()
         for weight, gradient in zip(weights, gradients, strict=True):
             assert gradient is not None, weight.path
             magnitude = np.abs(gradient).max()
-            if training and weight.path.endswith(self.silenced):
+            if training and weight.path.endswith(self.cancelled):
                 assert magnitude < 1e-4, weight.path
-                silenced.add(weight.path)
+                cancelled.add(weight.path)
             else:
                 assert magnitude > 1e-3, weight.path
         if training:
-            assert len(silenced) == len(self.silenced)
+            assert len(cancelled) == len(self.cancelled)
 
     @staticmethod
     def call(layer, inputs, training):
@@ -185,7 +214,7 @@ class LayerContract:
 
 
 class AttentiveLayerContract(LayerContract):
-    """Of a layer that takes `return_attention`."""
+    """Tests of a layer that takes `return_attention`."""
 
     has_attention = True
 
@@ -200,14 +229,14 @@ class AttentiveLayerContract(LayerContract):
 
 
 def run_tflite(model, inputs, directory):
-    """The outputs of a batch-1 model as the TFLite interpreter computes them."""
+    """Converts a model of batch size 1 and runs it in the TFLite interpreter."""
 
     def serve(inputs):
         outputs = as_list(model(inputs, training=False))
         return {f"output_{i}": output for i, output in enumerate(outputs)}
 
-    # By way of an archive: of a live model, and of a `tf.Module` saved with it, the
-    # interpreter finds the LSTM's variables unread or not a number.
+    # Through an archive. Converted from a live model or from a `tf.Module` that holds
+    # one, the interpreter fails to read the LSTM's variables or reads NaN.
     archive = keras.export.ExportArchive()
     archive.track(model)
     archive.add_endpoint("serve", serve, [tf.TensorSpec(inputs.shape, name="inputs")])

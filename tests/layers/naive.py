@@ -1,4 +1,4 @@
-"""The attending equations as loops over pixels and positions, in float64."""
+"""The attention operations as loops over pixels and positions, in float64."""
 
 import numpy as np
 
@@ -20,7 +20,7 @@ def global_attention_pool(features, attention, kernel_size, dilation_rate):
 
 
 def window(features, y, x, kernel_size, dilation_rate):
-    """Yields (i, feature [N, C]) of the window centred on (y, x), zero outside."""
+    """Yields (i, feature [N, C]) of the window at (y, x); zero outside the map."""
     n, height, width, channels = features.shape
     centre = (kernel_size - 1) // 2
     for i in range(kernel_size**2):
@@ -54,7 +54,7 @@ def attention_conv(features, gates, kernel, bias, dilation_rate, strides):
 
 
 def gradients(function, arguments, upstream, epsilon=1e-6):
-    """Central differences of sum(upstream * function(*arguments))."""
+    """Differentiates sum(upstream * function(*arguments)) by central differences."""
     results = []
     for argument in arguments:
         gradient = np.zeros(argument.shape)

@@ -1,10 +1,10 @@
-"""Numbers that no layer can be made of."""
+"""Arguments that every layer rejects."""
 
 import pytest
 
 from picanet_tf.layers.attention_convolution import AttentionConvolution
 from picanet_tf.layers.context_controls import LocalContextPooling
-from picanet_tf.layers.dilated_convolution import SteppingConv2D
+from picanet_tf.layers.dilated_convolution import StridedDilatedConv2D
 from picanet_tf.layers.global_attention_pooling import GlobalAttentionPooling
 from picanet_tf.layers.local_attention import LocalAttention
 from picanet_tf.layers.local_attention_pooling import LocalAttentionPooling
@@ -18,7 +18,7 @@ COUNTS = [
     (LocalAttentionPooling, {}, (*WINDOW, "attention_filters")),
     (GlobalAttentionPooling, {}, (*WINDOW, "units")),
     (LocalContextPooling, {"mode": "max"}, WINDOW),
-    (SteppingConv2D, {"filters": 4, "kernel_size": 3}, ("step",)),
+    (StridedDilatedConv2D, {"filters": 4, "kernel_size": 3}, ("strides",)),
     (ReNet, {}, ("units",)),
 ]  # fmt: skip
 
@@ -28,7 +28,7 @@ COUNTS = [
     ("layer", "others", "name"),
     [(layer, others, name) for layer, others, names in COUNTS for name in names],
 )
-def test_counts_and_distances_start_at_one(layer, others, name, value):
+def test_counts_and_distances_must_be_at_least_1(layer, others, name, value):
     with pytest.raises(ValueError) as raised:
         layer(**{**others, name: value})
     assert str(raised.value) == (

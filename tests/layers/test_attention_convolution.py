@@ -3,6 +3,7 @@
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from picanet_tf.layers import AttentionConvolution
 from tests.layers import naive
@@ -17,7 +18,20 @@ class TestContract(AttentiveLayerContract):
         "dilation_rate": 2,
         "attention_filters": 4,
     }
-    silenced = ("conv/bias",)
+    cancelled = ("conv/bias",)
+    variable_paths = (
+        "attention/conv/bias",
+        "attention/conv/kernel",
+        "attention/norm/beta",
+        "attention/norm/collected_weight",
+        "attention/norm/gamma",
+        "attention/norm/moving_mean",
+        "attention/norm/moving_variance",
+        "attention/see/bias",
+        "attention/see/kernel",
+        "bias",
+        "kernel",
+    )
 
 
 class TestStridedContract(TestContract):
@@ -29,7 +43,7 @@ class TestStridedContract(TestContract):
     "shape, kernel_size, dilation_rate, strides",
     [((5, 4), 3, 2, 1), ((3, 4), 5, 1, 1), ((4, 5), 3, 2, 2), ((7, 6), 3, 1, 3)],
 )
-def test_convolves_the_gated_window(
+def test_equals_naive_convolution_with_its_gates(
     shape, kernel_size, dilation_rate, strides, implementation
 ):
     contract = TestContract()
@@ -55,7 +69,7 @@ def test_convolves_the_gated_window(
     np.testing.assert_allclose(outputs, expected, atol=1e-5)
 
 
-def test_a_stride_halves_ssds_conv8_2():
+def test_strides_of_2_halve_ssds_conv8_2():
     layer = AttentionConvolution(
         4, strides=2, attention_filters=2, return_attention=True
     )
@@ -64,15 +78,17 @@ def test_a_stride_halves_ssds_conv8_2():
     assert outputs.shape == (None, 10, 10, 4)
     assert gates.shape == (None, 10, 10, 49)
     assert layer(np.ones([1, 19, 19, 3], "float32"))[0].shape == (1, 10, 10, 4)
+    graph = tf.function(layer).get_concrete_function(tf.TensorSpec([None, 19, 19, 3]))
+    assert graph.outputs[0].shape == (None, 10, 10, 4)
 
 
-def test_defaults_are_the_papers():
+def test_defaults_are_those_of_the_paper():
     config = AttentionConvolution(1).get_config()
     assert (config["kernel_size"], config["dilation_rate"]) == (7, 2)
     assert (config["attention_filters"], config["strides"]) == (128, 1)
 
 
-def test_errors_say_what_was_wrong():
+def test_error_messages():
     with pytest.raises(ValueError, match="`kernel_size` must be odd.*kernel_size=6"):
         AttentionConvolution(8, 6)
     with pytest.raises(ValueError, match="implementation='fast'"):

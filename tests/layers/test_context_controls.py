@@ -1,4 +1,4 @@
-"""Average and max pooling, what the paper compares attention with."""
+"""Average and max pooling, with which the paper compares attention."""
 
 import numpy as np
 import pytest
@@ -11,6 +11,7 @@ from tests.layers.harness import LayerContract, random_input
 class TestGlobalAverage(LayerContract):
     layer_class = GlobalContextPooling
     arguments = {"mode": "average"}
+    variable_paths = ()
 
 
 class TestGlobalMax(TestGlobalAverage):
@@ -20,13 +21,14 @@ class TestGlobalMax(TestGlobalAverage):
 class TestLocalAverage(LayerContract):
     layer_class = LocalContextPooling
     arguments = {"mode": "average", "kernel_size": 3, "dilation_rate": 2}
+    variable_paths = ()
 
 
 class TestLocalMax(TestLocalAverage):
     arguments = {"mode": "max", "kernel_size": 3, "dilation_rate": 2}
 
 
-def test_global_pooling_spreads_one_vector():
+def test_global_pooling_broadcasts_one_vector():
     inputs = np.arange(12, dtype="float32").reshape(1, 2, 3, 2)
     average = GlobalContextPooling("average")(inputs)
     largest = GlobalContextPooling("max")(inputs)
@@ -62,8 +64,8 @@ def test_local_average_at_a_corner_is_over_49():
     "shape, kernel_size, dilation_rate",
     [((6, 5), 3, 1), ((5, 4), 3, 2), ((15, 14), 7, 2), ((3, 3), 7, 2)],
 )
-def test_local_maximum_passes_over_positions_outside(shape, kernel_size, dilation_rate):
-    # All negative, so that a zero from outside would win.
+def test_local_maximum_ignores_positions_outside(shape, kernel_size, dilation_rate):
+    # All negative, so that zeros from outside would be the maximum.
     inputs = -1 - np.abs(random_input(2, *shape, 3))
     reach = (kernel_size - 1) // 2 * dilation_rate
     steps = range(-reach, reach + 1, dilation_rate)
@@ -90,12 +92,12 @@ def test_local_maximum_of_negatives_in_half_precision(precision):
     np.testing.assert_array_equal(np.array(outputs, "float32"), inputs)
 
 
-def test_defaults_are_the_papers():
+def test_defaults_are_those_of_the_paper():
     config = LocalContextPooling("max").get_config()
     assert (config["kernel_size"], config["dilation_rate"]) == (7, 2)
 
 
-def test_errors_say_what_was_wrong():
+def test_error_messages():
     for layer_class in (GlobalContextPooling, LocalContextPooling):
         with pytest.raises(ValueError, match="`mode` must be one of.*mode='median'"):
             layer_class("median")

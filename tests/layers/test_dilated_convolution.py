@@ -1,11 +1,11 @@
-"""Keras' own convolution, by another way."""
+"""Dilated convolutions equal Keras' own."""
 
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 
-from picanet_tf.layers import DilatedConv2D, SteppingConv2D
+from picanet_tf.layers import DilatedConv2D, StridedDilatedConv2D
 from tests.layers.harness import LayerContract, random_input
 
 
@@ -17,19 +17,26 @@ class TestContract(LayerContract):
         "dilation_rate": (2, 2),
         "padding": "same",
     }
+    variable_paths = ("bias", "kernel")
 
     def test_config_is_what_was_passed(self):
-        """It is all in Keras' own: sizes as tuples, initializers as objects."""
+        """Keras' own config has sizes as tuples and initializers as objects."""
         config = self.layer_class(**self.arguments).get_config()
         assert config["dilation_rate"] == (2, 2)
         assert self.layer_class.from_config(config).get_config() == config
 
 
-@pytest.mark.parametrize("padding", ["same", "valid"])
-@pytest.mark.parametrize("size, dilation_rate", [((9, 8), 2), ((7, 5), 3), ((4, 4), 6)])
+@pytest.mark.parametrize(
+    "size, dilation_rate, padding",
+    [
+        ((9, 8), 2, "same"),
+        ((7, 5), 3, "same"),
+        ((4, 4), 6, "same"),
+        ((9, 8), 2, "valid"),
+        ((7, 8), 3, "valid"),
+    ],
+)
 def test_equals_keras(size, dilation_rate, padding):
-    if padding == "valid" and min(size) <= 2 * dilation_rate:
-        return
     options = {"padding": padding, "dilation_rate": dilation_rate}
     inputs = tf.constant(random_input(2, *size, 3))
     results = []
@@ -47,20 +54,29 @@ def test_equals_keras(size, dilation_rate, padding):
         np.testing.assert_allclose(given, wanted, atol=1e-4)
 
 
-class TestSteppingContract(TestContract):
-    layer_class = SteppingConv2D
-    arguments = {"filters": 4, "kernel_size": 3, "step": 2, "dilation_rate": (2, 2)}
+class TestStridedContract(TestContract):
+    layer_class = StridedDilatedConv2D
+    arguments = {"filters": 4, "kernel_size": 3, "strides": 2, "dilation_rate": (2, 2)}
+
+    def test_config_is_what_was_passed(self):
+        super().test_config_is_what_was_passed()
+        config = self.layer_class(**self.arguments).get_config()
+        assert config["strides"] == 2
+        assert config["padding"] == "same"
 
 
 @pytest.mark.parametrize("size", [(9, 8), (6, 7), (19, 19)])
-@pytest.mark.parametrize("step", [1, 2, 3])
-def test_steps_pick_of_what_does_not_step(size, step):
+@pytest.mark.parametrize("strides", [1, 2, 3])
+@pytest.mark.parametrize("dilation_rate", [1, 2])
+def test_strides_subsample_the_dense_convolution(size, strides, dilation_rate):
     inputs = random_input(2, *size, 3)
-    every = DilatedConv2D(4, 3, dilation_rate=2, padding="same")
-    some = SteppingConv2D(4, 3, step=step, dilation_rate=2)
-    for layer in (every, some):
+    dense = DilatedConv2D(4, 3, dilation_rate=dilation_rate, padding="same")
+    strided = StridedDilatedConv2D(4, 3, strides=strides, dilation_rate=dilation_rate)
+    assert strided.strides == (strides, strides)
+    for layer in (dense, strided):
         layer.build(inputs.shape)
         layer.set_weights([random_input(3, 3, 3, 4), random_input(4)])
-    expected = every(inputs)[:, ::step, ::step]
-    np.testing.assert_allclose(some(inputs), expected, atol=1e-5)
-    assert some.compute_output_shape((None, *size, 3)) == (None, *expected.shape[1:])
+    expected = dense(inputs)[:, ::strides, ::strides]
+    np.testing.assert_allclose(strided(inputs), expected, atol=1e-5)
+    output_shape = strided.compute_output_shape((None, *size, 3))
+    assert output_shape == (None, *expected.shape[1:])

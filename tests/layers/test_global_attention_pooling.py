@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 
-from picanet_tf.layers import GlobalAttentionPooling
+from picanet_tf.layers import GlobalAttentionPooling, LSTMOptions
 from tests.layers import naive
 from tests.layers.harness import AttentiveLayerContract, random_input
 
@@ -12,12 +12,34 @@ from tests.layers.harness import AttentiveLayerContract, random_input
 class TestContract(AttentiveLayerContract):
     layer_class = GlobalAttentionPooling
     arguments = {"kernel_size": 2, "dilation_rate": 2, "units": 3}
+    config_defaults = {"lstm_options": {"use_cudnn": "auto", "unroll": False}}
     attention_sums_to_one = True
-    silenced = ("conv/bias",)
+    cancelled = ("conv/bias",)
+    variable_paths = (
+        "conv/bias",
+        "conv/kernel",
+        "norm/beta",
+        "norm/collected_weight",
+        "norm/gamma",
+        "norm/moving_mean",
+        "norm/moving_variance",
+        "renet/columns/backward_lstm/lstm_cell/bias",
+        "renet/columns/backward_lstm/lstm_cell/kernel",
+        "renet/columns/backward_lstm/lstm_cell/recurrent_kernel",
+        "renet/columns/forward_lstm/lstm_cell/bias",
+        "renet/columns/forward_lstm/lstm_cell/kernel",
+        "renet/columns/forward_lstm/lstm_cell/recurrent_kernel",
+        "renet/rows/backward_lstm/lstm_cell/bias",
+        "renet/rows/backward_lstm/lstm_cell/kernel",
+        "renet/rows/backward_lstm/lstm_cell/recurrent_kernel",
+        "renet/rows/forward_lstm/lstm_cell/bias",
+        "renet/rows/forward_lstm/lstm_cell/kernel",
+        "renet/rows/forward_lstm/lstm_cell/recurrent_kernel",
+    )
 
-    def test_without_cudnn_it_stays_so_when_loaded(self, tmp_path):
-        # `keras.layers.LSTM` itself forgets it.
-        model = self.functional(self.make(use_cudnn=False))
+    def test_loading_keeps_use_cudnn(self, tmp_path):
+        # `keras.layers.LSTM` itself does not save it.
+        model = self.functional(self.make(lstm_options={"use_cudnn": False}))
         model.save(tmp_path / "model.keras")
         for again in (
             keras.models.load_model(tmp_path / "model.keras").layers[-1],
@@ -32,7 +54,7 @@ class TestContract(AttentiveLayerContract):
 @pytest.mark.parametrize(
     "shape, kernel_size, dilation_rate", [((6, 6), 3, 2), ((4, 7), 2, 3)]
 )
-def test_pools_the_grid_by_its_attention(
+def test_equals_naive_pooling_with_its_attention(
     shape, kernel_size, dilation_rate, implementation
 ):
     contract = TestContract()
@@ -53,29 +75,28 @@ def test_pools_the_grid_by_its_attention(
     np.testing.assert_allclose(outputs, expected, atol=1e-5)
 
 
-def test_attention_is_softmax_of_normalized_scores_of_renet():
+def test_attention_is_the_softmax_of_normalized_logits_of_renet():
     contract = TestContract()
     layer, inputs = contract.make(), contract.batch()
     _, attention = layer(inputs)
-    seen = layer.renet(inputs).numpy().astype("float64")
-    scores = seen @ layer.conv.kernel.numpy()[0, 0] + layer.conv.bias.numpy()
+    hidden = layer.renet(inputs).numpy().astype("float64")
+    logits = hidden @ layer.conv.kernel.numpy()[0, 0] + layer.conv.bias.numpy()
     norm = layer.norm
-    scores = (scores - norm.moving_mean.numpy()) / np.sqrt(
+    logits = (logits - norm.moving_mean.numpy()) / np.sqrt(
         norm.moving_variance.numpy() + 1e-5
     )
-    scores = scores * norm.gamma.numpy() + norm.beta.numpy()
-    expected = np.exp(scores) / np.exp(scores).sum(axis=-1, keepdims=True)
+    logits = logits * norm.gamma.numpy() + norm.beta.numpy()
+    expected = np.exp(logits) / np.exp(logits).sum(axis=-1, keepdims=True)
     np.testing.assert_allclose(attention, expected, atol=1e-5)
 
 
-def test_defaults_are_the_papers():
+def test_defaults_are_those_of_the_paper():
     config = GlobalAttentionPooling().get_config()
     assert (config["kernel_size"], config["dilation_rate"]) == (10, 3)
     assert config["units"] == 256
 
 
-def test_attention_follows_the_image_from_afar():
-    """Every pixel's attention depends on every pixel of the map."""
+def test_every_pixels_attention_depends_on_a_far_pixel():
     layer = TestContract().make()
     inputs = random_input(1, 5, 4, 3)
     changed = inputs.copy()
@@ -84,7 +105,15 @@ def test_attention_follows_the_image_from_afar():
     assert difference.min() > 0
 
 
-def test_a_grid_that_does_not_fit_is_an_error_when_built():
+def test_lstm_options_reach_renet():
+    options = LSTMOptions(use_cudnn=False, unroll=True)
+    for passed in (options, {"use_cudnn": False, "unroll": True}):
+        layer = GlobalAttentionPooling(2, 1, 3, lstm_options=passed)
+        assert layer.lstm_options == layer.renet.lstm_options == options
+    assert GlobalAttentionPooling(2, 1, 3).renet.lstm_options == LSTMOptions()
+
+
+def test_error_messages():
     with pytest.raises(ValueError, match="spans 28 positions .* map of 27"):
         GlobalAttentionPooling(10, 3)(keras.Input((28, 27, 3)))
     with pytest.raises(ValueError, match="static height and width"):

@@ -1,4 +1,4 @@
-"""SSD's normalisation of conv4_3, against numpy."""
+"""L2 normalization as of SSD's conv4_3, compared with NumPy."""
 
 import numpy as np
 import tensorflow as tf
@@ -10,9 +10,10 @@ from tests.layers.harness import LayerContract, random_input
 class TestContract(LayerContract):
     layer_class = L2Normalization
     arguments = {"scale": 3.0}
+    variable_paths = ("gamma",)
 
 
-def test_vectors_get_the_length_20_by_default():
+def test_vectors_have_length_20_by_default():
     layer = L2Normalization()
     inputs = random_input(2, 3, 4, 5)
     outputs = layer(inputs)
@@ -42,6 +43,6 @@ def test_zeros_stay_zero_and_their_gradient_is_finite():
 
 
 def test_large_activations_in_half_precision():
-    """300 squared is beyond float16."""
+    """300 squared exceeds float16's range."""
     outputs = L2Normalization(dtype="mixed_float16")(np.full([1, 1, 1, 4], 300.0))
     np.testing.assert_allclose(np.float32(outputs), 10, rtol=1e-3)

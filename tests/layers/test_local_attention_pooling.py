@@ -12,7 +12,18 @@ class TestContract(AttentiveLayerContract):
     layer_class = LocalAttentionPooling
     arguments = {"kernel_size": 3, "dilation_rate": 2, "attention_filters": 4}
     attention_sums_to_one = True
-    silenced = ("conv/bias",)
+    cancelled = ("conv/bias",)
+    variable_paths = (
+        "attention/conv/bias",
+        "attention/conv/kernel",
+        "attention/norm/beta",
+        "attention/norm/collected_weight",
+        "attention/norm/gamma",
+        "attention/norm/moving_mean",
+        "attention/norm/moving_variance",
+        "attention/see/bias",
+        "attention/see/kernel",
+    )
 
 
 @pytest.mark.parametrize("implementation", ["fused", "patches"])
@@ -20,7 +31,7 @@ class TestContract(AttentiveLayerContract):
     "shape, kernel_size, dilation_rate",
     [((5, 4), 3, 2), ((6, 8), 5, 1), ((3, 3), 7, 2)],
 )
-def test_pools_the_window_by_its_attention(
+def test_equals_naive_pooling_with_its_attention(
     shape, kernel_size, dilation_rate, implementation
 ):
     contract = TestContract()
@@ -43,7 +54,7 @@ def test_pools_the_window_by_its_attention(
     np.testing.assert_allclose(outputs, expected, atol=1e-5)
 
 
-def test_attention_at_the_centre_changes_nothing():
+def test_attention_to_the_centre_alone_returns_the_input():
     layer = TestContract().make()
     layer.attention.norm.gamma.assign(np.zeros(9))
     layer.attention.norm.beta.assign([0, 0, 0, 0, 50, 0, 0, 0, 0])
@@ -51,13 +62,13 @@ def test_attention_at_the_centre_changes_nothing():
     np.testing.assert_allclose(layer(inputs)[0], inputs, atol=1e-6)
 
 
-def test_defaults_are_the_papers():
+def test_defaults_are_those_of_the_paper():
     config = LocalAttentionPooling().get_config()
     assert (config["kernel_size"], config["dilation_rate"]) == (7, 2)
     assert config["attention_filters"] == 128
 
 
-def test_errors_say_what_was_wrong():
+def test_error_messages():
     with pytest.raises(ValueError, match="`kernel_size` must be odd.*kernel_size=4"):
         LocalAttentionPooling(4)
     with pytest.raises(ValueError, match="implementation='fast'"):

@@ -15,10 +15,17 @@ from tests.layers.harness import LayerContract, random_input
 class TestContract(LayerContract):
     layer_class = BatchNormalization
     arguments = {"momentum": 0.9, "epsilon": 1e-3, "synchronized": False}
+    variable_paths = (
+        "beta",
+        "collected_weight",
+        "gamma",
+        "moving_mean",
+        "moving_variance",
+    )
 
 
 def batches(count, shape=(4, 3, 3, 2)):
-    """Each of its own mean and deviation, so that the order of averaging shows."""
+    """Makes batches of different means and deviations, so that their order matters."""
     return [
         (random_input(*shape, seed=t) * (1 + t) + 3 * t).astype("float32")
         for t in range(count)
@@ -27,7 +34,7 @@ def batches(count, shape=(4, 3, 3, 2)):
 
 @pytest.mark.parametrize("momentum", [0.5, 0.99])
 @pytest.mark.parametrize("steps", [1, 2, 5])
-def test_averages_divide_by_the_weight_collected(steps, momentum):
+def test_averages_are_divided_by_the_collected_weight(steps, momentum):
     layer = BatchNormalization(momentum=momentum)
     for batch in batches(steps):
         layer(batch, training=True)
@@ -44,7 +51,7 @@ def test_averages_divide_by_the_weight_collected(steps, momentum):
     assert float(layer.collected_weight) == pytest.approx(weights.sum(), rel=1e-6)
 
 
-def test_by_hand():
+def test_equals_a_calculation_by_hand():
     """Two batches of one channel: means 2 and 5, m = 0.5, so (0.5 * 2 + 5) / 1.5."""
     layer = BatchNormalization(momentum=0.5)
     layer(np.array([[1], [3]], "float32"), training=True)
@@ -68,7 +75,7 @@ def test_normalizes_scales_and_shifts():
 
 
 def test_plain_momentum_does_not_hold_after_one_step():
-    """What the layer is for: Keras' own still has 99% of its initial values."""
+    """The reason for this layer: Keras' own still has 99% of its initial values."""
     plain, inputs = keras.layers.BatchNormalization(epsilon=1e-5), batches(3)[2]
     in_training = plain(inputs, training=True).numpy()
     assert np.abs(plain(inputs, training=False) - in_training).max() > 3
@@ -84,7 +91,7 @@ def test_inference_changes_nothing():
         np.testing.assert_array_equal(weight, value)
 
 
-def test_frozen_it_uses_and_keeps_its_averages():
+def test_a_frozen_layer_uses_and_keeps_its_averages():
     layer = TestContract().make()
     inputs = TestContract().batch()
     before = [weight.numpy() for weight in layer.weights]
@@ -120,7 +127,12 @@ def test_double_precision():
     np.testing.assert_allclose(layer.moving_mean, inputs.mean(0), atol=1e-12)
 
 
-def test_renorm_is_an_error():
+def test_config_has_no_options_of_renorm():
+    config = BatchNormalization().get_config()
+    assert not [name for name in config if name.startswith("renorm")]
+
+
+def test_error_messages():
     with pytest.raises(ValueError, match="`renorm` is not supported"):
         BatchNormalization(renorm=True)
 
@@ -174,7 +186,7 @@ print("equal")
 
 
 def test_two_replicas_train_as_one():
-    """In a process of its own: logical devices must be set up before all else."""
+    """In a subprocess, since logical devices must be set up before anything else."""
     root = pathlib.Path(__file__).parents[2]
     run = subprocess.run(
         [sys.executable, "-c", TWO_REPLICAS],

@@ -1,25 +1,44 @@
 """ReNet, Fig. 2a."""
 
+import dataclasses
+import gc
+
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 from keras.src.saving.serialization_lib import ObjectSharingScope
 
-from picanet_tf.layers import ReNet
+from picanet_tf.layers import LSTMOptions, ReNet
 from tests.layers.harness import LayerContract, random_input
 
 
 class TestContract(LayerContract):
     layer_class = ReNet
     arguments = {"units": 3}
+    config_defaults = {"lstm_options": {"use_cudnn": "auto", "unroll": False}}
+    variable_paths = (
+        "columns/backward_lstm/lstm_cell/bias",
+        "columns/backward_lstm/lstm_cell/kernel",
+        "columns/backward_lstm/lstm_cell/recurrent_kernel",
+        "columns/forward_lstm/lstm_cell/bias",
+        "columns/forward_lstm/lstm_cell/kernel",
+        "columns/forward_lstm/lstm_cell/recurrent_kernel",
+        "rows/backward_lstm/lstm_cell/bias",
+        "rows/backward_lstm/lstm_cell/kernel",
+        "rows/backward_lstm/lstm_cell/recurrent_kernel",
+        "rows/forward_lstm/lstm_cell/bias",
+        "rows/forward_lstm/lstm_cell/kernel",
+        "rows/forward_lstm/lstm_cell/recurrent_kernel",
+    )
 
 
 class TestUnrolledContract(TestContract):
-    arguments = {"units": 3, "unroll": True, "use_cudnn": False}
+    arguments = {"units": 3, "lstm_options": {"use_cudnn": False, "unroll": True}}
 
 
 def lstm(inputs, layer):
-    """One direction of an LSTM over [steps, channels]; gates in Keras' order ifco."""
+    """Runs one direction over [steps, channels]; gates in Keras' order i, f, c, o."""
     kernel, recurrent, bias = (w.astype("float64") for w in layer.get_weights())
     units = recurrent.shape[0]
     hidden, cell, outputs = np.zeros(units), np.zeros(units), []
@@ -36,9 +55,9 @@ def sigmoid(x):
     return 1 / (1 + np.exp(-x))
 
 
-def both_directions(line, sweep):
-    forward = lstm(line, sweep.forward_layer)
-    backward = lstm(line[::-1], sweep.backward_layer)[::-1]
+def both_directions(sequence, layer):
+    forward = lstm(sequence, layer.forward_layer)
+    backward = lstm(sequence[::-1], layer.backward_layer)[::-1]
     return np.concatenate([forward, backward], axis=-1)
 
 
@@ -55,10 +74,11 @@ def naive_renet(inputs, layer):
 
 @pytest.mark.parametrize("unroll", [False, True])
 @pytest.mark.parametrize("shape", [(4, 3), (2, 5), (1, 4), (3, 1)])
-def test_equals_an_lstm_by_hand(shape, unroll):
+def test_equals_naive_lstms(shape, unroll):
     contract = TestContract()
     contract.input_shape = (*shape, 2)
-    layer, inputs = contract.make(unroll=unroll), contract.batch()
+    layer = contract.make(lstm_options={"unroll": unroll})
+    inputs = contract.batch()
     outputs = layer(inputs)
     assert outputs.shape == (2, *shape, 6)
     np.testing.assert_allclose(outputs, naive_renet(inputs, layer), atol=1e-6)
@@ -74,25 +94,25 @@ def test_maps_of_unknown_size():
 
 
 def changed_pixels(function, shape=(1, 4, 5, 3), at=(1, 3)):
-    """Where the output changes with one pixel of the input."""
+    """Finds the output pixels that change with one pixel of the input."""
     inputs = random_input(*shape)
     changed = inputs.copy()
     changed[0, at[0], at[1]] += 1
     return np.any(np.asarray(function(changed) != function(inputs)), axis=-1)[0]
 
 
-def test_rows_are_swept_first_and_then_everything_is_seen():
+def test_rows_come_first_and_then_every_pixel_depends_on_every_other():
     layer = TestContract().make()
     only_the_row = np.zeros([4, 5], bool)
     only_the_row[1] = True
     np.testing.assert_array_equal(
-        changed_pixels(lambda x: layer._sweep_lines(layer.rows, x).numpy()),
+        changed_pixels(lambda x: layer._run_along_rows(layer.rows, x).numpy()),
         only_the_row,
     )
     assert changed_pixels(lambda x: layer(x).numpy()).all()
 
 
-def test_weights_start_as_in_the_release():
+def test_initial_weights_are_those_of_the_release():
     keras.utils.set_random_seed(0)
     layer = ReNet(16)
     layer.build((None, 4, 5, 8))
@@ -106,20 +126,20 @@ def test_weights_start_as_in_the_release():
         for matrix in (kernel, recurrent):
             assert np.abs(matrix).max() <= 0.2
             assert np.abs(matrix).max() > 0.19
-            # The deviation of a uniform distribution of width 0.4 is 0.4 / sqrt(12).
+            # A uniform distribution of width 0.4 has deviation 0.4 / sqrt(12).
             assert matrix.std() == pytest.approx(0.1155, rel=0.05)
         np.testing.assert_array_equal(bias.reshape(4, 16)[[0, 2, 3]], 0)
         np.testing.assert_array_equal(bias.reshape(4, 16)[1], 1)  # forget
-    # Bidirectional copies its layer, and with it perhaps the seed.
+    # `Bidirectional` copies its layer, but must not copy its seed.
     for sweep in (layer.rows, layer.columns):
         forward, backward = sweep.forward_layer, sweep.backward_layer
         for one, other in zip(forward.get_weights(), backward.get_weights(), strict=1):
             if one.ndim == 2:
                 assert not np.array_equal(one, other)
-    # The columns' kernel has the shape of no other; recurrent ones all have one shape.
+    # No two recurrent matrices are equal; all have the same shape.
     recurrent = [one.get_weights()[1] for one in lstms]
     assert len({matrix.tobytes() for matrix in recurrent}) == 4
-    # A kernel and a recurrent matrix of one shape within one LSTM must differ too.
+    # Nor are a kernel and a recurrent matrix of the same shape within one LSTM.
     kernel, recurrent, _ = _square_lstm()
     assert not np.array_equal(kernel, recurrent)
 
@@ -130,22 +150,74 @@ def _square_lstm():
     return layer.rows.forward_layer.get_weights()
 
 
-def test_default_is_the_papers():
+def test_default_is_that_of_the_paper():
     assert ReNet().get_config()["units"] == 256
     assert ReNet().compute_output_shape((None, 28, 28, 1024)) == (None, 28, 28, 512)
 
 
 @pytest.mark.parametrize("use_cudnn", [False, "auto"])
 def test_use_cudnn_reaches_the_lstms(use_cudnn):
-    layer = ReNet.from_config(ReNet(2, use_cudnn=use_cudnn).get_config())
+    options = LSTMOptions(use_cudnn=use_cudnn)
+    layer = ReNet.from_config(ReNet(2, options).get_config())
     for sweep in (layer.rows, layer.columns):
         assert sweep.forward_layer.use_cudnn is use_cudnn
         assert sweep.backward_layer.use_cudnn is use_cudnn
 
 
-def test_while_a_model_loads_no_two_share_a_sweep():
-    with ObjectSharingScope():  # As keras.models.load_model.
-        layers = [ReNet(2) for _ in range(30)]
+@pytest.mark.parametrize("unroll", [False, True])
+def test_unroll_reaches_the_lstms(unroll):
+    layer = ReNet(2, LSTMOptions(unroll=unroll))
+    for sweep in (layer.rows, layer.columns):
+        assert sweep.forward_layer.unroll is unroll
+        assert sweep.backward_layer.unroll is unroll
+
+
+def test_layers_of_a_loaded_model_do_not_share_lstms():
+    layers = []
+    with ObjectSharingScope():  # `keras.models.load_model` opens one.
+        for _ in range(30):
+            layers.append(ReNet(2))
+            gc.collect()  # so that ids of freed layers are given to new ones
     sweeps = [sweep for layer in layers for sweep in (layer.rows, layer.columns)]
     assert len({id(sweep.forward_layer) for sweep in sweeps}) == 60
     assert len({id(sweep.backward_layer) for sweep in sweeps}) == 60
+
+
+@pytest.mark.parametrize(
+    "passed, expected",
+    [
+        (None, LSTMOptions("auto", False)),
+        ({}, LSTMOptions("auto", False)),
+        ({"unroll": True}, LSTMOptions("auto", True)),
+        ({"use_cudnn": False}, LSTMOptions(False, False)),
+        (LSTMOptions(False, True), LSTMOptions(False, True)),
+    ],
+)
+def test_lstm_options(passed, expected):
+    layer = ReNet(2, passed)
+    assert layer.lstm_options == expected
+    assert layer.get_config()["lstm_options"] == {
+        "use_cudnn": expected.use_cudnn,
+        "unroll": expected.unroll,
+    }
+
+
+def test_lstm_options_cannot_be_changed():
+    # A layer reads them only when it is constructed.
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        ReNet(2).lstm_options.unroll = True
+
+
+def test_error_messages():
+    for invalid in ({"unrolled": True}, True, "auto"):
+        with pytest.raises(ValueError) as raised:
+            ReNet(2, invalid)
+        assert str(raised.value) == (
+            "`lstm_options` must be LSTMOptions, a mapping of ['use_cudnn', 'unroll'], "
+            f"or None. Received: lstm_options={invalid!r}"
+        )
+    unrolled = ReNet(2, {"unroll": True})
+    unrolled.build((None, 4, 5, 3))
+    unknown_width = tf.TensorSpec([1, 4, None, 3])
+    with pytest.raises(ValueError, match="static height and width"):
+        tf.function(unrolled).get_concrete_function(unknown_width)

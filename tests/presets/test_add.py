@@ -8,15 +8,15 @@ import numpy as np
 import pytest
 from absl import flags
 
-from data_pipeline.cli import UserError
-from data_pipeline.images import read_image
+from picanet_tf.core.errors import PicanetError
 from picanet_tf.core.files import sha256_of
+from picanet_tf.core.images import read_image
 from picanet_tf.inference import load_model
 from picanet_tf.presets import add, card, find_preset, list_presets, registry
 from picanet_tf.presets.arrays import dequantize, quantize, read_arrays
+from picanet_tf.presets.samples import sample_photos
 from picanet_tf.saliency import build_model
-from picanet_tf.samples import sample_photos
-from picanet_tf.tasks import TASKS
+from picanet_tf.tasks import get_task
 from picanet_tf.training.run_directory import RunDirectory
 from tests.presets import entries
 from tests.presets.file_server import Served, serving
@@ -137,7 +137,7 @@ def test_of_a_run_and_of_its_arrays_give_the_same(plain, place, run):
     from_run = sha256_of("shelf/tiny.tflite")
     np.savez("arrays.npz", **of(plain))
     again = ("arrays.npz", "tiny", "--variant", "UNet", "--image_size", 32)
-    with pytest.raises(UserError, match="The preset tiny exists: give --replace"):
+    with pytest.raises(PicanetError, match="The preset tiny exists: give --replace"):
         run(*again)
     assert run(*again, "--replace") == 0
     assert find_preset("tiny").default and find_preset("tiny").card == entries.CARD
@@ -181,7 +181,7 @@ def test_files_for_elsewhere(plain, place, run, monkeypatch):
 
 def test_another_size(network, place, run):
     network.save("model.keras")
-    with pytest.raises(UserError, match="cannot be moved to 64, .* another grid"):
+    with pytest.raises(PicanetError, match="cannot be moved to 64, .* another grid"):
         run("model.keras", "tiny", *FACTS, "--image_size", 64)
     assert shelf(place) == []
 
@@ -223,7 +223,9 @@ def test_weights_that_are_not_finite(plain, place, run):
     arrays["fc7/kernel"] = np.full_like(arrays["fc7/kernel"], np.nan)
     np.savez("arrays.npz", **arrays)
     words = ("arrays.npz", "tiny", "--variant", "UNet", "--image_size", 32)
-    with pytest.raises(UserError, match="^fc7/kernel has values that are not finite"):
+    with pytest.raises(
+        PicanetError, match="^fc7/kernel has values that are not finite"
+    ):
         run(*words, *FACTS)
     assert shelf(place) == []
 
@@ -269,7 +271,7 @@ WRITTEN = {
         ),
         ("a b --facts facts.json", "there is no a: neither a run directory nor a file"),
         ("a.keras b --facts facts.json", "there is no model file a.keras"),
-        ("file.tflite b --facts facts.json", "is a LiteRT file, which predicts only"),
+        ("file.tflite b --facts facts.json", "a LiteRT file predicts, and no more"),
         ("text.npz b --facts facts.json", "^--variant is missing: an .npz does not"),
         ("text.npz b --facts facts.json --variant UNet", "read the weights text.npz"),
         (
@@ -278,7 +280,10 @@ WRITTEN = {
         ),
         ("a.keras b --facts facts.json --variant UNet", "--variant goes with an .npz"),
         ("ok.npz b --facts facts.json --variant 7GAP --image_size 32", "variant.*7GAP"),
-        ("ok.npz b --facts facts.json --variant UNet --image_size 32", "share nothing"),
+        (
+            "ok.npz b --facts facts.json --variant UNet --image_size 32",
+            "have no variable in common",
+        ),
         ("ok.npz b --facts facts.json --variant 6GAP --image_size 33", "multiple of 8"),
     ],
 )
@@ -286,7 +291,7 @@ def test_mistakes_are_told_and_leave_nothing(place, run, words, message):
     for name, content in WRITTEN.items():
         (place / name).write_text(content)
     np.savez(place / "ok.npz", a=np.zeros([2, 2]))
-    with pytest.raises(UserError, match=message) as raised:
+    with pytest.raises(PicanetError, match=message) as raised:
         run(*words.split())
     assert "\n" not in str(raised.value)
     assert shelf(place) == [] and not (place / "up").exists()
@@ -295,14 +300,16 @@ def test_mistakes_are_told_and_leave_nothing(place, run, words, message):
 def test_arrays_of_another_network(network, place, run):
     np.savez("arrays.npz", **of(network))
     words = ("arrays.npz", "tiny", "--variant", "6GAP_5432AC", "--image_size", 32)
-    with pytest.raises(UserError, match="^arrays.npz is no 6GAP_5432AC: "):
+    with pytest.raises(PicanetError, match="^arrays.npz is no 6GAP_5432AC: "):
         run(*words, *FACTS)
     assert shelf(place) == []
 
 
 def test_of_another_task(place, run):
-    network = TASKS["segmentation"].build_model("DeepLab", 64, width=1 / 32)
+    network = get_task("segmentation").build_model("DeepLab", 64, width=1 / 32)
     network.save("model.keras")
-    with pytest.raises(UserError, match="model.keras is for segmentation; presets are"):
+    with pytest.raises(
+        PicanetError, match="model.keras is for segmentation; presets are"
+    ):
         run("model.keras", "tiny", *FACTS)
     assert shelf(place) == []

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from picanet_tf.errors import PicanetError
+from picanet_tf.core.errors import PicanetError
 from picanet_tf.presets.arrays import dequantize, quantize, read_arrays
 
 

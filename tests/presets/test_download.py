@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from picanet_tf.errors import PicanetError
-from picanet_tf.presets import download as module
+from picanet_tf.core import files
+from picanet_tf.core.errors import PicanetError
 from picanet_tf.presets.download import cache_folder, download
 from tests.presets.file_server import Served, serving
 
@@ -202,7 +202,7 @@ def test_a_full_disk_is_told(server, cache, monkeypatch):
     def full(_):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr(module, "sync", full)
+    monkeypatch.setattr(files, "sync", full)
     with pytest.raises(PicanetError, match=f"to {cache}/file.bin: No space left on"):
         fetch(server)
     assert kept(cache) == [part_of(cache, server).name]

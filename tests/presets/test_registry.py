@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from picanet_tf.errors import PicanetError
+from picanet_tf.core.errors import PicanetError
 from picanet_tf.presets import (
     default_preset,
     find_preset,
@@ -65,7 +65,7 @@ def test_names_that_there_are_not(folder):
     write(folder, entry("b"))
     with pytest.raises(PicanetError, match="preset 'x'. There are: a, b$"):
         find_preset("x")
-    with pytest.raises(PicanetError, match="name a model with --model"):
+    with pytest.raises(PicanetError, match="name a `model`"):
         default_preset()
 
 

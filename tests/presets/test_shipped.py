@@ -8,8 +8,8 @@ import pytest
 from picanet_tf.inference import load_model
 from picanet_tf.presets import card, default_preset, list_presets, registry
 from picanet_tf.presets.arrays import quantize, read_arrays
+from picanet_tf.presets.samples import sample_photos
 from picanet_tf.saliency.variants import check_image_size, parse_variant
-from picanet_tf.samples import sample_photos
 
 PRESETS = list_presets()
 EACH = pytest.mark.parametrize("preset", PRESETS.values(), ids=list(PRESETS))

@@ -7,17 +7,12 @@ import numpy as np
 import py_sod_metrics
 import pytest
 
-from picanet_tf.errors import PicanetError
+from picanet_tf.core.errors import PicanetError
+from picanet_tf.evaluation.bootstrap import interval
+from picanet_tf.evaluation.samples import PICTURE_SIDE, Sample
 from picanet_tf.saliency import evaluation
-from picanet_tf.saliency.bootstrap import draw_scores, interval
-from picanet_tf.saliency.evaluation import (
-    PICTURE_SIDE,
-    Sample,
-    center_map,
-    evaluate,
-    predict_samples,
-    resize_map,
-)
+from picanet_tf.saliency.evaluation import center_map, evaluate, resize_map
+from picanet_tf.saliency.intervals import draw_scores
 from picanet_tf.saliency.metrics import SaliencyMetrics
 
 
@@ -66,7 +61,7 @@ class TestScores:
         }
         for sample, saliency in images:
             for measure in measures.values():
-                measure.step(saliency, sample.mask)
+                measure.step(saliency, sample.truth)
         f = measures["f"].get_results()["fm"]
         e = measures["e"].get_results()["em"]
         expected = {
@@ -148,8 +143,8 @@ class TestScores:
             # PySODMetrics divides E by the pixels less one.
             limit = 1 + 1 / max(mask.size - 1, 1) if "_e" in name else 1
             assert 0 <= value <= limit + 1e-9, name
-        assert max(found.picked[0].mask.shape) <= PICTURE_SIDE
-        assert min(found.picked[0].mask.shape) >= 1
+        assert max(found.picked[0].truth.shape) <= PICTURE_SIDE
+        assert min(found.picked[0].truth.shape) >= 1
 
 
 class TestMapsOfOtherSizes:
@@ -188,22 +183,6 @@ class TestExamples:
         np.testing.assert_array_equal(found.best[0].prediction, mask)
         none = evaluate(images, panel_images=0)
         assert none.worst == none.best == none.picked == ()
-
-
-def test_predict_samples_keeps_pairs_together_in_batches():
-    samples = [sample for sample, _ in blurry(5)]
-
-    def in_twos(images):
-        images = iter(images)
-        for first in images:
-            batch = [first, *([second] if (second := next(images, None)) is not None
-                              else [])]  # fmt: skip
-            yield from (image[..., 0] for image in batch)
-
-    found = list(predict_samples(in_twos, iter(samples)))
-    assert [sample.name for sample, _ in found] == [s.name for s in samples]
-    for sample, saliency in found:
-        np.testing.assert_array_equal(saliency, sample.mask)
 
 
 class TestCenter:

@@ -5,12 +5,8 @@ import warnings
 import numpy as np
 import pytest
 
-from picanet_tf.saliency.metrics import (
-    SCORES,
-    SaliencyMetrics,
-    f_measure,
-    precision_recall,
-)
+from picanet_tf.saliency.measures import f_measure, precision_recall
+from picanet_tf.saliency.metrics import SCORES, SaliencyMetrics
 
 
 def pairs(count=4, seed=0):

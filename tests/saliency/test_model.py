@@ -152,8 +152,10 @@ def test_image_size_errors(image_size):
 def test_other_errors():
     with pytest.raises(ValueError, match="'GAPS' is none of the kinds"):
         tiny("6GAPS")
-    with pytest.raises(ValueError, match="implementation='fast'"):
-        tiny(implementation="fast")
+    with pytest.raises(ValueError, match="`lstm_options` .*fast"):
+        tiny(lstm_options={"fast": True})
+    with pytest.raises(ValueError, match="`width` must be above 0.*width=0"):
+        tiny(width=0)
 
 
 def test_the_smallest_image():
@@ -323,7 +325,11 @@ def test_implementations_agree():
     results = []
     weights = None
     for implementation in ("fused", "patches"):
-        model = tiny(variant, implementation=implementation, dropout=0.0)
+        model = tiny(variant, dropout=0.0)
+        attentive = [model.get_layer(p.layer) for p in model.attentive_points]
+        assert len(attentive) == 5
+        for layer in attentive:
+            layer.implementation = implementation
         if weights is None:
             randomize_decoder(model)
             weights = model.get_weights()

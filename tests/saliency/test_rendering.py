@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from picanet_tf.saliency.rendering import FORMATS, heat, overlay, render
+from picanet_tf.drawing.maps import heat, overlay
+from picanet_tf.saliency.rendering import FORMATS, render
 
 
 @pytest.fixture
@@ -105,3 +106,7 @@ def test_every_format_of_one_pixel():
 def test_unknown_format(image, saliency):
     with pytest.raises(ValueError, match="`form` must be one of .*form='jpeg'"):
         render("jpeg", image, saliency)
+
+
+def test_the_formats_are_the_five():
+    assert FORMATS == ("map", "mask", "cutout", "overlay", "panel")

@@ -3,40 +3,24 @@
 import csv
 import io
 import json
-from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
-from picanet_tf import reporting
-from picanet_tf.errors import PicanetError
-from picanet_tf.reporting import in_utf8
-from picanet_tf.saliency import gallery, reports, sources
-from picanet_tf.saliency.evaluation import Sample, evaluate
-from picanet_tf.saliency.sources import DataSet, Method
+from picanet_tf.evaluation.samples import Sample
+from picanet_tf.evaluation.tables import in_utf8
+from picanet_tf.saliency import reference, reports
+from picanet_tf.saliency.evaluation import evaluate
+from tests.evaluation.methods import ALL, MASK, PERFECT, data_set, method
 
-MASK = np.array([[0, 0, 255, 255]], np.uint8)
-# One image each: precision and recall 1; precision 1/2 and recall 1.
-PERFECT, ALL = MASK, np.full_like(MASK, 255)
-
-
-def data_set(name="ECSSD"):
-    samples = [Sample("a", MASK), Sample("b", MASK)]
-    return DataSet(name, 2, lambda: "ab", lambda: iter(samples), {"masks": "gt"})
-
-
-def method(name="ours", maps=(PERFECT, ALL), **options):
-    def predict(data):
-        return zip(data.samples(), maps, strict=True)
-
-    return Method(name, predict, {"model": f"runs/{name}"}, **options)
+REPORT = reports.SaliencyReport()
 
 
 def result(method, data=None, **options):
     data = data or data_set()
     found = evaluate(method.predict(data), **options)
-    return found, reports.summarize(found, method, data, seconds=1.234)
+    return found, REPORT.summarize(found, method, data, seconds=1.234)
 
 
 def lines_of(text):
@@ -46,18 +30,18 @@ def lines_of(text):
 class TestPaper:
     def test_data_sets_by_any_spelling(self):
         for name in ("ECSSD", "ecssd"):
-            assert reports.paper_row(name, "6GAP_5432AC").max_f == 0.935
-        assert reports.paper_row("DUTS-TE", "UNet") == (0.823, 0.834, 0.057)
-        assert reports.paper_row("PASCAL-S", "UNet").mae == 0.097
+            assert reference.paper_row(name, "6GAP_5432AC").max_f == 0.935
+        assert reference.paper_row("DUTS-TE", "UNet") == (0.823, 0.834, 0.057)
+        assert reference.paper_row("PASCAL-S", "UNet").mae == 0.097
         for name in ("DUT-O", "DUT-OMRON"):
-            assert reports.paper_row(name, "UNet").max_f == 0.762
-        assert reports.paper_row("mine", "UNet") is None
+            assert reference.paper_row(name, "UNet").max_f == 0.762
+        assert reference.paper_row("mine", "UNet") is None
 
     def test_published_methods(self):
-        assert reports.paper_row("SOD", None, "dss").max_f == 0.846
-        assert reports.paper_row("SOD", None, "nobody") is None
+        assert reference.paper_row("SOD", None, "dss").max_f == 0.846
+        assert reference.paper_row("SOD", None, "nobody") is None
         # A variant of our own naming is no published method.
-        assert reports.paper_row("SOD", "6AC", "DSS") is None
+        assert reference.paper_row("SOD", "6AC", "DSS") is None
 
     def test_the_row_of_a_training(self):
         for variant, weight, expected in (
@@ -66,14 +50,14 @@ class TestPaper:
             ("UNet", 0.0, "UNet"),
         ):
             experiment = SimpleNamespace(variant=variant, attention_loss_weight=weight)
-            assert reports.paper_variant(experiment) == expected
-        assert reports.paper_row("SOD", "6GAP_5432AC_no_attention_loss").mae == 0.109
+            assert REPORT.paper_variant(experiment) == expected
+        assert reference.paper_row("SOD", "6GAP_5432AC_no_attention_loss").mae == 0.109
 
 
 class TestTable:
     def test_scores_intervals_and_the_papers_row(self):
         _, ours = result(method(variant="UNet"), which=["max_f", "mae"])
-        heading, head, row, interval, paper = lines_of(reports.table([ours]))
+        heading, head, row, interval, paper = lines_of(REPORT.table([ours]))
         assert " ".join(heading) == "ECSSD, 2 images of the 1,000 that the paper scores"
         assert head == ["max_f", "mae"]
         # Mean precision 3/4, recall 1: 1.3 * 0.75 / (0.3 * 0.75 + 1) = 0.796.
@@ -87,7 +71,7 @@ class TestTable:
         assert reports.difference(worse, ours)["mae"] == {
             "difference": 0.25, "low": 0.0, "high": 0.5,
         }  # fmt: skip
-        told = reports.table([ours, worse]).splitlines()[-1]
+        told = REPORT.table([ours, worse]).splitlines()[-1]
         assert told == (
             "ECSSD, worse minus ours, paired 95% interval: mae +0.250 [+0.000, +0.500]"
         )
@@ -97,7 +81,7 @@ class TestTable:
 
     def test_notes(self):
         _, small = result(method(maps=(PERFECT, ALL[:, :2])), normalize=False)
-        text = reports.table([small])
+        text = REPORT.table([small])
         assert "ours, ECSSD: 1 of 2 maps were resized to their mask" in text
         assert "ours, ECSSD: maps not stretched to 0..1" in text
 
@@ -105,11 +89,11 @@ class TestTable:
         samples = [Sample("a", MASK), Sample("none", np.zeros_like(MASK))]
         data = data_set("mine")._replace(samples=lambda: iter(samples))
         _, ours = result(method(), data)
-        text = reports.table([ours])
+        text = REPORT.table([ours])
         assert text.startswith("mine, 2 images, 1 with an empty mask (not in F)\n")
         # The second map is white, its mask black.
         told = "ours, mine: mae 1.000 of the images with an empty mask, 1 of 2"
-        assert told in text and told in reports.markdown([ours])
+        assert told in text and told in REPORT.markdown([ours])
 
     def test_table_1s_form(self):
         results = [
@@ -117,7 +101,7 @@ class TestTable:
             for data in (data_set(), data_set("mine"))
             for each in (method(variant="UNet"), method("center", (ALL, ALL)))
         ]
-        head, ours, paper, center = lines_of(reports.comparison(results))
+        head, ours, paper, center = lines_of(REPORT.comparison(results))
         assert (
             head == "ECSSD max F ECSSD S ECSSD MAE mine max F mine S mine MAE".split()
         )
@@ -130,7 +114,7 @@ class TestFiles:
     def test_json(self):
         _, ours = result(method(variant="UNet"))
         _, center = result(method("center", (ALL, ALL)))
-        report = reports.to_json([ours, center])
+        report = REPORT.to_json([ours, center])
         report = json.loads(json.dumps(report, allow_nan=False))
         assert set(report) == {
             "versions", "normalize", "resamples", "conventions", "datasets",
@@ -156,11 +140,11 @@ class TestFiles:
         samples = [Sample("none", np.zeros_like(MASK))] * 2
         data = data_set()._replace(samples=lambda: iter(samples))
         _, ours = result(method(), data)
-        report = json.loads(json.dumps(reports.to_json([ours]), allow_nan=False))
+        report = json.loads(json.dumps(REPORT.to_json([ours]), allow_nan=False))
         scores = report["datasets"]["ECSSD"]["methods"]["ours"]
         assert scores["max_f"] is None and scores["intervals"]["max_f"] == [None, None]
         assert scores["mae"] == pytest.approx((0.5 + 1) / 2)
-        assert " - " in reports.markdown([ours])
+        assert " - " in REPORT.markdown([ours])
 
     def test_csv(self):
         found, _ = result(method(), which=["max_f", "mae"])
@@ -173,125 +157,12 @@ class TestFiles:
     def test_names_that_are_no_utf_8(self):
         assert in_utf8("caf\udce9, é") == "caf\\udce9, é"
         _, ours = result(method("caf\udce9", variant="UNet"), which=["max_f", "mae"])
-        assert "- caf\\udce9: model" in reports.markdown([ours])
+        assert "- caf\\udce9: model" in REPORT.markdown([ours])
 
     def test_markdown(self):
         _, ours = result(method("a|b", variant="UNet"), which=["max_f", "mae"])
-        text = reports.markdown([ours])
+        text = REPORT.markdown([ours])
         assert "| a\\|b | 0.796 | 0.250 |\n" in text
         assert "| a\\|b, the paper | 0.906 | 0.052 |\n" in text
         assert "- a|b: model runs/a|b\n- ECSSD: masks gt\n" in text
         assert reports.CONVENTIONS in text and "pysodmetrics 1." in text
-
-
-class TestGallery:
-    def test_panels(self):
-        found = {
-            "ours": evaluate(method().predict(data_set()), pick={1}),
-            "x/y": evaluate(method(maps=(ALL, ALL)).predict(data_set()), pick={1}),
-        }
-        panels = {path: rest for path, *rest in gallery.panels(found)}
-        assert list(panels) == [
-            "ours/worst.png", "ours/best.png", "x_y/worst.png", "x_y/best.png",
-            "examples.png",
-        ]  # fmt: skip
-        columns, rows = panels["ours/worst.png"]
-        assert columns == ["ground truth", "ours"]  # there are no images
-        assert [label for label, _ in rows] == ["b\nF 0.565", "a\nF 1.000"]
-        np.testing.assert_array_equal(rows[0][1][1], ALL)
-        columns, rows = panels["examples.png"]
-        assert columns == ["ground truth", "ours", "x/y"]
-        assert [label for label, _ in rows] == ["b"]
-        assert len(rows[0][1]) == len(columns)
-
-    def test_curves(self, tmp_path):
-        found = {"ours": evaluate(method().predict(data_set()))}
-        for path, figure in gallery.figures(found, "ECSSD"):
-            (axes,) = figure.axes
-            line = axes.lines[0]
-            if path == "pr_curve.png":
-                np.testing.assert_allclose(
-                    line.get_xdata(), found["ours"].scores.recall
-                )
-                np.testing.assert_allclose(line.get_ydata()[255], 0.75)
-            else:
-                assert path == "f_curve.png" and line.get_xdata()[-1] == 255
-                assert line.get_ydata().max() == pytest.approx(0.975 / 1.225)
-            figure.savefig(tmp_path / path)
-
-    def test_folder_names(self):
-        assert reporting.folder_name("6GAP (run/a)") == "6GAP_run_a"
-        assert reporting.folder_name("..") == "_"
-
-
-class TestSources:
-    def test_maps_on_disk(self, tmp_path):
-        lists = {tmp_path: ["a.png", "b.png", "more.png"]}
-        read = {"a.png": PERFECT, "b.png": ALL}
-        maps = sources.maps_on_disk(
-            f"DSS={tmp_path}",
-            lambda folder: [Path(folder, name) for name in lists[folder]],
-            lambda path: read[path.name],
-        )
-        assert maps.name == "DSS"
-        maps.check(data_set())
-        found = list(maps.predict(data_set()))
-        assert [sample.name for sample, _ in found] == ["a", "b"]
-        assert found[1][1] is ALL
-
-        # A folder of the data set's name, in any case, goes ahead.
-        (tmp_path / "ecssd").mkdir()
-        lists[tmp_path / "ecssd"] = ["b.png"]
-        with pytest.raises(PicanetError, match="ecssd: 1 of 2 maps for ECSSD are.* a$"):
-            maps.check(data_set())
-        lists[tmp_path / "ecssd"] = ["b.png", "b.jpg"]
-        with pytest.raises(PicanetError, match="b.jpg has the same name as b.png"):
-            maps.check(data_set())
-
-    def test_names(self, tmp_path):
-        named = tmp_path / "a=b"
-        named.mkdir()
-        assert sources.maps_on_disk(str(named), list, list).name == "a=b"
-        assert sources.maps_on_disk("maps/dss", list, list).name == "dss"
-        for flag in ("=maps", "DSS="):
-            with pytest.raises(PicanetError, match="must be NAME=DIR"):
-                sources.maps_on_disk(flag, list, list)
-
-    def test_equal_methods_are_told_apart(self):
-        first, second = method("UNet"), method("UNet")
-        second = second._replace(facts={"model": "runs/other"})
-        named = sources.tell_apart([first, second, method("center")])
-        assert [each.name for each in named] == [
-            "UNet (UNet)",
-            "UNet (other)",
-            "center",
-        ]
-        with pytest.raises(PicanetError, match="Two methods are called DSS"):
-            sources.tell_apart([method("DSS")._replace(facts={})] * 2)
-
-    def test_networks_want_images(self):
-        network = sources.network("ours", None, {}, None)
-        with pytest.raises(PicanetError, match="ours needs images.*give --images"):
-            network.check(data_set())
-
-    def test_networks_are_loaded_when_checked(self):
-        def load():
-            raise PicanetError("a detection network")
-
-        data = data_set()
-        image = np.zeros((*MASK.shape, 3), np.uint8)
-        data = data._replace(samples=lambda: [Sample("a", MASK, image)])
-        with pytest.raises(PicanetError, match="a detection network"):
-            sources.network("ours", load, {}, None).check(data)
-
-    def test_sizes_must_agree(self):
-        files = {"a": (Path("a.jpg"), Path("a.png"))}
-        image = np.zeros((3, 5, 3), np.uint8)
-        samples = sources.read_files(files, lambda _: image, lambda _: MASK)
-        with pytest.raises(PicanetError, match="a.png: 4 x 1, but.*a.jpg is 5 x 3"):
-            next(samples)
-
-    def test_evenly(self):
-        assert sources.evenly(100, 3) == {0, 49, 99}
-        assert sources.evenly(2, 6) == {0, 1}
-        assert sources.evenly(5, 0) == set()

@@ -7,10 +7,8 @@ import numpy as np
 from PIL import Image
 
 from data_pipeline.class_maps import read_class_map
-from data_pipeline.convert import convert_pairs
-from data_pipeline.pairs import encode_class_pair, pair_by_name
+from data_pipeline.convert import convert_folders
 from tests.segmentation.shapes import shapes
-from tests.test_train_cli import error_of, run
 
 TINY = (
     *("--variant", "DeepLab_LAP", "--width", "0.03125", "--image_size", "33"),
@@ -18,38 +16,37 @@ TINY = (
 )
 
 
-def test_train_resume_evaluate_predict_visualize(tmp_path):
+def test_train_resume_evaluate_predict_visualize(tmp_path, run_command):
     images, classes = shapes(4, 48)
     for kind in ("images", "masks"):
         (tmp_path / kind).mkdir()
     for number, (image, truth) in enumerate(zip(images, classes, strict=True)):
         Image.fromarray(np.uint8(image)).save(tmp_path / "images" / f"{number}.png")
         Image.fromarray(truth[..., 0]).save(tmp_path / "masks" / f"{number}.png")
-    convert_pairs(
-        "segmentation",
-        encode_class_pair,
-        lambda: pair_by_name(tmp_path / "images", tmp_path / "masks"),
+    convert_folders(
+        tmp_path / "images",
+        tmp_path / "masks",
         tmp_path / "data",
-        origin="here",
+        kind="class_map",
         name="shapes",
     )
 
     segment = ("train.py", "--task", "segmentation", "--tfrecords", "data")
-    done = run(*segment, *TINY, "--steps", "2", "--run", "r", cwd=tmp_path)
-    assert done.returncode == 0, done.stderr
-    done = run("train.py", "--resume", "--run", "r", cwd=tmp_path)
-    assert done.returncode == 0, done.stderr
+    done = run_command(*segment, *TINY, "--steps", "2", "--run", "r", cwd=tmp_path)
+    assert done.code == 0, done.stderr
+    done = run_command("train.py", "--resume", "--run", "r", cwd=tmp_path)
+    assert done.code == 0, done.stderr
     with (tmp_path / "r" / "metrics.csv").open() as file:
         assert [row["step"] for row in csv.DictReader(file)] == ["1", "2"]
-    wrong = run("train.py", "--tfrecords", "data", cwd=tmp_path)
-    assert "a saliency data set is wanted" in error_of(wrong)
+    wrong = run_command("train.py", "--tfrecords", "data", cwd=tmp_path)
+    assert "data: holds class maps, masks are wanted" in wrong.error
 
-    done = run(
+    done = run_command(
         *("evaluate.py", "--model", "r", "--tfrecords", "data", "--output", "out"),
         *("--baseline", "background"),
         cwd=tmp_path,
     )
-    assert done.returncode == 0, done.stderr
+    assert done.code == 0, done.stderr
     assert "mean_iou" in done.stdout and "person" in done.stdout
     report = json.loads((tmp_path / "out" / "report.json").read_text())
     scores = report["datasets"]["shapes"]["methods"]["background"]
@@ -60,16 +57,19 @@ def test_train_resume_evaluate_predict_visualize(tmp_path):
     assert scores["iou"]["person"] == 0 and scores["iou"]["cat"] is None
     assert (tmp_path / "out" / "shapes" / "examples.png").is_file()
 
-    done = run("predict.py", "--model", "r", "images", "--output", "p", cwd=tmp_path)
-    assert done.returncode == 0, done.stderr
+    done = run_command(
+        "predict.py", "--model", "r", "images", "--output", "p", cwd=tmp_path
+    )
+    assert done.code == 0, done.stderr
     assert read_class_map(tmp_path / "p" / "3.png").shape == (48, 48)
     mask = ("predict.py", "--model", "r", "images", "--output", "m", "--format", "mask")
-    assert "has map, overlay, panel" in error_of(run(*mask, cwd=tmp_path))
+    assert "has map, overlay, panel" in run_command(*mask, cwd=tmp_path).error
 
     look = ("visualize.py", "--model", "r", "images/0.png", "--output", "v")
-    done = run(*look, "--pixel", "20,20", cwd=tmp_path)
-    assert done.returncode == 0, done.stderr
+    done = run_command(*look, "--pixel", "20,20", cwd=tmp_path)
+    assert done.code == 0, done.stderr
     assert (tmp_path / "v" / "0.attention.png").is_file()
-    assert "is outside images/0.png" in error_of(
-        run(*look, "--pixel", "50,0", cwd=tmp_path)
+    assert (
+        "is outside images/0.png"
+        in run_command(*look, "--pixel", "50,0", cwd=tmp_path).error
     )

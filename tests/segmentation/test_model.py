@@ -8,27 +8,21 @@ import pytest
 import tensorflow as tf
 
 from picanet_tf.backbones.vgg16_weights import load_vgg16_weights
-from picanet_tf.networks import identify, rebuilt
+from picanet_tf.segmentation import build_model
 from picanet_tf.segmentation.losses import loss_weights, losses
-from picanet_tf.segmentation.model import build_model
 from picanet_tf.segmentation.targets import encode_targets
 from picanet_tf.segmentation.variants import VARIANTS
 from picanet_tf.training.experiments import Experiment
-from picanet_tf.training.loop import train
 from picanet_tf.training.run_directory import RunDirectory
 from tests.segmentation.shapes import read, read_validation, shapes
-
-TINY = {"image_size": 64, "width": 1 / 32}
-
-
-def tiny(variant, **more):
-    keras.utils.set_random_seed(0)
-    return build_model(variant, **{**TINY, **more})
+from tests.training.disks import train
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
-def test_every_variant_trains_a_step_and_comes_back_from_a_file(variant, tmp_path):
-    model = tiny(variant)
+def test_every_variant_trains_a_step_and_comes_back_from_a_file(
+    variant, tmp_path, tiny_network
+):
+    model = tiny_network(variant, "segmentation")
     images, classes = shapes(2)
     targets = encode_targets(tf.constant(classes), model.output)
     before = {weight.path: weight.numpy() for weight in model.trainable_weights}
@@ -58,8 +52,7 @@ def test_every_variant_trains_a_step_and_comes_back_from_a_file(variant, tmp_pat
     wanted = model(images, training=False)
     for name, output in loaded(images, training=False).items():
         np.testing.assert_array_equal(output, wanted[name])
-    found = identify(loaded)
-    assert (found.task_name, found.variant) == ("segmentation", variant)
+    assert (loaded.task.spec.name, loaded.variant) == ("segmentation", variant)
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
@@ -96,8 +89,8 @@ def test_the_branches_are_as_table_3_says():
     assert model.get_layer("aspp6_lap").kernel_size == 7
 
 
-def test_the_scores_are_the_sum_of_the_branches():
-    model = tiny("DeepLab_AC")
+def test_the_scores_are_the_sum_of_the_branches(tiny_network):
+    model = tiny_network("DeepLab_AC", "segmentation")
     branches = [model.get_layer(f"fc8_{rate}").output for rate in (6, 12, 18, 24)]
     parts = keras.Model(model.input, branches)(shapes(1)[0], training=False)
     np.testing.assert_allclose(
@@ -113,15 +106,15 @@ def test_the_global_grid_is_12_by_12():
     assert model.output["attention3"].shape == (None, 96, 96, 49)
 
 
-def test_deeplab_moves_to_any_size_a_unet_with_gap_does_not():
-    model = tiny("DeepLab_LAP")
-    larger = rebuilt(model, 97)
+def test_deeplab_moves_to_any_size_a_unet_with_gap_does_not(tiny_network):
+    model = tiny_network("DeepLab_LAP", "segmentation")
+    larger = model.rebuild(image_size=97)
     assert larger.output["logits"].shape == (None, 13, 13, 21)
     kernel = "fc8_18/kernel"
     ours, theirs = ({w.path: w for w in m.weights}[kernel] for m in (model, larger))
     np.testing.assert_array_equal(ours, theirs)
     with pytest.raises(Exception, match="trained at image_size 64 and cannot be moved"):
-        rebuilt(tiny("6GAP_543AC"), 96)
+        tiny_network("6GAP_543AC", "segmentation").rebuild(image_size=96)
 
 
 def test_each_branch_starts_from_vgg16s_fc6_and_fc7(tmp_path):
@@ -145,7 +138,7 @@ def test_each_branch_starts_from_vgg16s_fc6_and_fc7(tmp_path):
             group["kernel"], group["bias"] = kernel, bias
     fresh = model.get_layer("fc7_18").kernel.numpy()[:, :, 1024:]
     report = load_vgg16_weights(model, tmp_path / "w.h5")
-    assert {"fc6_6", "fc7_24"} <= set(report.filled) and report.fresh == ()
+    assert {"fc6_6", "fc7_24"} <= set(report.loaded) and report.missing == ()
     for rate in (6, 12, 18, 24):
         fc6, fc7 = (model.get_layer(f"fc{i}_{rate}") for i in (6, 7))
         np.testing.assert_array_equal(fc6.kernel, stored["fc6"][0])

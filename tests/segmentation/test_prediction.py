@@ -6,13 +6,14 @@ import pytest
 import tensorflow as tf
 
 from data_pipeline import augment
-from picanet_tf.inference import AttentionModel, Predictor
-from picanet_tf.segmentation import prediction
-from picanet_tf.segmentation.model import build_model
-from picanet_tf.segmentation.rendering import framed, render
+from picanet_tf.inference import AttentionModel, KerasModel
+from picanet_tf.segmentation import build_model, prediction
+from picanet_tf.segmentation.rendering import render
+from picanet_tf.segmentation.targets import stride_of
 from picanet_tf.serving import exporting
-from picanet_tf.serving.order import Order
+from picanet_tf.serving.request import ExportRequest
 from picanet_tf.serving.saved_model import Loaded
+from picanet_tf.tasks import get_spec, get_task
 from tests.serving.networks import photo
 
 
@@ -30,37 +31,39 @@ def network(request):
 @pytest.mark.parametrize("size", [(30, 45), (64, 64), (70, 40), (64, 20)])
 def test_training_and_prediction_see_the_same_picture(size):
     image = photo(size)
-    theirs, _ = augment.fit_classes(image, np.zeros([*size, 1], np.uint8), 64)
-    np.testing.assert_allclose(prediction.prepare(image, 64), theirs, atol=1e-3)
+    theirs, _ = augment.fit_class_map(image, np.zeros([*size, 1], np.uint8), 64)
+    np.testing.assert_allclose(prediction.resize(image, 64), theirs, atol=1e-3)
+    ours = get_spec("segmentation").resize(image, 64)
+    np.testing.assert_allclose(ours, theirs, atol=1e-3)
 
 
 def test_a_deeplab_is_tested_at_513():
-    assert prediction.test_size("DeepLab_AC", 321) == 513
-    assert prediction.test_size("6GAP_543AC", 384) == 384
+    task = get_task("segmentation")
+    assert task.test_image_size("DeepLab_AC", 321) == 513
+    assert task.test_image_size("6GAP_543AC", 384) == 384
 
 
 @pytest.mark.parametrize("side, size", [(33, 5), (64, 8), (16, 4)])
 def test_scores_are_enlarged_in_place(side, size):
     """A ramp over the positions is a ramp over the pixels, at their middles."""
-    stride = prediction.stride_of(side, size)
+    stride = stride_of(side, size)
     middles = (np.arange(size) * stride + (stride - 1) / 2).astype(np.float32)
     scores = np.tile(middles[None, :, None, None], (1, 1, size, 2))
-    logits = prediction.full_logits(scores, side).numpy()[0, :, 0, 0]
+    logits = prediction.upsample(scores, side).numpy()[0, :, 0, 0]
     inside = slice(stride, side - stride)
     np.testing.assert_allclose(logits[inside], np.arange(side)[inside], atol=1e-4)
     assert len(logits) == side
 
 
 def test_classes_of_the_images_own_size(network):
-    model = Predictor(network)
+    model = KerasModel(network)
     for size in ((30, 45), (150, 120), (1, 200)):
         image = photo(size)
         classes = model.predict(image)
         assert classes.shape == size and classes.dtype == np.uint8
         side = model.image_size
         outputs = model.network(model.resize(image)[np.newaxis], training=False)
-        scores = outputs[prediction.finest(outputs)]
-        logits = prediction.full_logits(scores, side)[0]
+        logits = prediction.upsample(prediction.logits(outputs), side)[0]
         square = max(side, *size)
         logits = tf.image.resize(logits, [square, square])[: size[0], : size[1]]
         wanted = np.argmax(logits, axis=-1)
@@ -90,31 +93,33 @@ def test_pictures():
 
 
 def test_where_a_branch_looks(network):
-    model = AttentionModel(Predictor(network))
+    model = AttentionModel(KerasModel(network))
     image = photo((30, 45))
-    look = model.look(image)
-    assert look.title == "foreground" and 0 <= look.saliency.min()
-    side = model.frame(image).shape[0]
-    assert model.frame(image).shape == (side, side, 3) == (*look.saliency.shape, 3)
-    np.testing.assert_array_equal(framed(image, side)[:30, :45], image)
-    if 12 in look.points:
+    maps = model.predict(image)
+    assert maps.foreground_title == "foreground" and 0 <= maps.foreground.min()
+    frame = model.frame(image)
+    side = frame.shape[0]
+    assert frame.shape == (side, side, 3) == (*maps.foreground.shape, 3)
+    np.testing.assert_array_equal(frame[:30, :45], image)
+    assert (frame[30:] == (124, 117, 104)).all()
+    if 12 in maps.points:
         assert model.labels == [f"ASPP {rate} LAP" for rate in (6, 12, 18, 24)]
-        assert [p.dilation_rate for p in look.points.values()] == [2, 4, 6, 8]
-        np.testing.assert_allclose(look.attention[18].sum(-1), 1, atol=1e-5)
+        assert [p.dilation_rate for p in maps.points.values()] == [2, 4, 6, 8]
+        np.testing.assert_allclose(maps.attention[18].sum(-1), 1, atol=1e-5)
     else:
         assert model.labels == ["D6 GAP", "D5 AC", "D4 AC", "D3 AC"]
-        assert look.attention[6].shape == (2, 2, 4)
+        assert maps.attention[6].shape == (2, 2, 4)
 
 
 def test_an_export(network, tmp_path):
     photos = [photo((30, 45), 1), photo((90, 40), 2)]
-    order = Order(tmp_path / "x", formats=("saved_model", "tflite"))
-    folder, (saved, lite) = exporting.export(network, order, photos)
+    request = ExportRequest(tmp_path / "x", formats=("saved_model", "tflite"))
+    folder, (saved, lite) = exporting.export(network, request, photos)
     assert 0 <= saved.difference < 1e-4 and 0 <= lite.difference < 1e-4
     names = "serving_default, image_bytes, classes, logits, attention"
     assert saved.note == names
     loaded, side = Loaded(folder), network.input.shape[1]
-    image = prediction.prepare(photos[1], side)[np.newaxis]
+    image = prediction.resize(photos[1], side)[np.newaxis]
     logits = loaded("logits", image=image)["logits"]
     assert logits.shape == (1, side, side, 21)
     classes = loaded("serving_default", image=image)["classes"]
@@ -123,5 +128,5 @@ def test_an_export(network, tmp_path):
     answer = loaded("image_bytes", image_bytes=np.array([encoded]))
     png = tf.io.decode_png(answer["classes_png_bytes"][0]).numpy()
     assert png.shape == (90, 40, 1)
-    wanted = prediction.own_size(logits[0], (90, 40), side)
+    wanted = prediction.crop_to_image(logits[0], (90, 40), side)
     np.testing.assert_array_equal(png[..., 0], np.argmax(wanted, axis=-1))

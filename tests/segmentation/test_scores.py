@@ -5,14 +5,14 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from picanet_tf.errors import PicanetError
-from picanet_tf.saliency.evaluation import Sample
+from picanet_tf.core.errors import PicanetError
+from picanet_tf.evaluation.samples import Sample
 from picanet_tf.segmentation import reports
 from picanet_tf.segmentation.evaluation import background, evaluate
 from picanet_tf.segmentation.losses import SegmentationLoss, loss_weights, losses
 from picanet_tf.segmentation.metrics import SegmentationMetrics
 from picanet_tf.segmentation.targets import encode_targets, shrink, stride_of
-from picanet_tf.segmentation.validation import Validation, panel
+from picanet_tf.segmentation.validation import SegmentationValidation, panel
 
 
 def naive_loss(classes, logits):
@@ -158,7 +158,7 @@ def test_validation_scores_the_finest_output_at_the_images_size():
     classes[:, :8] = 4
     logits = np.zeros([1, 2, 2, 21], np.float32)
     logits[:, 0, :, 4], logits[:, 1, :, 0] = 1, 1
-    validation = Validation()
+    validation = SegmentationValidation()
     validation.update({"logits": logits}, classes)
     assert validation.result() == {"mean_iou": 1.0, "pixel_accuracy": 1.0}
     picture = panel(np.full([16, 16, 3], 9.0), classes[0], {"logits": logits[0]})

@@ -2,8 +2,8 @@
 
 import pytest
 
-from picanet_tf.errors import PicanetError
-from picanet_tf.segmentation.classes import VOC_CLASSES, palette
+from picanet_tf.core.errors import PicanetError
+from picanet_tf.core.voc import VOC_CLASSES, palette
 from picanet_tf.segmentation.variants import VARIANTS, parse_variant
 from picanet_tf.training.experiments import Experiment
 from picanet_tf.training.machine import needed_memory
@@ -41,7 +41,7 @@ def test_the_recipe_is_deeplabs():
     deeplab = Experiment.of("segmentation", variant="DeepLab_AC")
     assert (deeplab.image_size, deeplab.batch_size, deeplab.steps) == (321, 10, 20_000)
     assert (deeplab.rate_schedule, deeplab.boundaries) == ("poly", ())
-    assert deeplab.learning_rate * deeplab.encoder_rate_ratio == pytest.approx(0.001)
+    assert deeplab.learning_rate * deeplab.encoder_lr_multiplier == pytest.approx(0.001)
     assert Experiment.of("segmentation", steps=5, batch_size=2).batch_size == 2
     assert Experiment.of("segmentation", batch_size=20, scale_rate=True).base_rate == (
         pytest.approx(0.02)
@@ -52,13 +52,13 @@ def test_the_recipe_is_deeplabs():
 
 def test_image_sizes():
     with pytest.raises(
-        PicanetError, match="--image_size of UNet must be a multiple.*8"
+        PicanetError, match="`image_size` of UNet must be a multiple.*8"
     ):
         Experiment.of("segmentation", variant="UNet", image_size=328)
-    with pytest.raises(PicanetError, match="--task must be one of saliency, segm"):
+    with pytest.raises(PicanetError, match="`task` must be one of saliency, segm"):
         Experiment.of("detecting")
     Experiment.of("segmentation", variant="DeepLab", image_size=17)
-    with pytest.raises(PicanetError, match="goes with --rate_schedule steps"):
+    with pytest.raises(PicanetError, match="goes with `rate_schedule` steps"):
         Experiment.of("segmentation", rate_boundaries=(3,))
 
 

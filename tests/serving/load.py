@@ -34,7 +34,7 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image
 
-from data_pipeline.images import read_image
+from picanet_tf.core.images import read_image
 from picanet_tf.inference import load_model
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -158,7 +158,7 @@ def good(model, longest: int | None = None) -> list[Call]:
     for number, (name, content) in enumerate(photos):
         image = read_image(content)
         result = model.predict(image)
-        forms = (*model.formats, "mask") if name != "large.jpg" else ("cutout",)
+        forms = (*model.spec.formats, "mask") if name != "large.jpg" else ("cutout",)
         for place, shape in enumerate(forms):
             threshold = 0.3 if place == 5 else 0.5
             query = f"?format={shape}" + ("&threshold=0.3" if place == 5 else "")

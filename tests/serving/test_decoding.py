@@ -8,7 +8,7 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
-from data_pipeline.images import read_image
+from picanet_tf.core.images import read_image
 from picanet_tf.serving.decoding import decode_image
 from tests.serving.networks import encoded, photo
 

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from picanet_tf.errors import PicanetError
+from picanet_tf.core.errors import PicanetError
 from picanet_tf.serving import exporting, warmup
-from picanet_tf.serving.order import Order
+from picanet_tf.serving.request import ExportRequest
 from picanet_tf.serving.saved_model import Loaded
 from tests.serving.networks import photo, trained_like
 
@@ -20,9 +20,9 @@ def everything(folder):
 
 
 def test_an_export(network, tmp_path):
-    order = Order(tmp_path / "picanet", formats=("saved_model", "tflite"))
+    request = ExportRequest(tmp_path / "picanet", formats=("saved_model", "tflite"))
     folder, artefacts = exporting.export(
-        network, order, PHOTOS, facts={"steps": 12, "run": "x"}
+        network, request, PHOTOS, facts={"steps": 12, "run": "x"}
     )
     assert folder == tmp_path / "picanet" / "1"
     assert everything(folder) == [
@@ -51,8 +51,8 @@ def test_an_export(network, tmp_path):
 
 
 def test_another_size_and_no_attention(tmp_path):
-    order = Order(tmp_path, version=7, image_size=48)
-    folder, (artefact,) = exporting.export(trained_like("UNet"), order, PHOTOS)
+    request = ExportRequest(tmp_path, version=7, image_size=48)
+    folder, (artefact,) = exporting.export(trained_like("UNet"), request, PHOTOS)
     assert folder == tmp_path / "7" and artefact.difference < 1e-4
     assert artefact.note == "serving_default, image_bytes"
     image = np.zeros([2, 48, 48, 3], np.float32)
@@ -61,12 +61,12 @@ def test_another_size_and_no_attention(tmp_path):
 
 
 def test_int8(network, tmp_path):
-    order = Order(tmp_path, formats=("tflite",), quantize=("int8",))
+    request = ExportRequest(tmp_path, formats=("tflite",), quantize=("int8",))
     with pytest.raises(PicanetError, match="int8 needs real images"):
-        exporting.export(network, order, PHOTOS)
+        exporting.export(network, request, PHOTOS)
     assert everything(tmp_path) == []
     folder, (artefact,) = exporting.export(
-        network, order, PHOTOS, calibration=[photo((40, 40), n) for n in range(4)]
+        network, request, PHOTOS, calibration=[photo((40, 40), n) for n in range(4)]
     )
     assert artefact.name == "tflite/picanet_int8.tflite"
     assert 1e-4 < artefact.difference < 0.1
@@ -83,7 +83,7 @@ def test_an_artefact_that_differs_is_not_published(network, tmp_path, monkeypatc
 
     monkeypatch.setattr(exporting, "serving_network", shifted)
     with pytest.raises(PicanetError, match="SavedModel differs by .*nothing was"):
-        exporting.export(network, Order(tmp_path / "a"), PHOTOS)
+        exporting.export(network, ExportRequest(tmp_path / "a"), PHOTOS)
     assert everything(tmp_path) == []
 
 
@@ -99,9 +99,9 @@ def test_a_full_disk(network, tmp_path, monkeypatch, error):
         raise error
 
     monkeypatch.setattr(exporting.model_card, "write_card", fail)
-    order = Order(tmp_path / "deep" / "down")
-    with pytest.raises(PicanetError, match="--output: no space left on .*deep/down"):
-        exporting.export(network, order, PHOTOS[:1])
+    request = ExportRequest(tmp_path / "deep" / "down")
+    with pytest.raises(PicanetError, match="`output`: no space left on .*deep/down"):
+        exporting.export(network, request, PHOTOS[:1])
     assert everything(tmp_path) == []
 
 
@@ -110,11 +110,13 @@ def test_what_tflite_refuses_is_told(network, tmp_path, monkeypatch):
         raise RuntimeError("while preparing\nNode 3 (CONV_2D) failed to prepare.")
 
     monkeypatch.setattr(exporting.tflite, "runner", refuse)
-    order = Order(tmp_path / "out", formats=("tflite",), quantize=("float16",))
+    request = ExportRequest(
+        tmp_path / "out", formats=("tflite",), quantize=("float16",)
+    )
     with pytest.raises(PicanetError) as told:
-        exporting.export(network, order, PHOTOS[:1])
+        exporting.export(network, request, PHOTOS[:1])
     assert str(told.value) == (
-        "--quantize float16: TensorFlow Lite refuses this network: Node 3 (CONV_2D) "
+        "`quantize` float16: TensorFlow Lite refuses this network: Node 3 (CONV_2D) "
         "failed to prepare.; nothing was exported"
     )
     assert everything(tmp_path) == []
@@ -126,5 +128,5 @@ def test_other_errors_are_not_called_a_full_disk(network, tmp_path, monkeypatch)
 
     monkeypatch.setattr(exporting.model_card, "write_card", fail)
     with pytest.raises(tf.errors.InternalError):
-        exporting.export(network, Order(tmp_path / "a"), PHOTOS[:1])
+        exporting.export(network, ExportRequest(tmp_path / "a"), PHOTOS[:1])
     assert everything(tmp_path) == []

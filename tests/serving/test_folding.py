@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 
-from picanet_tf.serving.folding import Savings
+from picanet_tf.serving.folding import FoldingOptions
 from picanet_tf.serving.network import serving_network
 from tests.serving.networks import norms, pixels, trained_like
 
@@ -28,13 +28,13 @@ def test_folded_equals_unfolded(variant):
     images = pixels(2, seed=5)
     before = network(images, training=False)
     all_norms = set(norms(network))
-    for savings, left in [
-        (Savings(False, False), all_norms),
-        (Savings(True, False), STAY),
-        (Savings(False, True), all_norms),
-        (Savings(), STAY),
+    for folding, left in [
+        (FoldingOptions(False, False), all_norms),
+        (FoldingOptions(True, False), STAY),
+        (FoldingOptions(False, True), all_norms),
+        (FoldingOptions(), STAY),
     ]:
-        served = serving_network(network, savings=savings)
+        served = serving_network(network, folding=folding)
         assert set(norms(served)) == left
         assert largest_difference(network, served, images) < 3e-5
     after = network(images, training=False)
@@ -57,12 +57,9 @@ def test_a_norm_matters_in_these_tests():
 
 def test_norms_inside_attention_are_gone():
     served = serving_network(trained_like("6GAP_5AC_4LAP"))
-    for holder in (
-        served.get_layer("d6_gap"),
-        served.get_layer("d5_ac").attention,
-        served.get_layer("d4_lap").attention,
-    ):
-        assert isinstance(holder.norm, keras.layers.Identity)
+    for name in ("d6_gap", "d5_ac", "d4_lap"):
+        norm = served.get_layer(name).get_logits_layer().norm
+        assert isinstance(norm, keras.layers.Identity)
     inside = [weight.path for weight in served.weights if "gamma" in weight.path]
     assert sorted(inside) == sorted(f"{name}/gamma" for name in STAY)
 

@@ -47,9 +47,10 @@ def test_a_bare_run(tmp_path):
 
 
 def test_the_card(tmp_path):
-    path = model_card.write_card(tmp_path, variant="UNet", steps=None)
+    path = model_card.write_card(tmp_path, task="saliency", variant="UNet", steps=None)
     assert path == tmp_path / "assets" / "model_card.json"
     card = json.loads(path.read_text())
+    assert card["task"] == "saliency"
     assert card["variant"] == "UNet" and card["steps"] is None
     assert "bilinear" in card["preprocessing"]
     assert card["image_bytes"]["max_pixels"] == 64_000_000

@@ -4,8 +4,8 @@ import keras
 import numpy as np
 import pytest
 
-from picanet_tf.errors import PicanetError
-from picanet_tf.networks import identify, rebuilt
+from picanet_tf.core.errors import PicanetError
+from picanet_tf.inference import KerasModel
 from picanet_tf.saliency import build_model
 from picanet_tf.serving.network import serving_network
 from tests.serving.networks import pixels, trained_like
@@ -28,7 +28,7 @@ def test_outputs(network):
 def test_without_attention():
     served = serving_network(trained_like("6ReNet_5432LC"))
     assert list(served.output) == ["saliency"]
-    assert identify(trained_like("6ReNet_5432LC")).attentive == ()
+    assert trained_like("6ReNet_5432LC").attentive_points == ()
 
 
 @pytest.mark.parametrize("unroll", [False, True])
@@ -53,7 +53,7 @@ def test_another_size():
     served = serving_network(network, 128)
     assert served.output["saliency"].shape == (None, 128, 128, 1)
     images = pixels(1, 128)
-    wanted = keras.ops.sigmoid(rebuilt(network, 128)(images)["stage1"])
+    wanted = keras.ops.sigmoid(network.rebuild(image_size=128)(images)["stage1"])
     np.testing.assert_allclose(served(images)["saliency"], wanted, atol=1e-5)
 
 
@@ -74,7 +74,7 @@ def test_a_network_of_mixed_precision_is_served_in_float32():
         keras.config.set_dtype_policy("float32")
     assert network.get_layer("fc7").compute_dtype == "bfloat16"
     assert {layer.compute_dtype for layer in served.layers} == {"float32"}
-    full = rebuilt(network)
+    full = network.rebuild(dtype="float32")
     images = pixels(2)
     np.testing.assert_allclose(
         served(images)["saliency"],
@@ -85,6 +85,6 @@ def test_a_network_of_mixed_precision_is_served_in_float32():
 
 def test_foreign_networks():
     foreign = keras.Sequential([keras.Input([2]), keras.layers.Dense(1)], name="other")
-    with pytest.raises(PicanetError, match="network's name.*'other'"):
-        identify(foreign)
-    assert identify(build_model("6GAP", 32, width=1 / 32)).variant == "6GAP"
+    with pytest.raises(PicanetError, match="other was not built by `build_model`"):
+        KerasModel(foreign)
+    assert build_model("6GAP", 32, width=1 / 32).variant == "6GAP"

@@ -6,7 +6,7 @@ import keras
 import numpy as np
 import pytest
 
-from picanet_tf.errors import PicanetError
+from picanet_tf.core.errors import PicanetError
 from picanet_tf.serving import onnx
 from picanet_tf.serving.network import serving_network
 from tests.serving.networks import pixels, trained_like

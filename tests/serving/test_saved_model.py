@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from picanet_tf.inference import SaliencyModel
+from picanet_tf.inference import KerasModel
 from picanet_tf.serving.network import serving_network
 from picanet_tf.serving.saved_model import Loaded, operations, write_saved_model
 from tests.serving.networks import encoded, photo, pixels, trained_like
@@ -17,7 +17,9 @@ from tests.serving.networks import encoded, photo, pixels, trained_like
 @pytest.fixture(scope="module")
 def folder(network, tmp_path_factory):
     folder = tmp_path_factory.mktemp("saved") / "1"
-    signatures = write_saved_model(serving_network(network), folder, max_pixels=50_000)
+    signatures = write_saved_model(
+        serving_network(network), folder, network.task, max_pixels=50_000
+    )
     assert signatures == ("serving_default", "image_bytes", "attention")
     return folder
 
@@ -94,7 +96,7 @@ def test_image_bytes(network, loaded):
     # GIFs have 256 colours.
     photos[1] = tf.io.decode_gif(data[1]).numpy()[0]
     outputs = loaded("image_bytes", image_bytes=np.array(data, object))
-    model = SaliencyModel(network)
+    model = KerasModel(network)
     for image, small, png in zip(
         photos, outputs["saliency"], outputs["saliency_png_bytes"], strict=True
     ):
@@ -169,7 +171,9 @@ def test_loads_without_this_project_and_without_a_warning(folder, tmp_path):
 
 def test_a_network_without_attention(tmp_path):
     network = trained_like("UNet")
-    signatures = write_saved_model(serving_network(network), tmp_path / "1")
+    signatures = write_saved_model(
+        serving_network(network), tmp_path / "1", network.task
+    )
     assert signatures == ("serving_default", "image_bytes")
     loaded = Loaded(tmp_path / "1")
     assert set(loaded.signatures) == set(signatures)

@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from picanet_tf.detection.model import build_model as build_detector
+from picanet_tf.detection import build_model as build_detector
 from picanet_tf.detection.variants import VARIANTS as DETECTORS
-from picanet_tf.segmentation.model import build_model as build_segmenter
+from picanet_tf.segmentation import build_model as build_segmenter
 from picanet_tf.serving.network import serving_network
-from picanet_tf.serving.order import QUANTIZATIONS
+from picanet_tf.serving.request import QUANTIZATIONS
 from picanet_tf.serving.tflite import file_name, runner, write_tflite
 from tests.serving.networks import pixels, trained_like, varied
 

@@ -9,12 +9,12 @@ import time
 
 import pytest
 
-from picanet_tf.errors import PicanetError
-from picanet_tf.serving.versions import check_version, publishing, versions
+from picanet_tf.core.errors import PicanetError
+from picanet_tf.serving.versions import check_version, publishing_version, versions
 
 
 def publish(base, text="new", version=None, overwrite=False):
-    with publishing(base, version, overwrite) as staged:
+    with publishing_version(base, version, overwrite) as staged:
         (staged.folder / "file").write_text(text)
         assert staged.folder.parent == base and staged.folder.name.startswith(".")
         assert staged.published is None
@@ -37,7 +37,7 @@ def test_the_next_version(tmp_path):
 
 def test_an_existing_version(tmp_path):
     publish(tmp_path, "old")
-    with pytest.raises(PicanetError, match="--version: .*/1 exists already.*overwrite"):
+    with pytest.raises(PicanetError, match="`version`: .*/1 exists already.*overwrite"):
         publish(tmp_path, version=1)
     assert (tmp_path / "1" / "file").read_text() == "old"
     publish(tmp_path, version=1, overwrite=True)
@@ -47,14 +47,14 @@ def test_an_existing_version(tmp_path):
 
 def test_output_that_is_a_file(tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(PicanetError, match="--output: .*file is a file, not a folder"):
+    with pytest.raises(PicanetError, match="`output`: .*file is a file, not a folder"):
         check_version(tmp_path / "file", None, False)
 
 
 @pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt])
 def test_a_failure_leaves_nothing(tmp_path, error):
     with pytest.raises(error):
-        with publishing(tmp_path / "a" / "b", None, False) as staged:
+        with publishing_version(tmp_path / "a" / "b", None, False) as staged:
             (staged.folder / "file").write_text("half")
             raise error
     assert everything(tmp_path) == []
@@ -63,7 +63,7 @@ def test_a_failure_leaves_nothing(tmp_path, error):
 def test_a_failed_overwrite_keeps_the_old_one(tmp_path, monkeypatch):
     publish(tmp_path, "old")
     with pytest.raises(ValueError):
-        with publishing(tmp_path, 1, True):
+        with publishing_version(tmp_path, 1, True):
             raise ValueError
     assert (tmp_path / "1" / "file").read_text() == "old"
 
@@ -82,7 +82,7 @@ def test_a_failed_overwrite_keeps_the_old_one(tmp_path, monkeypatch):
 
 
 def test_two_exports_at_once(tmp_path):
-    with publishing(tmp_path, None, False) as first:
+    with publishing_version(tmp_path, None, False) as first:
         (first.folder / "file").write_text("slow")
         # The quicker one, of another process.
         (tmp_path / "1").mkdir()
@@ -90,7 +90,7 @@ def test_two_exports_at_once(tmp_path):
     assert first.published == tmp_path / "2"
     assert (tmp_path / "1" / "file").read_text() == "quick"
     with pytest.raises(PicanetError, match="/3 exists already"):
-        with publishing(tmp_path, 3, False) as asked:
+        with publishing_version(tmp_path, 3, False) as asked:
             (asked.folder / "file").write_text("slow")
             (tmp_path / "3").mkdir()
             (tmp_path / "3" / "file").write_text("quick")
@@ -123,8 +123,9 @@ def test_leftovers_of_killed_exports(tmp_path):
 def test_sigterm_leaves_nothing(tmp_path):
     code = (
         "import pathlib, sys, time\n"
-        "from picanet_tf.serving.versions import publishing\n"
-        "with publishing(pathlib.Path(sys.argv[1]) / 'base', None, False) as staged:\n"
+        "from picanet_tf.serving.versions import publishing_version\n"
+        "base = pathlib.Path(sys.argv[1]) / 'base'\n"
+        "with publishing_version(base, None, False) as staged:\n"
         "    (staged.folder / 'file').write_text('half')\n"
         "    time.sleep(60)\n"
     )

@@ -19,7 +19,7 @@ import tensorflow as tf
 from picanet_tf.backbones.vgg16_weights import CONV_LAYERS
 from picanet_tf.saliency import build_model
 from picanet_tf.serving.exporting import export
-from picanet_tf.serving.order import Order
+from picanet_tf.serving.request import ExportRequest
 from picanet_tf.serving.saved_model import ATTENTION, DEFAULT, IMAGE_BYTES, Loaded
 from picanet_tf.training import optimizer as optimizers
 from tests.serving.networks import encoded, photo, pixels, trained_like
@@ -32,7 +32,7 @@ STEPS = 50
 def write_answers(folder: Path) -> None:
     """Exports a tiny network and asks each signature of what is on disk."""
     network = trained_like(EVERY_ATTENTION)
-    version, _ = export(network, Order(folder / "export"), [photo()])
+    version, _ = export(network, ExportRequest(folder / "export"), [photo()])
     files = [
         encoded(photo((40, 70), seed=5), "JPEG", exif=exif("little", 6)),
         encoded(photo((90, 50), seed=6), "PNG"),
@@ -61,7 +61,7 @@ def write_training(folder: Path) -> None:
     The encoder without fc6 and fc7 is pretrained; the rates fall twice on the way.
     """
     variables = build_model("6GAP_5AC", 32, width=1 / 32).trainable_variables
-    groups = optimizers.groups(CONV_LAYERS, encoder_rate_ratio=0.1, weight_decay=0.0005)
+    groups = optimizers.groups(CONV_LAYERS, encoder_lr_multiplier=0.1, weight_decay=0.0005)
     optimizer = optimizers.make_optimizer(
         optimizers.assign([variable.path for variable in variables], groups),
         learning_rate=0.01,

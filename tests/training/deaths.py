@@ -14,9 +14,9 @@ import time
 from pathlib import Path
 
 from picanet_tf.training import callbacks, run_directory
-from picanet_tf.training.loop import train
 from picanet_tf.training.run_directory import RunDirectory
 from tests.training import disks
+from tests.training.disks import train
 
 DEATHS = ("step", "sync", "sync", "inside a checkpoint")
 

@@ -3,6 +3,7 @@
 import tensorflow as tf
 
 from picanet_tf.training.experiments import Experiment
+from picanet_tf.training.trainer import Batches, Trainer
 
 
 def experiment(**changes) -> Experiment:
@@ -47,3 +48,13 @@ def read(start_step: int = 0, batch_size: int = 4, size: int = 32, share=(0, 1))
 
 def read_validation():
     return read(10**6).take(2)
+
+
+def train(
+    experiment, run, *, read_training=read, read_validation=None, read_keys=None,
+    fingerprint="", **options,
+) -> None:  # fmt: skip
+    """Trains on disks, or on other batches; `options` of `Trainer`."""
+    keys = {"keys": read_keys} if read_keys else {}
+    batches = Batches(read_training, read_validation, fingerprint=fingerprint, **keys)
+    Trainer(experiment, run, batches, **options).train()

@@ -2,7 +2,7 @@ import keras
 import numpy as np
 import pytest
 
-from picanet_tf.errors import PicanetError
+from picanet_tf.core.errors import PicanetError
 from picanet_tf.training.checkpoints import Checkpoints
 
 

@@ -13,11 +13,11 @@ import time
 import pytest
 import tensorflow as tf
 
-from picanet_tf.errors import PicanetError
+from picanet_tf.core.errors import PicanetError
 from picanet_tf.training.cluster import ALONE, Cluster
-from picanet_tf.training.loop import train
 from picanet_tf.training.run_directory import RunDirectory
 from tests.training import disks
+from tests.training.disks import train
 from tests.training.test_survival import assert_equal, weights_of
 
 # Generous, as the machines that test this are busy; a hang is far longer.
@@ -60,9 +60,9 @@ import functools
 import sys
 from picanet_tf.training import step, strategy
 from picanet_tf.training.cluster import Cluster
-from picanet_tf.training.loop import train
+from tests.training.disks import train
 from picanet_tf.training.run_directory import RunDirectory
-from picanet_tf.training.signals import TrainingInterrupted
+from picanet_tf.training.errors import TrainingInterrupted
 from tests.training import disks
 cluster = Cluster.from_environment()
 folder, data, resume = sys.argv[1:]

@@ -3,7 +3,7 @@ import json
 
 import pytest
 
-from picanet_tf.errors import PicanetError
+from picanet_tf.core.errors import PicanetError
 from picanet_tf.training.experiments import Experiment
 
 
@@ -11,7 +11,7 @@ def test_defaults_are_the_papers_recipe():
     paper = Experiment()
     assert paper.variant == "6GAP_5432AC"
     assert (paper.batch_size, paper.steps, paper.image_size) == (9, 40_000, 224)
-    assert (paper.learning_rate, paper.encoder_rate_ratio) == (0.01, 0.1)
+    assert (paper.learning_rate, paper.encoder_lr_multiplier) == (0.01, 0.1)
     assert (paper.momentum, paper.weight_decay) == (0.9, 0.0005)
     assert (paper.attention_loss_weight, paper.dropout) == (0.2, 0.5)
     assert paper.boundaries == (20_000, 30_000)
@@ -33,24 +33,24 @@ def test_boundaries():
 @pytest.mark.parametrize(
     "changes, message",
     [
-        ({"steps": 0}, "--steps must be at least 1. Received: 0"),
-        ({"learning_rate": 0.0}, "--learning_rate must be above 0"),
-        ({"learning_rate": float("nan")}, "--learning_rate must be finite"),
-        ({"image_size": 225}, "--image_size must be a multiple of 8.*225"),
-        ({"dropout": 1.0}, "--dropout must be below 1"),
+        ({"steps": 0}, "`steps` must be at least 1. Received: 0"),
+        ({"learning_rate": 0.0}, "`learning_rate` must be above 0"),
+        ({"learning_rate": float("nan")}, "`learning_rate` must be finite"),
+        ({"image_size": 225}, "`image_size` must be a multiple of 8.*225"),
+        ({"dropout": 1.0}, "`dropout` must be below 1"),
         (
             {"task": "segmentation", "variant": "6GAP_5432AC"},
-            "stage 2 has.* such as 6GAP_543AC.*It is one of --task saliency",
+            "stage 2 has.* such as 6GAP_543AC.*It is a variant of the task saliency",
         ),
-        ({"variant": "DeepLab_LAP"}, "It is one of --task segmentation"),
-        ({"variant": "7AC"}, "--variant: Cannot read variant '7AC'.*stage 7"),
-        ({"precision": "float8"}, "--precision must be one of float32.*'float8'"),
-        ({"batch_size": 9, "replicas": 2}, "multiple of --replicas. Received: 9 and 2"),
-        ({"rate_boundaries": (7, 5)}, "--rate_boundaries must rise"),
-        ({"steps": "many"}, "--steps must be int. Received: 'many'"),
+        ({"variant": "DeepLab_LAP"}, "It is a variant of the task segmentation"),
+        ({"variant": "7AC"}, "`variant`: Cannot read variant '7AC'.*stage 7"),
+        ({"precision": "float8"}, "`precision` must be one of float32.*'float8'"),
+        ({"batch_size": 9, "replicas": 2}, "multiple of `replicas`. Received: 9 and 2"),
+        ({"rate_boundaries": (7, 5)}, "`rate_boundaries` must rise"),
+        ({"steps": "many"}, "`steps` must be int. Received: 'many'"),
         (
             {"freeze_encoder": True, "backbone_weights": "none"},
-            "--freeze_encoder needs trained weights",
+            "`freeze_encoder` needs trained weights",
         ),
     ],
 )
@@ -70,8 +70,8 @@ def test_json_round_trip():
         ("{", "somewhere is not JSON"),
         ("[1]", "somewhere must hold a JSON object"),
         ('{"step": 3}', "somewhere has unknown settings: step"),
-        ('{"steps": -3}', "somewhere: --steps must be at least 1"),
-        ('{"steps": null}', "somewhere: --steps must be int"),
+        ('{"steps": -3}', "somewhere: `steps` must be at least 1"),
+        ('{"steps": null}', "somewhere: `steps` must be int"),
     ],
 )
 def test_bad_json(text, message):
@@ -89,9 +89,9 @@ def test_json_holds_every_setting():
     [
         (b'{"seed": "\xff"}', "is not JSON: 'utf-8' codec"),
         (b"[" * 100_000, "is not JSON: maximum recursion"),
-        (b'{"steps": 9223372036854775808}', "--steps must have at most 63 bits"),
-        (b'{"rate_boundaries": {}}', "--rate_boundaries must be positive steps"),
-        (b'{"rate_boundaries": [true]}', "--rate_boundaries must be positive steps"),
+        (b'{"steps": 9223372036854775808}', "`steps` must have at most 63 bits"),
+        (b'{"rate_boundaries": {}}', "`rate_boundaries` must be positive steps"),
+        (b'{"rate_boundaries": [true]}', "`rate_boundaries` must be positive steps"),
     ],
 )
 def test_spoilt_files_are_told_by_name(tmp_path, content, rule):

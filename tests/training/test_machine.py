@@ -1,8 +1,10 @@
+"""What a machine can bear, asked before the first step."""
+
 import logging
+import re
 
 import pytest
 
-from picanet_tf.errors import PicanetError
 from picanet_tf.training import machine
 from tests.training import disks
 
@@ -67,16 +69,25 @@ def test_the_estimate_grows_as_memory_does():
     assert needed(width=1 / 32) < 0.7e9
 
 
-def test_what_cannot_fit_is_refused(monkeypatch, caplog):
+@pytest.mark.parametrize(
+    "batch_size, size",
+    [(9, "7.[0-9] GB"), (64, "[45][0-9].[0-9] GB")],  # more than is free, than there is
+)
+def test_what_may_not_fit_is_only_warned_of(batch_size, size, monkeypatch, caplog):
     monkeypatch.setattr(machine, "memory", lambda: (16e9, 2e9))
-    with pytest.raises(PicanetError, match="--batch_size 64 .* has 16.0 GB. Lower"):
-        machine.check_memory(of(batch_size=64))
-    assert caplog.text == ""
     with caplog.at_level(logging.WARNING):
-        machine.check_memory(of(batch_size=9))
-    assert "and 2.0 GB are free now" in caplog.text
-    monkeypatch.setattr(machine, "memory", lambda: (0.0, 0.0))  # unknown
-    machine.check_memory(of(batch_size=64))
+        machine.warn_of_memory(of(batch_size=batch_size))
+    told = f"with batches of {batch_size} at 224 pixels takes about {size}; "
+    assert re.search(told, caplog.text), caplog.text
+    assert "has 16.0 GB, of which 2.0 GB are free now. A smaller" in caplog.text
+
+
+@pytest.mark.parametrize("memory", [(16e9, 12e9), (0.0, 0.0)])  # enough; unknown
+def test_what_fits_is_not_warned_of(memory, monkeypatch, caplog):
+    monkeypatch.setattr(machine, "memory", lambda: memory)
+    with caplog.at_level(logging.WARNING):
+        machine.warn_of_memory(of(batch_size=9))
+    assert caplog.text == ""
 
 
 def test_this_machine_has_memory():

@@ -29,7 +29,7 @@ def paths():
 
 
 def test_every_variable_has_its_group(paths):
-    groups = optimizers.groups(["block1_conv1", "fc6"], 0.1, 0.0005)
+    groups = optimizers.make_groups(["block1_conv1", "fc6"], 0.1, 0.0005)
     assigned = optimizers.assign(paths, groups)
     assert list(assigned) == paths
 
@@ -53,7 +53,7 @@ def test_every_variable_has_its_group(paths):
 
 def test_nothing_is_left_to_chance(paths):
     with pytest.raises(ValueError, match="groups encoder biases, encoder"):
-        optimizers.assign(paths, optimizers.groups(["block9_conv1"], 0.1, 0.0))
+        optimizers.assign(paths, optimizers.make_groups(["block9_conv1"], 0.1, 0.0))
     only_biases = [optimizers.Group("biases", "/bias$", 2.0, 0.0)]
     with pytest.raises(ValueError, match="matches the variable block1_conv1/kernel"):
         optimizers.assign(paths, only_biases)
@@ -65,7 +65,7 @@ def updates(count, **schedule):
     for variable in variables:
         variable._path = f"layer/{variable.name}"
     assigned = optimizers.assign(
-        ["layer/kernel", "layer/bias"], optimizers.groups([], 0.1, 0.0)
+        ["layer/kernel", "layer/bias"], optimizers.make_groups([], 0.1, 0.0)
     )
     optimizer = optimizers.make_optimizer(assigned, momentum=0.0, **schedule)
     optimizer.build(variables)

@@ -1,6 +1,6 @@
 import pytest
 
-from picanet_tf.errors import PicanetError
+from picanet_tf.core.errors import PicanetError
 from picanet_tf.training.experiments import Experiment
 from picanet_tf.training.run_directory import RunDirectory
 

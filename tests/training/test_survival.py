@@ -11,13 +11,14 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from picanet_tf.core.errors import PicanetError
 from picanet_tf.core.files import replacing
-from picanet_tf.errors import PicanetError
 from picanet_tf.training.callbacks import TableWriter
 from picanet_tf.training.checkpoints import Checkpoints
-from picanet_tf.training.loop import TrainingError, train
+from picanet_tf.training.errors import TrainingError
 from picanet_tf.training.run_directory import RunDirectory
 from tests.training import disks
+from tests.training.disks import train
 
 
 def weights_of(run):

@@ -3,17 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import io
 import os
-import re
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from contextlib import ExitStack, asynccontextmanager
-from pathlib import Path
-from typing import NamedTuple
-from urllib.parse import quote
 
 import anyio
-from PIL import Image
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
@@ -22,9 +16,15 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
-from picanet_tf.core.images import PNG_COMPRESSION
 from picanet_tf.inference.litert import LiteRTModel
-from picanet_tf.inference.sources import to_array
+from picanet_tf.serving.service.answers import (
+    DEFAULT_FORMAT,
+    Drawing,
+    Options,
+    PngResponse,
+    parse_options,
+    result_name,
+)
 from picanet_tf.serving.service.bodies import (
     FIELD,
     Memory,
@@ -35,13 +35,10 @@ from picanet_tf.serving.service.bodies import (
     unavailable,
 )
 from picanet_tf.serving.service.hosts import HostPolicy
-from picanet_tf.serving.service.jobs import Job, JobQueue, QueueFull
+from picanet_tf.serving.service.jobs import JobQueue, QueueFull
 from picanet_tf.serving.service.limits import Limits
 from picanet_tf.serving.service.middleware import HostGuard, WholeBody, refusal
 
-DEFAULT_FORMAT = "cutout"
-
-_CHUNK = 1 << 20  # of an answer, in bytes
 _USAGE = """\
 PiCANet: POST an image, get what stands out in it, as a PNG of its size.
 
@@ -54,13 +51,6 @@ threshold  of mask, 0 to 1; 0.5 by default
 The model is {model}. At most {limits}.
 Errors are JSON: {{"error": "one line"}}. GET {url}health tells whether it is well.
 """
-
-
-class Options(NamedTuple):
-    """What the query asks for."""
-
-    form: str = DEFAULT_FORMAT
-    threshold: float = 0.5
 
 
 def create_app(
@@ -138,7 +128,7 @@ class _Service:
             _USAGE.format(
                 url=request.url.replace(query=""),
                 field=FIELD,
-                formats=", ".join(self._model.formats),
+                formats=", ".join(self._model.spec.formats),
                 default=DEFAULT_FORMAT,
                 model=self._model.path.stem,
                 limits=self._limits,
@@ -155,7 +145,9 @@ class _Service:
         )
 
     async def predict(self, request: Request) -> Response:
-        options = parse_options(request.query_params.multi_items(), self._model.formats)
+        options = parse_options(
+            request.query_params.multi_items(), self._model.spec.formats
+        )
         check_headers(request, self._limits)
         with ExitStack() as stack:
             share = stack.enter_context(self._memory.share())
@@ -212,131 +204,6 @@ class _Service:
         finally:
             gone.cancel()
             self.jobs.abandon(job)
-
-
-class Drawing:
-    """What a job does: from the opened image to the PNG.
-
-    Args:
-        model: that predicts.
-        options: what is asked for.
-        image: opened, not decoded; let go once it is.
-    """
-
-    def __init__(self, model: LiteRTModel, options: Options, image: Image.Image):
-        self._model = model
-        self._options = options
-        self._image = image
-        self.pixels = image.width * image.height
-
-    def __call__(self, job: Job) -> bytes:
-        """The PNG; nothing as soon as the job is abandoned.
-
-        Raises:
-            HTTPException: 400 of an image that cannot be decoded.
-        """
-        try:
-            image, self._image = to_array(self._image), None
-        except ValueError as error:
-            raise HTTPException(400, str(error)) from error
-        if job.abandoned:
-            return b""
-        result = self._model.predict(image)
-        if job.abandoned:
-            return b""
-        form, threshold = self._options
-        buffer = io.BytesIO()
-        picture = self._model.render(form, image, result, threshold)
-        picture.save(buffer, "PNG", compress_level=PNG_COMPRESSION)
-        return buffer.getvalue()
-
-
-class PngResponse(Response):
-    """A PNG, sent piece by piece, as fast as its client takes it.
-
-    Args:
-        content: the file.
-        name: suggested for it.
-        ended: called when it is sent, or cannot be.
-    """
-
-    media_type = "image/png"
-
-    def __init__(self, content: bytes, name: str, ended: Callable[[], None]):
-        quoted = quote(name)
-        naming = (
-            f'filename="{name}"' if quoted == name else f"filename*=UTF-8''{quoted}"
-        )
-        super().__init__(
-            content,
-            headers={
-                "Content-Disposition": f"inline; {naming}",
-                "Cache-Control": "no-store",
-                "X-Content-Type-Options": "nosniff",
-            },
-        )
-        self._ended = ended
-
-    async def __call__(self, scope, receive, send) -> None:
-        start = {"type": "http.response.start", "status": self.status_code}
-        try:
-            await send({**start, "headers": self.raw_headers})
-            for first in range(0, len(self.body), _CHUNK):
-                chunk = self.body[first : first + _CHUNK]
-                last = first + _CHUNK >= len(self.body)
-                await send(
-                    {"type": "http.response.body", "body": chunk, "more_body": not last}
-                )
-        finally:
-            self._ended()
-
-
-def parse_options(
-    pairs: Iterable[tuple[str, str]], formats: tuple[str, ...]
-) -> Options:
-    """Reads the query.
-
-    Args:
-        pairs: (name, value).
-        formats: that the model has.
-
-    Raises:
-        HTTPException: 400 of an unknown name, one that comes twice, or a wrong value.
-    """
-    given: dict[str, str] = {}
-    for name, value in pairs:
-        if name not in ("format", "threshold"):
-            raise HTTPException(
-                400, f"there is no parameter {name!r}; there are format and threshold"
-            )
-        if name in given:
-            raise HTTPException(400, f"{name} is given twice")
-        given[name] = value
-    form = given.get("format", DEFAULT_FORMAT)
-    if form not in formats:
-        raise HTTPException(
-            400, f"format must be one of {', '.join(formats)}. Received: {form!r}"
-        )
-    if "threshold" not in given:
-        return Options(form)
-    if form != "mask":
-        raise HTTPException(400, "threshold goes with format=mask only")
-    try:
-        threshold = float(given["threshold"])
-    except ValueError:
-        threshold = -1.0
-    if not 0 <= threshold <= 1:
-        raise HTTPException(
-            400,
-            f"threshold must be a number from 0 to 1. Received: {given['threshold']!r}",
-        )
-    return Options(form, threshold)
-
-
-def result_name(name: str, options: Options) -> str:
-    """`holidays/photo.jpg` -> `photo.cutout.png`; `image.cutout.png` without a name."""
-    stem = Path(re.split(r"[/\\]", name)[-1]).stem[:100]
-    return f"{stem or 'image'}.{options.form}.png"
 
 
 async def _disconnection(request: Request) -> None:

@@ -13,7 +13,7 @@ from starlette.exceptions import HTTPException
 from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import Request
 
-from data_pipeline.images import FORMATS
+from picanet_tf.core.images import FORMATS
 from picanet_tf.serving.service.limits import Limits
 
 FIELD = "image"

@@ -13,7 +13,7 @@ import re
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from picanet_tf.errors import PicanetError
+from picanet_tf.core.errors import PicanetError
 
 ANY = "*"
 # By these names a machine calls itself.
@@ -114,7 +114,7 @@ def _host(word: str) -> Authority:
     found = parse_authority(word)
     if found is None:
         raise PicanetError(
-            "--allowed_hosts takes names as example.com or example.com:8080, IPv6 in "
+            "`allowed_hosts` takes names as example.com or example.com:8080, IPv6 in "
             f"brackets, or *. Received: {word!r}"
         )
     return found
@@ -124,7 +124,7 @@ def _origin(word: str) -> str:
     scheme, _, rest = word.lower().partition("://")
     if word != ANY and (scheme not in _SCHEMES or parse_authority(rest) is None):
         raise PicanetError(
-            "--allowed_origins takes origins as https://example.com, without a path, "
+            "`allowed_origins` takes origins as https://example.com, without a path, "
             f"or *. Received: {word!r}"
         )
     return word.lower()

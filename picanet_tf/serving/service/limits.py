@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from data_pipeline.images import MAX_PIXELS as LARGEST
-from picanet_tf.errors import PicanetError
+from picanet_tf.core.errors import PicanetError
+from picanet_tf.core.images import MAX_PIXELS as LARGEST
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -48,13 +48,13 @@ class HostGuard:
         if not self._policy.answers_to(host, own_port):
             return refusal(
                 421,
-                f"the service does not answer to Host {host!r}; --allowed_hosts names "
+                f"the service does not answer to Host {host!r}; `allowed_hosts` names "
                 "those that it does",
             )
         if origin is not None and not self._policy.accepts(origin, host, own_port):
             return refusal(
                 403,
-                f"pages of {origin!r} may not use the service; --allowed_origins names "
+                f"pages of {origin!r} may not use the service; `allowed_origins` names "
                 "those that may",
             )
         return None

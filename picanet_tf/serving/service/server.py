@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 from absl import logging
 
-from picanet_tf.errors import PicanetError
+from picanet_tf.core.errors import PicanetError
+from picanet_tf.core.signals import StopRequest
 from picanet_tf.serving.service.hosts import HostPolicy, is_loopback
 from picanet_tf.serving.service.limits import Limits
-from picanet_tf.training.signals import StopRequest
 
 if TYPE_CHECKING:
     import uvicorn
@@ -59,8 +59,8 @@ def check(
             ) from error
     if not is_loopback(host) and not allowed_hosts:
         raise PicanetError(
-            f"--host {host} is open to other machines: say by which names they reach "
-            "it, as --allowed_hosts example.com,192.0.2.7, or --allowed_hosts '*' for "
+            f"`host` {host} is open to other machines: say by which names they reach "
+            "it, as `allowed_hosts` example.com,192.0.2.7, or `allowed_hosts` '*' for "
             "any name (then web pages can reach it, too)"
         )
     _listen(host, port).close()
@@ -162,7 +162,7 @@ def _listen(host: str, port: int) -> socket.socket:
         )[0]
         listener = socket.socket(family)
     except OSError as error:
-        raise PicanetError(f"--host {host}: {error.strerror}") from error
+        raise PicanetError(f"`host` {host}: {error.strerror}") from error
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind(address)
@@ -170,7 +170,7 @@ def _listen(host: str, port: int) -> socket.socket:
     except OSError as error:
         listener.close()
         raise PicanetError(
-            f"--port {port} of {host} cannot be used: {error.strerror}. Give another "
+            f"`port` {port} of {host} cannot be used: {error.strerror}. Give another "
             "one"
         ) from error
     return listener

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from data_pipeline import images
+from picanet_tf.core import images
 from picanet_tf.serving.service import Limits, bodies, create_app
 from tests import bad_images
 from tests.serving import load

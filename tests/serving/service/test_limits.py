@@ -12,9 +12,9 @@ from PIL import Image
 from starlette.applications import Starlette
 from starlette.routing import Route
 
-from picanet_tf.errors import PicanetError
+from picanet_tf.core.errors import PicanetError
 from picanet_tf.serving.service import Limits
-from picanet_tf.serving.service.app import Drawing, Options, PngResponse
+from picanet_tf.serving.service.answers import Drawing, Options, PngResponse
 from picanet_tf.serving.service.bodies import open_image
 from tests.serving.load import encoded
 from tests.serving.service.conftest import running, wait_for

@@ -5,8 +5,8 @@ import threading
 
 import pytest
 
-from picanet_tf.errors import PicanetError
-from picanet_tf.serving.service.app import Options, result_name
+from picanet_tf.core.errors import PicanetError
+from picanet_tf.serving.service.answers import Options, result_name
 from picanet_tf.serving.service.hosts import HostPolicy, is_loopback, parse_authority
 from picanet_tf.serving.service.jobs import JobQueue, QueueFull
 from picanet_tf.serving.service.middleware import HostGuard
@@ -54,13 +54,13 @@ def test_any_host_is_not_any_origin():
 
 @pytest.mark.parametrize("word", ["http://a.com", "a.com/x", "", "a b", "::1"])
 def test_no_host(word):
-    with pytest.raises(PicanetError, match="--allowed_hosts takes names"):
+    with pytest.raises(PicanetError, match="`allowed_hosts` takes names"):
         HostPolicy([word])
 
 
 @pytest.mark.parametrize("word", ["a.com", "https://a.com/", "ftp://a.com", "null"])
 def test_no_origin(word):
-    with pytest.raises(PicanetError, match="--allowed_origins takes origins"):
+    with pytest.raises(PicanetError, match="`allowed_origins` takes origins"):
         HostPolicy((), [word])
 
 

@@ -12,7 +12,7 @@ import time
 import pytest
 from PIL import Image
 
-from picanet_tf.errors import PicanetError
+from picanet_tf.core.errors import PicanetError
 from picanet_tf.serving import service
 from picanet_tf.serving.service import Limits
 from tests.serving import load
@@ -115,12 +115,12 @@ def test_mistakes_are_one_line(litert_file):
 
 def test_an_open_host_wants_names():
     for host in ("0.0.0.0", "::", "192.0.2.7", "photos.example.com"):
-        with pytest.raises(PicanetError, match=f"--host {host} is open to other"):
+        with pytest.raises(PicanetError, match=f"`host` {host} is open to other"):
             service.check(host, 0)
     service.check("0.0.0.0", 0, ["photos.example.com"])
     service.check("0.0.0.0", 0, ["*"])
     service.check("127.0.0.1", 0)
-    with pytest.raises(PicanetError, match="--host 256.0.0.1"):
+    with pytest.raises(PicanetError, match="`host` 256.0.0.1"):
         service.check("256.0.0.1", 0, ["*"])
 
 

@@ -1,0 +1,169 @@
+"""Pairs of files -> the encoded bytes and numbers that a record stores.
+
+Imports no TensorFlow: the converter runs `encode_pair` in worker processes.
+"""
+
+import io
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from PIL import Image
+
+from data_pipeline.annotations import AnnotationError, read_annotation
+from data_pipeline.class_maps import read_class_map
+from data_pipeline.kinds import BOXES, CLASS_MAP, MASK
+from data_pipeline.pairs import BadFile, Pair
+from picanet_tf.core import images
+from picanet_tf.core.images import ImageError
+
+_JPEG_FORMATS = ("JPEG", "MPO")  # MPO: a JPEG with more pictures behind it.
+
+
+@dataclass(frozen=True)
+class EncodedExample:
+    """What a record stores.
+
+    Attributes:
+        key: the name that the image and its ground truth share.
+        image: JPEG or PNG bytes that every decoder shows upright, in RGB or grey.
+        height, width: in pixels.
+        truth: the ground truth as keyword arguments for the encoder of its kind in
+            `schema`: `mask`, or `boxes`, `labels` and `difficult`.
+        warning: what looks odd but is accepted; otherwise empty.
+    """
+
+    key: str
+    image: bytes
+    height: int
+    width: int
+    truth: dict[str, bytes | np.ndarray]
+    warning: str = ""
+
+
+class _Truth(NamedTuple):
+    """Ground truth and the (height, width) of the image that it belongs to."""
+
+    fields: dict[str, bytes | np.ndarray]
+    size: tuple[int, int]
+    warning: str = ""
+
+
+class _EncodedImage(NamedTuple):
+    """An encoded image and its size; `rotated`: EXIF swapped height and width."""
+
+    data: bytes
+    size: tuple[int, int]
+    rotated: bool
+
+
+def encode_pair(
+    pair: Pair, kind: str = MASK, *, max_pixels: int = images.MAX_PIXELS
+) -> EncodedExample | list[BadFile]:
+    """Reads, checks and encodes an image and its ground truth.
+
+    The bytes of image and mask are kept as they are if every decoder makes the same
+    upright 8-bit picture of them. Otherwise the picture is turned upright and encoded
+    again: a JPEG image as JPEG, at quality 95 without chroma subsampling, all else as
+    PNG.
+
+    Args:
+        pair: the files.
+        kind: of the ground truth, see `kinds`.
+        max_pixels: the largest width x height accepted, checked before decoding.
+
+    Returns:
+        The encoded example, or what is wrong with its files.
+    """
+    bad = []
+    try:
+        image = _encode_image(pair.image, max_pixels)
+    except ImageError as error:
+        bad.append(BadFile(error.name, error.reason))
+    try:
+        truth = _READERS[kind](pair.truth, max_pixels)
+    except ImageError as error:
+        bad.append(BadFile(error.name, error.reason))
+    except AnnotationError as error:
+        bad.append(BadFile(str(pair.truth), str(error)))
+    if bad:
+        return bad
+    (height, width), (truth_height, truth_width) = image.size, truth.size
+    if truth.size != image.size:
+        reason = (
+            f"{truth_width} x {truth_height}, but its image {pair.image} is "
+            f"{width} x {height} (width x height)"
+        )
+        if image.rotated and truth.size == (width, height):
+            reason += " after its EXIF rotation, which this file lacks"
+        return [BadFile(str(pair.truth), reason)]
+    return EncodedExample(
+        pair.key, image.data, height, width, truth.fields, truth.warning
+    )
+
+
+def _encode_image(path: Path, max_pixels: int) -> _EncodedImage:
+    with images.errors_named(str(path)):
+        data = path.read_bytes()
+        # Decoded even if the bytes are kept: this is what finds truncated files.
+        image = images.load(data, max_pixels=max_pixels)
+        plain = _is_plain(image)
+        upright = image if plain else images.to_rgb(image)
+    if not plain:
+        data = _encode(upright, "JPEG" if image.format in _JPEG_FORMATS else "PNG")
+    size = (upright.height, upright.width)
+    return _EncodedImage(data, size, upright.size != image.size)
+
+
+def _read_mask(path: Path, max_pixels: int) -> _Truth:
+    """The mask as `images.read_mask` reads it."""
+    with images.errors_named(str(path)):
+        data = path.read_bytes()
+        image = images.load(data, max_pixels=max_pixels)
+        grey = images.to_grey(image)
+    if not (_is_plain(image) and _is_grey_png(data)):
+        data = _encode(grey, "PNG")
+    warning = ""
+    # Not an error: a mask may be faint. But values of only 0 and 1 are most likely
+    # class numbers, which would be stored as nearly black.
+    if grey.getextrema()[1] == 1:
+        warning = "the mask's largest value is 1 of 255; was 255 meant?"
+    return _Truth({"mask": data}, (grey.height, grey.width), warning)
+
+
+def _read_class_map(path: Path, max_pixels: int) -> _Truth:
+    class_map = read_class_map(path, max_pixels=max_pixels)
+    return _Truth({"mask": _encode(Image.fromarray(class_map), "PNG")}, class_map.shape)
+
+
+def _read_boxes(path: Path, _max_pixels: int) -> _Truth:
+    annotation = read_annotation(path)
+    warning = "" if annotation.objects else "it has no object"
+    return _Truth(annotation.arrays(), (annotation.height, annotation.width), warning)
+
+
+_READERS = {MASK: _read_mask, CLASS_MAP: _read_class_map, BOXES: _read_boxes}
+
+
+def _is_grey_png(data: bytes) -> bool:
+    """Whether the header says PNG, 8 bits and grey."""
+    return data.startswith(b"\x89PNG") and data[24:26] == b"\x08\x00"
+
+
+def _is_plain(image: Image.Image) -> bool:
+    """Whether TensorFlow decodes the file to the same pixels as `images.to_rgb`."""
+    return (
+        image.format in ("JPEG", "PNG")
+        and image.mode in ("RGB", "L")
+        and images.orientation(image) == 1
+        and not image.has_transparency_data
+        and not getattr(image, "is_animated", False)
+    )
+
+
+def _encode(image: Image.Image, file_format: str) -> bytes:
+    buffer = io.BytesIO()
+    # PNG ignores `quality` and `subsampling`.
+    image.save(buffer, file_format, quality=95, subsampling=0)
+    return buffer.getvalue()

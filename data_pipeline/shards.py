@@ -1,0 +1,46 @@
+"""Examples -> TFRecord files. Imports TensorFlow when it writes, not before."""
+
+import itertools
+import os
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from data_pipeline.encoding import EncodedExample
+from data_pipeline.manifest import Shard
+from picanet_tf.core.files import sha256_of
+
+
+def write_shards(payloads: Iterator[bytes], folder: Path, size: int) -> list[Shard]:
+    """Writes records to `folder`, at most `size` a file."""
+    shards = []
+    for first in payloads:
+        rest = itertools.islice(payloads, size - 1)
+        path = folder / f"{len(shards):05d}.tfrecord"
+        shards.append(write_shard(itertools.chain([first], rest), path))
+    return shards
+
+
+def write_shard(payloads: Iterable[bytes], path: Path) -> Shard:
+    """Writes records to one TFRecord file."""
+    import tensorflow as tf
+
+    count = 0
+    with tf.io.TFRecordWriter(os.fsencode(path)) as writer:
+        for payload in payloads:
+            writer.write(payload)
+            count += 1
+    return Shard(path.name, count, path.stat().st_size, sha256_of(path))
+
+
+def serialize(examples: Iterable[EncodedExample], kind: str) -> Iterator[bytes]:
+    """Turns examples into records."""
+    from data_pipeline import schema  # Takes seconds; by now the workers are at work.
+
+    for example in examples:
+        yield schema.ENCODERS[kind](
+            key=example.key,
+            image=example.image,
+            height=example.height,
+            width=example.width,
+            **example.truth,
+        )

@@ -1,0 +1,147 @@
+"""Directories that appear whole or not at all. Imports no TensorFlow."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import shutil
+import socket
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from picanet_tf.core.errors import PicanetError
+from picanet_tf.core.files import sync
+from picanet_tf.core.signals import sigterm_ignored, sigterm_unwinds
+
+_UNFINISHED, _REPLACED = "tmp", "old"  # what the hidden directories' names end in
+
+
+class Staged:
+    """A directory in the making.
+
+    Attributes:
+        folder: hidden, beside its final place; to be filled.
+        published: where it is in the end; None until then.
+    """
+
+    def __init__(self, folder: Path):
+        self.folder = folder
+        self.published: Path | None = None
+
+
+@contextlib.contextmanager
+def publishing(
+    path: Path,
+    *,
+    argument: str = "output",
+    overwrite: bool = False,
+    next_path: Callable[[], Path] | None = None,
+) -> Iterator[Staged]:
+    """Yields a hidden directory that is renamed to `path` when all went well.
+
+    Everything in it is on the disk before it is renamed. After an error, Ctrl-C or
+    SIGTERM nothing is left, not even parents that were not there before. What a killed
+    process of this machine left beside `path` is removed.
+
+    Args:
+        path: the directory; its parents are made.
+        argument: what errors call it.
+        overwrite: replace `path` if it exists. The old one stays until the new one is
+            complete.
+        next_path: gives another path where someone else was quicker; without it, that
+            is an error.
+
+    Raises:
+        PicanetError: the directory cannot be made, or `path` exists by now.
+    """
+    path = Path(path)
+    tag = f"{socket.gethostname()}.{os.getpid()}"
+    staged = Staged(path.with_name(f".{path.name}.{tag}.{_UNFINISHED}"))
+    made: list[Path] = []
+    with sigterm_unwinds() as check_sigterm:
+        try:
+            made += [parent for parent in path.parents if not parent.exists()]
+            try:
+                path.parent.mkdir(parents=True, exist_ok=True)
+                _remove_leftovers(path.parent)
+                staged.folder.mkdir()
+            except OSError as error:
+                reason = error.strerror
+                if isinstance(error, FileExistsError):  # A file where a parent goes.
+                    reason = os.strerror(errno.ENOTDIR)
+                raise PicanetError(
+                    f"`{argument}` {path} cannot be made: {reason}"
+                ) from error
+            yield staged
+            check_sigterm()
+            for file in staged.folder.rglob("*"):
+                if file.is_file():
+                    sync(file)
+            staged.published = _publish(
+                staged.folder, path, argument, overwrite, next_path
+            )
+            sync(staged.published.parent)
+        finally:
+            with sigterm_ignored():
+                shutil.rmtree(staged.folder, ignore_errors=True)
+                if staged.published is None:
+                    for parent in made:
+                        with contextlib.suppress(OSError):  # Not empty: it stays.
+                            parent.rmdir()
+
+
+def _publish(
+    temporary: Path,
+    path: Path,
+    argument: str,
+    overwrite: bool,
+    next_path: Callable[[], Path] | None,
+) -> Path:
+    replaced = temporary.with_suffix(f".{_REPLACED}")
+    if overwrite and os.path.lexists(path):
+        path.rename(replaced)
+    try:
+        while True:
+            try:
+                temporary.rename(path)
+                break
+            except OSError as error:
+                if error.errno not in (errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR):
+                    raise
+                if next_path is None:
+                    raise PicanetError(f"`{argument}` {path} exists already") from error
+            path = next_path()
+    except BaseException:
+        if os.path.lexists(replaced):
+            replaced.rename(path)
+        raise
+    if replaced.is_symlink():
+        replaced.unlink()
+    shutil.rmtree(replaced, ignore_errors=True)
+    return path
+
+
+def _remove_leftovers(parent: Path) -> None:
+    """Removes what killed processes left, and puts back what they had moved away."""
+    host = f".{socket.gethostname()}."
+    for path in parent.glob(f".*{host}*"):
+        name, _, rest = path.name[1:].rpartition(host)
+        process, _, kind = rest.partition(".")
+        known = kind in (_UNFINISHED, _REPLACED) and process.isdecimal()
+        if not (known and name) or _runs(int(process)):
+            continue
+        if kind == _REPLACED and not os.path.lexists(parent / name):
+            path.rename(parent / name)  # Killed between two renamings.
+        else:
+            shutil.rmtree(path, ignore_errors=True)
+
+
+def _runs(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        pass
+    return True

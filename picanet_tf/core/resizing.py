@@ -1,0 +1,85 @@
+"""Images as arrays: resizing as TensorFlow does, and writing. Imports no TensorFlow."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from picanet_tf.core.errors import PicanetError
+from picanet_tf.core.files import replacing
+
+# Of PNG: half the time of Pillow's 6, for files that are 1% to 5% larger.
+PNG_COMPRESSION = 4
+
+
+def resize(values: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """Resizes bilinearly with half-pixel centres and no antialiasing.
+
+    Equals `tf.image.resize(values, size, method="bilinear")` to 1e-3 of values in
+    0..255. Pillow's BILINEAR is another operation: it averages when it shrinks.
+
+    Args:
+        values: [H, W] or [H, W, C], of any real dtype.
+        size: (height, width) of the result.
+
+    Returns:
+        float32 [height, width] or [height, width, C].
+
+    Raises:
+        ValueError: an array without pixels or of another rank, or a size without any.
+    """
+    values = np.asarray(values)
+    if values.ndim not in (2, 3) or 0 in values.shape or min(size) < 1:
+        raise ValueError(
+            "`values` must be [H, W] or [H, W, C], `size` (height, width), none of "
+            f"them 0. Received: shape {values.shape}, size={size}"
+        )
+    # What shrinks most goes first: the other axis is then resized for fewer lines.
+    for axis in sorted((0, 1), key=lambda axis: size[axis] / values.shape[axis]):
+        values = _resize_axis(values, axis, size[axis])
+    return np.asarray(values, np.float32)
+
+
+def _resize_axis(values: np.ndarray, axis: int, length: int) -> np.ndarray:
+    before = values.shape[axis]
+    if before == length:
+        return values
+    # In float32, as TensorFlow's kernel computes them: on a photo of 4,000 pixels the
+    # coordinates' own rounding moves a result by more than the tolerance.
+    scale = np.float32(before) / np.float32(length)
+    places = (np.arange(length, dtype=np.float32) + np.float32(0.5)) * scale
+    places -= np.float32(0.5)
+    lower = np.floor(places)
+    fractions = (places - lower).reshape(
+        [-1 if i == axis else 1 for i in range(values.ndim)]
+    )
+    first = np.maximum(lower, 0).astype(np.intp)
+    second = np.minimum(np.ceil(places), before - 1).astype(np.intp)
+    start = values.take(first, axis).astype(np.float32)
+    result = values.take(second, axis).astype(np.float32)
+    result -= start
+    result *= fractions
+    result += start
+    return result
+
+
+def save_image(path: Path, picture: np.ndarray | Image.Image) -> None:
+    """Writes a uint8 array or a picture, in one step; makes the folders above it.
+
+    Raises:
+        PicanetError: it could not be written, such as to a full disk.
+    """
+    path = Path(path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with replacing(path) as temporary:
+            if isinstance(picture, np.ndarray):
+                picture = Image.fromarray(picture)
+            picture.save(temporary, compress_level=PNG_COMPRESSION)
+    except PicanetError:  # Of `replacing`, which names the file already.
+        raise
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise PicanetError(f"Cannot write {path}: {reason}") from error

@@ -1,0 +1,44 @@
+"""The classes of PASCAL VOC and their colours. Imports no TensorFlow.
+
+Shared by the data pipeline, segmentation and detection.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+VOC_CLASSES = tuple(
+    "background aeroplane bicycle bird boat bottle bus car cat chair cow diningtable "
+    "dog horse motorbike person pottedplant sheep sofa train tvmonitor".split()
+)
+CLASSES = len(VOC_CLASSES)
+OBJECT_CLASSES = VOC_CLASSES[1:]
+BACKGROUND = 0
+# Of a pixel without a class: object borders, and what annotators left open. It counts
+# neither in a loss nor in a score.
+IGNORE = 255
+
+
+def palette() -> np.ndarray:
+    """VOC's colour of each value of a class map: uint8 [256, 3].
+
+    The bits of a class number go to red, green and blue in turn, the lowest bits to
+    the highest bits of the colours.
+    """
+    values = np.arange(256)
+    colours = np.zeros((256, 3), np.int64)
+    for bit in range(8):
+        for channel in range(3):
+            colours[:, channel] |= (values >> channel & 1) << (7 - bit)
+        values >>= 3
+    return colours.astype(np.uint8)
+
+
+def colours_of(classes: np.ndarray) -> np.ndarray:
+    """A class map, uint8 [H, W], in VOC's colours: uint8 [H, W, 3]."""
+    return palette()[classes]
+
+
+def colour_of(label: int) -> tuple[int, int, int]:
+    """VOC's colour of a class, as Pillow wants it."""
+    return tuple(int(value) for value in palette()[label])

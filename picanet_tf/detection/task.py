@@ -1,0 +1,135 @@
+"""Object detection: its networks, what trains them, what they predict."""
+
+from __future__ import annotations
+
+import itertools
+from pathlib import Path
+
+import keras
+import numpy as np
+
+from picanet_tf.core.voc import CLASSES
+from picanet_tf.detection import comparison, decode, losses, prediction, targets
+from picanet_tf.detection.model import CONTEXT_INPUTS, detection_outputs
+from picanet_tf.detection.postprocess import detections
+from picanet_tf.detection.results import Detections
+from picanet_tf.detection.spec import DetectionSpec
+from picanet_tf.detection.validation import DetectionValidation, panel
+from picanet_tf.drawing.pixels import Pixel, default_query_pixels
+from picanet_tf.models.context_modules import AttachPoint
+from picanet_tf.tasks.base import Task
+from picanet_tf.tasks.serving_spec import ServingSpec
+
+_LABELS = {4: "conv4_3", 7: "fc7", 8: "conv8", 9: "conv9", 10: "conv10"}
+_QUERIED = 3  # boxes whose centres are shown when no pixel is chosen
+_LEAST_SCORE = 0.3  # of those, where there are any of it
+_FOUND = ("boxes", "scores", "classes", "count")
+
+
+@keras.saving.register_keras_serializable(package="picanet_tf")
+class DetectionHead(keras.layers.Layer):
+    """`postprocess.detections` of offsets and scores side by side, as a layer."""
+
+    def __init__(self, image_size: int, **kwargs):
+        super().__init__(**kwargs)
+        self.image_size = image_size
+
+    def call(self, heads):
+        return detections(heads[..., :4], heads[..., 4:], self.image_size)
+
+    def get_config(self):
+        return {**super().get_config(), "image_size": self.image_size}
+
+
+class DetectionServing(ServingSpec):
+    """An export gives boxes, and what they are made of."""
+
+    output = "raw"
+    signatures = {"serving_default": _FOUND, "detections": _FOUND, "raw": ("raw",)}
+    image_bytes_outputs = _FOUND
+    output_description = (
+        "of each default box 4 offsets and 21 logits; decode.py beside this file "
+        "makes boxes of them"
+    )
+    companion_files = {"decode.py": Path(decode.__file__)}
+
+    def heads(self, logits, side):
+        found = DetectionHead(side, name="detections", dtype="float32")(logits)
+        return {"raw": keras.layers.Identity(name="raw")(logits), **found}
+
+    def difference(self, values, wanted) -> float:
+        return comparison.difference(values, wanted)
+
+
+class DetectionTask(Task):
+    """Object detection by SSD300 with PiCANets (Sec. 5.6). See `detection_outputs`."""
+
+    spec = DetectionSpec()
+    serving = DetectionServing()
+    network_name = "picanet_detection_"
+    output_shape = ("N", "A", 4 + CLASSES)
+    foreground_title = "any object"
+    finds_objects = True
+
+    def build_outputs(self, image, config):
+        return detection_outputs(image, config)
+
+    def attach_points(self, variant: str) -> dict[int, AttachPoint]:
+        plan = self.spec.parse_variant(variant)
+        return {
+            key: AttachPoint(
+                key,
+                _LABELS[key],
+                plan[key],
+                CONTEXT_INPUTS[key],
+                f"context{key}_{plan[key].lower()}",
+            )
+            for key in sorted(plan, reverse=True)
+        }
+
+    def encode_targets(self, truth, outputs, image_size):
+        return targets.encode_targets(truth, outputs, image_size)
+
+    def losses(self, outputs):
+        return losses.losses(outputs)
+
+    def loss_weights(self, outputs, attention_weight=0.0):
+        return losses.loss_weights(outputs)
+
+    def validation(self, image_size):
+        return DetectionValidation(image_size)
+
+    def panel(self, image, truth, outputs):
+        return panel(image, truth, outputs)
+
+    def logits(self, outputs):
+        """Offsets and scores side by side, [N, A, 25]."""
+        return prediction.offsets_and_scores(outputs)
+
+    def activate(self, logits, side):
+        return prediction.pack_detections(logits, side)
+
+    def foreground(self, logits, side):
+        return prediction.objectness(logits, side)
+
+    def default_query_pixels(
+        self, foreground: np.ndarray, result: Detections
+    ) -> dict[str, Pixel]:
+        """Centres of the boxes of highest score; without any, as of a saliency map."""
+        has_any = (result.scores >= _LEAST_SCORE).any()
+        found = result.above(_LEAST_SCORE) if has_any else result
+        centers = self.box_centers(found, foreground.shape)
+        first = itertools.islice(centers.items(), _QUERIED)
+        return dict(first) or default_query_pixels(foreground)
+
+    def box_centers(
+        self, result: Detections, size: tuple[int, int]
+    ) -> dict[str, Pixel]:
+        """{"box <rank>: <class> <score>": its centre}."""
+        height, width = size
+        centers = {}
+        for number, (top, left, bottom, right) in enumerate(result.boxes):
+            x = min(width - 1, max(0, int((left + right) / 2)))
+            y = min(height - 1, max(0, int((top + bottom) / 2)))
+            centers[f"box {number + 1}: {result.name(number)}"] = Pixel(x, y)
+        return centers

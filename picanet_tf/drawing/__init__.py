@@ -1,0 +1,1 @@
+"""Pictures of what networks do: maps, attention, panels, videos. No TensorFlow."""

@@ -1,0 +1,233 @@
+"""Figures 4 and 5 of the paper: where pixels look, and what comes of it.
+
+Imports no TensorFlow.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from PIL import Image, ImageDraw
+
+from picanet_tf.drawing.maps import as_rgb, grey, heat, overlay, resized, scaled_to
+from picanet_tf.drawing.panels import Row, save_panel
+from picanet_tf.drawing.pixels import Pixel
+
+_TILE = 448  # the longer side of what panels show, in pixels
+_RED = (255, 0, 0)
+
+
+class Context(NamedTuple):
+    """What one pixel of one attentive module looks at.
+
+    Attributes:
+        weights: float [K, K], the attention to each position; GAP's and LAP's sum to
+            1, AC's are gates, each in 0..1.
+        rows, columns: [K], the positions, on the module's map; some of a local window
+            may lie outside it.
+        cell: (row, column) on the map of the pixel that looks.
+        size: (height, width) of the map.
+        step: distance of neighbouring positions.
+        kind: of the module: "GAP", "LAP" or "AC".
+    """
+
+    weights: np.ndarray
+    rows: np.ndarray
+    columns: np.ndarray
+    cell: tuple[int, int]
+    size: tuple[int, int]
+    step: int
+    kind: str
+
+    @property
+    def box(self) -> tuple[float, float, float, float]:
+        """(left, top, right, bottom) of the context region in 0..1 of the image.
+
+        A global context is all of the image; a local one ends at the image's border.
+        """
+        if self.kind == "GAP":
+            return 0.0, 0.0, 1.0, 1.0
+        height, width = self.size
+        return (
+            max(int(self.columns[0]), 0) / width,
+            max(int(self.rows[0]), 0) / height,
+            min(int(self.columns[-1]) + 1, width) / width,
+            min(int(self.rows[-1]) + 1, height) / height,
+        )
+
+
+def spread(context: Context, size: tuple[int, int]) -> np.ndarray:
+    """The attention of a context, drawn over the image.
+
+    Args:
+        context: of `context_of`.
+        size: (height, width) to draw at.
+
+    Returns:
+        float [height, width]: between the positions bilinear, beyond the outer ones
+        constant, outside the context region NaN.
+    """
+    height, width = size
+    y = (np.arange(height) + 0.5) / height
+    x = (np.arange(width) + 0.5) / width
+    along_y = _interpolation(y * context.size[0] - 0.5, context.rows)
+    along_x = _interpolation(x * context.size[1] - 0.5, context.columns)
+    drawn = along_y @ context.weights @ along_x.T
+    left, top, right, bottom = context.box
+    outside = ((y < top) | (y > bottom))[:, None] | ((x < left) | (x > right))[None]
+    return np.where(outside, np.nan, drawn)
+
+
+def _interpolation(points: np.ndarray, positions: np.ndarray) -> np.ndarray:
+    """[P, K]: what each of K positions counts for at each of P points."""
+    identity = np.eye(len(positions))
+    return np.stack([np.interp(points, positions, row) for row in identity], axis=1)
+
+
+def attention_rows(
+    image: np.ndarray, maps, pixels: Mapping[str, Pixel]
+) -> tuple[list[str], list[Row]]:
+    """Figure 5 of the paper: from each pixel, what each attentive module looks at.
+
+    Each map is stretched over its own range, which is written below it.
+
+    Args:
+        image: uint8 [H, W, 3], the frame that the maps lie over.
+        maps: the `inference.attention.AttentionMaps` of it.
+        pixels: {label: pixel of the image}.
+
+    Returns:
+        Column titles and rows for `save_panel`.
+
+    Raises:
+        PicanetError: a pixel outside the image.
+    """
+    small = _shown(image)
+    rows = []
+    for label, pixel in pixels.items():
+        pictures = [
+            _captioned(marked(picture, image.shape, pixel), "")
+            for picture in (small, as_rgb(_shown(grey(maps.foreground))))
+        ]
+        for key in maps.attention:
+            context = maps.context(key, pixel)
+            tile = overlay(small, _stretched(spread(context, small.shape[:2])))
+            tile = marked(tile, image.shape, pixel, context)
+            pictures.append(_captioned(tile, _range_of(context)))
+        rows.append(Row(f"{label}\n{pixel.x},{pixel.y}", pictures))
+    points = [maps.points[key] for key in maps.attention]
+    titles = [f"{point.label}  {point.kind}" for point in points]
+    return ["image", maps.foreground_title, *titles], rows
+
+
+def feature_rows(image: np.ndarray, maps) -> tuple[list[str], list[Row]]:
+    """Figure 4 of the paper: what goes into each context module, and what comes out.
+
+    Each map is stretched over its own range.
+
+    Args:
+        image: uint8 [H, W, 3], the frame that the maps lie over.
+        maps: the `inference.attention.AttentionMaps` of it.
+
+    Returns:
+        Column titles and rows for `save_panel`.
+    """
+    small = _shown(image)
+    rows = []
+    for number, (label, first) in enumerate(
+        [("into it: F", small), ("out of it: F att", _shown(grey(maps.foreground)))]
+    ):
+        drawn = [
+            heat(_stretched(resized(pair[number], small.shape[:2])), "viridis")
+            for pair in maps.features.values()
+        ]
+        rows.append(Row(label, [first, *drawn]))
+    labels = (maps.points[key].label for key in maps.features)
+    return [f"image, {maps.foreground_title}", *labels], rows
+
+
+def save_attention(
+    path: Path,
+    image: np.ndarray,
+    maps,
+    pixels: Mapping[str, Pixel] | None = None,
+    title: str = "",
+) -> None:
+    """Writes `attention_rows`, by default from the maps' own query pixels."""
+    columns, rows = attention_rows(image, maps, pixels or maps.query_pixels)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    save_panel(path, columns, rows, title)
+
+
+def save_features(path: Path, image: np.ndarray, maps, title: str = "") -> None:
+    """Writes `feature_rows`."""
+    columns, rows = feature_rows(image, maps)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    save_panel(path, columns, rows, title)
+
+
+def marked(
+    picture: np.ndarray,
+    shape: Sequence[int],
+    pixel: Pixel,
+    context: Context | None = None,
+    radius: int = 6,
+) -> np.ndarray:
+    """A picture with the pixel as a white dot, its context region in a red rectangle.
+
+    Args:
+        picture: uint8 [h, w, 3], the image at any scale.
+        shape: (height, width, ...) of the image itself.
+        pixel: of the image.
+        context: what the pixel looks at; None draws no rectangle.
+        radius: of the dot, in the picture's pixels.
+
+    Returns:
+        uint8 [h, w, 3].
+    """
+    height, width = picture.shape[:2]
+    drawing = Image.fromarray(picture)
+    draw = ImageDraw.Draw(drawing)
+    if context is not None:
+        left, top, right, bottom = context.box
+        box = (left * width, top * height, right * width - 1, bottom * height - 1)
+        x0, y0, x1, y1 = map(round, box)
+        draw.rectangle((x0, y0, max(x0, x1), max(y0, y1)), outline=_RED, width=3)
+    x = (pixel.x + 0.5) * width / shape[1]
+    y = (pixel.y + 0.5) * height / shape[0]
+    box = (x - radius, y - radius, x + radius, y + radius)
+    draw.ellipse(box, fill="white", outline="black", width=max(1, radius // 3))
+    return np.asarray(drawing)
+
+
+def _shown(image: np.ndarray) -> np.ndarray:
+    """A uint8 image of which the longer side is a tile's."""
+    return scaled_to(image, _TILE)
+
+
+def _stretched(values: np.ndarray) -> np.ndarray:
+    """Over 0..1; one value alone becomes 0. NaN stays."""
+    if np.isnan(values).all():  # A region narrower than the picture's pixels.
+        return values
+    low, high = np.nanmin(values), np.nanmax(values)
+    return (values - low) / (high - low) if high > low else values * 0.0
+
+
+def _range_of(context: Context) -> str:
+    low, high = context.weights.min(), context.weights.max()
+    if context.kind == "AC":
+        return f"gates {low:.2f} to {high:.2f}"
+    uniform = context.weights.size
+    return f"{low * uniform:.2f} to {high * uniform:.2f} of uniform"
+
+
+def _captioned(picture, text: str, size: int = 26):
+    height, width = picture.shape[:2]
+    drawing = Image.new("RGB", (width, height + size + 14), "white")
+    drawing.paste(Image.fromarray(picture))
+    draw = ImageDraw.Draw(drawing)
+    draw.text((width / 2, height + 4), text, fill="black", font_size=size, anchor="ma")
+    return np.asarray(drawing)

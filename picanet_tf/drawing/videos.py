@@ -1,0 +1,120 @@
+"""Videos as streams of frames, through OpenCV, which is imported where it is used."""
+
+import contextlib
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+from picanet_tf.core.errors import PicanetError
+
+
+class VideoError(PicanetError):
+    """A video that cannot be read or written.  The message opens with its name."""
+
+
+class VideoReader:
+    """The frames of a video, one after the other.
+
+    Args:
+        path: of the video.
+
+    Attributes:
+        frames_per_second: as the file says; 25 where it does not.
+        count: how many frames the file says it has; 0 where it does not.
+        missing: how many of these could not be read, known at the end; 0 where it is
+            less than a tenth of them, since some files only estimate their count.
+
+    Raises:
+        VideoError: it cannot be opened, or OpenCV is missing.
+
+    Example:
+        >>> reader = VideoReader("clip.mp4")
+        >>> for frame in reader:    # uint8 [H, W, 3], RGB, turned upright
+        ...     ...
+    """
+
+    def __init__(self, path: str | os.PathLike):
+        self.path = Path(path)
+        cv2 = _opencv()
+        self._capture = cv2.VideoCapture(str(path))
+        if not self._capture.isOpened():
+            reason = "not a video that OpenCV reads"
+            raise VideoError(
+                f"{path}: {reason if self.path.exists() else 'no such file'}"
+            )
+        rate = self._capture.get(cv2.CAP_PROP_FPS)
+        # Some files say 0, NaN, or the ticks of their clock.
+        self.frames_per_second = rate if 0 < rate <= 1000 else 25.0
+        self.count = max(0, int(self._capture.get(cv2.CAP_PROP_FRAME_COUNT)))
+        self.missing = 0
+
+    def __iter__(self) -> Iterator[np.ndarray]:
+        cv2 = _opencv()
+        number = 0
+        while True:
+            there, frame = self._capture.read()
+            if not there:
+                break
+            number += 1
+            yield cv2.cvtColor(frame, cv2.COLOR_BGR2RGB)
+        self._capture.release()
+        if number == 0:
+            raise VideoError(f"{self.path}: no frame of it can be read")
+        # OpenCV takes damage for the end.
+        if number < 0.9 * self.count:
+            self.missing = self.count - number
+
+
+@contextlib.contextmanager
+def video_writer(path: str | os.PathLike, frames_per_second: float):
+    """Yields a function that adds a frame, uint8 [H, W] or [H, W, 3], to an MP4.
+
+    All frames must be of one size; a side of an odd length loses its last line, which
+    MPEG-4 cannot store.
+
+    Raises:
+        VideoError: OpenCV is missing or has no encoder for MP4.
+    """
+    cv2 = _opencv()
+    writer = None
+    first = None
+
+    def add(frame: np.ndarray) -> None:
+        nonlocal writer, first
+        frame = frame[: frame.shape[0] // 2 * 2, : frame.shape[1] // 2 * 2]
+        height, width = frame.shape[:2]
+        if writer is None:
+            first = (height, width)
+            codec = cv2.VideoWriter_fourcc(*"mp4v")
+            size = (width, height)
+            writer = cv2.VideoWriter(str(path), codec, frames_per_second, size)
+            if 0 in size or not writer.isOpened():
+                raise VideoError(f"{path}: OpenCV cannot write frames of {size} here")
+        if (height, width) != first:  # OpenCV would drop it without a word.
+            raise VideoError(f"{path}: a frame of another size, {height} x {width}")
+        code = cv2.COLOR_GRAY2BGR if frame.ndim == 2 else cv2.COLOR_RGB2BGR
+        writer.write(cv2.cvtColor(np.ascontiguousarray(frame), code))
+
+    try:
+        yield add
+    finally:
+        if writer is not None:
+            writer.release()
+
+
+def _opencv():
+    # Its own complaints and FFmpeg's, hundreds about one clip, would bury ours.
+    os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
+    try:
+        import cv2
+    except ImportError as error:
+        raise VideoError(
+            f"Videos want OpenCV ({error}). Install it with `pip install "
+            "opencv-python-headless`; the wheel opencv-python also wants libGL, "
+            "libglib and libX11 of the system"
+        ) from error
+    with contextlib.suppress(AttributeError):
+        cv2.setLogLevel(0)
+    return cv2

@@ -1,0 +1,1 @@
+"""What the scores of all tasks share: samples, methods, tables, curves, reports."""

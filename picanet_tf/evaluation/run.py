@@ -1,0 +1,282 @@
+"""Scores methods on data sets and writes the report: `evaluate`.
+
+The end of this package's arrows: it imports `inference` and `data_pipeline`, and no
+other module imports it but the command and `picanet_tf`.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from absl import logging
+from tqdm import tqdm
+
+from data_pipeline import kinds
+from data_pipeline.class_maps import read_class_map
+from data_pipeline.manifest import load_manifest
+from data_pipeline.pairs import pair_by_name
+from picanet_tf.core.errors import PicanetError
+from picanet_tf.core.files import sha256_of, write_json, write_text
+from picanet_tf.core.images import list_images, read_image, read_mask
+from picanet_tf.core.path_checks import check_folder, check_writable
+from picanet_tf.evaluation import sources
+from picanet_tf.evaluation.samples import DataSet, Method, Sample
+from picanet_tf.evaluation.scoring import Scoring, save_drawings
+from picanet_tf.inference import Located, load_model, locate
+from picanet_tf.inference.locate import LATEST
+from picanet_tf.tasks.registry import get_spec, load, specs_of_kind, task_names
+
+# {record kind: how a file of ground truth is read}; boxes have no files of their own
+READERS = {kinds.MASK: read_mask, kinds.CLASS_MAP: read_class_map}
+# {name: scores that it measures}; None measures all
+METRICS = {
+    "all": None,
+    "fast": ("max_f", "max_mean_f", "mean_f", "adaptive_f", "mae"),
+}
+_WORTH_WORKERS = 50  # images
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvaluateOptions:
+    """What is scored, on what, and how.
+
+    Attributes:
+        tfrecords: converted data sets.
+        masks, images, names: folders of ground truth, of the images that belong to
+            them (or none), and names of these data sets (by default their folders').
+        models: of `inference.locate`; none and no other method: the default one.
+        predictions: `NAME=PATH` of predictions on the disk.
+        baseline: name of a method that knows no image.
+        output: folder for the report; None for none.
+        weights: of `inference.locate`.
+        engine, threads: of `inference.load_model`.
+        normalize: whether maps are stretched to 0..1 by their own range.
+        metrics: one of `METRICS`.
+        batch_size: images that go through a network at once.
+        workers: processes that score; 0 for none.
+        grid_images: images in the qualitative grid.
+    """
+
+    tfrecords: Sequence[str] = ()
+    masks: Sequence[str] = ()
+    images: Sequence[str] = ()
+    names: Sequence[str] = ()
+    models: Sequence[str] = ()
+    predictions: Sequence[str] = ()
+    baseline: str | None = None
+    output: str | None = None
+    weights: str | None = None
+    engine: str | None = None
+    threads: int | None = None
+    normalize: bool = True
+    metrics: str = "all"
+    batch_size: int = 4
+    workers: int = min(os.cpu_count() or 1, 8)
+    grid_images: int = 6
+
+
+def scoring_of(task: str) -> Scoring:
+    """How a task's predictions are scored."""
+    return load(get_spec(task).scoring_class)
+
+
+def evaluate(*, show: Callable[[str], object] = lambda text: None, **options) -> dict:
+    """Scores every method on every data set, by the same code.
+
+    Args:
+        show: called with each table as it is ready, and with the comparison.
+        **options: of `EvaluateOptions`.
+
+    Returns:
+        The report, `["datasets"][name]["methods"][method]`; see `report.json`.
+
+    Raises:
+        PicanetError: data sets of several kinds, a method that cannot do a data set, or
+            an image that cannot be scored; named.
+
+    Example:
+        >>> report = evaluate(tfrecords=["data/ecssd"], models=["runs/latest"])
+        >>> report["datasets"]["ECSSD"]["max_f"]
+        0.871
+    """
+    return _Evaluation(EvaluateOptions(**options), show).run()
+
+
+class _Evaluation:
+    def __init__(self, options: EvaluateOptions, show: Callable[[str], object]):
+        self._options = options
+        self._show = show
+        self._task = self._find_task()
+        self._scoring = scoring_of(self._task)
+        self._read_truth = READERS.get(get_spec(self._task).record_kind)
+        # A model alone is checked and scored by one loading.
+        self._load = functools.lru_cache(maxsize=1)(self._load_model)
+
+    def run(self) -> dict:
+        data_sets, methods = self._data_sets(), self._methods()
+        output, report = self._options.output, self._scoring.report
+        folder = check_writable(check_folder(output)) if output else None
+        for method in methods:
+            for data in data_sets:
+                method.check(data)
+        results: list = []
+        for data in data_sets:
+            evaluations = {
+                method.name: self._score(method, data, results) for method in methods
+            }
+            self._show(report.table(results[-len(methods) :]))
+            if folder:
+                save_drawings(self._scoring, folder, data.name, evaluations)
+        if len(results) > 1:
+            self._show(report.comparison(results))
+        found = report.to_json(results)
+        if folder:
+            write_json(folder / "report.json", found)
+            write_text(folder / "report.md", report.markdown(results))
+            logging.info("The report is in %s", folder)
+        return found
+
+    def _find_task(self) -> str:
+        """The task whose predictions are scored: the first that learns such data."""
+        folders = sources.split_commas(self._options.tfrecords)
+        found = {load_manifest(folder).kind for folder in folders}
+        if self._options.masks or not found:
+            found.add(kinds.MASK)
+        if len(found) > 1:
+            several = " and ".join(sorted(kinds.PLURALS[kind] for kind in found))
+            raise PicanetError(f"the data sets hold {several}: score them one by one")
+        return specs_of_kind(found.pop())[0].name
+
+    def _data_sets(self) -> list[DataSet]:
+        options = self._options
+        masks, images = options.masks, options.images or [None] * len(options.masks)
+        names = options.names or [Path(mask).resolve().parent.name for mask in masks]
+        if not len(images) == len(names) == len(masks):
+            raise PicanetError("`images` and `name` must come as often as `masks`")
+        folders = sources.split_commas(options.tfrecords)
+        found = [self._converted(folder) for folder in folders]
+        found += map(self._in_folders, names, images, masks)
+        if not found:
+            raise PicanetError("no data set: give `tfrecords`, or `masks` and `images`")
+        sources.check_unique([data.name for data in found], "data sets")
+        return found
+
+    def _converted(self, folder: str) -> DataSet:
+        manifest, scoring = load_manifest(folder), self._scoring
+
+        def keys():
+            from data_pipeline import readers
+
+            with readers.translate_errors(folder):
+                yield from readers.read_keys(folder)
+
+        def samples():
+            from data_pipeline import readers
+
+            with readers.translate_errors(folder):
+                records = readers.read_originals(folder, manifest.kind)
+                for record in records.as_numpy_iterator():
+                    key = os.fsdecode(record["key"])
+                    yield Sample(key, scoring.truth_of(record), record["image"])
+
+        facts = {"tfrecords": folder, "fingerprint": manifest.fingerprint}
+        return DataSet(manifest.name, manifest.count, keys, samples, facts)
+
+    def _in_folders(self, name: str, images: str | None, masks: str) -> DataSet:
+        if images is None:
+            masks_by_name = sources.by_name(list_images(masks)).items()
+            files = {key: (None, path) for key, path in masks_by_name}
+        else:
+            pairs, bad = pair_by_name(images, masks)
+            if bad:
+                raise PicanetError(
+                    f"{len(bad)} files cannot be paired, the first: {bad[0]}"
+                )
+            files = {pair.key: (pair.image, pair.truth) for pair in pairs}
+        if not files:
+            raise PicanetError(f"`masks`: no images in {masks}")
+        read = functools.partial(
+            sources.read_files, files, read_image, self._read_truth
+        )
+        return DataSet(name, len(files), files.keys, read, {"masks": masks})
+
+    def _methods(self) -> list[Method]:
+        options, scoring = self._options, self._scoring
+        models = sources.split_commas(options.models)
+        found = [self._network(model) for model in models]
+        found += [
+            scoring.predictions_on_disk(argument, list_images, self._read_truth)
+            for argument in options.predictions
+        ]
+        if options.baseline:
+            found.append(scoring.baseline(options.baseline))
+        if not found:
+            default = None if self._task == task_names()[0] else str(LATEST)
+            found = [self._network(default)]
+        return sources.name_uniquely(found)
+
+    def _network(self, model: str | None) -> Method:
+        options = self._options
+        found = locate(model, options.weights)
+        name, variant, facts = found.name, None, {"model": found.name}
+        if found.run:
+            step = found.run.last_step or "unknown"
+            facts |= {"weights": options.weights or "model", "last_step": step}
+            experiment = found.run.load_experiment()
+            variant = self._scoring.report.paper_variant(experiment)
+            name = variant or found.keras.stem
+        elif not found.preset:
+            name = Path(found.name).stem
+        facts["sha256"] = sha256_of(found.file(options.engine))
+
+        def predict_arrays():
+            model = self._load(found)
+            return lambda images: model.predict_arrays(images, options.batch_size)
+
+        return sources.network(name, predict_arrays, facts, variant)
+
+    def _load_model(self, found: Located):
+        options = self._options
+        model = load_model(found, engine=options.engine, threads=options.threads)
+        task = model.spec.name
+        if task != self._task:
+            raise PicanetError(
+                f"`model` {found.name}: a {task} network, the data are for {self._task}"
+            )
+        return model
+
+    def _score(self, method: Method, data: DataSet, results: list) -> object:
+        options = self._options
+        started, title = time.monotonic(), f"{method.name}, {data.name}"
+        with tqdm(method.predict(data), title, data.count, unit="image") as predicted:
+            evaluation = self._scoring.evaluate(
+                predicted,
+                normalize=options.normalize,
+                which=METRICS[options.metrics],
+                workers=options.workers if data.count > _WORTH_WORKERS else 0,
+                pick=sources.spread_evenly(data.count, options.grid_images),
+            )
+        seconds = time.monotonic() - started
+        result = self._scoring.report.summarize(evaluation, method, data, seconds)
+        results.append(result)
+        return evaluation
+
+
+def baselines() -> Mapping[str, str]:
+    """{name: what it is} of the baselines of all tasks."""
+    found: dict[str, str] = {}
+    for task in task_names():
+        found |= scoring_of(task).baselines
+    return found
+
+
+def conventions() -> str:
+    """How the scores of all tasks are measured, for `--help`."""
+    texts = [scoring_of(task).report.conventions for task in task_names()]
+    described = "; ".join(f"{name}: {what}" for name, what in baselines().items())
+    return "\n".join([*texts, f"Baselines     {described}"])

@@ -1,0 +1,165 @@
+"""Pictures and figures of where a network looks: `visualize`, `measure_attention`."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from absl import logging
+from tqdm import tqdm
+
+from picanet_tf.core.errors import PicanetError
+from picanet_tf.core.files import write_json
+from picanet_tf.core.images import ImageError, read_image
+from picanet_tf.core.inputs import assign_outputs, find_inputs
+from picanet_tf.core.path_checks import check_folder, check_readable, check_writable
+from picanet_tf.drawing.pixels import Pixel, cell_of, pick_ranks
+from picanet_tf.inference.loading import load_model
+from picanet_tf.inference.locate import Located, locate
+
+if TYPE_CHECKING:
+    from picanet_tf.inference.attention import AttentionModel
+    from picanet_tf.inference.base import Model
+
+
+def visualize(
+    inputs: str | Path | Sequence[str],
+    output: str | Path,
+    *,
+    pixels: Sequence[Pixel] = (),
+    boxes: Sequence[int] = (),
+    model: str | Located | None = None,
+    weights: str | None = None,
+) -> list[PicanetError]:
+    """Draws for each image where the network looks, Figures 4 and 5 of the paper.
+
+    Writes `NAME.attention.png` and `NAME.features.png` of each image. What cannot be
+    read is reported, and the others go on.
+
+    Args:
+        inputs: files, folders or patterns, as of `picanet visualize`.
+        output: folder for the pictures; made when missing.
+        pixels: of each image, to look from.
+        boxes: ranks of the objects found, 1 being the highest score, from whose centres
+            to look. Without any pixel or box, the network's own choice.
+        model, weights: of `inference.locate`.
+
+    Returns:
+        What could not be read, and why.
+
+    Raises:
+        PicanetError: no such input, a model without attention, or a pixel outside an
+            image.
+    """
+    words = [str(inputs)] if isinstance(inputs, str | Path) else list(map(str, inputs))
+    folder = check_folder(output)
+    found = find_inputs(check_readable(words))
+    for item in found:
+        if item.is_video:
+            raise PicanetError(f"`input`: {item.path} is a video, an image is wanted")
+    pairs = assign_outputs(found, folder, suffix="")
+    check_writable(folder)
+    if not isinstance(model, Located):
+        model = locate(model, weights)
+    attention = load_attention(model)
+    if boxes and not attention.finds_objects:
+        raise PicanetError(
+            f"`box` wants a detection network. {model.name} has no boxes"
+        )
+    named = {f"pixel {number}": pixel for number, pixel in enumerate(pixels, 1)}
+    failed: list[PicanetError] = []
+    for item, path in tqdm(pairs, unit="image", disable=len(pairs) == 1):
+        try:
+            image = read_image(item.path)
+        except ImageError as error:
+            tqdm.write(f"skipped: {error}", file=sys.stderr)
+            failed.append(error)
+            continue
+        for pixel in pixels:
+            cell_of(pixel, *[image.shape[:2]] * 2, image=item.path)  # or an error
+        _draw(attention, image, named, boxes, item, path)
+    logging.info("%d images drawn in %s", len(pairs) - len(failed), folder)
+    if failed:
+        logging.error("%d of %d could not be read", len(failed), len(pairs))
+    return failed
+
+
+def _draw(attention: AttentionModel, image, named, boxes, item, path) -> None:
+    from picanet_tf.drawing.attention import save_attention, save_features
+
+    maps, image = attention.predict(image), attention.frame(image)
+    chosen = named | pick_ranks(maps.box_centers, boxes, item.path)
+    title = str(item.place)
+    save_attention(Path(f"{path}.attention.png"), image, maps, chosen, title)
+    save_features(Path(f"{path}.features.png"), image, maps, title)
+
+
+def measure_attention(
+    tfrecords: str,
+    path: Path,
+    *,
+    model: str | Located | None = None,
+    weights: str | None = None,
+    max_images: int = 0,
+    batch_size: int = 8,
+) -> str:
+    """Measures on a data set what the network's attention falls on.
+
+    Args:
+        tfrecords: a converted data set, of the kind that the network learned from.
+        path: of the JSON file with the results.
+        model, weights: of `inference.locate`.
+        max_images: measure on the first so many; 0 is all.
+        batch_size: images measured at once.
+
+    Returns:
+        The results as lines to print.
+
+    Raises:
+        PicanetError: a model whose attention cannot be measured, or a data set that
+            cannot be read.
+    """
+    from data_pipeline.manifest import load_manifest
+
+    manifest = load_manifest(tfrecords)
+    if not isinstance(model, Located):
+        model = locate(model, weights)
+    attention = load_attention(model)
+    from data_pipeline.readers import READERS
+
+    read = READERS[attention.task.spec.record_kind]
+    batches = read(
+        tfrecords,
+        batch_size=batch_size,
+        training=False,
+        image_size=attention.image_size,
+    )
+    if max_images:
+        batches = batches.unbatch().take(max_images).batch(batch_size)
+    results, text = attention.task.measure_attention(
+        attention, tqdm(batches, unit="batch")
+    )
+    logging.info("Measured on %s", manifest.name)
+    write_json(path, {"model": model.name, "tfrecords": tfrecords, **results})
+    return text
+
+
+def load_attention(found: Located, model: Model | None = None) -> AttentionModel:
+    """The network to look into.
+
+    Args:
+        found: where it is.
+        model: what was loaded of it already, by any engine.
+
+    Raises:
+        PicanetError: there is no network, or it has no attention.
+    """
+    found.require_network()  # Before TensorFlow, which takes seconds.
+    from picanet_tf.inference.attention import AttentionModel
+    from picanet_tf.inference.keras_engine import KerasModel
+
+    if not isinstance(model, KerasModel):
+        model = load_model(found, engine="keras")
+    return AttentionModel(model)

@@ -1,0 +1,224 @@
+"""A network that knows itself: its configuration is what it was built with."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import keras
+
+from picanet_tf.backbones.vgg16_weights import load_vgg16_weights
+from picanet_tf.core.errors import PicanetError
+from picanet_tf.layers import LSTMOptions
+from picanet_tf.models.context_modules import ATTENTIVE
+from picanet_tf.models.weights import copy_weights, load_preset_weights
+from picanet_tf.presets import Preset, preset_for
+
+# Names only: what a task is is imported when a network of it is built or loaded.
+from picanet_tf.tasks.registry import get_task
+
+if TYPE_CHECKING:
+    from picanet_tf.models.context_modules import AttachPoint
+    from picanet_tf.tasks.base import Task
+
+
+@dataclass(frozen=True, kw_only=True)
+class NetworkConfig:
+    """Everything that decides which network is built; its weights are not part of it.
+
+    Attributes:
+        task, variant: which network.
+        image_size: side of the square input, in pixels.
+        width: factor on the paper's channels.
+        classes: of tasks that have classes; None takes the task's default.
+        dropout: rate.
+        seed: of the dropout.
+        return_attention: whether the attention of every attentive module is an output.
+        lstm_options: of ReNet's LSTMs.
+        dtype: policy of its layers.
+
+    Raises:
+        PicanetError: a width that is not above 0.
+    """
+
+    task: str
+    variant: str
+    image_size: int
+    width: float = 1.0
+    classes: int | None = None
+    dropout: float = 0.5
+    seed: int | None = None
+    return_attention: bool = False
+    lstm_options: LSTMOptions = LSTMOptions()
+    dtype: str = "float32"
+
+    def __post_init__(self):
+        if not 0 < self.width < float("inf"):
+            raise PicanetError(f"`width` must be above 0. Received: width={self.width}")
+
+
+@keras.saving.register_keras_serializable(package="picanet_tf")
+class Network(keras.Model):
+    """A functional model of one of the tasks; `Task.build_model` makes it.
+
+    `get_config` is its `NetworkConfig`, so that
+
+        Network.from_config({**network.get_config(), "image_size": 320})
+
+    is the same network for another input size, with fresh weights.
+
+    Args:
+        inputs, outputs: of the functional model.
+        config: what it was built with.
+
+    Attributes:
+        config: as given.
+        task: the `tasks.base.Task`.
+        variant, image_size: of the config.
+        attach_points: {key: where its context module is}, coarse to fine.
+        attentive_points: those whose module has an attention.
+    """
+
+    def __init__(self, inputs, outputs, config: NetworkConfig):
+        name = get_task(config.task).network_name + config.variant
+        super().__init__(inputs=inputs, outputs=outputs, name=name)
+        self.config = config
+
+    @property
+    def task(self) -> Task:
+        return get_task(self.config.task)
+
+    @property
+    def variant(self) -> str:
+        return self.config.variant
+
+    @property
+    def image_size(self) -> int:
+        return self.config.image_size
+
+    @property
+    def attach_points(self) -> dict[int, AttachPoint]:
+        return self.task.attach_points(self.variant)
+
+    @property
+    def attentive_points(self) -> tuple[AttachPoint, ...]:
+        points = self.attach_points.values()
+        return tuple(point for point in points if point.kind in ATTENTIVE)
+
+    def get_config(self) -> dict:
+        return dataclasses.asdict(self.config)
+
+    @classmethod
+    def from_config(cls, config: Mapping) -> Network:
+        """Builds the network that a config describes, with fresh weights.
+
+        Raises:
+            PicanetError: a setting that it cannot take, or an unknown task.
+        """
+        config = {key: config[key] for key in config if key != "name"}
+        lstm_options = LSTMOptions.convert(config.pop("lstm_options", None))
+        return build(NetworkConfig(**config, lstm_options=lstm_options))
+
+    def rebuild(self, **changes) -> Network:
+        """The same network with other settings and the same weights.
+
+        Args:
+            **changes: settings of `NetworkConfig`, such as `image_size`.
+
+        Raises:
+            PicanetError: a setting that the network cannot take, or an image size at
+                which its weights do not fit.
+        """
+        network = self.from_config({**self.get_config(), **changes})
+        try:
+            copy_weights(self, network)
+        except PicanetError as error:
+            raise PicanetError(
+                f"The network {self.name} was trained at image_size {self.image_size} "
+                f"and cannot be moved to {network.image_size}, where its GAP has "
+                f"another grid. ({error})"
+            ) from error
+        return network
+
+
+def build(config: NetworkConfig) -> Network:
+    """Builds a network with fresh weights.
+
+    Raises:
+        PicanetError: a setting that the network cannot take.
+    """
+    task = get_task(config.task)
+    task.spec.parse_variant(config.variant)
+    task.spec.check_image_size(config.variant, config.image_size)
+    side = config.image_size
+    try:
+        with dtype_policy(config.dtype):
+            image = keras.Input([side, side, 3], name="image")
+            return Network(image, task.build_outputs(image, config), config)
+    except PicanetError:
+        raise
+    except ValueError as error:  # Of a layer, such as a grid that is too large.
+        raise PicanetError(str(error)) from error
+
+
+def build_network(
+    task: Task,
+    weights: str | None,
+    *,
+    variant: str | None,
+    image_size: int | None,
+    width: float,
+    dropout: float | None,
+    lstm_options: LSTMOptions | Mapping | None,
+    dtype: str | None,
+    **settings,
+) -> Network:
+    """`tasks.base.Task.build_model`, where the arguments are described."""
+    spec = task.spec
+    preset = preset_for(weights, spec.name, variant)
+    if preset:
+        variant, width = preset.variant, _width_of(preset, width)
+    variant = variant or spec.default_variant
+    spec.parse_variant(variant)
+    if image_size is None:
+        image_size = preset.image_size if preset else spec.default_image_size(variant)
+    network = build(
+        NetworkConfig(
+            task=spec.name,
+            variant=variant,
+            image_size=image_size,
+            width=width,
+            dropout=spec.dropout if dropout is None else dropout,
+            lstm_options=LSTMOptions.convert(lstm_options),
+            dtype=dtype or keras.config.dtype_policy().name,
+            **settings,
+        )
+    )
+    if preset:
+        load_preset_weights(network, preset)
+    elif weights is not None:
+        load_vgg16_weights(network, weights)
+    return network
+
+
+@contextlib.contextmanager
+def dtype_policy(name: str):
+    """Makes a dtype policy the global one while it is entered."""
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(name)
+    try:
+        yield
+    finally:
+        keras.config.set_dtype_policy(before)
+
+
+def _width_of(preset: Preset, width: float) -> float:
+    if width not in (1.0, preset.width):
+        raise PicanetError(
+            f"The preset {preset.name} has width {preset.width}. Received: "
+            f"width={width}. Leave it out"
+        )
+    return preset.width

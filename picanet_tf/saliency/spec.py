@@ -1,0 +1,50 @@
+"""What can be known of salient object detection without TensorFlow."""
+
+from __future__ import annotations
+
+import numpy as np
+from PIL import Image
+
+from picanet_tf.core.resizing import resize
+from picanet_tf.saliency import rendering
+from picanet_tf.saliency.variants import (
+    DEFAULT_VARIANT,
+    IMAGE_SIZE,
+    VARIANTS,
+    check_image_size,
+    parse_variant,
+)
+from picanet_tf.tasks.spec import TaskSpec
+
+
+class SaliencySpec(TaskSpec):
+    """Salient object detection, the paper's task (Sec. 4): a map of 0..1.
+
+    A result is float32 [H, W] in [0, 1], the saliency of each pixel.
+    """
+
+    name = "saliency"
+    task_class = "picanet_tf.saliency.task:SaliencyTask"
+    scoring_class = "picanet_tf.saliency.scoring:SaliencyScoring"
+    record_kind = "mask"
+    variants = VARIANTS
+    default_variant = DEFAULT_VARIANT
+    parse_variant = staticmethod(parse_variant)
+    check_image_size = staticmethod(check_image_size)
+    formats = rendering.FORMATS
+
+    def default_image_size(self, variant: str) -> int:
+        return IMAGE_SIZE
+
+    def memory(self, variant: str) -> tuple[float, float]:
+        return (57.5e6, 0.63e9) if self.parse_variant(variant) else (22.7e6, 0.31e9)
+
+    def postprocess(
+        self, values: np.ndarray, size: tuple[int, int], side: int
+    ) -> np.ndarray:
+        return resize(np.asarray(values)[..., 0], size)
+
+    def render(
+        self, form: str, image: np.ndarray, result: np.ndarray, threshold: float
+    ) -> Image.Image:
+        return Image.fromarray(rendering.render(form, image, result, threshold))

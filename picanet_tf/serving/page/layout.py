@@ -1,0 +1,222 @@
+"""The page's parts, and what happens when one uses them. Wants gradio."""
+# Annotations stay objects here: gradio reads off them which handlers want the event.
+
+import html
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import gradio as gr
+
+from picanet_tf.core.errors import PicanetError
+from picanet_tf.drawing.pixels import Pixel
+from picanet_tf.serving.page.answers import MOST_LABELS, Page, Seen
+
+_HELP = """## Where does the network look?
+Drop a photo, then click on it. **White dot**: the pixel that looks. **Red**: the region
+that it can attend to. **Warm colours**: where it does, each map over its own range,
+which is written below it."""
+_LOADING = "Attention is loading. Map and cut-out do not wait for it."
+_UNKNOWN = "attention loading..."  # which modules there are
+_READY = "The dot starts in the foreground."
+
+# What is transparent is seen on a checkerboard.
+CSS = """
+#cutout img {
+  background: repeating-conic-gradient(#ccc 0 25%, #fff 0 50%) 0 0 / 16px 16px;
+}
+#photo img { cursor: crosshair; }
+#photo label { pointer-events: none; }
+"""
+# The browser is handed a file that was written when it was asked for.
+_SAVE = """(file) => {
+  const link = document.createElement("a");
+  link.href = file.url;
+  link.download = file.orig_name;
+  link.click();
+}"""
+
+
+@dataclass
+class Visit:
+    """What a browser tab shows. Its handlers share it, and run side by side.
+
+    Attributes:
+        seen: the photo; None before one was dropped.
+    """
+
+    seen: Seen | None = None
+
+    def remembered(self) -> Seen:
+        if self.seen is None:
+            message = "The photo is forgotten, please drop it again"
+            raise gr.Error(message, print_exception=False)
+        return self.seen
+
+
+def build(page: Page, title: str, folder: Path):
+    """The page as `gradio.Blocks`.
+
+    Args:
+        page: what answers.
+        title: the model's name.
+        folder: where cut-outs are written.
+    """
+
+    def picture(**options):
+        return gr.Image(interactive=False, buttons=["fullscreen"], **options)
+
+    def tile(label):
+        return picture(label=label, min_width=150, height=240)
+
+    with gr.Blocks(
+        title=f"picanet_tf: {title}", analytics_enabled=False, fill_width=True
+    ) as blocks:
+        state = gr.State(Visit())
+        gr.Markdown(_HELP)
+        with gr.Row():
+            with gr.Column(scale=5, min_width=360):
+                file = gr.File(label="A photo", height=130)
+                photo = picture(label="Click on it", elem_id="photo", height=400)
+                where = gr.Markdown(_LOADING)
+                threshold = gr.Slider(
+                    0,
+                    1,
+                    0.5,
+                    step=0.01,
+                    label="Threshold: what is salient from this value on is kept",
+                )
+                button = gr.Button("Download the cut-out", interactive=False)
+                download = gr.File(visible="hidden")
+            with gr.Column(scale=8, min_width=480):
+                with gr.Row():
+                    saliency = tile(page.map_title)
+                    tiles = [tile(_UNKNOWN) for _ in range(2)]
+                with gr.Row():
+                    tiles += [tile(_UNKNOWN) for _ in range(MOST_LABELS - 2)]
+                with gr.Row():
+                    mask = picture(label="mask", height=280)
+                    cutout = picture(label="cut-out", elem_id="cutout", height=280)
+
+        def tiles_with(pictures=None, doing="", **options) -> dict:
+            """The tiles by their modules' names; those without one are hidden."""
+            if page.is_loading:
+                labels = ["attention"] * MOST_LABELS
+            else:
+                labels = [] if page.no_attention() else page.labels
+            shown = {}
+            for number, part in enumerate(tiles):
+                if number < len(labels):
+                    if pictures:
+                        options["value"] = pictures[number]
+                    label = f"{labels[number]} {doing}".strip()
+                    shown[part] = gr.Image(label=label, visible=True, **options)
+                else:
+                    shown[part] = gr.Image(visible=False)
+            return shown
+
+        def told(pixel: Pixel | None = None) -> dict:
+            if page.is_loading:
+                return {where: _LOADING}
+            if reason := page.no_attention():
+                # Of a file's name no markup is made.
+                return {where: f"No attention is shown. {html.escape(reason)}"}
+            return {where: f"From pixel {pixel.x},{pixel.y}" if pixel else _READY}
+
+        def dots(seen: Seen) -> dict:
+            return dict(zip([photo, saliency], page.dotted(seen), strict=True))
+
+        def on_loaded(visit: Visit) -> dict:
+            """Waits for the attention, then shows it of the tab's photo."""
+            failed = page.no_attention()
+            seen = visit.seen
+            if seen is None:
+                return tiles_with() | told()
+            if failed:
+                return tiles_with() | told() | dots(seen)
+            pixel, pictures = page.attention(seen)
+            if visit.seen is not seen:  # Another photo was dropped meanwhile.
+                return on_loaded(visit)
+            return tiles_with(pictures) | told(pixel)
+
+        def on_drop(path: str, value: float, visit: Visit) -> dict:
+            try:
+                seen = visit.seen = page.drop(path)
+            except PicanetError as error:
+                gr.Warning(html.escape(str(error)))  # A message is HTML.
+                return {file: None}
+            height, width = seen.image.shape[:2]
+            label = f"{seen.name}, {width} x {height}"
+            if not page.has_no_attention:
+                label += ": click on it"
+            results = dots(seen)
+            results[photo] = gr.Image(results[photo], label=label)
+            results |= tiles_with(doing="loading...", value=None) | told(seen.pixel)
+            results |= zip([mask, cutout], page.cut(seen, value), strict=True)
+            # The emptied box takes the next photo.
+            return results | {file: None, button: gr.Button(interactive=True)}
+
+        def on_click(visit: Visit, event: gr.SelectData) -> dict:
+            seen = visit.remembered()
+            page.click(seen, *event.index)
+            # While it is loading, `on_loaded` waits already, and sees this pixel.
+            rest = told() if page.is_loading else on_loaded(visit)
+            return dots(seen) | rest
+
+        def on_threshold(visit: Visit, value: float):
+            return page.cut(visit.seen, value) if visit.seen else (None, None)
+
+        def on_download(visit: Visit, value: float):
+            seen = visit.remembered()
+            into = Path(tempfile.mkdtemp(dir=folder))
+            return str(page.save_cutout(seen, value, into))
+
+        private = {"api_visibility": "private"}
+        attention = [photo, saliency, *tiles, where]
+        # Each tab waits for itself.
+        waiting = {"concurrency_limit": None, **private}
+        blocks.load(on_loaded, state, attention, show_progress="hidden", **waiting)
+        file.upload(
+            on_drop,
+            [file, threshold, state],
+            [file, *attention, mask, cutout, button],
+            show_progress_on=[photo],
+            **private,
+        ).then(
+            on_loaded,
+            state,
+            attention,
+            show_progress="minimal",
+            show_progress_on=tiles,
+            **waiting,
+        )
+        photo.select(
+            on_click,
+            state,
+            attention,
+            show_progress="hidden",
+            trigger_mode="multiple",  # "always_last" would repeat the first click
+            **private,
+        )
+        threshold.change(
+            on_threshold,
+            [state, threshold],
+            [mask, cutout],
+            show_progress="hidden",
+            trigger_mode="always_last",
+            **private,
+        )
+        button.click(
+            on_download,
+            [state, threshold],
+            download,
+            show_progress_on=button,
+            **private,
+        ).success(None, download, None, js=_SAVE, **private)
+    return blocks
+
+
+def theme():
+    # Its own semi-bold cut has no letters (6.31).
+    font = gr.themes.LocalFont("Source Sans Pro", weights=(400, 700))
+    return gr.themes.Default(font=[font, "system-ui", "sans-serif"])

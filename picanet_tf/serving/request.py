@@ -1,0 +1,74 @@
+"""What to export, checked before any work is done. Imports no TensorFlow."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from picanet_tf.core.errors import PicanetError
+from picanet_tf.serving.onnx import check_packages
+from picanet_tf.serving.versions import check_version
+
+FORMATS = ("saved_model", "tflite", "onnx")
+QUANTIZATIONS = ("none", "float16", "dynamic", "int8")
+
+
+@dataclass(frozen=True)
+class ExportRequest:
+    """What to export, and where to.
+
+    Attributes:
+        output: folder of the versions.
+        version: number to write; None for the next one.
+        formats: of `FORMATS`.
+        quantize: of `QUANTIZATIONS`, for TFLite.
+        image_size: side of the input in pixels; None for that of the training.
+        overwrite: replace a version that exists.
+
+    Raises:
+        PicanetError: an unknown or missing word, or a version that is no number.
+    """
+
+    output: Path
+    version: int | None = None
+    formats: tuple[str, ...] = ("saved_model",)
+    quantize: tuple[str, ...] = ("none",)
+    image_size: int | None = None
+    overwrite: bool = False
+
+    def __post_init__(self):
+        _check_words("formats", self.formats, FORMATS)
+        _check_words("quantize", self.quantize, QUANTIZATIONS)
+        if self.version is not None and self.version < 1:
+            raise PicanetError(
+                f"`version` must be 1 or more. Received: version={self.version}"
+            )
+
+    def check(self, calibrated: bool) -> None:
+        """Raises `PicanetError` for what would go wrong.
+
+        Args:
+            calibrated: whether there are images to calibrate on.
+        """
+        if "int8" in self.quantize and not calibrated:
+            raise PicanetError(
+                "`quantize` int8 needs real images to calibrate on: give "
+                "`calibration_tfrecords`"
+            )
+        check_version(self.output, self.version, self.overwrite)
+        if "onnx" in self.formats:
+            check_packages()
+        served = sorted(self.output.glob("[0-9]*/saved_model.pb"))
+        if served and "saved_model" not in self.formats:
+            raise PicanetError(
+                f"`formats`: {self.output} holds versions for TF Serving, which would "
+                "try to load this one too: add saved_model, or give another `output`"
+            )
+
+
+def _check_words(argument: str, words: tuple[str, ...], known: tuple[str, ...]) -> None:
+    if not words or len(set(words)) < len(words) or not set(words) <= set(known):
+        raise PicanetError(
+            f"`{argument}` must be some of {','.join(known)}, each once. "
+            f"Received: {','.join(words)}"
+        )

@@ -1,0 +1,90 @@
+"""What a training starts from: the network, its first weights, its optimizer."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import keras
+from absl import logging
+
+from picanet_tf.backbones.vgg16_weights import (
+    CONV_LAYERS,
+    FC_LAYERS,
+    load_vgg16_weights,
+)
+from picanet_tf.core.errors import PicanetError
+from picanet_tf.models.base import Network
+from picanet_tf.models.weights import copy_weights, load_keras, load_preset_weights
+from picanet_tf.presets import Preset
+from picanet_tf.tasks.base import Task
+from picanet_tf.training import optimizer as optimizers
+from picanet_tf.training.experiments import Experiment
+
+ENCODER_LAYERS = (*CONV_LAYERS, *FC_LAYERS)
+
+
+def build(task: Task, experiment: Experiment) -> Network:
+    """The experiment's network, with random weights."""
+    return task.build_model(
+        experiment.variant,
+        experiment.image_size,
+        width=experiment.width,
+        dropout=experiment.dropout,
+        seed=experiment.seed,
+    )
+
+
+def load_initial_weights(
+    model: keras.Model, experiment: Experiment, init_from: Path | Preset | None
+) -> tuple[str, ...]:
+    """Gives the model the weights that the experiment starts from.
+
+    Returns:
+        The names of the encoder layers that are pretrained.
+
+    Raises:
+        PicanetError: weights that cannot be had or fit nothing; an encoder to freeze
+            that got none.
+    """
+    if init_from is None:
+        pretrained = load_vgg16_weights(model, experiment.backbone_weights).loaded
+    else:
+        if isinstance(init_from, Preset):
+            transfer = load_preset_weights(model, init_from, partial=True)
+        else:
+            transfer = copy_weights(load_keras(init_from), model, partial=True)
+        logging.info("Weights from %s: %s", init_from, transfer)
+        loaded = {path.split("/")[0] for path in transfer.loaded}
+        pretrained = tuple(name for name in ENCODER_LAYERS if name in loaded)
+    if experiment.freeze_encoder and not pretrained:
+        raise PicanetError(
+            "`freeze_encoder` needs trained weights, and "
+            f"{init_from or experiment.backbone_weights} fits no layer of the encoder"
+        )
+    return pretrained
+
+
+def make_optimizer(
+    model: keras.Model, experiment: Experiment, pretrained: tuple[str, ...]
+) -> keras.optimizers.Optimizer:
+    """The experiment's optimizer, built for the model's variables."""
+    if experiment.freeze_encoder:
+        for name in pretrained:
+            model.get_layer(name).trainable = False
+        pretrained = ()
+    groups = optimizers.make_groups(
+        pretrained, experiment.encoder_lr_multiplier, experiment.weight_decay
+    )
+    variables = model.trainable_variables
+    optimizer = optimizers.make_optimizer(
+        optimizers.assign([variable.path for variable in variables], groups),
+        learning_rate=experiment.base_rate,
+        boundaries=experiment.boundaries,
+        poly_steps=experiment.steps if experiment.rate_schedule == "poly" else 0,
+        warmup_steps=experiment.warmup_steps,
+        momentum=experiment.momentum,
+    )
+    if experiment.precision == "mixed_float16":
+        optimizer = keras.optimizers.LossScaleOptimizer(optimizer)
+    optimizer.build(variables)
+    return optimizer

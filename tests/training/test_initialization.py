@@ -1,0 +1,120 @@
+"""What a training starts from when it starts from a preset."""
+
+import keras
+import numpy as np
+import pytest
+
+from picanet_tf.backbones.vgg16_weights import WeightsError
+from picanet_tf.core.errors import PicanetError
+from picanet_tf.presets import find_preset, registry
+from picanet_tf.presets.arrays import quantize, read_arrays
+from picanet_tf.saliency import build_model
+from picanet_tf.tasks import get_task
+from picanet_tf.training.initialization import (
+    ENCODER_LAYERS,
+    build,
+    load_initial_weights,
+    make_optimizer,
+)
+from picanet_tf.training.run_directory import RunDirectory
+from tests.presets import entries
+from tests.training import disks
+from tests.training.disks import train
+
+VARIANT = "6GAP_5AC"
+
+
+@pytest.fixture
+def preset(tmp_path, monkeypatch):
+    """A preset of the tiny network that the trainings here are of."""
+    folder = tmp_path / "shelf"
+    folder.mkdir()
+    monkeypatch.setattr(registry, "FOLDER", folder)
+    keras.utils.set_random_seed(8)
+    network = build_model(VARIANT, 32, width=1 / 32)
+    arrays = {variable.path: variable.numpy() for variable in network.weights}
+    np.savez(folder / "tiny.npz", **quantize(arrays))
+    content = (folder / "tiny.npz").read_bytes()
+    files = {"weights": entries.file("tiny.npz", content)}
+    entries.write(folder, entries.entry(files=files, variant=VARIANT))
+    return find_preset("tiny")
+
+
+def loaded(preset, **changes):
+    """(the network, what of the encoder is pretrained, the preset's arrays)."""
+    experiment = disks.experiment(**changes)
+    model = build(get_task("saliency"), experiment)
+    before = {variable.path: variable.numpy() for variable in model.weights}
+    pretrained = load_initial_weights(model, experiment, preset)
+    return model, pretrained, read_arrays(preset.path("weights")), before
+
+
+def test_the_same_network_gets_all_weights(preset):
+    model, pretrained, arrays, _ = loaded(preset)
+    assert pretrained == ENCODER_LAYERS
+    assert arrays.keys() == {variable.path for variable in model.weights}
+    for variable in model.weights:
+        np.testing.assert_array_equal(variable.numpy(), arrays[variable.path])
+
+
+def test_of_another_variant_what_fits(preset):
+    model, pretrained, arrays, before = loaded(preset, variant="6GAP_54LAP")
+    assert pretrained == ENCODER_LAYERS
+    taken, fresh = [], []
+    for variable in model.weights:
+        value, path = variable.numpy(), variable.path
+        if path in arrays and arrays[path].shape == value.shape:
+            taken.append(path)
+            np.testing.assert_array_equal(value, arrays[path])
+        else:
+            fresh.append(path)
+            np.testing.assert_array_equal(value, before[path])
+    assert any(path.startswith("d6") for path in taken)
+    assert fresh and len(taken) > len(fresh)
+
+
+def test_nothing_of_it_fits(preset):
+    with pytest.raises(
+        PicanetError, match="the preset tiny and .* no variable in common"
+    ):
+        model = build(get_task("saliency"), disks.experiment(width=1 / 8))
+        model = keras.Model(model.input, model.get_layer("block1_conv1").output)
+        load_initial_weights(model, disks.experiment(), preset)
+
+
+def test_its_encoder_may_be_frozen(preset):
+    experiment = disks.experiment(freeze_encoder=True, init_from="tiny")
+    model = build(get_task("saliency"), experiment)
+    pretrained = load_initial_weights(model, experiment, preset)
+    make_optimizer(model, experiment, pretrained)
+    trained = {variable.path.split("/")[0] for variable in model.trainable_variables}
+    assert trained and not trained & set(ENCODER_LAYERS)
+
+
+def test_a_damaged_preset_is_told(preset):
+    (preset.folder / "tiny.npz").write_bytes(b"damaged")
+    with pytest.raises(PicanetError, match="tiny.npz of the preset tiny is damaged"):
+        loaded(preset)
+
+
+def test_a_preset_is_no_backbone(preset):
+    experiment = disks.experiment(backbone_weights="tiny")
+    model = build(get_task("saliency"), experiment)
+    with pytest.raises(
+        WeightsError, match="'tiny' is a preset, .*train.py --init_from"
+    ):
+        load_initial_weights(model, experiment, None)
+
+
+def test_a_training_from_a_preset(preset, tmp_path):
+    """Begins at its weights, and leaves a run like any other."""
+    experiment = disks.experiment(steps=1, checkpoint_interval=1, learning_rate=1e-6)
+    run = RunDirectory.create(experiment, str(tmp_path / "run"))
+    train(experiment, run, read_training=disks.read, init_from=preset)
+    model = keras.saving.load_model(run.weights(), compile=False)
+    arrays = read_arrays(preset.path("weights"))
+    for variable in model.weights:
+        if variable.path.endswith("kernel"):
+            expected = arrays[variable.path]
+            np.testing.assert_allclose(variable.numpy(), expected, atol=1e-3)
+            assert np.abs(expected).max() > 5e-3

@@ -1,0 +1,223 @@
+"""The loop on a network of 1/32 of the channels and synthetic disks."""
+
+import csv
+import signal
+import subprocess
+import sys
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from picanet_tf.backbones.vgg16_weights import CONV_LAYERS
+from picanet_tf.core.errors import PicanetError
+from picanet_tf.saliency import build_model
+from picanet_tf.training import initialization
+from picanet_tf.training.errors import TrainingError, TrainingInterrupted
+from picanet_tf.training.run_directory import RunDirectory
+from tests.training import disks
+from tests.training.disks import train
+
+
+def run_of(folder, **changes):
+    return RunDirectory.create(disks.experiment(**changes), str(folder))
+
+
+def trained(run, **options):
+    options = {"read_training": disks.read, **options}
+    train(run.load_experiment(), run, **options)
+    return weights_of(run)
+
+
+def weights_of(run, which="model"):
+    model = keras.saving.load_model(run.weights(which), compile=False)
+    return {variable.path: variable.numpy() for variable in model.weights}
+
+
+def assert_same(ours, theirs, **tolerance):
+    assert ours.keys() == theirs.keys()
+    for path in ours:
+        np.testing.assert_allclose(ours[path], theirs[path], err_msg=path, **tolerance)
+
+
+def rows(path):
+    with path.open() as file:
+        return list(csv.DictReader(file))
+
+
+def stopping_after(step):
+    """Batches, and a Ctrl-C while batch `step` (from 1) is read."""
+
+    def read(start, share=(0, 1)):
+        dataset = disks.read(start)
+
+        def maybe_stop(number):
+            if number == step - 1:
+                signal.raise_signal(signal.SIGINT)
+            return number
+
+        numbers = tf.data.Dataset.range(start, 10**9).map(
+            lambda n: tf.py_function(maybe_stop, [n], tf.int64)
+        )
+        return tf.data.Dataset.zip(dataset, numbers).map(lambda pair, _: pair)
+
+    return read
+
+
+def test_the_loss_falls_and_the_directory_tells(tmp_path):
+    run = run_of(tmp_path / "run", variant="UNet", steps=60, validation_interval=30)
+    trained(run, read_validation=disks.read_validation)
+    metrics = rows(run.metrics)
+    assert [int(row["step"]) for row in metrics] == list(range(2, 61, 2))
+    assert float(metrics[-1]["loss"]) < 0.5 * float(metrics[0]["loss"])
+    assert set(metrics[0]) == {"step", "loss", *(f"stage{i}" for i in range(1, 7))}
+    scores = rows(run.validation)
+    assert [int(row["step"]) for row in scores] == [30, 60]
+    assert float(scores[-1]["max_f"]) > 0.8
+    best = max(scores, key=lambda row: float(row["max_f"]))
+    if best is scores[-1]:
+        assert_same(weights_of(run, "best"), weights_of(run))
+    assert {path.name.split(".")[0] for path in run.checkpoints.glob("*.index")} == {
+        "step-57",
+        "step-60",
+    }
+    events = list(run.tensorboard.glob("events*"))
+    tags = {
+        value.tag
+        for event in tf.compat.v1.train.summary_iterator(str(events[0]))
+        for value in event.summary.value
+    }
+    assert {"training/loss", "validation/mae"} <= tags
+    assert any("prediction" in tag for tag in tags)
+
+
+def test_a_resumed_run_ends_at_the_same_weights(tmp_path):
+    """With dropout, momentum, a learning rate step at 3 and 4, and batch norms."""
+    whole = trained(run_of(tmp_path / "whole"))
+    run = run_of(tmp_path / "pieces")
+    with pytest.raises(TrainingInterrupted, match="after step"):
+        trained(run, read_training=stopping_after(4))
+    assert_same(trained(run, resume=True), whole, rtol=0, atol=0)
+    assert [int(row["step"]) for row in rows(run.metrics)] == [2, 4, 6]
+
+
+def test_a_loss_that_is_not_finite_stops_the_run(tmp_path):
+    run = run_of(tmp_path / "run", variant="UNet", learning_rate=1e30)
+    with pytest.raises(
+        TrainingError, match="not finite at step [23] .*There is no checkpoint yet"
+    ):
+        trained(run)
+    assert not (run.path / "model.keras").exists()
+
+
+def test_another_runs_weights_and_a_frozen_encoder(tmp_path):
+    first = run_of(tmp_path / "first", variant="UNet", steps=1)
+    before = trained(first)
+    second = run_of(
+        tmp_path / "second",
+        variant="6GAP",
+        steps=2,
+        init_from=str(first.path),
+        freeze_encoder=True,
+    )
+    after = trained(second, init_from=first.weights())
+    encoder = [path for path in after if path.startswith(("block", "fc"))]
+    assert len(encoder) == 30
+    for path in encoder:
+        np.testing.assert_array_equal(after[path], before[path])
+    # D5 was taken and trained on; D6's attention is new.
+    assert not np.array_equal(after["d5_fuse/kernel"], before["d5_fuse/kernel"])
+    np.testing.assert_allclose(
+        after["d5_fuse/kernel"], before["d5_fuse/kernel"], atol=0.02
+    )
+    assert "d6_gap/conv/kernel" in after
+
+
+def test_a_frozen_encoder_trains_what_got_no_weights():
+    """fc6 and fc7 are none of HED's: frozen, they would stay as they were drawn."""
+    model = build_model("UNet", image_size=32, width=1 / 32)
+    experiment = disks.experiment(freeze_encoder=True, backbone_weights="hed")
+    initialization.make_optimizer(model, experiment, pretrained=CONV_LAYERS)
+    frozen = {layer.name for layer in model.layers if not layer.trainable}
+    assert frozen == set(CONV_LAYERS)
+
+
+def test_an_encoder_without_weights_is_not_frozen(tmp_path):
+    """Of a network of another width nothing fits."""
+    wide = build_model("UNet", image_size=32, width=1 / 16)
+    path = tmp_path / "wide.keras"
+    wide.save(path)
+    run = run_of(
+        tmp_path / "run", variant="UNet", freeze_encoder=True, init_from=str(path)
+    )
+    with pytest.raises(PicanetError, match="`freeze_encoder` needs .*wide.keras fits"):
+        trained(run, init_from=path)
+
+
+def test_a_stop_before_the_first_step_makes_no_run(tmp_path, monkeypatch):
+    """As a signal that nobody notes would end it; nothing was begun."""
+    load_initial_weights = initialization.load_initial_weights
+    for number, left in (
+        (signal.SIGINT, KeyboardInterrupt),
+        (signal.SIGTERM, SystemExit),
+    ):
+
+        def asked(*arguments, number=number):
+            signal.raise_signal(number)
+            return load_initial_weights(*arguments)
+
+        monkeypatch.setattr(initialization, "load_initial_weights", asked)
+        with pytest.raises(left):
+            train(
+                disks.experiment(variant="UNet"),
+                RunDirectory(tmp_path / "run"),
+                read_training=disks.read,
+                new_run={},
+            )
+        assert list(tmp_path.iterdir()) == []
+
+
+def test_a_stop_while_the_first_step_is_traced_waits_for_it(tmp_path):
+    run = run_of(tmp_path / "run", variant="UNet", steps=5)
+
+    signals = [signal.SIGINT]
+
+    def read(step, share=(0, 1)):
+        while signals:
+            signal.raise_signal(signals.pop())
+        return disks.read(step)
+
+    with pytest.raises(TrainingInterrupted) as stop:
+        trained(run, read_training=read)
+    assert stop.value.step == 1 and run.weights().exists()
+
+
+def test_errors_are_a_users_to_mend(tmp_path):
+    with pytest.raises(PicanetError, match="hed.*block1_conv1.*found"):
+        trained(run_of(tmp_path / "narrow", backbone_weights="hed", variant="UNet"))
+
+
+REPLICAS = """
+import sys
+from tests.training.disks import train
+from picanet_tf.training.run_directory import RunDirectory
+from tests.training import disks
+for replicas in (2, 1):
+    experiment = disks.experiment(
+        variant="6GAP_5432AC", dropout=0.0, replicas=replicas, steps=3
+    )
+    run = RunDirectory.create(experiment, f"{sys.argv[1]}/{replicas}")
+    train(experiment, run, read_training=disks.read)
+"""
+
+
+def test_two_replicas_train_as_one(tmp_path):
+    """Every layer kind of 6GAP_5432AC; the sums differ in order, hence 1e-5."""
+    # Two CPU devices must be set up before TensorFlow runs: a process of its own.
+    done = subprocess.run(
+        [sys.executable, "-c", REPLICAS, str(tmp_path)], capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    one, two = (weights_of(RunDirectory.open(tmp_path / str(n))) for n in (1, 2))
+    assert_same(one, two, rtol=1e-5, atol=1e-5)
