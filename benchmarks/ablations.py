@@ -21,13 +21,13 @@ BATCHES, BATCH = 30, 4
 
 
 def main(run: str, tfrecords: str, output: str) -> None:
-    from data_pipeline.readers import read_saliency
+    from data_pipeline.readers import read_masks
     from picanet_tf.models.weights import load_keras
     from picanet_tf.training.run_directory import RunDirectory
 
     source = RunDirectory.open(run)
     size = source.load_experiment().image_size
-    images = read_saliency(
+    images = read_masks(
         tfrecords, training=True, seed=1, batch_size=BATCH, image_size=size
     )
     images = [batch for batch, _ in images.take(BATCHES)]
@@ -65,20 +65,18 @@ def renew_statistics(model, images) -> None:
 def level(model, images) -> None:
     """Takes from every attention what depends on the position."""
     from picanet_tf.inference import AttentionModel, KerasModel
-    from picanet_tf.layers import GlobalAttentionPooling
 
     attentive = AttentionModel(KerasModel(model))
-    means = {stage: [] for stage in attentive.kinds}
+    means = {key: [] for key in attentive.points}
     for image in np.concatenate(images[:10]).astype(np.uint8):
-        for stage, attention in attentive.look(image).attention.items():
-            means[stage].append(attention.mean((0, 1)))
-    for stage, kind in attentive.kinds.items():
-        layer = model.get_layer(f"d{stage}_{kind.lower()}")
-        if isinstance(layer, GlobalAttentionPooling):
-            norm, logits = layer.norm, 0.0
-        else:
-            norm, mean = layer.attention.norm, np.mean(means[stage], axis=0)
-            logits = np.log(mean) if kind == "LAP" else np.log(mean / (1 - mean))
+        for key, attention in attentive.predict(image).attention.items():
+            means[key].append(attention.mean((0, 1)))
+    for key, point in attentive.points.items():
+        norm = model.get_layer(point.layer).get_logits_layer().norm
+        mean = np.mean(means[key], axis=0)
+        logits = {
+            "GAP": 0.0, "LAP": np.log(mean), "AC": np.log(mean / (1 - mean)),
+        }[point.kind]  # fmt: skip
         norm.gamma.assign(np.zeros(norm.gamma.shape))
         norm.beta.assign(np.broadcast_to(logits, norm.beta.shape))
 

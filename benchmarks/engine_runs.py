@@ -129,11 +129,10 @@ def _session(path: str, threads: int):
 
 def _predict(infer: Callable, side: int) -> Callable:
     """A network as a function of a photo's path, as picanet_tf's own engines are."""
-    from picanet_tf.saliency.prediction import SPEC
-
     from picanet_tf.inference.base import Model
+    from picanet_tf.tasks.registry import get_spec
 
-    model = Model("saliency", SPEC, side)
+    model = Model(get_spec("saliency"), side)
     model.infer = infer
     return model.predict
 

@@ -22,16 +22,18 @@ def main(run: str) -> None:
     import tensorflow as tf
 
     from picanet_tf.inference import load_model
-    from picanet_tf.serving.folding import Savings
+    from picanet_tf.serving.folding import FoldingOptions
     from picanet_tf.serving.network import serving_network
 
     trained = load_model(run).network
     image = tf.random.stateless_uniform([1, *trained.input.shape[1:]], [0, 0], 0, 255)
     networks = {
         "as trained": trained,
-        "pruned": serving_network(trained, savings=Savings(False, False)),
-        "norms folded": serving_network(trained, savings=Savings(True, False)),
-        "convolutions split": serving_network(trained, savings=Savings(False, True)),
+        "pruned": serving_network(trained, folding=FoldingOptions(False, False)),
+        "norms folded": serving_network(trained, folding=FoldingOptions(True, False)),
+        "convolutions split": serving_network(
+            trained, folding=FoldingOptions(False, True)
+        ),
         "both": serving_network(trained),
     }
     runs = {name: _function(network) for name, network in networks.items()}

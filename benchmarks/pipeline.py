@@ -51,7 +51,7 @@ def made_up(folder: Path) -> str:
     import numpy as np
     from PIL import Image
 
-    from data_pipeline.convert import convert_saliency
+    from data_pipeline.convert import convert_folders
 
     rng = np.random.default_rng(0)
     for kind in ("images", "masks"):
@@ -63,7 +63,7 @@ def made_up(folder: Path) -> str:
         mask = photo.convert("L").point(lambda value: 255 * (value > 128))
         mask.save(folder / "masks" / f"{number}.png")
     output = folder / "records"
-    convert_saliency(folder / "images", folder / "masks", output, name="noise")
+    convert_folders(folder / "images", folder / "masks", output, name="noise")
     return str(output)
 
 
@@ -71,13 +71,14 @@ def rates(tfrecords: str) -> dict:
     """Images a second of the readers over those of the bare loops, in turns."""
     import tensorflow as tf
 
-    from data_pipeline.readers import load_manifest, read_saliency
+    from data_pipeline.manifest import load_manifest
+    from data_pipeline.readers import read_masks
 
     manifest = load_manifest(tfrecords)
     count = min(manifest.count, IMAGES)
     loops = {
-        "training": read_saliency(tfrecords, batch_size=BATCH, training=True),
-        "evaluation": read_saliency(
+        "training": read_masks(tfrecords, batch_size=BATCH, training=True),
+        "evaluation": read_masks(
             tfrecords, batch_size=BATCH, training=False, drop_remainder=True
         ).repeat(),
         "bare": bare(tf, manifest.paths, with_mask=True),
@@ -136,10 +137,11 @@ def memory(tfrecords: str) -> dict:
     After each epoch the consumer pauses, as training does for a validation, then goes
     on as fast as it can, so that it finds all buffers empty.
     """
-    from data_pipeline.readers import load_manifest, read_saliency
+    from data_pipeline.manifest import load_manifest
+    from data_pipeline.readers import read_masks
 
     count = load_manifest(tfrecords).count
-    iterator = iter(read_saliency(tfrecords, batch_size=BATCH, training=True))
+    iterator = iter(read_masks(tfrecords, batch_size=BATCH, training=True))
     rows, steps, first = [], count // BATCH, None
     for epoch in range(EPOCHS):
         highest = 0.0
@@ -179,7 +181,7 @@ def waiting(tfrecords: str) -> dict:
     """
     import tensorflow as tf
 
-    from data_pipeline.readers import read_saliency
+    from data_pipeline.readers import read_masks
     from picanet_tf.saliency import build_model, losses
     from picanet_tf.saliency.targets import encode_targets
     from picanet_tf.training.optimizer import CaffeSGD
@@ -201,7 +203,7 @@ def waiting(tfrecords: str) -> dict:
         optimizer.apply_gradients(zip(gradients, variables, strict=True))
         return total
 
-    dataset = read_saliency(tfrecords, batch_size=STEP_BATCH, training=True).map(
+    dataset = read_masks(tfrecords, batch_size=STEP_BATCH, training=True).map(
         lambda images, masks: (images, encode_targets(masks, model.output)),
         num_parallel_calls=tf.data.AUTOTUNE,
     )
@@ -226,18 +228,18 @@ def conversion(tfrecords: str, folder: str) -> dict:
     The files are the data set's own, unpacked, and in the page cache, as they are after
     a download: reading them from a slow disk is not the converter's.
     """
-    from data_pipeline import convert, pairs
+    from data_pipeline.convert import convert_folders
+    from data_pipeline.pairs import pair_by_name
+    from picanet_tf.core import processes
 
     root = Path(folder)
     count = unpack(tfrecords, root)
-    found, _ = pairs.pair_by_name(root / "images", root / "masks")
-    cores = convert._cores()
+    found, _ = pair_by_name(root / "images", root / "masks")
+    cores = processes.cores()
 
     def converted(workers: int) -> None:
-        convert.convert_saliency(
-            root / "images", root / "masks", root / "out", name="x", workers=workers,
-            overwrite=True,
-        )  # fmt: skip
+        options = {"name": "x", "workers": workers, "overwrite": True}
+        convert_folders(root / "images", root / "masks", root / "out", **options)
 
     def mapped(function) -> None:
         with ProcessPoolExecutor(
@@ -248,7 +250,9 @@ def conversion(tfrecords: str, folder: str) -> dict:
 
     def copied() -> None:
         with open(root / "copy", "wb") as file:
-            for path in itertools.chain.from_iterable((p.image, p.mask) for p in found):
+            for path in itertools.chain.from_iterable(
+                (p.image, p.truth) for p in found
+            ):
                 file.write(path.read_bytes())
             file.flush()
             os.fsync(file.fileno())
@@ -284,7 +288,7 @@ def unpack(tfrecords: str, root: Path) -> int:
     """Writes a data set's images and masks back to files; returns how many."""
     import tensorflow as tf
 
-    from data_pipeline.readers import load_manifest
+    from data_pipeline.manifest import load_manifest
 
     for kind in ("images", "masks"):
         (root / kind).mkdir(parents=True)
@@ -303,7 +307,7 @@ def decode_pair(pair) -> int:
     """What conversion cannot do without: both files are read and decoded."""
     from picanet_tf.core.images import load
 
-    return sum(load(path.read_bytes()).width for path in (pair.image, pair.mask))
+    return sum(load(path.read_bytes()).width for path in (pair.image, pair.truth))
 
 
 if __name__ == "__main__":

@@ -22,9 +22,10 @@ _BINS = 100_000
 def main(images: str, masks: str, weights: str | None, name: str | None) -> None:
     from data_pipeline.pairs import pair_by_name
     from picanet_tf.core.images import read_image, read_mask
+    from picanet_tf.evaluation.samples import Sample
     from picanet_tf.inference import KerasModel, load_model
     from picanet_tf.presets import default_preset, find_preset
-    from picanet_tf.saliency.evaluation import Sample, evaluate
+    from picanet_tf.saliency.evaluation import evaluate
 
     preset = find_preset(name) if name else default_preset()
     models = {
@@ -40,7 +41,7 @@ def main(images: str, masks: str, weights: str | None, name: str | None) -> None
     counts = {key: np.zeros(_BINS + 1, np.int64) for key in models}
     largest = dict.fromkeys(models, 0.0)
     for pair in pairs:
-        sample = Sample(pair.key, read_mask(pair.mask), read_image(pair.image))
+        sample = Sample(pair.key, read_mask(pair.truth), read_image(pair.image))
         maps = {key: model.predict(sample.image) for key, model in models.items()}
         first = next(iter(maps.values()))
         for key, found in maps.items():
@@ -79,7 +80,7 @@ def network_of(preset, weights: str):
     network = build_model(weights=preset.name, dropout=0.0)
     # What the file lacks, weights of moving averages, does not matter for predicting.
     transfer = assign_weights(read_arrays(weights), network, weights, partial=True)
-    if transfer.left or transfer.mismatched:
+    if transfer.unexpected or transfer.mismatched:
         raise SystemExit(f"{weights} is no {preset.variant}: {transfer}")
     return network
 

@@ -55,7 +55,7 @@ def main(run: str, version: str, tfrecords: str, count: str = "100") -> None:
     for key, found in maps.items():
         differences = np.abs(np.array(found) - np.array(maps["Keras", ""]))
         own_size = (
-            (s, tf.image.resize(m, s.mask.shape, method="bilinear").numpy()[..., 0])
+            (s, tf.image.resize(m, s.truth.shape, method="bilinear").numpy()[..., 0])
             for s, m in zip(samples, found, strict=True)
         )
         scores = evaluate(
@@ -80,10 +80,11 @@ def main(run: str, version: str, tfrecords: str, count: str = "100") -> None:
 
 
 def read_samples(tfrecords: str, count: int) -> list:
-    from data_pipeline.readers import read_saliency_originals
-    from picanet_tf.saliency.evaluation import Sample
+    from data_pipeline.kinds import MASK
+    from data_pipeline.readers import read_originals
+    from picanet_tf.evaluation.samples import Sample
 
-    dataset = read_saliency_originals(tfrecords)
+    dataset = read_originals(tfrecords, MASK)
     step = max(1, len(dataset) // count)
     return [
         Sample(record["key"].decode(), record["mask"][..., 0], record["image"])

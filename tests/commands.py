@@ -1,6 +1,9 @@
-"""Runs many command lines after one import of TensorFlow, each in a process of its own.
+"""Runs command lines as a user types them, each in a process of its own.
 
-The fixture `run_command` of tests/conftest.py is one `CommandServer` for all tests of a
+    done = commands.call("evaluate.py", "--tfrecords", "x", cwd=folder)
+
+takes a fresh Python. A `CommandServer` runs many after one import of TensorFlow. The
+fixture `run_command` of tests/conftest.py is one `CommandServer` for all tests of a
 test process:
 
     done = run_command("evaluate.py", "--tfrecords", "x", cwd=folder)
@@ -24,6 +27,42 @@ from pathlib import Path
 from typing import NamedTuple
 
 ROOT = Path(__file__).resolve().parent.parent
+# Nothing of the tester's own.
+ENVIRONMENT = {"PATH": "/usr/bin:/bin", "PYTHONPATH": str(ROOT)}
+
+
+def start(*words, cwd: Path = ROOT, **environment: str) -> subprocess.Popen:
+    """Starts `python WORDS`; a first word with `.py` is a script of the project."""
+    return subprocess.Popen(
+        _line(words),
+        cwd=cwd,
+        env={**ENVIRONMENT, **environment},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def call(
+    *words, cwd: Path = ROOT, text: bool = True, input=None, **environment: str
+) -> subprocess.CompletedProcess:
+    """What becomes of `python WORDS`, as of `start`."""
+    return subprocess.run(
+        _line(words),
+        cwd=cwd,
+        env={**ENVIRONMENT, **environment},
+        input=input,
+        capture_output=True,
+        text=text,
+        timeout=300,
+    )
+
+
+def _line(words: Sequence) -> list[str]:
+    script, *rest = map(str, words)
+    if script.endswith(".py"):
+        script = str(ROOT / script)
+    return [sys.executable, script, *rest]
 
 
 class Outcome(NamedTuple):

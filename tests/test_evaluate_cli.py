@@ -1,6 +1,7 @@
 """evaluate.py as a user meets it."""
 
 import csv
+import functools
 import json
 import os
 import re
@@ -14,23 +15,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests import bad_images
+from tests import bad_images, commands
 
-ROOT = Path(__file__).resolve().parent.parent
 FAST = ("--metrics", "fast", "--workers", "0")
 
 
-ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT)}
-
-
-def run(*arguments, cwd):
-    return subprocess.run(
-        [sys.executable, str(ROOT / "evaluate.py"), *map(str, arguments)],
-        cwd=cwd,
-        capture_output=True,
-        text=True,
-        env=ENVIRONMENT,
-    )
+run = functools.partial(commands.call, "evaluate.py")
 
 
 def error_of(done):
@@ -135,7 +125,7 @@ def test_bad_files_are_named_and_nothing_is_written(kind, role, tmp_path):
     "mask, message",
     [
         (np.zeros((39, 50), np.uint8), "bad.png: 50 x 39, but its image .* is 50 x 40"),
-        (np.eye(40, 50, dtype=np.uint8), "error: bad: .*; for 0 and 1 hand bool"),
+        (np.eye(40, 50, dtype=np.uint8), "error: bad: .*; pass 0 and 1 as bool"),
     ],
 )
 def test_wrong_masks_are_named_and_nothing_is_written(mask, message, tmp_path):
@@ -211,10 +201,10 @@ def test_ctrl_c_leaves_nothing(photos, tmp_path):
     for number in range(10_000):
         (tmp_path / "masks" / f"{number}.png").symlink_to(photos / "masks" / "a.png")
     process = subprocess.Popen(
-        [sys.executable, str(ROOT / "evaluate.py"), "--baseline", "center",
+        [sys.executable, str(commands.ROOT / "evaluate.py"), "--baseline", "center",
          "--masks", "masks", "--name", "many", "--output", "out", "--workers", "1",
          "--metrics", "fast"],
-        cwd=tmp_path, env=ENVIRONMENT, stderr=subprocess.PIPE,
+        cwd=tmp_path, env=commands.ENVIRONMENT, stderr=subprocess.PIPE,
         stdout=subprocess.PIPE, start_new_session=True,
     )  # fmt: skip
     seen = b""

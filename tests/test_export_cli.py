@@ -2,19 +2,15 @@
 
 import json
 import signal
-import subprocess
-import sys
 import time
-from pathlib import Path
 
 import pytest
 
+from data_pipeline.convert import convert_folders
 from picanet_tf.training.experiments import Experiment
 from picanet_tf.training.run_directory import RunDirectory
+from tests import commands
 from tests.serving.networks import encoded, photo, trained_like
-
-ROOT = Path(__file__).parents[1]
-ENVIRONMENT = {"PATH": "/usr/bin:/bin", "PYTHONPATH": str(ROOT)}
 
 
 @pytest.fixture(scope="module")
@@ -33,15 +29,7 @@ def folder(tmp_path_factory):
             path = folder / "own" / kind / f"{number}.png"
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(encoded(photo(seed=number), "PNG"))
-    done = subprocess.run(
-        [sys.executable, "-m", "data_pipeline.convert", "--dataset", "pairs"]
-        + ["--images", "own/images", "--masks", "own/masks", "--output", "data"],
-        cwd=folder,
-        env=ENVIRONMENT,
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == 0, done.stderr
+    convert_folders(folder / "own/images", folder / "own/masks", folder / "data")
     manifest = json.loads((folder / "data" / "manifest.json").read_text())
     (folder / "boxes").mkdir()
     (folder / "boxes" / "manifest.json").write_text(
@@ -50,21 +38,9 @@ def folder(tmp_path_factory):
     return folder
 
 
-def start(*words, cwd):
-    return subprocess.Popen(
-        [sys.executable, ROOT / "export.py", *map(str, words)],
-        cwd=cwd,
-        env=ENVIRONMENT,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-
-
 def export(*words, cwd):
-    process = start(*words, cwd=cwd)
-    output, errors = process.communicate(timeout=300)
-    return process.returncode, output, errors
+    done = commands.call("export.py", *words, cwd=cwd)
+    return done.returncode, done.stdout, done.stderr
 
 
 def files(folder):
@@ -104,7 +80,8 @@ def test_alone_it_exports_the_latest_run(folder):
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_interrupted_it_leaves_nothing(folder, tmp_path, number):
-    process = start("--output", tmp_path / "deep" / "out", cwd=folder)
+    output = tmp_path / "deep" / "out"
+    process = commands.start("export.py", "--output", output, cwd=folder)
     deadline = time.monotonic() + 120
     while not list(tmp_path.glob("deep/out/.*/*")):
         assert process.poll() is None and time.monotonic() < deadline
@@ -166,7 +143,7 @@ def test_mistakes_are_told_in_one_line_at_once(folder, words, message):
     [
         ("--image_size 30", "--image_size must be a multiple of 8"),
         ("--image_size 0", "least 16. Received: 0"),
-        ("--image_size 64", "trained at image_size 32 and cannot be moved to 64"),
+        ("--image_size 64", "trained at image_size 32 and cannot run at 64"),
     ],
 )
 def test_sizes_that_do_not_fit(folder, words, message):

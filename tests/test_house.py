@@ -31,6 +31,7 @@ ALLOWED = {
 # imports a task when it is asked for one. (`tasks.base` is imported for its type.)
 BY_NAME = {
     ("picanet_tf.models.base", "picanet_tf.tasks.registry"),
+    ("picanet_tf.models.weights", "picanet_tf.tasks.registry"),
     ("picanet_tf.models.base", "picanet_tf.tasks.base"),
 }
 # The ends of the arrows: they may import all of the above but the tasks themselves,

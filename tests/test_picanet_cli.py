@@ -1,5 +1,6 @@
 """`picanet`, as it is typed: where results go when nobody says so; its own words."""
 
+import functools
 import io
 import os
 import signal
@@ -16,10 +17,9 @@ import picanet_tf
 from picanet_tf.commands import COMMANDS
 from picanet_tf.inference import LiteRTModel
 from picanet_tf.presets import registry
+from tests import commands
 from tests.inference import networks
 from tests.inference.networks import photo
-
-ROOT = Path(__file__).parents[1]
 
 
 @pytest.fixture(scope="module")
@@ -29,15 +29,7 @@ def tiny(tmp_path_factory):
     return path, LiteRTModel(path)
 
 
-def picanet(*words, cwd, **options):
-    return subprocess.run(
-        [sys.executable, "-m", "picanet_tf.commands", *map(str, words)],
-        cwd=cwd,
-        env={"PATH": "/usr/bin:/bin", "PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        timeout=120,
-        **options,
-    )
+picanet = functools.partial(commands.call, "-m", "picanet_tf.commands", text=False)
 
 
 @pytest.fixture
@@ -112,7 +104,7 @@ def test_a_folder_twice(tiny, predict, tmp_path):
         for seed, place in enumerate(("a", "b", "sub/a"))
     }
     first = predict("in")
-    assert "3 written beside the inputs" in first and "passed over" not in first
+    assert "3 written beside the inputs" in first and "Skipped" not in first
     after = sorted([*images, "a.cutout.png", "b.cutout.png", "sub/a.cutout.png"])
     assert written(tmp_path / "in") == after
     for place, image in images.items():
@@ -122,10 +114,10 @@ def test_a_folder_twice(tiny, predict, tmp_path):
     for words in (["in"], ["in/**/*.png"]):
         said = predict(*words)
         assert "3 written beside the inputs" in said
-        assert "3 results of earlier calls passed over" in said
+        assert "Skipped 3 results of earlier runs" in said
         assert written(tmp_path / "in") == after
     said = predict("in", "--resume")
-    assert "3 of 3 exist already" in said and "3 results of earlier" in said
+    assert "3 of 3 exist already" in said and "Skipped 3 results of" in said
 
 
 def test_a_folder_in_many_formats(predict, tmp_path):
@@ -137,7 +129,7 @@ def test_a_folder_in_many_formats(predict, tmp_path):
     photos = ["a.png", "b.bmp", "b.png"]
     results = [f"{p}.{f}.png" for f in forms for p in ("a", "b.bmp", "b.png")]
     assert written(tmp_path / "in") == sorted(photos + results)
-    assert "15 results of earlier calls passed over" in predict("in")
+    assert "Skipped 15 results of earlier runs" in predict("in")
 
 
 def test_only_results_are_passed_over(predict, tmp_path):
@@ -149,7 +141,7 @@ def test_only_results_are_passed_over(predict, tmp_path):
         *("a.b.png", "map.png", "x.map.png", "y.overlay.png", "z.mask.png")
     ]
     save(tmp_path / "in" / "x.png")
-    assert "1 results of earlier calls passed over" in predict("in", "--output", "more")
+    assert "Skipped 1 results of earlier runs" in predict("in", "--output", "more")
     assert "x.png" in written(tmp_path / "more")
     assert "x.map.png" not in written(tmp_path / "more")
 
@@ -159,7 +151,7 @@ def test_a_cutout_that_is_named_is_taken(predict, tmp_path):
     predict("x.cutout.png")
     assert written(tmp_path) == ["x.cutout.cutout.png", "x.cutout.png"]
     said = predict(".", code=1)
-    assert "--input: nothing but results of earlier calls" in said
+    assert "--input: only results of earlier runs found" in said
 
 
 def test_photos_of_one_name(tiny, predict, tmp_path):
@@ -171,7 +163,7 @@ def test_photos_of_one_name(tiny, predict, tmp_path):
     assert written(tmp_path) == names
     for name, image in images.items():
         check_cutout(tmp_path / f"{name}.cutout.png", image, tiny[1])
-    assert "2 results of earlier calls passed over" in predict(".")
+    assert "Skipped 2 results of earlier runs" in predict(".")
     assert written(tmp_path) == names
 
 
@@ -195,7 +187,7 @@ def test_a_folder_that_cannot_be_written(predict, tmp_path):
     save(tmp_path / "photo.png")
     said = predict("/proc/self/exe", code=1)
     assert said.startswith("picanet predict: error: --output: cannot write to /proc/se")
-    assert "Results go beside their inputs unless --output names a folder" in said
+    assert "Results are written next to their inputs unless --output is given" in said
     assert len(said.splitlines()) == 1
 
 
@@ -217,7 +209,7 @@ def test_resume_does_what_is_missing(tiny, predict, tmp_path):
     marked.write_bytes(b"mine")
     said = predict("in", "--resume")
     assert "2 of 4 exist already" in said and "2 written" in said
-    assert "2 results of earlier calls passed over" in said
+    assert "Skipped 2 results of earlier runs" in said
     assert marked.read_bytes() == b"mine"
     for n in "123":
         check_cutout(tmp_path / "in" / f"{n}.cutout.png", images[n], tiny[1])
@@ -266,11 +258,14 @@ def test_the_default_model_ships(tmp_path):
     [
         (["photo.png", "--model", "nothing"], "--model: there is no nothing: neither"),
         (["photo.png", "--model="], "--model: an empty name"),
-        (["photo.png", "--model", "photo.png"], "--model: photo.png is no model"),
+        (["photo.png", "--model", "photo.png"], "--model: photo.png is not a model"),
         (["photo.png", "--weights", "best"], "--weights goes with a run only"),
         (["photo.png", "--engine", "onnx"], "litert|keras"),
         (["photo.png", "--threads", "0"], "threads"),
-        (["photo.png", "--format", "boxes"], "has map, mask, cutout, overlay, panel"),
+        (
+            ["photo.png", "--format", "boxes"],
+            "of map, mask, cutout, overlay, panel for",
+        ),
         (["photo.png", "photo.png/x"], "--input: there is no photo.png/x"),
         (["--resume"], "--input is missing"),
     ],
@@ -299,7 +294,7 @@ def test_usage(tmp_path):
     for words, code in (([], 1), (["--help"], 0), (["-h"], 0), (["help"], 0)):
         run = picanet(*words, cwd=tmp_path)
         lines = (run.stdout + run.stderr).decode().splitlines()
-        assert lines[0] == "usage: picanet COMMAND [flags] [words]"
+        assert lines[0] == "usage: picanet COMMAND [flags] [arguments]"
         assert run.returncode == code
         for command in COMMANDS:
             assert any(line.split()[:1] == [command] for line in lines), command
@@ -311,14 +306,14 @@ def test_unknown_commands(tmp_path):
         assert run.returncode == 1 and run.stdout == b""
         said = run.stderr.decode()
         assert said.startswith(
-            f"picanet: error: there is no command {word!r}. There are"
+            f"picanet: error: unknown command {word!r}. Available commands: "
         )
         assert "predict, serve, models" in said and len(said.splitlines()) == 1
 
 
 def test_words_that_a_command_does_not_take(tmp_path):
     for words, message in (
-        (["models", "a", "b"], "picanet models: error: one NAME at most"),
+        (["models", "a", "b"], "picanet models: error: expected at most one NAME"),
         (
             ["models", "nothing"],
             "picanet models: error: There is no preset 'nothing'. ",
@@ -368,7 +363,7 @@ def test_a_video_alone_gets_maps(predict, tmp_path):
     frame = cv2.VideoCapture(str(tmp_path / "clip.saliency.mp4")).read()[1]
     assert np.abs(frame - frame.mean(-1, keepdims=True)).max() < 12  # grey
     said = predict("*.mp4")
-    assert "1 results of earlier calls passed over" in said
+    assert "Skipped 1 results of earlier runs" in said
     assert not (tmp_path / "clip.saliency.saliency.mp4").exists()
 
 
@@ -376,7 +371,7 @@ def test_no_photo_of_the_users_is_overwritten(predict, tmp_path):
     save(tmp_path / "a.bmp")
     mine = save(tmp_path / "a.png", 5)
     said = predict("a.bmp", "--output", ".", code=1)
-    assert "the result of a.bmp would overwrite a.png beside it" in said
+    assert "the result of a.bmp would overwrite a.png next to it" in said
     with Image.open(tmp_path / "a.png") as picture:
         np.testing.assert_array_equal(np.asarray(picture), mine)
 
@@ -401,18 +396,13 @@ def test_sigterm_leaves_nothing_half_written(tiny, tmp_path):
     for seed in range(300):
         save(tmp_path / "in" / f"{seed}.bmp", seed % 5, (300, 400))
     words = ("predict", "in", "--model", tiny[0])
-    run = subprocess.Popen(
-        [sys.executable, "-m", "picanet_tf.commands", *map(str, words)],
-        cwd=tmp_path,
-        env={"PATH": "/usr/bin:/bin", "PYTHONPATH": str(ROOT)},
-        stderr=subprocess.PIPE,
-    )
+    run = commands.start("-m", "picanet_tf.commands", *words, cwd=tmp_path)
     deadline = time.monotonic() + 60
     while not any((tmp_path / "in").glob("[!.]*.cutout.png")):
         assert run.poll() is None and time.monotonic() < deadline
         time.sleep(0.02)
     run.terminate()
-    said = run.communicate(timeout=60)[1].decode()
+    said = run.communicate(timeout=60)[1]
     assert run.returncode in (-signal.SIGTERM, 143) and "Traceback" not in said
     results = [name for name in written(tmp_path / "in") if not name.endswith(".bmp")]
     assert 0 < len(results) < 300
@@ -424,10 +414,8 @@ def test_sigterm_leaves_nothing_half_written(tiny, tmp_path):
 def test_without_standard_error(tiny, tmp_path):
     image = save(tmp_path / "a.png")
     line = f"{sys.executable} -m picanet_tf.commands predict a.png --model {tiny[0]}"
-    environment = {"PATH": "/usr/bin:/bin", "PYTHONPATH": str(ROOT)}
-    done = subprocess.run(
-        ["sh", "-c", f"{line} 2>&-"], cwd=tmp_path, env=environment, timeout=60
-    )
+    closed = ["sh", "-c", f"{line} 2>&-"]
+    done = subprocess.run(closed, cwd=tmp_path, env=commands.ENVIRONMENT, timeout=60)
     assert done.returncode == 0
     check_cutout(tmp_path / "a.cutout.png", image, tiny[1])
 
@@ -442,8 +430,8 @@ def test_a_long_name(tiny, predict, tmp_path):
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["--output", "out.png"], "--output: out.png is meant as a folder"),
-        (["--output", "-"], "--output: - is meant as a folder"),
+        (["--output", "out.png"], "--output must be a folder. Received: out.png"),
+        (["--output", "-"], "--output must be a folder. Received: -"),
         (["--format", "mask", "--threshold", "nan"], "--threshold must be 0 to 1"),
         (["--threads", "99999999999"], "--threads=99999999999"),
         (["--threads", "0"], "--threads=0"),

@@ -1,10 +1,9 @@
 """`predict.py`, as a command: what it writes, says and answers."""
 
+import functools
 import io
 import re
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -16,9 +15,7 @@ from PIL import Image
 from picanet_tf.inference import KerasModel
 from picanet_tf.saliency import build_model
 from picanet_tf.tasks.registry import get_task
-from tests import bad_images
-
-ROOT = Path(__file__).parents[1]
+from tests import bad_images, commands
 
 
 @pytest.fixture(scope="module")
@@ -39,15 +36,7 @@ def photo(size=(30, 45), seed=0):
     return small.resize(size[::-1])
 
 
-def predict(*words, cwd=ROOT, **options):
-    return subprocess.run(
-        [sys.executable, ROOT / "predict.py", *map(str, words)],
-        cwd=cwd,
-        env={"PATH": "/usr/bin:/bin", "PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        timeout=120,
-        **options,
-    )
+predict = functools.partial(commands.call, "predict.py", text=False)
 
 
 def written(folder):
@@ -168,18 +157,14 @@ def test_after_ctrl_c_nothing_is_half_written(network, tmp_path):
     source.mkdir()
     for seed in range(400):
         photo((300, 400), seed).save(source / f"{seed}.bmp")
-    run = subprocess.Popen(
-        [sys.executable, "predict.py", "--model", path, "--input", source]
-        + ["--output", out, "--batch_size", "1"],
-        cwd=ROOT,
-        stderr=subprocess.PIPE,
-    )
+    words = ("--model", path, "--input", source, "--output", out, "--batch_size", 1)
+    run = commands.start("predict.py", *words)
     deadline = time.monotonic() + 60
     while not (out.is_dir() and any(out.glob("[!.]*.png"))):
         assert run.poll() is None and time.monotonic() < deadline
         time.sleep(0.02)
     run.send_signal(signal.SIGINT)
-    errors = run.communicate(timeout=60)[1].decode()
+    errors = run.communicate(timeout=60)[1]
     assert run.returncode == 130, errors
     assert "predict.py: interrupted" in errors and "Traceback" not in errors
     results = written(out)
@@ -198,7 +183,7 @@ def test_after_ctrl_c_nothing_is_half_written(network, tmp_path):
         (["--input", "a.jpg", "--output", "out"], "--input: there is no a.jpg"),
         (["--input", ".", "--output", "out"], "--input: no images in ."),
         (["--input", "*.jpg", "--output", "out"], "no images match *.jpg"),
-        (["--input", "-", "--output", "out"], "--input - stands alone"),
+        (["--input", "-", "--output", "out"], "--input - must be the only input"),
         (["a.jpg", "--threshold", "0.2"], "--threshold goes with --format mask"),
         (["a.jpg", "--format", "jpeg"], "map|mask|cutout|overlay|panel"),
         (["a.jpg", "--threshold", "2"], "2.0 is not a number in the range [0, 1]"),

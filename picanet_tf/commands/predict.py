@@ -1,7 +1,7 @@
-"""Cuts the object that stands out of photos and videos, or draws its saliency map.
+"""Cuts the salient object out of photos and videos, or draws its saliency map.
 
-    picanet predict photo.jpg                        photo.cutout.png beside it
-    picanet predict photos/                          the same of each in the folder
+    picanet predict photo.jpg                        photo.cutout.png next to it
+    picanet predict photos/                          the same for a whole folder
     picanet predict photo.jpg --output out/          out/photo.png, the grey map
     picanet predict photos/ --output out/ --format cutout --resume
     picanet predict 'photos/**/*.jpg' --output out/ --format overlay
@@ -9,11 +9,11 @@
     picanet predict clip.mp4 --output out/           out/clip.saliency.mp4
     picanet predict photo.jpg --output out/ --model runs/latest
 
-Results are PNGs of their image's own size, named as it, in the same sub-folders; of a
-segmentation network --format map gives palette PNGs, whose values are the classes. Of a
-video, out/clip.saliency.mp4, clip.segmentation.mp4 or clip.detection.mp4, as the task
-is. What cannot be read is named and passed over; the exit code is then 1. In folders,
-earlier results (photo.cutout.png and the like) are no photos and are passed over.
+Results are PNGs at the original image size; --output keeps file names and sub-folders.
+Segmentation networks write palette PNGs of class numbers with --format map. Videos
+become clip.saliency.mp4, clip.segmentation.mp4 or clip.detection.mp4, depending on the
+task. Unreadable inputs are reported and skipped; the exit code is then 1. Results of
+earlier runs (photo.cutout.png and the like) found in a folder are skipped.
 """
 
 from __future__ import annotations
@@ -46,44 +46,44 @@ STANDARD_STREAM = "-"
 def define_flags() -> None:
     text, one_of, whole = flags.DEFINE_string, flags.DEFINE_enum, flags.DEFINE_integer
     text("model", None, DESCRIPTION)
-    one_of("weights", None, WEIGHTS, "Of a run: the last checkpoint (model), or best.")
+    one_of("weights", None, WEIGHTS, "Which weights of a run: model (last) or best.")
     one_of(
         "engine",
         None,
         ENGINES,
-        "litert: quick, no TensorFlow, saliency only; keras: every network. Default: "
-        "litert where the model has a LiteRT file.",
+        "litert: fast, saliency only, needs no TensorFlow; keras: any network. "
+        "Default: litert if the model has a LiteRT file.",
     )
-    whole("threads", None, "Of the engine; default: one a core.", 1, MOST_THREADS)
+    whole("threads", None, "Engine threads; default: one per core.", 1, MOST_THREADS)
     flags.DEFINE_multi_string(
         "input",
         [],
-        "An image, a folder (with its sub-folders), a pattern such as 'in/**/*.jpg', a "
-        "video, or - for standard input. Again for more; plain words are inputs too.",
+        "An image, a folder (searched recursively), a pattern such as 'in/**/*.jpg', a "
+        "video, or - for standard input. Repeatable; same as a positional argument.",
     )
     text(
         "output",
         None,
-        "Folder for the results; made when missing. Default: beside each input, as "
+        "Folder for the results; created if missing. Default: next to each input, as "
         "NAME.cutout.png.",
     )
     one_of(
         "format",
         None,
         (*picture_formats(), *collected_formats()),
-        "map (default with --output): grey, 8 bits, or classes in VOC's colours; mask: "
-        "black and white; cutout (default without): the image with the map as its "
-        "alpha; overlay: the map as heat over the image, or the classes' colours with "
-        "a legend; panel: all of them. Class maps have no mask or cutout. Of "
-        "detections boxes (default); json: one detections.json of COCO's results; voc: "
-        "a text a class for VOC's devkit.",
+        "map (default with --output): 8-bit grey, or classes in VOC colours; mask: "
+        "black and white; cutout (default without --output): the image with the map "
+        "as alpha channel; overlay: a heat map, or class colours with a legend, over "
+        "the image; panel: all of these. Class maps have no mask or cutout. Detection: "
+        "boxes (default): drawn on the image; json: one detections.json in COCO's "
+        "results format; voc: one text file per class for the VOC devkit.",
     )
     flags.DEFINE_float(
-        "threshold", 0.5, "Of mask: salient from here on; of boxes: the score.", 0, 1
+        "threshold", 0.5, "mask: minimum saliency; boxes: minimum score.", 0, 1
     )
-    whole("batch_size", 4, "Images that go through the network at once.", 1)
-    whole("max_pixels", MAX_PIXELS, "The largest width x height.", 1, MAX_PIXELS)
-    flags.DEFINE_bool("resume", False, "Pass over what has its result already.")
+    whole("batch_size", 4, "Images per network call.", 1)
+    whole("max_pixels", MAX_PIXELS, "Largest width x height accepted.", 1, MAX_PIXELS)
+    flags.DEFINE_bool("resume", False, "Skip inputs whose result already exists.")
 
 
 def read_options() -> PredictOptions:
@@ -106,29 +106,33 @@ def read_options() -> PredictOptions:
 
 def main(words: list[str]) -> int:
     words = flags.FLAGS.input + words
-    with sigterm_unwinds():  # so that it leaves no temporary files
+    with sigterm_unwinds():  # removes temporary files on SIGTERM
         if STANDARD_STREAM in words:
             return predict_stream(words)
         return 1 if predict(words, **vars(read_options())).failed else 0
 
 
 def predict_stream(words: list[str]) -> int:
-    """Standard input to standard output, which therefore gets nothing else."""
+    """Reads an image from standard input, writes the result to standard output."""
     values = flags.FLAGS
     if values.resume:
-        raise PicanetError("--resume goes with files, not with --input -")
+        raise PicanetError("--resume cannot be combined with --input -")
     if values.format in collected_formats():
-        raise PicanetError(f"--format {values.format}: not with --input -")
+        raise PicanetError(
+            f"--format {values.format} cannot be combined with --input -"
+        )
     if len(words) > 1 or values.output not in (None, STANDARD_STREAM):
-        raise PicanetError("--input - stands alone, its result goes to standard output")
+        raise PicanetError(
+            "--input - must be the only input; its result goes to standard output"
+        )
     if sys.stdin.isatty() or sys.stdout.isatty():
         raise PicanetError(
-            "--input - wants a pipe: picanet predict - < in.jpg > out.png"
+            "--input - requires a pipe: picanet predict - < in.jpg > out.png"
         )
     options, buffer = read_options(), io.BytesIO()
     data = sys.stdin.buffer.read()
     image = read_image(data, max_pixels=options.max_pixels, name="standard input")
-    # Not a cut-out by default: as with a folder.
+    # The default format is the one used with --output, not a cut-out.
     model, options = dataclasses.replace(options, output=STANDARD_STREAM).load()
     result = model.predict(image)
     model.render(options.form, image, result, options.threshold).save(buffer, "PNG")

@@ -1,4 +1,4 @@
-"""Serves a model over HTTP: an image in, its cut-out, map or mask out, as a PNG.
+"""Serves a model over HTTP: POST an image, get its cut-out, map or mask as a PNG.
 
     picanet serve
     curl --data-binary @photo.jpg http://127.0.0.1:8080/ -o photo.cutout.png
@@ -7,15 +7,15 @@
     picanet serve --port 9000 --max_bytes 10000000 --timeout 10
     picanet serve --host 0.0.0.0 --allowed_hosts photos.example.com
 
-?format= is cutout (default), map, mask, overlay or panel. GET /health tells whether it
-is well, GET / how to use it. Errors are JSON, {"error": one line}: 4xx for what is
-wrong with a request, 503 with Retry-After when too many wait.
+?format= is cutout (default), map, mask, overlay or panel. GET /health reports the
+status, GET / prints usage. Errors are JSON, {"error": "one line"}: 4xx for a bad
+request, 503 with Retry-After if the queue is full.
 
-It answers this machine only, unless --host opens it to others. It has no passwords and
-no encryption: put a proxy in front before strangers may come. Needs
-pip install starlette uvicorn python-multipart (the extra [server]), and no TensorFlow.
+The service listens on localhost only unless --host is given. It has no authentication
+or encryption: put a reverse proxy in front of it before exposing it. Requires
+pip install starlette uvicorn python-multipart (the extra [server]), but no TensorFlow.
 
-A run is exported first:
+To serve your own run, export it first:
 
     picanet export --model runs/mine --formats tflite --quantize dynamic \\
         --output export/mine
@@ -30,7 +30,6 @@ from picanet_tf.inference.loading import MOST_THREADS, load_model
 from picanet_tf.inference.locate import DESCRIPTION, locate
 from picanet_tf.serving.service.limits import LARGEST, Limits
 
-FLAGS = flags.FLAGS
 POSITIONAL = ""
 
 
@@ -38,68 +37,64 @@ def define_flags() -> None:
     default = Limits()
     whole = flags.DEFINE_integer
     flags.DEFINE_string("model", None, DESCRIPTION)
-    whole("threads", None, "Of the network; by default one a core.", 1, MOST_THREADS)
-    flags.DEFINE_string("host", "127.0.0.1", "The address to listen at.")
-    whole("port", 8080, "The port to listen at; 0 for any free one.", 0, 65535)
-    whole("max_bytes", default.max_bytes, "Of a request's body.", 1)
+    whole("threads", None, "Network threads; default: one per core.", 1, MOST_THREADS)
+    flags.DEFINE_string("host", "127.0.0.1", "Address to listen on.")
+    whole("port", 8080, "Port to listen on; 0 for any free one.", 0, 65535)
+    whole("max_bytes", default.max_bytes, "Largest request body in bytes.", 1)
     whole(
         "max_pixels",
         default.max_pixels,
-        "The largest width x height of an image, and of all that are worked on at "
-        "once: about 16 bytes of memory a pixel.",
+        "Largest width x height of an image, and of all images processed at once; "
+        "takes about 16 bytes of memory per pixel.",
         1,
         LARGEST,
     )
     flags.DEFINE_float(
         "timeout",
         default.timeout,
-        "Seconds; each for an image to arrive, for a request to get its turn, and for "
-        "a client to take the next piece of its answer.",
+        "Seconds allowed for each of: receiving an image, waiting in the queue, and "
+        "the client reading the next chunk of the response.",
         0.01,
     )
-    whole("queue", default.queue, "Requests that may wait; others get 503.", 0)
+    whole("queue", default.queue, "Requests that may wait; further ones get 503.", 0)
     flags.DEFINE_list(
         "allowed_hosts",
         [],
-        "Names by which others reach the service, with commas between: example.com is "
-        "any port of it, example.com:8080 one; * any name. This machine's own are "
-        "always good.",
+        "Comma-separated host names accepted in the Host header: example.com (any "
+        "port), example.com:8080, or * for any. Localhost is always accepted.",
     )
     flags.DEFINE_list(
         "allowed_origins",
         [],
-        "Web sites whose pages may use the service, with commas between, such as "
-        "https://example.com; * any.",
+        "Comma-separated origins of web pages that may use the service, such as "
+        "https://example.com, or * for any.",
     )
 
 
-def main(words: list[str]) -> int:
-    return serve()
-
-
-def serve() -> int:
+def main(_) -> int:
     from picanet_tf.serving import service
 
-    address = FLAGS.host, FLAGS.port
+    values = flags.FLAGS
+    address = values.host, values.port
     allowed = {
-        "allowed_hosts": FLAGS.allowed_hosts,
-        "allowed_origins": FLAGS.allowed_origins,
+        "allowed_hosts": values.allowed_hosts,
+        "allowed_origins": values.allowed_origins,
     }
     limits = Limits(
-        max_bytes=FLAGS.max_bytes,
-        max_pixels=FLAGS.max_pixels,
-        timeout=FLAGS.timeout,
-        queue=FLAGS.queue,
+        max_bytes=values.max_bytes,
+        max_pixels=values.max_pixels,
+        timeout=values.timeout,
+        queue=values.queue,
     )
     service.check(*address, **allowed)
-    found = locate(FLAGS.model)
+    found = locate(values.model)
     if not found.has_litert:
         raise PicanetError(
-            f"--model {found.name} has no LiteRT file to serve. Make one: picanet "
+            f"--model {found.name} has no LiteRT file to serve. Create one: picanet "
             f"export --model {found.name} --formats tflite --quantize dynamic --output "
-            "export/mine; then picanet serve --model export/mine/1"
+            "export/mine; then run picanet serve --model export/mine/1"
         )
-    model = load_model(found, engine="litert", threads=FLAGS.threads)
+    model = load_model(found, engine="litert", threads=values.threads)
     service.serve(model, *address, limits, **allowed)
     return 0
 

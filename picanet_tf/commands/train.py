@@ -1,12 +1,12 @@
-"""Trains a network and leaves a run directory.
+"""Trains a network and writes a run directory.
 
     picanet train --tfrecords data/duts
     picanet train --resume
     picanet train --tfrecords data/mine --init_from picanet_vgg16_duts --steps 200
     picanet train --tfrecords data/mine --init_from runs/latest --freeze_encoder
 
-Without --run it makes runs/<time>-<variant> and points runs/latest at it. Defaults are
-the paper's recipe. After Ctrl-C, --resume goes on as if there had been no pause.
+Without --run, creates runs/<time>-<variant> and points runs/latest at it. The defaults
+are the paper's recipe. After Ctrl-C, --resume continues as if never interrupted.
 """
 
 from __future__ import annotations
@@ -24,33 +24,33 @@ from picanet_tf.training.experiments import Experiment
 from picanet_tf.training.run import train
 
 POSITIONAL = ""
-# EX_TEMPFAIL, after SIGTERM or when another worker is lost: run again with --resume
+# EX_TEMPFAIL, after SIGTERM or the loss of another worker: run again with --resume
 EXIT_RESUMABLE = 75
-_OWN = ("run", "resume", "skip_corrupt")  # flags that are no setting of `Experiment`
+_OWN = ("run", "resume", "skip_corrupt")  # flags that are not `Experiment` fields
 
 
 def define_flags() -> None:
     flags.DEFINE_string(
         "run",
         "",
-        "The run directory: a new one, or with --resume the one to go on with (then "
-        "runs/latest by default).",
+        "Run directory to create or, with --resume, to continue (default with "
+        "--resume: runs/latest).",
     )
-    flags.DEFINE_bool("resume", False, "Go on from the run's last checkpoint.")
+    flags.DEFINE_bool("resume", False, "Continue from the run's last checkpoint.")
     flags.DEFINE_integer(
-        "skip_corrupt", 0, "Leave out up to so many corrupt records; each is logged.", 0
+        "skip_corrupt", 0, "Skip up to this many corrupt records; each is logged.", 0
     )
     for field in dataclasses.fields(Experiment):
         _define_setting(field)
 
 
 def _define_setting(field: dataclasses.Field) -> None:
-    """The flag of a field; one that is not given has the task's default."""
+    """Defines the flag of a field; if not given, the task's default applies."""
     help_text = field.metadata["description"] + _defaults_of_tasks(field)
     choices = field.metadata.get("choices")
     if field.name == "task":
         choices = task_names()
-        help_text += " They are those of " + "; ".join(
+        help_text += " Recipes: " + "; ".join(
             f"{get_spec(task).recipe_source} ({task})" for task in choices
         )
     if choices:
@@ -70,7 +70,7 @@ def _define_setting(field: dataclasses.Field) -> None:
 
 
 def _defaults_of_tasks(field: dataclasses.Field) -> str:
-    """What --help says of the tasks whose default is another one."""
+    """Help text listing the tasks whose default differs from the field's."""
     others = {task: get_spec(task).training_defaults() for task in task_names()}
     return "".join(
         f" (--task {task}: {defaults[field.name]})"
@@ -80,7 +80,7 @@ def _defaults_of_tasks(field: dataclasses.Field) -> str:
 
 
 def read_options() -> dict:
-    """The arguments of `train` that were given as flags."""
+    """Returns the arguments of `train` that were given as flags."""
     values = flags.FLAGS
     options = {name: values[name].value for name in _OWN}
     for field in dataclasses.fields(Experiment):
@@ -96,7 +96,7 @@ def _value(field: dataclasses.Field, value):
         return tuple(int(step) for step in value)
     except ValueError:
         raise PicanetError(
-            f"--{field.name} must be steps, with commas between. Received: {value}"
+            f"--{field.name} must be comma-separated steps. Received: {value}"
         ) from None
 
 
@@ -108,14 +108,14 @@ def main(_) -> int:
         return EXIT_RESUMABLE
     except TrainingInterrupted as stop:
         logging.warning(
-            "Stopped after step %d of %d, everything is saved. Go on with: "
+            "Stopped after step %d of %d; the state is saved. Continue with: "
             "picanet train --resume --run %s",
             stop.step,
             stop.steps,
             stop.run,
         )
         return EXIT_RESUMABLE if stop.signal == signal.SIGTERM else 130
-    logging.info("Done. The network is in %s", run.weights())
+    logging.info("Done. Network saved to %s", run.weights())
     return 0
 
 

@@ -1,21 +1,21 @@
-"""Shows where the network looks: Figures 4 and 5 of the paper for any image.
+"""Draws a network's attention maps and features, as in Figures 4 and 5 of the paper.
 
     picanet visualize photo.jpg --output out/
     picanet visualize --input photo.jpg --output out/ --pixel 120,80 --pixel 40,200
     picanet visualize --tfrecords data/duts-te --output out/ --model runs/latest
 
-For each image, out/photo.attention.png: from each pixel (the white dot), what each
-attentive module attends to, and the region that it can attend to (red). And
-out/photo.features.png: the features that go into each context module and those that
-come out, averaged over the channels.
+Writes two figures per image. out/photo.attention.png shows, for each query pixel (white
+dot), what each attentive module attends to within its context region (red).
+out/photo.features.png shows the features before and after each context module, averaged
+over the channels.
 
-With --tfrecords, out/attention.json and a table: which share of the global attention
-of foreground pixels falls on background, and the reverse.
+With --tfrecords, writes out/attention.json and prints a table: the share of the global
+attention of foreground pixels that falls on the background, and vice versa.
 
     picanet visualize --serve
 
-opens the same to play with, as a page for this machine's browsers: drop a photo, click
-a pixel, drag a threshold, download the cut-out. It wants pip install 'gradio~=6.31'.
+starts an interactive page on localhost: drop a photo, click a pixel, adjust the
+threshold, download the cut-out. Requires pip install 'gradio~=6.31'.
 """
 
 from __future__ import annotations
@@ -50,44 +50,42 @@ NOT_SERVED = (
     "max_images",
     "batch_size",
 )
-# The page keeps an upload and its map in memory for as long as it is open.
+# The page keeps an upload and its map in memory while it is open.
 MAX_UPLOAD_PIXELS = 64_000_000
 
 
 def define_flags() -> None:
     flags.DEFINE_string("model", None, DESCRIPTION)
     flags.DEFINE_enum(
-        "weights", None, WEIGHTS, "Of a run: the last checkpoint (model), or best."
+        "weights", None, WEIGHTS, "Which weights of a run: model (last) or best."
     )
     flags.DEFINE_multi_string(
-        "input", [], "An image, a folder or a pattern. May be given again."
+        "input", [], "An image, a folder or a pattern. Repeatable."
     )
     flags.DEFINE_multi_string(
         "pixel",
         [],
-        "A pixel to look from: x,y from the image's upper left corner. May be given "
-        "again. By default one in the foreground and one in the background, of a "
-        "detection network the centres of the three boxes of highest score.",
+        "Query pixel: x,y from the image's upper left corner. Repeatable. Default: one "
+        "in the foreground and one in the background; for detection networks the "
+        "centres of the three highest-scoring boxes.",
     )
     flags.DEFINE_multi_integer(
         "box",
         [],
-        "Look from the centre of this box, 1 having the highest score. May be given "
-        "again.",
+        "Use the centre of this box as query pixel; box 1 has the highest score. "
+        "Repeatable.",
         lower_bound=1,
     )
-    flags.DEFINE_string(
-        "tfrecords", "", "A data set of data_pipeline.convert, to measure attention on."
-    )
-    flags.DEFINE_string(
-        "output", None, "The folder for the results; made when missing."
-    )
+    flags.DEFINE_string("tfrecords", "", "Converted data set to measure attention on.")
+    flags.DEFINE_string("output", None, "Folder for the results; created if missing.")
     flags.DEFINE_integer(
-        "max_images", 0, "Measure on the first so many; 0 is all.", lower_bound=0
+        "max_images", 0, "Measure only the first N images; 0: all.", lower_bound=0
     )
-    flags.DEFINE_integer("batch_size", 8, "Images measured at once.", lower_bound=1)
-    flags.DEFINE_bool("serve", False, "Open a page on this machine to click on photos.")
-    flags.DEFINE_integer("port", 7860, "Of the page.", lower_bound=1, upper_bound=65535)
+    flags.DEFINE_integer("batch_size", 8, "Images per network call.", lower_bound=1)
+    flags.DEFINE_bool("serve", False, "Start the interactive page on localhost.")
+    flags.DEFINE_integer(
+        "port", 7860, "Port of the page.", lower_bound=1, upper_bound=65535
+    )
 
 
 def main(words: list[str]) -> int:
@@ -99,13 +97,13 @@ def main(words: list[str]) -> int:
         raise PicanetError("--port goes with --serve")
     if not words and not values.tfrecords:
         raise PicanetError(
-            "--input is missing: an image; or --tfrecords, to measure on"
+            "--input is missing: give an image, or --tfrecords to measure on"
         )
     for name in ("pixel", "box"):
         if values[name].value and not words:
             raise PicanetError(f"--{name} goes with --input")
     if not values.output:
-        raise PicanetError("--output is missing: the folder for the results")
+        raise PicanetError("--output is missing: give a folder for the results")
     pixels = [parse_pixel(text) for text in values.pixel]
     model = {"model": values.model, "weights": values.weights}
     if values.tfrecords:
@@ -125,11 +123,13 @@ def main(words: list[str]) -> int:
 
 
 def serve(words: list[str]) -> int:
-    """The page for this machine's browsers."""
+    """Runs the interactive page."""
     values = flags.FLAGS
     given = [f"--{name}" for name in NOT_SERVED if values[name].present]
     if given or words:
-        raise PicanetError(f"--serve does not go with {', '.join([*given, *words])}")
+        raise PicanetError(
+            f"--serve cannot be combined with {', '.join([*given, *words])}"
+        )
     page.check(values.port)
     found = locate(values.model, values.weights)
     model = load_model(found)

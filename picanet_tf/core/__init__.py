@@ -1,1 +1,1 @@
-"""The ground floor: what every other part may stand on. Imports no TensorFlow."""
+"""Utilities shared by all other packages. Imports no TensorFlow."""

@@ -1,12 +1,12 @@
-"""Runs a command: absl flags in, one clear line and an exit code out.
+"""Runs a command with absl flags; reports errors as one line and an exit code.
 
     if __name__ == "__main__":
         define_flags()
         cli.run(main)
 
-Imports no TensorFlow, so that `--help` and a mistyped flag are answered at once.
-Flags are global in absl: define them in a function that only the script calls, and
-import whatever needs TensorFlow inside `main`.
+Imports no TensorFlow, so that `--help` and usage errors are fast. absl flags are
+global: define them in a function that only the script calls, and import whatever needs
+TensorFlow inside `main`.
 """
 
 import errno
@@ -24,10 +24,9 @@ from picanet_tf.core.signals import Terminated
 
 __all__ = ["run"]
 
-# Writing then fails without a word on which file.
+# With these, the OSError does not name the file.
 _FULL = (errno.ENOSPC, errno.EDQUOT)
-# TensorFlow tells how long each checkpoint took to be put together, and each time that
-# it makes a function which machines run together.
+# TensorFlow modules that log at INFO for every checkpoint or distributed function.
 _TALKATIVE = ("functional_saver.py", "cross_device_ops.py", "mirrored_run.py")
 _HELP_WORDS = ("--help", "-help", "-h", "--helpshort", "--helpfull")
 
@@ -42,18 +41,18 @@ def run(
     """Parses the flags, calls `main` and exits the process.
 
     Args:
-        main: called with the positional arguments (without the program's name);
-            returns the exit code, None for 0.
-        positional: what the positional arguments are called in the help, such as
-            "DIR".  Empty: the command takes none, and one that comes is an error
-            (with `--flag a b`, absl would silently lose the `b`).
-        argv: the command line, program name first; `sys.argv` by default.
-        module: whose docstring and flags are the help.
+        main: called with the positional arguments (without the program name); returns
+            the exit code, None for 0.
+        positional: name of the positional arguments in the help, such as "DIR". Empty:
+            the command takes none, and passing one is an error (with `--flag a b`, absl
+            would silently drop `b`).
+        argv: the command line, program name first; defaults to `sys.argv`.
+        module: module whose docstring and flags form the help.
 
-    Exit codes: what `main` returned; 0 after `--help`; 1 after a `PicanetError`, a
-    wrong flag, an `OSError` about a named file, a full disk, or when nobody reads
-    on (`| head`), each told in one line; 130 after Ctrl-C, 143 after SIGTERM where
-    it is `Terminated`.  Any other exception is a bug of ours and keeps its traceback.
+    Exit codes: the return value of `main`; 0 after `--help`; 1, with a one-line
+    message, after a `PicanetError`, a flag error, an `OSError` that names a file, a
+    full disk or a closed output pipe (`| head`); 130 after Ctrl-C; 143 after SIGTERM
+    if raised as `Terminated`. Any other exception is a bug and keeps its traceback.
     """
     argv = list(sys.argv if argv is None else argv)
     sys.exit(_run(main, positional, argv, module))
@@ -62,9 +61,9 @@ def run(
 def _run(main: Callable, positional: str, argv: list[str], module: str) -> int:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
-        if getattr(sys, name) is None:  # closed, as of a daemon
+        if getattr(sys, name) is None:  # closed, as in a daemon
             setattr(sys, name, open(os.devnull, mode))
-    if hasattr(sys.stdout, "reconfigure"):  # A file's name may be no UTF-8.
+    if hasattr(sys.stdout, "reconfigure"):  # File names may not be valid UTF-8.
         sys.stdout.reconfigure(errors="backslashreplace")
     program = _program_name(argv[0])
     asks_for_help = any(word in _HELP_WORDS for word in _before_double_dash(argv[1:]))
@@ -74,14 +73,14 @@ def _run(main: Callable, positional: str, argv: list[str], module: str) -> int:
             code = 0
         else:
             code = main(_parse(argv, positional)) or 0
-        sys.stdout.flush()  # Here, where it can still be told that it fails.
+        sys.stdout.flush()  # Here, where a failure can still be reported.
         return code
     except PicanetError as error:
         return _fail(program, _in_flags(str(error)))
     except flags.Error as error:
         return _fail(program, str(error))
     except BrokenPipeError:
-        # Python flushes once more on its way out.
+        # Python flushes stdout once more at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return _fail(program, "the output was closed before all was written")
     except OSError as error:
@@ -103,16 +102,17 @@ def _run(main: Callable, positional: str, argv: list[str], module: str) -> int:
             raise
         return _fail(
             program,
-            f"the package {package} is not installed, and this needs it. Of all "
-            "commands only predict, serve and models do without TensorFlow; pip "
-            "install with all requirements brings the rest",
+            f"the package {package} is not installed, but required. Only predict, "
+            "serve and models work without TensorFlow; pip install the packages of "
+            "requirements.txt for the other commands",
         )
 
 
 def _in_flags(message: str) -> str:
-    """A library's message about arguments, in the words of the command line.
+    """Rewrites argument names in a library's message as command-line flags.
 
-    "`steps` must be at least 1. Received: steps=0" speaks of --steps, received 0.
+    "`steps` must be at least 1. Received: steps=0" becomes "--steps must be at least 1.
+    Received: 0".
     """
     for name in set(re.findall(r"`(\w+)`", message)) & set(flags.FLAGS):
         message = message.replace(f"`{name}`", f"--{name}")
@@ -128,19 +128,19 @@ def _interrupted(program: str) -> int:
 def _terminated(program: str) -> int:
     print(f"{program}: terminated", file=sys.stderr, flush=True)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    signal.raise_signal(signal.SIGTERM)  # Ends here, and waits for no thread.
+    signal.raise_signal(signal.SIGTERM)  # Ends here, without joining threads.
     return 128 + signal.SIGTERM
 
 
 def _missing_package(error: Exception) -> str:
-    """The package that an import did not find; "" of ours, and of another error."""
+    """Returns the missing third-party package of an import error, "" otherwise."""
     name = error.name or "" if isinstance(error, ModuleNotFoundError) else ""
     package = name.partition(".")[0]
     return "" if package in ("picanet_tf", "data_pipeline") else package
 
 
 def _follows(error: BaseException | None, kind: type[BaseException]) -> bool:
-    """Whether such a one is behind it: some code fails for having been interrupted."""
+    """Whether an exception of type `kind` is in the cause or context chain."""
     while error and not isinstance(error, kind):
         error = error.__cause__ or error.__context__
     return error is not None
@@ -177,7 +177,7 @@ def _program_name(path: str) -> str:
 def _help(program: str, positional: str, module: str, *, full: bool) -> str:
     usage = f"usage: {program} [flags] {positional}".rstrip()
     document = (sys.modules[module].__doc__ or "").strip()
-    # absl knows the main module by the program's path.
+    # absl registers the main module under the program's path.
     own = sys.argv[0] if module == "__main__" else module
     all_flags = flags.FLAGS
     described = all_flags.get_help() if full else all_flags.module_help(own)

@@ -1,5 +1,5 @@
-"""Numbers that training data and networks must agree on. Imports no TensorFlow."""
+"""Constants shared by the data pipeline and the networks. Imports no TensorFlow."""
 
-# The mean colour of ImageNet, RGB, 0..255. VGG16 subtracts it, so that padding of this
-# colour is zero to the network.
+# Mean RGB of ImageNet, 0..255. VGG16 subtracts it, so padding with this colour is zero
+# padding to the network.
 MEAN_RGB = (123.68, 116.779, 103.939)

@@ -1,4 +1,4 @@
-"""Directories that appear whole or not at all. Imports no TensorFlow."""
+"""Atomically published directories. Imports no TensorFlow."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from picanet_tf.core.errors import PicanetError
 from picanet_tf.core.files import sync
 from picanet_tf.core.signals import sigterm_ignored, sigterm_unwinds
 
-_UNFINISHED, _REPLACED = "tmp", "old"  # what the hidden directories' names end in
+_UNFINISHED, _REPLACED = "tmp", "old"  # suffixes of the hidden directories
 
 
 class Staged:
-    """A directory in the making.
+    """A directory that is not published yet.
 
     Attributes:
-        folder: hidden, beside its final place; to be filled.
-        published: where it is in the end; None until then.
+        folder: hidden directory next to the final path, to be filled.
+        published: final path; None until published.
     """
 
     def __init__(self, folder: Path):
@@ -38,22 +38,22 @@ def publishing(
     overwrite: bool = False,
     next_path: Callable[[], Path] | None = None,
 ) -> Iterator[Staged]:
-    """Yields a hidden directory that is renamed to `path` when all went well.
+    """Yields a hidden directory that is renamed to `path` on success.
 
-    Everything in it is on the disk before it is renamed. After an error, Ctrl-C or
-    SIGTERM nothing is left, not even parents that were not there before. What a killed
-    process of this machine left beside `path` is removed.
+    Its files are synced to disk before the rename. After an error, Ctrl-C or SIGTERM
+    everything is removed, including newly created parents. Leftovers of killed
+    processes of this machine next to `path` are removed as well.
 
     Args:
-        path: the directory; its parents are made.
-        argument: what errors call it.
-        overwrite: replace `path` if it exists. The old one stays until the new one is
-            complete.
-        next_path: gives another path where someone else was quicker; without it, that
-            is an error.
+        path: the directory; its parents are created.
+        argument: argument name used in error messages.
+        overwrite: replace `path` if it exists. The old directory is kept until the new
+            one is complete.
+        next_path: returns another path if `path` has been created in the meantime;
+            without it, that is an error.
 
     Raises:
-        PicanetError: the directory cannot be made, or `path` exists by now.
+        PicanetError: if the directory cannot be created or `path` exists.
     """
     path = Path(path)
     tag = f"{socket.gethostname()}.{os.getpid()}"
@@ -68,7 +68,7 @@ def publishing(
                 staged.folder.mkdir()
             except OSError as error:
                 reason = error.strerror
-                if isinstance(error, FileExistsError):  # A file where a parent goes.
+                if isinstance(error, FileExistsError):  # A parent is a file.
                     reason = os.strerror(errno.ENOTDIR)
                 raise PicanetError(
                     f"`{argument}` {path} cannot be made: {reason}"
@@ -87,7 +87,7 @@ def publishing(
                 shutil.rmtree(staged.folder, ignore_errors=True)
                 if staged.published is None:
                     for parent in made:
-                        with contextlib.suppress(OSError):  # Not empty: it stays.
+                        with contextlib.suppress(OSError):  # not empty
                             parent.rmdir()
 
 
@@ -123,7 +123,7 @@ def _publish(
 
 
 def _remove_leftovers(parent: Path) -> None:
-    """Removes what killed processes left, and puts back what they had moved away."""
+    """Removes leftovers of killed processes and restores what they had moved away."""
     host = f".{socket.gethostname()}."
     for path in parent.glob(f".*{host}*"):
         name, _, rest = path.name[1:].rpartition(host)
@@ -132,7 +132,7 @@ def _remove_leftovers(parent: Path) -> None:
         if not (known and name) or _runs(int(process)):
             continue
         if kind == _REPLACED and not os.path.lexists(parent / name):
-            path.rename(parent / name)  # Killed between two renamings.
+            path.rename(parent / name)  # Killed between the two renames.
         else:
             shutil.rmtree(path, ignore_errors=True)
 

@@ -1,12 +1,12 @@
-"""The exceptions of this project. `PicanetError` is the root of all of them."""
+"""The project's exceptions. `PicanetError` is their base class."""
 
 
 class PicanetError(ValueError):
-    """A mistake that the user can mend, in one line: what, the rule, what was received.
+    """A user error, as one line: the argument, the rule and the value received.
 
     Commands print it without a traceback and exit with code 1.
     """
 
 
 class DatasetError(PicanetError):
-    """A converted data set that is missing, incomplete or of another kind."""
+    """A converted data set that is missing, incomplete or of the wrong kind."""

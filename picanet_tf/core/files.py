@@ -1,4 +1,4 @@
-"""Files that appear whole or not at all, and their checksums. Imports no TensorFlow."""
+"""Atomic file writes and checksums. Imports no TensorFlow."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from picanet_tf.core.errors import PicanetError
 
 @contextlib.contextmanager
 def replacing(path: Path):
-    """Yields a temporary path beside `path`, renamed to it when all went well.
+    """Yields a temporary path next to `path`, which is renamed to `path` on success.
 
-    The temporary name keeps the suffix, which says the format to many a writer. After
-    a power cut there is the old file or the new one.
+    The temporary name keeps the suffix, from which many writers infer the format. After
+    a power failure either the old or the new file exists.
 
     Raises:
-        PicanetError: it cannot be written, as on a full disk; the old file stays.
+        PicanetError: if the file cannot be written; the old file is kept.
     """
     path = Path(path)
     writer = f"{os.getpid()}-{threading.get_native_id()}"
@@ -35,13 +35,13 @@ def replacing(path: Path):
 
 
 def move_into_place(source: Path, target: Path) -> None:
-    """Renames a file to `target`, replacing it; after a power cut one of both is there.
+    """Durably renames a file to `target`, replacing it.
 
     Args:
-        source, target: on one file system.
+        source, target: paths on the same file system.
 
     Raises:
-        OSError: it cannot be renamed.
+        OSError: if the file cannot be renamed.
     """
     sync(source)
     os.replace(source, target)
@@ -49,19 +49,19 @@ def move_into_place(source: Path, target: Path) -> None:
 
 
 def _short(stem: str) -> str:
-    """So that a long name has room for what makes it a temporary one."""
+    """Truncates a stem to 100 bytes, to leave room for the temporary suffix."""
     return os.fsdecode(os.fsencode(stem)[:100])
 
 
 def cannot_write(path: Path, error: OSError) -> PicanetError:
-    """What to say of a file that cannot be written."""
-    # h5py's and the like are full of numbers, and name no file.
+    """Returns the error for a file that cannot be written."""
+    # Messages of h5py and the like are cryptic and do not name the file.
     reason = error.strerror or (os.strerror(error.errno) if error.errno else error)
     return PicanetError(f"Cannot write {path}: {reason}")
 
 
 def sync(path: Path) -> None:
-    """Waits until a file's content, or the names in a directory, are on the disk."""
+    """Flushes a file, or a directory's entries, to disk."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)

@@ -1,7 +1,7 @@
-"""Any image file or bytes -> a uint8 array, or an `ImageError` that names it.
+"""Reads image files or bytes into uint8 arrays.
 
-Knows no task.  EXIF orientation is always applied, so that the array is what a
-viewer shows; pixel values are scaled by the file's bit depth, never clipped.
+EXIF orientation is always applied, so that the array matches what a viewer shows; pixel
+values are scaled by the file's bit depth, never clipped.
 """
 
 import contextlib
@@ -19,14 +19,14 @@ from picanet_tf.core.errors import PicanetError
 
 ImageSource = str | os.PathLike | bytes | Image.Image
 
-# Pillow refuses more than this by itself; `PIL.Image.MAX_IMAGE_PIXELS` is its half.
+# Pillow's hard limit, twice `PIL.Image.MAX_IMAGE_PIXELS`.
 MAX_PIXELS = 178_956_970
 
 EXTENSIONS = frozenset(
     ".jpg .jpeg .jpe .jfif .png .bmp .gif .tif .tiff .webp .avif "
     ".pbm .pgm .ppm .pnm".split()
 )
-# Named, because Pillow also opens formats that run other programs (EPS, PDF).
+# Explicit, because Pillow also opens formats that run other programs (EPS, PDF).
 FORMATS = ("JPEG", "PNG", "BMP", "GIF", "TIFF", "WEBP", "PPM", "AVIF")
 
 _ORIENTATION_TAG = 0x0112
@@ -40,15 +40,15 @@ _TRANSPOSE = {
     8: Image.Transpose.ROTATE_90,
 }
 
-# Images between Pillow's limit and its half are ours to allow: see `max_pixels`.
+# Between MAX_IMAGE_PIXELS and the hard limit Pillow only warns; see `max_pixels`.
 warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
 
 
 class ImageError(PicanetError):
-    """A file that is not a readable image.  The message opens with its name.
+    """A file that is not a readable image. The message starts with its name.
 
     Attributes:
-        name: the file, or what stands for it.
+        name: the file name or a substitute.
         reason: the message without the name.
     """
 
@@ -57,7 +57,7 @@ class ImageError(PicanetError):
         self.name = name
         self.reason = reason
 
-    def __reduce__(self):  # Two arguments make one message: pickle wants both.
+    def __reduce__(self):  # Unpickling needs both arguments.
         return type(self), (self.name, self.reason)
 
 
@@ -67,21 +67,21 @@ def read_image(
     """Reads an image in colour.
 
     Grey, palette, 1-bit and CMYK images become RGB; 16-bit grey is scaled to 8 bits;
-    transparency is composited over white; of an animation the first frame is read.
+    transparency is composited over white; the first frame of an animation is read.
 
     Args:
         source: path, encoded bytes, or a Pillow image.
-        max_pixels: the largest width x height accepted, checked from the header
-            before anything is decoded.  Above `MAX_PIXELS`, Pillow's own limit
-            `PIL.Image.MAX_IMAGE_PIXELS` has to be raised too.
-        name: what errors call the image; the path by default.
+        max_pixels: largest width x height accepted, checked from the header before
+            decoding. Above `MAX_PIXELS`, Pillow's own limit
+            `PIL.Image.MAX_IMAGE_PIXELS` must be raised too.
+        name: name of the image in error messages; defaults to the path.
 
     Returns:
         uint8 array `(height, width, 3)`, RGB, 0..255, EXIF orientation applied.
 
     Raises:
-        ImageError: missing, not an image, truncated, too large, or of floating-point
-            or other pixels without a known range.
+        ImageError: if the image is missing, not an image, truncated, too large, or has
+            pixels without a known range, such as floating point.
     """
     with errors_named(name or _name_of(source)):
         return np.array(to_rgb(load(source, max_pixels=max_pixels)))
@@ -90,29 +90,29 @@ def read_image(
 def read_mask(
     source: ImageSource, *, max_pixels: int = MAX_PIXELS, name: str | None = None
 ) -> np.ndarray:
-    """Reads a mask in grey, whatever way it was stored.
+    """Reads a mask of any image mode as grey.
 
-    As `read_image`, but RGB, palette and CMYK masks become their luma, and
-    transparent pixels are background: alpha is composited over black.
+    Like `read_image`, but RGB, palette and CMYK masks are converted to luma, and alpha
+    is composited over black, so that transparent pixels are background.
 
     Returns:
         uint8 array `(height, width)`, 0..255, EXIF orientation applied.
 
     Raises:
-        ImageError: as `read_image`.
+        ImageError: see `read_image`.
     """
     with errors_named(name or _name_of(source)):
         return np.array(to_grey(load(source, max_pixels=max_pixels)))
 
 
 def list_images(folder: str | os.PathLike, *, recursive: bool = False) -> list[Path]:
-    """The image files of a folder, by extension in any case, in natural order.
+    """Lists the image files of a folder, by case-insensitive extension.
 
-    Hidden files are passed over (`._photo.jpg` of macOS is no photo).  `im2` comes
-    before `im10`.
+    Hidden files are skipped (such as `._photo.jpg` of macOS). The order is natural:
+    `im2` comes before `im10`.
 
     Raises:
-        PicanetError: the folder does not exist or is not a folder.
+        PicanetError: if the folder does not exist or is not a folder.
     """
     folder = Path(folder)
     if not folder.is_dir():
@@ -124,32 +124,32 @@ def list_images(folder: str | os.PathLike, *, recursive: bool = False) -> list[P
         for path in paths
         if path.suffix.lower() in EXTENSIONS
         and not any(part.startswith(".") for part in path.relative_to(folder).parts)
-        and (path.is_file() or not path.exists())  # A broken link is told when read.
+        and (path.is_file() or not path.exists())  # Broken links fail when read.
     ]
     return sorted(images, key=lambda path: natural_key(str(path.relative_to(folder))))
 
 
 def natural_key(text: str) -> tuple:
     """A sort key that orders runs of digits by value: `im2` before `im10`."""
-    # The split alternates text and digits, so like is always compared with like.
+    # The split alternates text and digits, so the types always match.
     parts = re.split(r"(\d+)", text)
     numbers = [int(part) if part.isdecimal() else part for part in parts]
     return tuple(numbers), text
 
 
 def load(source: ImageSource, *, max_pixels: int = MAX_PIXELS) -> Image.Image:
-    """Opens and decodes, turns nothing; raises what Pillow does (`errors_named`)."""
+    """Opens and decodes an image as stored; raises Pillow's errors (`errors_named`)."""
     if isinstance(source, Image.Image):
-        return _loaded(source, max_pixels)
-    # Not by path: Pillow then maps uncompressed files into memory, and an EXIF
-    # rotation of a TIFF so read comes out garbled (Pillow 13.0).
+        return _load(source, max_pixels)
+    # Not by path: Pillow would memory-map uncompressed files, which garbles the EXIF
+    # rotation of a TIFF (Pillow 13.0).
     with (
         io.BytesIO(source) if isinstance(source, bytes) else open(source, "rb") as file
     ):
-        return _loaded(Image.open(file, formats=FORMATS), max_pixels)
+        return _load(Image.open(file, formats=FORMATS), max_pixels)
 
 
-def _loaded(image: Image.Image, max_pixels: int) -> Image.Image:
+def _load(image: Image.Image, max_pixels: int) -> Image.Image:
     width, height = image.size
     if width * height > max_pixels:
         raise ValueError(
@@ -161,16 +161,16 @@ def _loaded(image: Image.Image, max_pixels: int) -> Image.Image:
 
 
 def orientation(image: Image.Image) -> int:
-    """EXIF orientation of a loaded image, 1..8; 1 (upright) when it has none."""
+    """Returns the EXIF orientation of a loaded image, 1..8; 1 (upright) if missing."""
     try:
         value = image.getexif().get(_ORIENTATION_TAG, 1)
-    except Exception:  # A broken EXIF block is no reason to refuse the photo.
+    except Exception:  # Ignore a broken EXIF block.
         return 1
     return value if value in _TRANSPOSE else 1
 
 
 def to_rgb(image: Image.Image) -> Image.Image:
-    """A loaded image upright, in mode RGB; transparency over white."""
+    """Converts a loaded image to upright RGB, transparency over white."""
     image = _upright_8_bit(image)
     if image.has_transparency_data:
         image = _over(image, "white")
@@ -178,11 +178,11 @@ def to_rgb(image: Image.Image) -> Image.Image:
 
 
 def to_grey(image: Image.Image) -> Image.Image:
-    """A loaded image upright, in mode L; transparency over black."""
+    """Converts a loaded image to upright grey (L), transparency over black."""
     image = _upright_8_bit(image)
     if image.has_transparency_data:
         image = _over(image, "black")
-    if image.mode == "LAB":  # Which Pillow makes RGB of, but not grey.
+    if image.mode == "LAB":  # Pillow converts LAB to RGB, but not to L.
         image = image.convert("RGB")
     return image.convert("L")
 
@@ -195,7 +195,7 @@ def _over(image: Image.Image, colour: str) -> Image.Image:
 def _upright_8_bit(image: Image.Image) -> Image.Image:
     turn = orientation(image)
     if image.mode.startswith("I"):
-        # 16 bits a pixel; Pillow's own conversion to L clips at 255.
+        # 16 bits per pixel; Pillow's own conversion to L clips at 255.
         deep = np.clip(np.asarray(image).astype(np.int64), 0, 65535)
         image = Image.fromarray(((deep + 128) // 257).astype(np.uint8))
     elif image.mode == "F":
@@ -205,7 +205,7 @@ def _upright_8_bit(image: Image.Image) -> Image.Image:
 
 @contextlib.contextmanager
 def errors_named(name: str) -> Iterator[None]:
-    """Turns whatever goes wrong inside into an `ImageError` of that name."""
+    """Converts any exception raised inside to an `ImageError` with that name."""
     try:
         yield
         return
@@ -217,7 +217,7 @@ def errors_named(name: str) -> Iterator[None]:
         reason = "no permission to read it"
     except Image.UnidentifiedImageError:
         reason = "not an image of a known format"
-    except Exception as error:  # Decoders raise anything: SyntaxError, struct.error.
+    except Exception as error:  # Decoders also raise SyntaxError, struct.error, ...
         reason = " ".join(str(error).split()) or type(error).__name__
     raise ImageError(name, reason)
 

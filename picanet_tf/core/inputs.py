@@ -1,4 +1,4 @@
-"""Which files a command shall read, and where each one's result goes."""
+"""Resolves a command's input files and their output paths."""
 
 import fnmatch
 import glob
@@ -15,13 +15,13 @@ VIDEO_EXTENSIONS = frozenset(".mp4 .m4v .mov .avi .mkv .webm .mpg .mpeg".split()
 
 
 class Input(NamedTuple):
-    """A file to read.
+    """An input file.
 
     Attributes:
-        path: where it is.
-        place: where it stands below the folder or pattern that it was found by, its
-            own name if it was named itself; a result keeps that place.
-        scanned: whether a folder or a pattern found it, not its own name.
+        path: path of the file.
+        place: path relative to the folder or pattern root it was found in, or the file
+            name if it was named explicitly; results keep this relative path.
+        scanned: whether it was found in a folder or by a pattern.
     """
 
     path: Path
@@ -34,20 +34,21 @@ class Input(NamedTuple):
 
 
 def find_inputs(words: Sequence[str], *, argument: str = "input") -> list[Input]:
-    """The files that the words of a command line mean.
+    """Resolves command-line words to input files.
 
     Args:
-        words: each a file, whatever its extension; a folder, of which the images are
-            taken, those of its sub-folders too; or a pattern with `*`, `?`, `[...]` or
-            `**`, of which the images and videos are taken.
-        argument: what errors call it.
+        words: each a file with any extension; a folder, searched recursively for
+            images; or a pattern with `*`, `?`, `[...]` or `**`, which matches images
+            and videos.
+        argument: argument name used in error messages.
 
     Returns:
-        Each file once, in the order of the words, a folder's in natural order.
+        The files without duplicates, in the order of the words; files of a folder or
+        pattern in natural order.
 
     Raises:
-        PicanetError: a word that is no file, or an empty folder or pattern, or one in
-            which `..` comes after a wildcard: a result's place could not be told.
+        PicanetError: if a file does not exist, a folder or pattern yields no files, or
+            `..` follows a wildcard, which makes relative output paths ambiguous.
     """
     found: dict[tuple[str, str], Input] = {}
     for word in words:
@@ -58,7 +59,7 @@ def find_inputs(words: Sequence[str], *, argument: str = "input") -> list[Input]
 
 
 def _find(word: str, argument: str) -> list[Input]:
-    if not word:  # An unset shell variable; Path would take it for this folder.
+    if not word:  # An unset shell variable; Path("") is the current folder.
         raise PicanetError(f"`{argument}`: an empty name")
     path = Path(word)
     if path.is_dir():
@@ -66,7 +67,7 @@ def _find(word: str, argument: str) -> list[Input]:
         if not images:
             raise PicanetError(f"`{argument}`: no images in {word}")
         return [Input(image, image.relative_to(path), True) for image in images]
-    # First as a name: a file may well be called photo[1].jpg.
+    # Try it as a file name first: a file may be called photo[1].jpg.
     if path.exists():
         return [Input(path, Path(path.name))]
     if not glob.has_magic(word):
@@ -90,7 +91,7 @@ def _find(word: str, argument: str) -> list[Input]:
 
 
 def _fixed_part(pattern: Path) -> Path:
-    """The folder ahead of the first part that is a pattern."""
+    """Returns the folder before the first component with a wildcard."""
     fixed = []
     for part in pattern.parent.parts:
         if glob.has_magic(part):
@@ -100,7 +101,7 @@ def _fixed_part(pattern: Path) -> Path:
 
 
 def _matches(root: Path, pattern: Sequence[str]) -> Iterator[Path]:
-    """`glob.iglob`, but each folder is entered once, however links go in circles."""
+    """Like `glob.iglob`, but visits each folder once, even with symlink loops."""
     if not pattern:
         yield root
         return
@@ -121,7 +122,7 @@ def _matches(root: Path, pattern: Sequence[str]) -> Iterator[Path]:
 
 
 def _walk(root: Path) -> Iterator[tuple[Path, list[str]]]:
-    """Folders and the files in them, hidden ones left out; links last."""
+    """Yields folders and their files without hidden ones; symlinked folders last."""
     waiting, seen = [root], set()
     while waiting:
         folder = waiting.pop(0)
@@ -145,21 +146,21 @@ def assign_outputs(
     video_suffix: str = ".saliency.mp4",
     argument: str = "output",
 ) -> list[tuple[Input, Path]]:
-    """Where each input's result goes: to its place below `folder`.
+    """Assigns each input an output path below `folder`.
 
-    `cat.jpg` goes to `cat.png`. Inputs that would meet there all keep their whole
-    name: `cat.jpg` and `cat.webp` go to `cat.jpg.png` and `cat.webp.png`, so that no
-    result depends on which came first.
+    `cat.jpg` is written to `cat.png`. Inputs whose outputs would collide all keep their
+    extension: `cat.jpg` and `cat.webp` are written to `cat.jpg.png` and `cat.webp.png`,
+    independently of their order.
 
     Raises:
-        PicanetError: two inputs go to the same file all the same, or a result would
+        PicanetError: if two inputs still map to the same file, or a result would
             overwrite one of the inputs.
     """
     folder, inputs = Path(folder), list(inputs)
     short = [_result(item, item.place.stem, suffix, video_suffix) for item in inputs]
     often = Counter(short)
     outputs: dict[Path, Path] = {}
-    # Not `Path.resolve`, which raises where links go in a circle.
+    # Not `Path.resolve`, which raises on symlink loops.
     taken = {os.path.realpath(item.path) for item in inputs}
     pairs = []
     for item, place in zip(inputs, short, strict=True):
@@ -182,5 +183,5 @@ def assign_outputs(
 
 
 def _result(item: Input, name: str, suffix: str, video_suffix: str) -> Path:
-    # Not `with_name`, which takes no "." for a name: of "..jpg", a suffix follows.
+    # Not `with_name`, which rejects the name "." ("..jpg" without its suffix).
     return item.place.parent / (name + (video_suffix if item.is_video else suffix))

@@ -1,4 +1,4 @@
-"""Whether folders can be read and written, asked before the work begins.
+"""Checks that folders are readable and writable before any work is done.
 
 Imports no TensorFlow.
 """
@@ -16,17 +16,17 @@ from picanet_tf.core.errors import PicanetError
 
 
 def check_readable(words: Sequence[str], *, argument: str = "input") -> Sequence[str]:
-    """`words`, if the files of the folders among them can be listed.
+    """Returns `words` if the folders among them can be listed.
 
-    A folder that cannot be listed seems empty. One inside of it is passed over with a
-    warning: a disk's `lost+found` may not keep its photos from being taken.
+    An unreadable folder would otherwise look empty. Unreadable sub-folders, such as a
+    disk's `lost+found`, are skipped with a warning.
 
     Args:
         words: files, folders or patterns.
-        argument: what errors call it.
+        argument: argument name used in error messages.
 
     Raises:
-        PicanetError: one of the folders itself.
+        PicanetError: if one of the folders cannot be listed.
     """
     for word in filter(os.path.isdir, words):
         _list(word, argument)
@@ -37,23 +37,23 @@ def _list(top: str, argument: str) -> None:
     def refused(error: OSError) -> None:
         if error.filename == top:
             raise PicanetError(f"`{argument}`: cannot read {top}: {error.strerror}")
-        logging.warning("Passed over %s: %s", error.filename, error.strerror)
+        logging.warning("Skipped %s: %s", error.filename, error.strerror)
 
     for _, folders, _ in os.walk(top, onerror=refused):
         folders[:] = [name for name in folders if not name.startswith(".")]
 
 
 def check_writable(path: str | os.PathLike, *, argument: str = "output") -> Path:
-    """`path`, if files can be made in it, or in the folder that it would be made in.
+    """Returns `path` if files can be created in it, or in its nearest existing parent.
 
-    Leaves nothing behind.
+    Leaves no files behind.
 
     Args:
-        path: of a folder, which need not exist.
-        argument: what errors call it.
+        path: a folder, which need not exist.
+        argument: argument name used in error messages.
 
     Raises:
-        PicanetError: with the system's reason.
+        PicanetError: if it is not writable, with the system's reason.
     """
     path = there = Path(path)
     while not os.path.lexists(there) and there != there.parent:
@@ -68,7 +68,7 @@ def check_writable(path: str | os.PathLike, *, argument: str = "output") -> Path
 
 
 def check_folder(path: str | os.PathLike, *, argument: str = "output") -> Path:
-    """`path`, if it is a folder or could become one."""
+    """Returns `path` unless it exists and is not a folder."""
     if Path(path).exists() and not Path(path).is_dir():
-        raise PicanetError(f"`{argument}`: {path} is a file, a folder is wanted")
+        raise PicanetError(f"`{argument}`: {path} is a file, not a folder")
     return Path(path)

@@ -1,4 +1,4 @@
-"""Pools of worker processes that end with their parent. Imports no TensorFlow."""
+"""Pools of worker processes that exit with their parent. Imports no TensorFlow."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from picanet_tf.core.signals import Terminated
 
 
 def cores() -> int:
-    """How many processor cores this process may use."""
+    """Returns the number of CPU cores available to this process."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
@@ -22,15 +22,15 @@ def cores() -> int:
 
 @contextlib.contextmanager
 def worker_pool(workers: int) -> Iterator[ProcessPoolExecutor]:
-    """A pool of processes; what has not begun is dropped on the way out.
+    """A process pool; pending work is cancelled on exit.
 
-    Processes are spawned, not forked: a fork of a process with TensorFlow's threads may
-    hang. So the calling script needs `if __name__ == "__main__"`. They leave Ctrl-C to
-    their parent and end with it, even if it is killed. Wrap what submits work in
-    `signals.sigint_blocked`, since the pool starts its processes then.
+    Processes are spawned, not forked, because forking a process with TensorFlow's
+    threads may hang; the calling script therefore needs `if __name__ == "__main__"`.
+    Workers ignore Ctrl-C and exit with their parent, even if it is killed. Submit work
+    inside `signals.sigint_blocked`, since submitting starts the processes.
 
     Args:
-        workers: how many processes, at least 1.
+        workers: number of processes, at least 1.
     """
     others, patient = multiprocessing.active_children(), True
     executor = ProcessPoolExecutor(
@@ -41,7 +41,7 @@ def worker_pool(workers: int) -> Iterator[ProcessPoolExecutor]:
     try:
         yield executor
     except Terminated:
-        # The executor waits for ever, at times, for workers that the signal has ended.
+        # The executor may wait forever for workers that the signal has ended.
         patient = False
         for process in set(multiprocessing.active_children()).difference(others):
             process.kill()
@@ -52,6 +52,6 @@ def worker_pool(workers: int) -> Iterator[ProcessPoolExecutor]:
 
 def _initialize_worker() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    # A parent that was killed cannot tell its workers, which would wait for ever.
+    # A killed parent cannot notify its workers, which would wait forever.
     parent = multiprocessing.parent_process()
     threading.Thread(target=lambda: (parent.join(), os._exit(1)), daemon=True).start()

@@ -1,4 +1,4 @@
-"""Images as arrays: resizing as TensorFlow does, and writing. Imports no TensorFlow."""
+"""Resizes arrays like TensorFlow and writes images. Imports no TensorFlow."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from PIL import Image
 from picanet_tf.core.errors import PicanetError
 from picanet_tf.core.files import replacing
 
-# Of PNG: half the time of Pillow's 6, for files that are 1% to 5% larger.
+# Half the time of Pillow's default 6, for files that are 1% to 5% larger.
 PNG_COMPRESSION = 4
 
 
 def resize(values: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     """Resizes bilinearly with half-pixel centres and no antialiasing.
 
-    Equals `tf.image.resize(values, size, method="bilinear")` to 1e-3 of values in
-    0..255. Pillow's BILINEAR is another operation: it averages when it shrinks.
+    Equals `tf.image.resize(values, size, method="bilinear")` to within 1e-3 for values
+    in 0..255. Pillow's BILINEAR differs: it averages when downscaling.
 
     Args:
         values: [H, W] or [H, W, C], of any real dtype.
@@ -28,7 +28,7 @@ def resize(values: np.ndarray, size: tuple[int, int]) -> np.ndarray:
         float32 [height, width] or [height, width, C].
 
     Raises:
-        ValueError: an array without pixels or of another rank, or a size without any.
+        ValueError: if the array is empty or of another rank, or a size is below 1.
     """
     values = np.asarray(values)
     if values.ndim not in (2, 3) or 0 in values.shape or min(size) < 1:
@@ -36,7 +36,7 @@ def resize(values: np.ndarray, size: tuple[int, int]) -> np.ndarray:
             "`values` must be [H, W] or [H, W, C], `size` (height, width), none of "
             f"them 0. Received: shape {values.shape}, size={size}"
         )
-    # What shrinks most goes first: the other axis is then resized for fewer lines.
+    # Shrink the most reduced axis first, so that the other one has fewer lines.
     for axis in sorted((0, 1), key=lambda axis: size[axis] / values.shape[axis]):
         values = _resize_axis(values, axis, size[axis])
     return np.asarray(values, np.float32)
@@ -46,8 +46,8 @@ def _resize_axis(values: np.ndarray, axis: int, length: int) -> np.ndarray:
     before = values.shape[axis]
     if before == length:
         return values
-    # In float32, as TensorFlow's kernel computes them: on a photo of 4,000 pixels the
-    # coordinates' own rounding moves a result by more than the tolerance.
+    # In float32, like TensorFlow's kernel: at 4,000 pixels the rounding of the
+    # coordinates changes results by more than the tolerance.
     scale = np.float32(before) / np.float32(length)
     places = (np.arange(length, dtype=np.float32) + np.float32(0.5)) * scale
     places -= np.float32(0.5)
@@ -66,10 +66,10 @@ def _resize_axis(values: np.ndarray, axis: int, length: int) -> np.ndarray:
 
 
 def save_image(path: Path, picture: np.ndarray | Image.Image) -> None:
-    """Writes a uint8 array or a picture, in one step; makes the folders above it.
+    """Atomically writes a uint8 array or a PIL image; creates parent folders.
 
     Raises:
-        PicanetError: it could not be written, such as to a full disk.
+        PicanetError: if the file cannot be written.
     """
     path = Path(path)
     try:
@@ -78,7 +78,7 @@ def save_image(path: Path, picture: np.ndarray | Image.Image) -> None:
             if isinstance(picture, np.ndarray):
                 picture = Image.fromarray(picture)
             picture.save(temporary, compress_level=PNG_COMPRESSION)
-    except PicanetError:  # Of `replacing`, which names the file already.
+    except PicanetError:  # From `replacing`, already names the file.
         raise
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error

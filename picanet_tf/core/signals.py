@@ -1,6 +1,6 @@
-"""Ctrl-C and SIGTERM: unwinding, waiting, or asking to stop. Imports no TensorFlow.
+"""Context managers for Ctrl-C and SIGTERM. Imports no TensorFlow.
 
-Only the main thread may handle signals; in any other thread all of these do nothing.
+Only the main thread can handle signals; in other threads these have no effect.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 
 
 class Terminated(SystemExit):
-    """SIGTERM came; the exit code is the shell's, 143."""
+    """Raised on SIGTERM; the exit code is 143, as in a shell."""
 
     def __init__(self):
         super().__init__(128 + signal.SIGTERM)
@@ -21,10 +21,11 @@ class Terminated(SystemExit):
 
 @contextlib.contextmanager
 def sigterm_unwinds() -> Iterator[Callable[[], None]]:
-    """While entered, SIGTERM raises `Terminated`, as Ctrl-C does `KeyboardInterrupt`.
+    """Makes SIGTERM raise `Terminated`, as Ctrl-C raises `KeyboardInterrupt`.
 
-    Yields what raises it once more if it came: where Python calls back, as from a
-    `__del__`, an exception is lost. Processes started inside end at the signal.
+    Yields a function that raises it again if the signal was received, because
+    exceptions raised inside callbacks such as `__del__` are lost. Child processes
+    started inside are terminated by the signal.
     """
     came = []
 
@@ -36,20 +37,20 @@ def sigterm_unwinds() -> Iterator[Callable[[], None]]:
         if came:
             raise Terminated
 
-    with _handled(signal.SIGTERM, handle):
+    with _handle_signal(signal.SIGTERM, handle):
         yield check
 
 
 @contextlib.contextmanager
 def sigterm_ignored() -> Iterator[None]:
-    """For clearing away: `timeout`, for one, sends the signal twice."""
-    with _handled(signal.SIGTERM, signal.SIG_IGN):
+    """Ignores SIGTERM during cleanup; `timeout`, for one, sends it twice."""
+    with _handle_signal(signal.SIGTERM, signal.SIG_IGN):
         yield
 
 
 @contextlib.contextmanager
 def sigint_blocked() -> Iterator[None]:
-    """Holds Ctrl-C back until it is left; processes started inside never see it."""
+    """Defers Ctrl-C until exit; processes started inside never receive it."""
     if not hasattr(signal, "pthread_sigmask"):  # Windows
         yield
         return
@@ -61,18 +62,18 @@ def sigint_blocked() -> Iterator[None]:
 
 
 class StopRequest:
-    """While entered, notes the first SIGINT or SIGTERM; a second acts at once.
+    """Records the first SIGINT or SIGTERM; a second one acts immediately.
 
-    For work that may end only at certain points. An exception at any place, as Python
-    makes of Ctrl-C, is not safe everywhere: some of TensorFlow's tracing swallows it,
-    some turns it into another one.
+    For work that may stop only at certain points. `KeyboardInterrupt` at an arbitrary
+    point is not safe: parts of TensorFlow's tracing swallow it or convert it to another
+    exception.
 
     Args:
-        answer: a line for the terminal when a signal comes.
-        on_signal: called when it comes, within the signal's handler.
+        answer: line to print to stderr when a signal is received.
+        on_signal: called from the signal handler.
 
     Attributes:
-        received: the signal's number; None before one came.
+        received: number of the signal; None before one is received.
     """
 
     def __init__(self, answer: str = "", on_signal: Callable[[], object] | None = None):
@@ -83,11 +84,11 @@ class StopRequest:
 
     @property
     def signal(self) -> int:
-        """What asked this process to stop; SIGTERM when it was another process."""
+        """The signal received; SIGTERM if another process requested the stop."""
         return self.received or signal.SIGTERM
 
     def obey(self) -> None:
-        """Acts on a noted signal, as the signal does that nobody notes.
+        """Raises the default exception of a received signal; else does nothing.
 
         Raises:
             KeyboardInterrupt: after SIGINT.
@@ -113,7 +114,7 @@ class StopRequest:
         if self._on_signal:
             self._on_signal()
         if self._answer:
-            # Not through Python's file, which may be being written to just now.
+            # Bypass sys.stderr, which may be in the middle of a write.
             os.write(2, f"\n{self._answer}\n".encode())
 
     def _restore(self) -> None:
@@ -123,7 +124,7 @@ class StopRequest:
 
 
 @contextlib.contextmanager
-def _handled(number: int, handler) -> Iterator[None]:
+def _handle_signal(number: int, handler) -> Iterator[None]:
     if not _in_main_thread():
         yield
         return

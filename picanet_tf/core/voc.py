@@ -1,4 +1,4 @@
-"""The classes of PASCAL VOC and their colours. Imports no TensorFlow.
+"""PASCAL VOC's classes and colours. Imports no TensorFlow.
 
 Shared by the data pipeline, segmentation and detection.
 """
@@ -14,16 +14,16 @@ VOC_CLASSES = tuple(
 CLASSES = len(VOC_CLASSES)
 OBJECT_CLASSES = VOC_CLASSES[1:]
 BACKGROUND = 0
-# Of a pixel without a class: object borders, and what annotators left open. It counts
-# neither in a loss nor in a score.
+# Pixels without a class: object borders and "void" regions. Ignored by losses and
+# scores.
 IGNORE = 255
 
 
 def palette() -> np.ndarray:
-    """VOC's colour of each value of a class map: uint8 [256, 3].
+    """Returns VOC's colour map, uint8 [256, 3], indexed by class.
 
-    The bits of a class number go to red, green and blue in turn, the lowest bits to
-    the highest bits of the colours.
+    The bits of a class number are assigned to red, green and blue in turn; the lowest
+    bits become the highest bits of the colours.
     """
     values = np.arange(256)
     colours = np.zeros((256, 3), np.int64)
@@ -35,10 +35,10 @@ def palette() -> np.ndarray:
 
 
 def colours_of(classes: np.ndarray) -> np.ndarray:
-    """A class map, uint8 [H, W], in VOC's colours: uint8 [H, W, 3]."""
+    """Colours a class map, uint8 [H, W], with VOC's colours: uint8 [H, W, 3]."""
     return palette()[classes]
 
 
 def colour_of(label: int) -> tuple[int, int, int]:
-    """VOC's colour of a class, as Pillow wants it."""
+    """Returns VOC's colour of a class as an (R, G, B) tuple."""
     return tuple(int(value) for value in palette()[label])

@@ -29,23 +29,23 @@ def difference(found: Mapping, wanted: Mapping) -> float:
         wanted: as `found`.
     """
     scores = [
-        np.maximum(np.where(_kept(one), one["scores"], 0), SCORE_THRESHOLD)
+        np.maximum(np.where(_valid_mask(one), one["scores"], 0), SCORE_THRESHOLD)
         for one in (found, wanted)
     ]
     worst = float(np.abs(scores[0] - scores[1]).max())
     for number in range(len(wanted["count"])):
-        these, those = (_of_image(one, number) for one in (found, wanted))
+        these, those = (_select_image(one, number) for one in (found, wanted))
         for rows, others in ((these, those), (those, these)):
-            worst = max(worst, _unlike(rows, others))
+            worst = max(worst, _distance(rows, others))
     return worst
 
 
-def _kept(found) -> np.ndarray:
+def _valid_mask(found) -> np.ndarray:
     """bool [N, n]: what is no padding."""
     return np.arange(found["scores"].shape[1]) < found["count"][:, np.newaxis]
 
 
-def _of_image(found, number) -> tuple[np.ndarray, np.ndarray]:
+def _select_image(found, number) -> tuple[np.ndarray, np.ndarray]:
     """(box and score [k, 5], classes [k]) of one image."""
     kept = slice(found["count"][number])
     boxes, scores, classes = (
@@ -54,7 +54,7 @@ def _of_image(found, number) -> tuple[np.ndarray, np.ndarray]:
     return np.column_stack([boxes, scores]), classes
 
 
-def _unlike(these, those) -> float:
+def _distance(these, those) -> float:
     """How far these are from the nearest of those, strays left out."""
     (rows, classes), (others, other_classes) = these, those
     if not len(rows):

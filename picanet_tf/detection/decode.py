@@ -42,11 +42,11 @@ def map_sides(image_size: int) -> tuple[int, ...]:
     """Positions along a side of each source's map; 300: 38, 19, 10, 5, 3, 1."""
     sides = [-(-image_size // stride) for stride in _STRIDES]
     for _ in SOURCES[len(sides) :]:
-        sides.append(shrunk(sides[-1]))
+        sides.append(shrink_side(sides[-1]))
     return tuple(sides)
 
 
-def shrunk(side: int) -> int:
+def shrink_side(side: int) -> int:
     """Side of a map after 3x3 without padding; too small a map is padded and stays."""
     return side - 2 if side >= 3 else side
 

@@ -19,7 +19,7 @@ from picanet_tf.detection.decode import (
     VARIANCES,
     default_boxes,
     map_sides,
-    shrunk,
+    shrink_side,
 )
 
 # The layout itself is where an export can take it along.
@@ -34,7 +34,7 @@ __all__ = [
     "encode",
     "iou",
     "map_sides",
-    "shrunk",
+    "shrink_side",
     "to_corners",
 ]
 

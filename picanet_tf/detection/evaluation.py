@@ -110,7 +110,7 @@ def evaluate(predicted: Iterable[tuple], *, pick: Collection[int] = ()) -> Evalu
                 push = heapq.heappush if len(worst) < WORST else heapq.heapreplace
                 push(worst, entry)
     if not rows:
-        raise PicanetError("There is no image to score")
+        raise PicanetError("There are no images to score")
     return Evaluation(
         voc.result(),
         coco.result() if coco is not None else {},

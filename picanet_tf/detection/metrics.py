@@ -104,8 +104,8 @@ class DetectionMetrics:
         """
         if key in self._keys:
             raise ValueError(f"The image {key!r} came before")
-        predicted = _checked(detections)
-        truth = _true_objects(boxes, labels, difficult)
+        predicted = _check_detections(detections)
+        truth = _check_objects(boxes, labels, difficult)
         self._keys.add(key)
         for label in range(1, CLASSES):
             mine = truth.labels == label
@@ -240,7 +240,7 @@ class _Truth(NamedTuple):
     difficult: np.ndarray
 
 
-def _checked(detections) -> _Predicted:
+def _check_detections(detections) -> _Predicted:
     boxes = np.asarray(detections.boxes, np.float64)
     scores = np.asarray(detections.scores, np.float64)
     classes = np.asarray(detections.classes)
@@ -258,7 +258,7 @@ def _checked(detections) -> _Predicted:
     return _Predicted(boxes, scores, classes)
 
 
-def _true_objects(boxes, labels, difficult) -> _Truth:
+def _check_objects(boxes, labels, difficult) -> _Truth:
     boxes = np.asarray(boxes, np.float64).reshape(-1, 4)
     labels = np.asarray(labels).ravel()
     if difficult is None:

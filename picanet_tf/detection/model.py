@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import keras
 
-from picanet_tf.backbones.vgg16 import scaled, vgg16_features
+from picanet_tf.backbones.vgg16 import scale_channels, vgg16_features
 from picanet_tf.core.voc import CLASSES
-from picanet_tf.detection.default_boxes import BOXES, SOURCES, shrunk
+from picanet_tf.detection.default_boxes import BOXES, SOURCES, shrink_side
 from picanet_tf.detection.variants import parse_variant
 from picanet_tf.layers import BatchNormalization, L2Normalization
 from picanet_tf.layers.initializers import xavier
@@ -52,8 +52,8 @@ def detection_outputs(image, config: NetworkConfig) -> dict:
         parse_variant(config.variant),
         config.width,
         config.return_attention,
-        renet_units=scaled(256, config.width),
-        attention_filters=scaled(128, config.width),
+        renet_units=scale_channels(256, config.width),
+        attention_filters=scale_channels(128, config.width),
         lstm_options=config.lstm_options,
     )
     sources = _sources(image, context, config)
@@ -83,7 +83,7 @@ def _sources(image, context: _Context, config: NetworkConfig) -> list:
     # Context there is the heads' input only (Sec. 5.6): the network goes on without.
     below = fc7
     for number, channels in EXTRA.items():
-        inner, outer = (scaled(channel, config.width) for channel in channels)
+        inner, outer = (scale_channels(channel, config.width) for channel in channels)
         below = _conv(inner, 1, f"conv{number}_1")(below)
         below = keras.layers.ReLU(name=f"conv{number}_1_relu")(below)
         below = context.instead(number, below, outer)
@@ -122,7 +122,7 @@ class _Context:
         side = inputs.shape[1]
         # One position on all sides, as Caffe pads; Keras' "same" pads even sides
         # behind only. A map too small to lose its border keeps it.
-        if strides > 1 or shrunk(side) == side:
+        if strides > 1 or shrink_side(side) == side:
             inputs = keras.layers.ZeroPadding2D(1, name=f"{name}_pad")(inputs)
         outputs = _conv(filters, 3, name, strides=strides)(inputs)
         return keras.layers.ReLU(name=f"{name}_relu")(outputs)

@@ -73,13 +73,13 @@ def match(objects, corners):
     enough = tf.reduce_max(overlaps, axis=1) >= MATCHED_OVERLAP
     matches = tf.where(enough, nearest, -1)
     # [N, m, A]: an object has one box by force, and a box one object.
-    taken = tf.one_hot(_forced(overlaps), tf.shape(overlaps)[2]) > 0
+    taken = tf.one_hot(_force_matches(overlaps), tf.shape(overlaps)[2]) > 0
     numbers = tf.range(fullest)[:, tf.newaxis]
     forced = tf.reduce_max(tf.where(taken, numbers, -1), axis=1)
     return tf.where(forced >= 0, forced, matches)
 
 
-def _forced(overlaps):
+def _force_matches(overlaps):
     """Each object's own box: int32 [N, m], -1 of an object that overlaps none.
 
     Of m objects, one of an object's m best boxes is always left for it, so only these

@@ -95,13 +95,13 @@ def panel(
     real = objects[:, 4] > 0
     tiles = [
         image.clip(0, 255).astype(np.uint8),
-        _drawn(image, objects[real, :4] * size, objects[real, 4]),
-        _drawn(image, found.boxes[sure], found.classes[sure]),
+        _draw_boxes(image, objects[real, :4] * size, objects[real, 4]),
+        _draw_boxes(image, found.boxes[sure], found.classes[sure]),
     ]
     return np.concatenate(tiles, axis=1)
 
 
-def _drawn(image, boxes, labels) -> np.ndarray:
+def _draw_boxes(image, boxes, labels) -> np.ndarray:
     picture = Image.fromarray(image.clip(0, 255).astype(np.uint8))
     draw = ImageDraw.Draw(picture)
     for (top, left, bottom, right), label in zip(boxes, labels, strict=True):

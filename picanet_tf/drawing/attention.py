@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image, ImageDraw
 
-from picanet_tf.drawing.maps import as_rgb, grey, heat, overlay, resized, scaled_to
+from picanet_tf.drawing.maps import as_rgb, grey, heat, overlay, resize_map, scale_to
 from picanet_tf.drawing.panels import Row, save_panel
 from picanet_tf.drawing.pixels import Pixel
 
@@ -105,18 +105,18 @@ def attention_rows(
     Raises:
         PicanetError: a pixel outside the image.
     """
-    small = _shown(image)
+    small = _fit_tile(image)
     rows = []
     for label, pixel in pixels.items():
         pictures = [
-            _captioned(marked(picture, image.shape, pixel), "")
-            for picture in (small, as_rgb(_shown(grey(maps.foreground))))
+            _add_caption(mark_pixel(picture, image.shape, pixel), "")
+            for picture in (small, as_rgb(_fit_tile(grey(maps.foreground))))
         ]
         for key in maps.attention:
             context = maps.context(key, pixel)
-            tile = overlay(small, _stretched(spread(context, small.shape[:2])))
-            tile = marked(tile, image.shape, pixel, context)
-            pictures.append(_captioned(tile, _range_of(context)))
+            tile = overlay(small, _normalize(spread(context, small.shape[:2])))
+            tile = mark_pixel(tile, image.shape, pixel, context)
+            pictures.append(_add_caption(tile, _range_of(context)))
         rows.append(Row(f"{label}\n{pixel.x},{pixel.y}", pictures))
     points = [maps.points[key] for key in maps.attention]
     titles = [f"{point.label}  {point.kind}" for point in points]
@@ -135,13 +135,13 @@ def feature_rows(image: np.ndarray, maps) -> tuple[list[str], list[Row]]:
     Returns:
         Column titles and rows for `save_panel`.
     """
-    small = _shown(image)
+    small = _fit_tile(image)
     rows = []
     for number, (label, first) in enumerate(
-        [("into it: F", small), ("out of it: F att", _shown(grey(maps.foreground)))]
+        [("into it: F", small), ("out of it: F att", _fit_tile(grey(maps.foreground)))]
     ):
         drawn = [
-            heat(_stretched(resized(pair[number], small.shape[:2])), "viridis")
+            heat(_normalize(resize_map(pair[number], small.shape[:2])), "viridis")
             for pair in maps.features.values()
         ]
         rows.append(Row(label, [first, *drawn]))
@@ -169,7 +169,7 @@ def save_features(path: Path, image: np.ndarray, maps, title: str = "") -> None:
     save_panel(path, columns, rows, title)
 
 
-def marked(
+def mark_pixel(
     picture: np.ndarray,
     shape: Sequence[int],
     pixel: Pixel,
@@ -203,12 +203,12 @@ def marked(
     return np.asarray(drawing)
 
 
-def _shown(image: np.ndarray) -> np.ndarray:
+def _fit_tile(image: np.ndarray) -> np.ndarray:
     """A uint8 image of which the longer side is a tile's."""
-    return scaled_to(image, _TILE)
+    return scale_to(image, _TILE)
 
 
-def _stretched(values: np.ndarray) -> np.ndarray:
+def _normalize(values: np.ndarray) -> np.ndarray:
     """Over 0..1; one value alone becomes 0. NaN stays."""
     if np.isnan(values).all():  # A region narrower than the picture's pixels.
         return values
@@ -224,7 +224,7 @@ def _range_of(context: Context) -> str:
     return f"{low * uniform:.2f} to {high * uniform:.2f} of uniform"
 
 
-def _captioned(picture, text: str, size: int = 26):
+def _add_caption(picture, text: str, size: int = 26):
     height, width = picture.shape[:2]
     drawing = Image.new("RGB", (width, height + size + 14), "white")
     drawing.paste(Image.fromarray(picture))

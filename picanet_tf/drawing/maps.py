@@ -78,7 +78,7 @@ def as_rgb(values: np.ndarray) -> np.ndarray:
     return np.repeat(values[..., np.newaxis], 3, axis=-1)
 
 
-def scaled_to(image: np.ndarray, longest: int) -> np.ndarray:
+def scale_to(image: np.ndarray, longest: int) -> np.ndarray:
     """A uint8 image, of which the longer side becomes `longest` pixels."""
     height, width = image.shape[:2]
     factor = longest / max(height, width)
@@ -86,7 +86,7 @@ def scaled_to(image: np.ndarray, longest: int) -> np.ndarray:
     return np.asarray(Image.fromarray(image).resize(size, Image.Resampling.LANCZOS))
 
 
-def resized(values: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+def resize_map(values: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     """float [H, W] -> float32 of the size (height, width), bilinear."""
     if values.shape == tuple(size):
         return values

@@ -12,7 +12,12 @@ from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
 from picanet_tf.evaluation.reports import Report
-from picanet_tf.evaluation.tables import aligned, by_dataset, markdown_table, percent
+from picanet_tf.evaluation.tables import (
+    align_columns,
+    by_dataset,
+    markdown_table,
+    percent,
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -103,7 +108,7 @@ class ClassReport(Report):
             if r.paper is not None
         ]
         notes += results[0].scores.notes
-        return "\n".join([_heading(results), aligned(_rows(results)), *notes]) + "\n"
+        return "\n".join([_heading(results), align_columns(_rows(results)), *notes]) + "\n"
 
     def overview(self, results: Sequence[Result]) -> list[list[str]]:
         means = {(r.method, r.dataset): r.scores.means[self.mean] for r in results}

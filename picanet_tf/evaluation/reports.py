@@ -9,7 +9,7 @@ from typing import ClassVar
 
 from picanet_tf.evaluation.samples import DataSet, Method
 from picanet_tf.evaluation.tables import (
-    aligned,
+    align_columns,
     by_dataset,
     facts_list,
     in_utf8,
@@ -64,7 +64,7 @@ class Report(abc.ABC):
 
     def comparison(self, results: Sequence) -> str:
         """The overview, for a terminal."""
-        return aligned(self.overview(results)) + "\n"
+        return align_columns(self.overview(results)) + "\n"
 
     def markdown(self, results: Sequence) -> str:
         """The whole report for people."""

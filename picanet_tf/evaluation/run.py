@@ -142,7 +142,11 @@ class _Evaluation:
         return found
 
     def _find_task(self) -> str:
-        """The task whose predictions are scored: the first that learns such data."""
+        """The task whose predictions are scored: one that learns such data.
+
+        Of several, that of the first model whose task is known before it is loaded;
+        otherwise the first.
+        """
         folders = sources.split_commas(self._options.tfrecords)
         found = {load_manifest(folder).kind for folder in folders}
         if self._options.masks or not found:
@@ -150,7 +154,12 @@ class _Evaluation:
         if len(found) > 1:
             several = " and ".join(sorted(kinds.PLURALS[kind] for kind in found))
             raise PicanetError(f"the data sets hold {several}: score them one by one")
-        return specs_of_kind(found.pop())[0].name
+        tasks = [spec.name for spec in specs_of_kind(found.pop())]
+        if len(tasks) > 1:
+            models = sources.split_commas(self._options.models)
+            named = (_task_of(locate(m, self._options.weights)) for m in models)
+            return next((task for task in named if task in tasks), tasks[0])
+        return tasks[0]
 
     def _data_sets(self) -> list[DataSet]:
         options = self._options
@@ -159,14 +168,14 @@ class _Evaluation:
         if not len(images) == len(names) == len(masks):
             raise PicanetError("`images` and `name` must come as often as `masks`")
         folders = sources.split_commas(options.tfrecords)
-        found = [self._converted(folder) for folder in folders]
-        found += map(self._in_folders, names, images, masks)
+        found = [self._tfrecord_data_set(folder) for folder in folders]
+        found += map(self._folder_data_set, names, images, masks)
         if not found:
             raise PicanetError("no data set: give `tfrecords`, or `masks` and `images`")
         sources.check_unique([data.name for data in found], "data sets")
         return found
 
-    def _converted(self, folder: str) -> DataSet:
+    def _tfrecord_data_set(self, folder: str) -> DataSet:
         manifest, scoring = load_manifest(folder), self._scoring
 
         def keys():
@@ -187,7 +196,7 @@ class _Evaluation:
         facts = {"tfrecords": folder, "fingerprint": manifest.fingerprint}
         return DataSet(manifest.name, manifest.count, keys, samples, facts)
 
-    def _in_folders(self, name: str, images: str | None, masks: str) -> DataSet:
+    def _folder_data_set(self, name: str, images: str | None, masks: str) -> DataSet:
         if images is None:
             masks_by_name = sources.by_name(list_images(masks)).items()
             files = {key: (None, path) for key, path in masks_by_name}
@@ -265,6 +274,13 @@ class _Evaluation:
         result = self._scoring.report.summarize(evaluation, method, data, seconds)
         results.append(result)
         return evaluation
+
+
+def _task_of(found: Located) -> str | None:
+    """The task of a preset or a run; None of a file, which must be loaded for it."""
+    if found.preset:
+        return found.preset.task
+    return found.run.load_experiment().task if found.run else None
 
 
 def baselines() -> Mapping[str, str]:

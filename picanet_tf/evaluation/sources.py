@@ -85,7 +85,7 @@ def maps_on_disk(
         missing = [key for key in data.keys() if key not in found]
         if missing:
             raise PicanetError(
-                f"--predictions {_folder_for(data, Path(folder))}: {len(missing):,} of "
+                f"`predictions` {_folder_for(data, Path(folder))}: {len(missing):,} of "
                 f"{data.count:,} maps for {data.name} are missing, the first is "
                 f"{missing[0]}"
             )
@@ -112,7 +112,7 @@ def split_named_path(flag: str) -> tuple[str, str]:
     if not separator or Path(flag).exists():
         name, path = Path(flag).resolve().name, flag
     if not (name and path):
-        raise PicanetError(f"--predictions must be NAME=DIR. Received: {flag!r}")
+        raise PicanetError(f"`predictions` must be NAME=DIR. Received: {flag!r}")
     return name, path
 
 
@@ -129,7 +129,7 @@ def network(
     def check(data: DataSet) -> None:
         if next(iter(data.samples())).image is None:
             raise PicanetError(
-                f"{name} needs images, {data.name} has masks only: give --images"
+                f"{name} needs images, {data.name} has masks only: give `images`"
             )
         load()
 

@@ -1,8 +1,8 @@
-"""A trained model as one object: photo in, result at the photo's own size out.
+"""Inference: load a trained model, predict at the photo's original size.
 
-`load_model` takes a preset's name, a run, a `.keras` or a `.tflite` file. Of the
-engines, `litert` imports neither TensorFlow nor Keras; what needs them is imported
-when it is first asked for.
+`load_model` accepts a preset name, a run directory, a `.keras` or a `.tflite` file. The
+`litert` engine imports neither TensorFlow nor Keras; everything that needs them is
+imported lazily.
 """
 
 import importlib

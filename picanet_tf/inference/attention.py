@@ -1,4 +1,4 @@
-"""What a network looks at: its attention as outputs. Sec. 3, Fig. 4 and 5."""
+"""Attention maps of a network as outputs (Sec. 3, Fig. 4 and 5 of the paper)."""
 
 from __future__ import annotations
 
@@ -24,19 +24,19 @@ from picanet_tf.models.context_modules import (
 
 
 class AttentionMaps(NamedTuple):
-    """What a network does with one image, over its frame of H x W pixels.
+    """Attention and features of one image, in a frame of H x W pixels.
 
     Attributes:
-        foreground: float32 [H, W] in [0, 1]: the saliency map, or the probability of
-            any class but the background.
-        attention: {attach point: float32 [h, w, K*K]} of its attentive modules.
-        features: {attach point: (F_i, F_att)}, of its modules with context, each
-            float32 [h, w], the mean over the channels.
-        points: {attach point: where it is}, of all these.
-        foreground_title: what `foreground` is called.
-        query_pixels: {label: pixel of the frame} to look from when none is chosen.
-        box_centers: {label: pixel of the frame} of each object found, by falling score;
-            empty of a task that finds none.
+        foreground: float32 [H, W] in [0, 1], the saliency map or the probability of
+            any class other than background.
+        attention: {attach point key: float32 [h, w, K*K]} of the attentive modules.
+        features: {attach point key: (F_i, F_att)} of all context modules, each
+            float32 [h, w], averaged over the channels.
+        points: {attach point key: `AttachPoint`} of all context modules.
+        foreground_title: title of `foreground` in figures.
+        query_pixels: {label: pixel of the frame}, the default query pixels.
+        box_centers: {label: pixel of the frame} of each detected object, by descending
+            score; empty for tasks that do not detect objects.
     """
 
     foreground: np.ndarray
@@ -44,18 +44,18 @@ class AttentionMaps(NamedTuple):
     features: dict[int, tuple[np.ndarray, np.ndarray]]
     points: dict[int, AttachPoint]
     foreground_title: str = "saliency"
-    query_pixels: dict[str, Pixel] = {}  # noqa: RUF012  never changed
+    query_pixels: dict[str, Pixel] = {}  # noqa: RUF012  never mutated
     box_centers: dict[str, Pixel] = {}  # noqa: RUF012
 
     def context(self, key: int, pixel: Pixel) -> Context:
-        """What a pixel of the frame looks at in one of the attentive modules.
+        """Returns what a pixel attends to in one attentive module.
 
         Args:
-            key: of `attention`.
-            pixel: of the frame.
+            key: a key of `attention`.
+            pixel: query pixel in the frame.
 
         Raises:
-            PicanetError: the pixel is outside the frame.
+            PicanetError: if the pixel is outside the frame.
         """
         weights, point = self.attention[key], self.points[key]
         cell = cell_of(pixel, self.foreground.shape, weights.shape[:2])
@@ -65,13 +65,13 @@ class AttentionMaps(NamedTuple):
 def context_of(
     attention: np.ndarray, kind: str, cell: tuple[int, int], dilation_rate: int = 2
 ) -> Context:
-    """What the pixel at a cell of a module's map looks at.
+    """Returns what one cell of an attention map attends to.
 
     Args:
-        attention: float [h, w, K*K], of one image.
+        attention: float [h, w, K*K], the attention of one image.
         kind: `"GAP"`, `"LAP"` or `"AC"`.
         cell: (row, column) on the map.
-        dilation_rate: of a local window.
+        dilation_rate: dilation of the local window (LAP and AC).
     """
     height, width, positions = attention.shape
     kernel_size = round(positions**0.5)
@@ -91,23 +91,22 @@ def context_of(
 
 
 class AttentionModel:
-    """Shows what the attentive modules of a network look at.
+    """A network with its attention maps as outputs.
 
-    Builds the network once more with its attention as outputs and takes its weights
-    over.
+    Rebuilds the network with `return_attention=True` and copies the weights.
 
     Args:
         model: a loaded network.
 
     Attributes:
-        points: {attach point: where it is} of the attentive modules, coarse to fine:
-            decoding stages of a U-Net, branches of a DeepLab.
-        task: the network's.
-        image_size: side of its input, in pixels.
-        finds_objects: whether its maps tell of objects.
+        points: {attach point key: `AttachPoint`} of the attentive modules, coarse to
+            fine: decoder stages of a U-Net, branches of a DeepLab.
+        task: task of the network.
+        image_size: side of the input in pixels.
+        finds_objects: whether the task detects objects.
 
     Raises:
-        PicanetError: the network has no attentive module.
+        PicanetError: if the network has no attentive module.
 
     Example:
         >>> maps = AttentionModel(load_model("runs/latest")).predict("photo.jpg")
@@ -128,8 +127,8 @@ class AttentionModel:
         self.finds_objects = self.task.finds_objects
         if not self.points:
             raise PicanetError(
-                f"The variant {model.network.variant} has no attention to look at: "
-                f"none of its modules is {', '.join(ATTENTIVE)}"
+                f"The variant {model.network.variant} has no attention to show: none "
+                f"of its modules is {', '.join(ATTENTIVE)}"
             )
         network = model.network.rebuild(return_attention=True, dtype="float32")
         attention = {
@@ -148,21 +147,21 @@ class AttentionModel:
         grids = {
             f"{key}": network.output[f"attention{key}"] for key in self.global_keys
         }
-        # Only what these need: the finer decoding modules are not run.
+        # Pruned to these outputs, so that the finer decoder stages are not run.
         self._grids = _compile(keras.Model(network.input, grids)) if grids else None
 
     @property
     def labels(self) -> list[str]:
-        """What the attentive modules are called: "D6 GAP"."""
+        """Labels of the attentive modules, such as "D6 GAP"."""
         return [f"{point.label} {point.kind}" for point in self.points.values()]
 
     @property
     def global_keys(self) -> tuple[int, ...]:
-        """The attach points of the modules with GAP."""
+        """Attach point keys of the GAP modules."""
         return tuple(k for k, point in self.points.items() if point.kind == "GAP")
 
     def predict(self, image: Source) -> AttentionMaps:
-        """Runs the network on one image, given as for `KerasModel.predict`."""
+        """Runs the network on one image; see `KerasModel.predict` for its types."""
         image, side = to_array(image), self._model.image_size
         outputs = self._predict(self._model.resize(image)[np.newaxis])
         small = self.task.foreground(outputs["logits"], side)[0]
@@ -187,20 +186,20 @@ class AttentionModel:
         )
 
     def frame(self, image: np.ndarray) -> np.ndarray:
-        """What the maps lie over: the image, or a square around it."""
+        """Returns the area covered by the maps: the image, or it padded to a square."""
         return self._model.frame(image)
 
     def global_attention(self, images) -> dict[int, np.ndarray]:
-        """The attention of the modules with GAP.
+        """Returns the attention of the GAP modules.
 
         Args:
-            images: float32 [N, S, S, 3], RGB 0..255, of the network's input size.
+            images: float32 [N, S, S, 3], RGB 0..255, at the network's input size.
 
         Returns:
-            {attach point: float32 [N, h, w, K*K]}.
+            {attach point key: float32 [N, h, w, K*K]}.
 
         Raises:
-            PicanetError: the network has no GAP.
+            PicanetError: if the network has no GAP module.
         """
         if self._grids is None:
             raise PicanetError(
@@ -211,11 +210,11 @@ class AttentionModel:
 
 
 def _features_around(network: Network, point: AttachPoint) -> dict:
-    """F_i and F_att, the input and the output of a context module."""
+    """Returns F_i and F_att, the input and the output of a context module."""
     attended = network.get_layer(point.layer).output
     return {
         "features": network.get_layer(point.input_layer).output,
-        # With its attention, a module has two outputs.
+        # With return_attention, a module has two outputs.
         "attended": attended[0] if isinstance(attended, (list, tuple)) else attended,
     }
 

@@ -1,4 +1,4 @@
-"""What all engines share: images in, results at their own sizes out. No TensorFlow."""
+"""The base class of all inference engines. Imports no TensorFlow."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from picanet_tf.tasks.spec import TaskSpec
 
 
 class Model:
-    """Predicts what a network learned: saliency maps, class maps, boxes.
+    """Base class of the engines; predicts saliency maps, class maps or boxes.
 
     Args:
-        spec: how photos go in and results come out.
-        image_size: side of the network's input, in pixels.
+        spec: pre- and postprocessing of the task.
+        image_size: side of the network's input in pixels.
 
     Attributes:
         spec, image_size: as given.
-        takes_batches: whether several images at once are quicker than one by one.
+        takes_batches: whether batching is faster than one image at a time.
     """
 
     takes_batches: ClassVar[bool] = False
@@ -32,22 +32,22 @@ class Model:
         self.image_size = image_size
 
     def predict(self, images: Source | Iterable[Source], batch_size: int = 8):
-        """Saliency maps, class maps or boxes.
+        """Predicts one or more images.
 
         Args:
             images: a path, encoded bytes, a PIL image or a uint8 array [H, W, 3], RGB;
-                or several of them, of any sizes; or a uint8 array [N, H, W, 3].
-            batch_size: images that go through the network at once.
+                an iterable of these, of any sizes; or a uint8 array [N, H, W, 3].
+            batch_size: images per network call.
 
         Returns:
-            At the image's own size, after its EXIF orientation: float32 [H, W],
-            saliency in [0, 1]; or uint8 [H, W], the class of each pixel; or
-            `detection.results.Detections`. A list of them for several images.
+            The result at the image's size, with EXIF orientation applied: saliency in
+            [0, 1], float32 [H, W]; the class of each pixel, uint8 [H, W]; or
+            `detection.results.Detections`. A list of results for several images.
 
         Raises:
-            PicanetError: an image that cannot be read, by name.
-            ValueError: an array that is not uint8 [H, W, 3].
-            TypeError: what is none of these.
+            PicanetError: if an image cannot be read.
+            ValueError: if an array is not uint8 [H, W, 3].
+            TypeError: if an input is of another type.
         """
         several = isinstance(images, np.ndarray) and images.ndim == 4
         if isinstance(images, Source) and not several:
@@ -59,9 +59,9 @@ class Model:
     def predict_arrays(
         self, images: Iterable[np.ndarray], batch_size: int = 8
     ) -> Iterator[np.ndarray]:
-        """As `predict` for uint8 arrays [H, W, 3], one result after the other.
+        """Like `predict`, for an iterable of uint8 arrays [H, W, 3]; yields results.
 
-        Holds no more than a batch of images.
+        Holds at most one batch of images in memory.
         """
         if batch_size < 1:
             raise ValueError(
@@ -81,7 +81,7 @@ class Model:
     def predict_named(
         self, named: Iterable[tuple[object, np.ndarray]], batch_size: int = 8
     ) -> Iterator[tuple[object, np.ndarray, np.ndarray]]:
-        """As `predict_arrays`: (name, image) in, (name, image, result) out."""
+        """Like `predict_arrays`: takes (name, image), yields (name, image, result)."""
         waiting: deque[tuple[object, np.ndarray]] = deque()
 
         def images():
@@ -93,26 +93,26 @@ class Model:
             yield (*waiting.popleft(), result)
 
     def resize(self, image: np.ndarray) -> np.ndarray:
-        """uint8 [H, W, 3] -> float32 at the network's input size, as in training."""
+        """Resizes uint8 [H, W, 3] to the network's input size, float32, as trained."""
         return self.spec.resize(image, self.image_size)
 
     def infer(self, batch: np.ndarray) -> Iterable[np.ndarray]:
         """Runs the network.
 
         Args:
-            batch: float32 [N, S, S, 3], RGB 0..255, of `resize`.
+            batch: float32 [N, S, S, 3], RGB 0..255, from `resize`.
 
         Returns:
-            N arrays, what `postprocess` takes: of saliency float32 [S, S, 1] in [0, 1].
+            N arrays to pass to `postprocess`; for saliency float32 [S, S, 1] in [0, 1].
         """
         raise NotImplementedError
 
     def postprocess(self, values: np.ndarray, size: tuple[int, int]):
-        """From one array of `infer` to the result at the image's (height, width)."""
+        """Converts an output of `infer` to a result of the image's (height, width)."""
         return self.spec.postprocess(values, size, self.image_size)
 
     def frame(self, image: np.ndarray) -> np.ndarray:
-        """What the network's maps lie over: the image, or a square around it."""
+        """Returns the area covered by the maps: the image, or it padded to a square."""
         return self.spec.frame(image, self.image_size)
 
     def render(

@@ -1,4 +1,4 @@
-"""Photos and videos in files: read, predicted, written. No TensorFlow of its own."""
+"""Predicts image and video files. Imports no TensorFlow itself."""
 
 from __future__ import annotations
 
@@ -36,21 +36,21 @@ CUTOUT = "cutout"
 
 @dataclass(frozen=True, kw_only=True)
 class PredictOptions:
-    """How photos are predicted, and what is written.
+    """Options of `predict`.
 
     Attributes:
-        output: folder for the results; None puts each beside its photo.
-        form: of the results, a format of the network's task; None: a cut-out beside the
-            photo, the task's default format in a folder.
-        threshold: 0..1: of a mask, salient from here on; of boxes, their least score.
-        batch_size: images that go through the network at once, where it gains by that.
-        max_pixels: the largest width x height of a photo.
-        resume: pass over what has its result already.
-        model, weights: of `inference.locate`.
-        engine, threads: of `inference.load_model`.
+        output: folder for the results; None: next to each input.
+        form: output format, one of the task's; None: `cutout` without `output`, else
+            the task's default format.
+        threshold: 0..1; minimum saliency for `mask`, minimum score for `boxes`.
+        batch_size: images per network call, for engines that benefit from batching.
+        max_pixels: largest width x height accepted.
+        resume: skip inputs whose result already exists.
+        model, weights: see `inference.locate`.
+        engine, threads: see `inference.load_model`.
 
     Raises:
-        PicanetError: an option out of its range, or two that do not go together.
+        PicanetError: if an option is out of range or two options conflict.
     """
 
     output: str | None = None
@@ -65,22 +65,22 @@ class PredictOptions:
     threads: int | None = None
 
     def __post_init__(self):
-        if not 0 <= self.threshold <= 1:  # NaN, too
+        if not 0 <= self.threshold <= 1:  # also rejects NaN
             raise PicanetError(
                 f"`threshold` must be 0 to 1. Received: threshold={self.threshold}"
             )
         if self.output == "" or self.is_collected and not self.output:
-            raise PicanetError("`output` is missing: the folder for the results")
+            raise PicanetError("`output` is missing: give a folder for the results")
         if self.is_collected and self.resume:
-            raise PicanetError(f"`format` {self.form}: not with `resume`")
+            raise PicanetError(f"`format` {self.form} cannot be combined with `resume`")
 
     @property
     def is_collected(self) -> bool:
-        """Whether the results of all photos go into files together."""
+        """Whether the results of all images are written to shared files."""
         return self.form in collected_formats()
 
     def load(self) -> tuple[Model, PredictOptions]:
-        """The model, and the options with a format that it has."""
+        """Loads the model; returns it and the options with `form` resolved."""
         found = locate(self.model, self.weights)
         model = load_model(found, engine=self.engine, threads=self.threads)
         formats = (*model.spec.formats, *model.spec.collected_formats)
@@ -89,19 +89,20 @@ class PredictOptions:
             form = CUTOUT if not self.output and CUTOUT in formats else formats[0]
         if form not in formats:
             raise PicanetError(
-                f"`format` {form}: the network of {found.name} has {', '.join(formats)}"
+                f"`format` must be one of {', '.join(formats)} for {found.name}. "
+                f"Received: {form}"
             )
         return model, dataclasses.replace(self, form=form)
 
 
 @dataclass(frozen=True)
 class Predicted:
-    """What became of the files.
+    """Outcome of `predict`.
 
     Attributes:
-        written: results, in the order of the inputs.
-        failed: what could not be read, and why.
-        skipped: how many had their results already.
+        written: result files, in the order of the inputs.
+        failed: an error for each input that could not be read.
+        skipped: number of inputs skipped because their result existed.
     """
 
     written: list[Path] = field(default_factory=list)
@@ -110,29 +111,29 @@ class Predicted:
 
 
 def picture_formats() -> tuple[str, ...]:
-    """The formats of pictures that the tasks draw, each once."""
+    """Returns the image formats of all tasks, without duplicates."""
     specs = map(get_spec, task_names())
     return tuple(dict.fromkeys(form for spec in specs for form in spec.formats))
 
 
 def collected_formats() -> tuple[str, ...]:
-    """The formats of files that hold the results of all photos together."""
+    """Returns the formats that collect the results of all images in shared files."""
     specs = map(get_spec, task_names())
     return tuple(dict.fromkeys(f for spec in specs for f in spec.collected_formats))
 
 
 def predict(inputs: str | Path | Sequence[str], **options) -> Predicted:
-    """Predicts photos and videos, and writes the results.
+    """Predicts images and videos, and writes the results.
 
-    What cannot be read is reported, and the others go on.
+    Unreadable inputs are reported and skipped.
 
     Args:
-        inputs: files, folders or patterns, as of `picanet predict`.
-        **options: of `PredictOptions`; `format` may be given for `form`.
+        inputs: files, folders or patterns, as for `picanet predict`.
+        **options: fields of `PredictOptions`; `format` is an alias of `form`.
 
     Raises:
-        PicanetError: no such input, a model that cannot be loaded, or a result that
-            cannot be written.
+        PicanetError: if an input does not exist, the model cannot be loaded or a
+            result cannot be written.
 
     Example:
         >>> predict("photos/", output="out/", format="mask").written
@@ -142,7 +143,9 @@ def predict(inputs: str | Path | Sequence[str], **options) -> Predicted:
     form = options.pop("format", None)
     options = PredictOptions(**{"form": form, **options})
     if not words:
-        raise PicanetError("`input` is missing: an image, a folder, a pattern, or -")
+        raise PicanetError(
+            "`input` is missing: give an image, a folder, a pattern, or -"
+        )
     found, passed_over = without_results(find_inputs(check_readable(words)))
     if options.output:
         check_output(options.output)
@@ -150,12 +153,10 @@ def predict(inputs: str | Path | Sequence[str], **options) -> Predicted:
         check_beside(found)
     videos = any(item.is_video for item in found)
     if videos and (options.is_collected or options.form == CUTOUT):
-        raise PicanetError(
-            f"`format` {options.form}: not for videos, take another format"
-        )
+        raise PicanetError(f"`format` {options.form} is not available for videos")
     model, form = None, options.form
     if videos or not (options.output or form):
-        # Where no option says it, the network alone tells what its results are called.
+        # The names of the results then depend on the network's task.
         model, options = options.load()
         form = form or options.form
     pairs = outputs_of(
@@ -174,7 +175,7 @@ def predict(inputs: str | Path | Sequence[str], **options) -> Predicted:
             model, options = options.load()
         _FilePredictor(model, options, result).run(todo)
     if passed_over:
-        logging.info("%d results of earlier calls passed over", passed_over)
+        logging.info("Skipped %d results of earlier runs", passed_over)
     return result
 
 
@@ -251,7 +252,7 @@ class _FilePredictor:
         from picanet_tf.drawing.videos import VideoError, VideoReader, video_writer
 
         reader, options = VideoReader(path), self._options
-        # Of images the default without a folder, but a video has no alpha.
+        # `cutout` is the default without `output`, but videos have no alpha channel.
         form = "map" if options.form == CUTOUT else options.form
         frames = ((None, frame) for frame in reader)
         output.parent.mkdir(parents=True, exist_ok=True)

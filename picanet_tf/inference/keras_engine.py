@@ -1,4 +1,4 @@
-"""The engine that runs a Keras network: every task, any precision, any hardware."""
+"""The Keras engine: runs networks of any task."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from picanet_tf.models.base import Network
 
 
 class KerasModel(Model):
-    """Predicts what its network learned: saliency maps, class maps or boxes.
+    """Predicts saliency maps, class maps or boxes with a Keras network.
 
     Args:
-        network: of some task's `build_model`.
+        network: a network built by a task's `build_model`.
 
     Attributes:
-        network: the network itself, at the size that it predicts at.
+        network: the network, at its test-time input size.
 
     Raises:
-        PicanetError: it is no such network.
+        PicanetError: if the network was not built by `build_model`.
 
     Example:
         >>> model = load_model("runs/latest")
@@ -34,8 +34,8 @@ class KerasModel(Model):
     def __init__(self, network: keras.Model):
         if not isinstance(network, Network):
             raise PicanetError(
-                f"The model {network.name} was not built by `build_model`: it does not "
-                "say which network it is"
+                f"The model {network.name} was not built by `build_model`: it has no "
+                "network configuration"
             )
         task = network.task
         side = task.test_image_size(network.variant, network.image_size)

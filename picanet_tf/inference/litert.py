@@ -1,4 +1,4 @@
-"""The engine that runs a LiteRT (TFLite) file of saliency: no TensorFlow, no Keras."""
+"""The LiteRT (TFLite) engine for saliency. Needs neither TensorFlow nor Keras."""
 
 from __future__ import annotations
 
@@ -19,21 +19,22 @@ SIGNATURE = "serving_default"
 
 
 class LiteRTFile:
-    """A LiteRT file as a function of one image.
+    """A LiteRT file as a callable on images.
 
     Args:
         path: the file.
-        threads: of the interpreter; by default one a core.
-        interpreter_class: of `ai_edge_litert` by default; TensorFlow's is alike.
+        threads: interpreter threads; defaults to one per core.
+        interpreter_class: defaults to `ai_edge_litert`'s; `tf.lite.Interpreter` works
+            too.
 
     Attributes:
-        image_size: side of its input, in pixels.
-        output: name of its output.
-        output_shape: the sizes that the file tells for it.
+        image_size: side of the input in pixels.
+        output: name of the output.
+        output_shape: shape of the output as stored in the file.
 
     Raises:
-        PicanetError: the file is no LiteRT model, or takes something else than one
-            square RGB image; or ai-edge-litert is not installed.
+        PicanetError: if the file is not a LiteRT model whose only input is a square RGB
+            image, or ai-edge-litert is not installed.
     """
 
     def __init__(
@@ -68,19 +69,19 @@ class LiteRTFile:
         self._result = output
 
     def __call__(self, images: np.ndarray) -> np.ndarray:
-        """Runs it.
+        """Runs the model.
 
         Args:
-            images: float32 [S, S, 3], RGB 0..255; of files whose JSON says `"batch":
-                "any"` also [N, S, S, 3].
+            images: float32 [S, S, 3], RGB 0..255; also [N, S, S, 3] for files whose
+                JSON has `"batch": "any"`.
 
         Returns:
-            float32, of saliency [S, S, 1] in 0..1, or N of them; quantized and back
-            where the file holds integers.
+            float32 [S, S, 1] in 0..1 for saliency, or [N, S, S, 1]. Integer inputs and
+            outputs of the file are quantized and dequantized.
         """
         images = np.asarray(images, np.float32)
         values = images if images.ndim == 4 else images[np.newaxis]
-        result = self._run(**{self._image: _quantized(values, self._input)})
+        result = self._run(**{self._image: _quantize(values, self._input)})
         result = result[self.output]
         scale, zero_point = self._result["quantization"]
         if scale:
@@ -89,30 +90,30 @@ class LiteRTFile:
 
 
 class LiteRTModel(Model):
-    """Predicts saliency maps, float32 [H, W] in [0, 1], by a LiteRT file.
+    """Predicts saliency maps, float32 [H, W] in [0, 1], with a LiteRT file.
 
-    May be called from several threads; the network runs for one at a time.
+    Thread-safe; the network runs for one thread at a time.
 
     Args:
-        path: the file, of `export.py` or of a preset.
-        threads: of the interpreter; by default one a core.
+        path: a file from `picanet export` or a preset.
+        threads: interpreter threads; defaults to one per core.
 
     Raises:
-        PicanetError: as of `LiteRTFile`, or a file of another task.
+        PicanetError: see `LiteRTFile`; also if the file is of another task.
     """
 
     def __init__(self, path: str | os.PathLike, threads: int | None = None):
         self._file = LiteRTFile(path, threads)
         if self._file.output != "saliency":
             raise PicanetError(
-                f"{path} gives {self._file.output!r}; the LiteRT engine predicts "
-                "saliency only. Take the network itself (a run, or a .keras file)"
+                f"{path} outputs {self._file.output!r}; the LiteRT engine predicts "
+                "saliency only. Use the Keras network (a run or a .keras file)"
             )
         side = self._file.image_size
         if self._file.output_shape[1:] != [side, side, 1] or side < 2:
             raise PicanetError(
-                f"{path} is no export of a saliency network: it must give maps [N, S, "
-                f"S, 1]. Received: {self._file.output_shape} with S = {side}"
+                f"{path} is not an export of a saliency network: its output must be "
+                f"[N, S, S, 1]. Received: {self._file.output_shape} with S = {side}"
             )
         super().__init__(get_spec("saliency"), self._file.image_size)
         self.path = Path(path)
@@ -127,10 +128,10 @@ class LiteRTModel(Model):
 
 @contextlib.contextmanager
 def _quiet_stderr():
-    """Keeps back what the runtime's C++ says of its delegate when it opens a file.
+    """Suppresses what the C++ runtime prints about its delegate when loading a file.
 
-    It has no switch for that. Errors come as exceptions, and are not kept back. In the
-    main thread only: the descriptor is the process', and two must not swap it at once.
+    The runtime has no option for that; errors are raised as exceptions regardless. Only
+    in the main thread, because the file descriptor is shared by the whole process.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -139,7 +140,7 @@ def _quiet_stderr():
         if sys.stderr is not None:
             sys.stderr.flush()
         saved = os.dup(2)
-    except OSError:  # There is none, as of a daemon.
+    except OSError:  # stderr is closed, as in a daemon.
         yield
         return
     with open(os.devnull, "wb") as nowhere:
@@ -156,13 +157,13 @@ def _interpreter_class():
         from ai_edge_litert.interpreter import Interpreter
     except ImportError as error:
         raise PicanetError(
-            "The LiteRT engine wants the package ai-edge-litert, which cannot be "
+            "The LiteRT engine requires the package ai-edge-litert, which cannot be "
             f"imported ({error}): pip install ai-edge-litert"
         ) from error
     return Interpreter
 
 
-def _quantized(values, details):
+def _quantize(values, details):
     scale, zero_point = details["quantization"]
     if not scale:
         return values

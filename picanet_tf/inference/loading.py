@@ -1,4 +1,4 @@
-"""Loading a model by its name: which engine runs it. Imports no TensorFlow itself."""
+"""Loads a model by name and picks its engine. Imports no TensorFlow itself."""
 
 from __future__ import annotations
 
@@ -30,20 +30,19 @@ def load_model(
     """Loads a trained model.
 
     Args:
-        model: a preset's name (see `list_presets`), a run directory, a `.keras` or
-            `.tflite` file, or what `locate` found. None: `runs/latest` when it holds a
-            finished saliency network, else the preset that ships.
-        weights: of a run directory, `"model"` (last checkpoint) or `"best"`.
-        engine: `"litert"`, which imports neither TensorFlow nor Keras, or `"keras"`; by
-            default LiteRT where the model has a LiteRT file.
-        threads: of the engine; by default one a core.
+        model: a preset name (see `list_presets`), a run directory, a `.keras` or
+            `.tflite` file, or the result of `locate`. None: `runs/latest` if it holds a
+            finished saliency network, else the default preset.
+        weights: weights of a run, `"model"` (last checkpoint) or `"best"`.
+        engine: `"litert"`, which imports neither TensorFlow nor Keras, or `"keras"`.
+            Defaults to `"litert"` if the model has a LiteRT file.
+        threads: engine threads; defaults to one per core.
 
     Returns:
-        What predicts: `LiteRTModel` or `KerasModel`.
+        A `LiteRTModel` or `KerasModel`.
 
     Raises:
-        PicanetError: no such model, or one that the engine cannot run; one line says
-            which and why.
+        PicanetError: if the model does not exist or the engine cannot run it.
 
     Example:
         >>> saliency = load_model().predict("photo.jpg")
@@ -70,7 +69,9 @@ def load_model(
         )
     if isinstance(model, Located):
         if weights is not None:
-            raise PicanetError("`weights` goes to `locate`, which found the model")
+            raise PicanetError(
+                "`weights` must be passed to `locate` if `model` is its result"
+            )
         found = model
     else:
         found = locate(model, weights)
@@ -79,9 +80,9 @@ def load_model(
     if engine == "litert":
         if not found.has_litert:
             raise PicanetError(
-                f"`engine` litert: {found} has no LiteRT file. Make one with "
-                "picanet export --formats tflite --quantize dynamic, take the engine "
-                "keras, or name a preset as `model` (picanet models lists them)"
+                f"`engine` litert: {found} has no LiteRT file. Create one with "
+                "picanet export --formats tflite --quantize dynamic, use the engine "
+                "keras, or give a preset as `model` (see picanet models)"
             )
         from picanet_tf.inference.litert import LiteRTModel
 
@@ -99,10 +100,10 @@ def load_model(
 
 
 def load_network(found: Located) -> keras.Model:
-    """The Keras network of a run, a `.keras` file or a preset.
+    """Loads the Keras network of a run, a `.keras` file or a preset.
 
     Raises:
-        PicanetError: it has none (a LiteRT file), or it cannot be read.
+        PicanetError: if there is only a LiteRT file, or the file cannot be read.
     """
     found.require_network()
     if found.preset:
@@ -119,7 +120,7 @@ def _set_threads(threads: int) -> None:
     try:
         tf.config.threading.set_intra_op_parallelism_threads(threads)
         tf.config.threading.set_inter_op_parallelism_threads(threads)
-    except RuntimeError as error:  # It has run something already.
+    except RuntimeError as error:  # TensorFlow is already initialized.
         raise PicanetError(
             "`threads` of the Keras engine must be set before TensorFlow is first used"
         ) from error

@@ -1,4 +1,4 @@
-"""What `--model` means: a preset, a run, or a file. Imports no TensorFlow."""
+"""Resolves `--model` to a preset, a run or a file. Imports no TensorFlow."""
 
 from __future__ import annotations
 
@@ -16,24 +16,24 @@ from picanet_tf.training.run_directory import RunDirectory
 LATEST = Path("runs") / "latest"
 _FILES = {".keras": "keras", ".tflite": "litert"}  # suffix: kind
 DESCRIPTION = (
-    "A preset's name (see picanet models), a run directory, or a .keras or .tflite "
-    "file. Default: runs/latest when it holds a finished saliency network, else the "
-    "preset that ships."
+    "Preset name (see picanet models), run directory, or .keras or .tflite file. "
+    "Default: runs/latest if it holds a finished saliency network, else the default "
+    "preset."
 )
 
 
 @dataclass(frozen=True, eq=False)
 class Located:
-    """A model that was found, not loaded.
+    """A model that was located but not loaded.
 
     Attributes:
-        name: what to call it.
+        name: name used in messages.
         kind: "preset", "run", "keras" or "litert".
-        keras: its `.keras` file; None of presets and LiteRT files.
-        litert: its LiteRT file; None where there is none. Of a preset use
-            `preset.path("litert")`, which checks and downloads.
-        preset: the preset, if it is one.
-        run: the run, if it is one.
+        keras: the `.keras` file; None for presets and LiteRT files.
+        litert: the LiteRT file, if any. For presets use `preset.path("litert")`, which
+            downloads and verifies it.
+        preset: the preset; None for other kinds.
+        run: the run; None for other kinds.
     """
 
     name: str
@@ -45,30 +45,30 @@ class Located:
 
     @property
     def has_litert(self) -> bool:
-        """Whether there is a LiteRT file to predict with."""
+        """Whether the model has a LiteRT file."""
         return self.litert is not None or (
             self.preset is not None and "litert" in self.preset.files
         )
 
     @property
     def has_network(self) -> bool:
-        """Whether Keras can build the network itself."""
+        """Whether the Keras network is available."""
         return self.keras is not None or self.preset is not None
 
     def require_network(self, argument: str = "model") -> None:
-        """Raises `PicanetError` where there is only a LiteRT file.
+        """Raises `PicanetError` if there is only a LiteRT file.
 
         Args:
-            argument: what the error calls it.
+            argument: argument name used in the error message.
         """
         if not self.has_network:
             raise PicanetError(
-                f"`{argument}` {self.name}: a LiteRT file predicts, and no more. Name "
-                "the run, the .keras file or the preset that it was made from"
+                f"`{argument}` {self.name}: a LiteRT file can only be used for "
+                "prediction. Give the run, .keras file or preset it was made from"
             )
 
     def file(self, engine: str | None = None) -> Path:
-        """The file that an engine loads; None is what `load_model` would take."""
+        """Returns the file that an engine loads; None: `load_model`'s default."""
         if self.preset:
             litert = engine != "keras" and self.has_litert
             return self.preset.path("litert" if litert else "weights")
@@ -87,16 +87,15 @@ def locate(
     """Finds a model.
 
     Args:
-        model: a preset's name; a run directory; a `.keras` or `.tflite` file; a version
-            directory of `export.py` that has LiteRT files. None: `runs/latest` when it
-            holds a finished saliency network, else the default preset; a line of the
-            log says which, and why.
-        weights: of a run, `"model"` (the default: those of the last checkpoint) or
-            `"best"`.
-        argument: what errors call it.
+        model: a preset name, a run directory, a `.keras` or `.tflite` file, or a
+            version directory of `picanet export` with LiteRT files. None: `runs/latest`
+            if it holds a finished saliency network, else the default preset; the choice
+            and its reason are logged.
+        weights: weights of a run, `"model"` (last checkpoint, the default) or `"best"`.
+        argument: argument name used in error messages.
 
     Raises:
-        PicanetError: there is none; `weights` for something that is no run.
+        PicanetError: if no model is found, or `weights` is given without a run.
     """
     reason = ""
     if model is None:
@@ -124,7 +123,7 @@ def _default() -> tuple[Located, str]:
 
 
 def _latest() -> tuple[RunDirectory | None, str]:
-    """The finished saliency network of `runs/latest`, or why there is none."""
+    """Returns `runs/latest` if it is a finished saliency run, else None and why not."""
     if not os.path.lexists(LATEST):
         return None, "there is no runs/latest"
     try:
@@ -133,11 +132,11 @@ def _latest() -> tuple[RunDirectory | None, str]:
     except (PicanetError, OSError) as error:
         return None, f"runs/latest cannot be read: {error}"
     if experiment.task != "saliency":
-        return None, f"runs/latest is for {experiment.task}: name it to take it"
+        return None, f"runs/latest is for {experiment.task}: name it to use it"
     step = run.last_step
     if step is None or step < experiment.steps:
         done = f"step {step or 0:,} of {experiment.steps:,}"
-        return None, f"runs/latest is not finished, {done}: name it to take it"
+        return None, f"runs/latest is not finished, {done}: name it to use it"
     if not (run.path / "model.keras").is_file():
         return None, "runs/latest has no model.keras"
     return run, ""
@@ -145,7 +144,7 @@ def _latest() -> tuple[RunDirectory | None, str]:
 
 def _find(word: str, argument: str) -> Located:
     path = Path(word)
-    if not word:  # An unset shell variable; Path would take it for this folder.
+    if not word:  # An unset shell variable; Path("") is the current folder.
         raise PicanetError(f"`{argument}`: an empty name")
     if path.suffix in _FILES:
         if not path.is_file():
@@ -156,10 +155,10 @@ def _find(word: str, argument: str) -> Located:
     if word in presets:
         return Located(word, "preset", preset=presets[word])
     if (path / "tflite").is_dir():
-        return Located(word, "litert", litert=_exported(path, argument))
+        return Located(word, "litert", litert=_find_export(path, argument))
     if path.is_file():
         raise PicanetError(
-            f"`{argument}`: {word} is no model: a file must be .keras or .tflite"
+            f"`{argument}`: {word} is not a model: a file must be .keras or .tflite"
         )
     if path.is_dir() or os.sep in word:
         return Located(word, "run", run=RunDirectory.open(path))
@@ -169,8 +168,8 @@ def _find(word: str, argument: str) -> Located:
     )
 
 
-def _exported(version: Path, argument: str) -> Path:
-    """The LiteRT file of an export: its smallest in float precision or better."""
+def _find_export(version: Path, argument: str) -> Path:
+    """Returns the preferred LiteRT file of an export: the smallest float one first."""
     for name in ("dynamic", "float16", "float32", "int8"):
         path = version / "tflite" / f"picanet_{name}.tflite"
         if path.is_file():

@@ -1,4 +1,4 @@
-"""Many photos: read ahead and written behind while the network runs. No TensorFlow."""
+"""Overlaps reading, inference and writing of many photos. Imports no TensorFlow."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import numpy as np
 from picanet_tf.inference.base import Model
 
 Job = TypeVar("Job")
-_MOST_AHEAD = 4  # photos, whatever the cores: each may take 150 MB
+_MOST_AHEAD = 4  # photos, regardless of cores: each may take 150 MB
 
 
 class _Photo(NamedTuple):
@@ -32,23 +32,23 @@ def predict_jobs(
     expected: type[Exception],
     batch_size: int = 1,
 ) -> Iterator[tuple[Job, Exception | None]]:
-    """Reads, predicts and writes; threads read and write while the network runs.
+    """Runs a model on many photos; threads read and write while the network runs.
 
-    Closing the iterator, or an exception, ends it: what is being written is finished,
-    what has not begun is dropped.
+    When the iterator is closed or an exception is raised, writes in progress are
+    completed and pending jobs are dropped.
 
     Args:
-        model: what predicts.
-        jobs: what `read` and `write` understand.
+        model: the model.
+        jobs: arbitrary objects, passed to `read` and `write`.
         read: job -> uint8 [H, W, 3]; called in a thread.
-        write: (job, image, result); called in a thread, at once for several.
-        expected: what `read` may raise for a bad photo. The job is told with it, and
-            the others go on.
-        batch_size: images that go through the network at once.
+        write: (job, image, result) -> None; called concurrently in threads.
+        expected: exception that `read` raises for a bad photo; it is yielded with its
+            job, and the remaining jobs continue.
+        batch_size: images per network call.
 
     Yields:
-        (job, None) once its result is written, (job, exception) of a bad photo, in
-        about the order of the jobs.
+        (job, None) once its result is written, or (job, exception) for a bad photo, in
+        approximately the order of the jobs.
     """
     workers = min(os.cpu_count() or 1, _MOST_AHEAD)
     most = max(batch_size, workers + 1)
@@ -71,7 +71,7 @@ def predict_jobs(
     def written(most_left: int) -> Iterator[tuple[Job, None]]:
         while len(writing) > most_left:
             job, future = writing.popleft()
-            future.result()  # Such as a full disk: ends all.
+            future.result()  # Raises, for example if the disk is full.
             yield job, None
 
     try:

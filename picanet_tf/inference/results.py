@@ -1,4 +1,4 @@
-"""Where `predict` puts its results, and which files are some already."""
+"""Output paths of `predict`, and detection of results of earlier runs."""
 
 from __future__ import annotations
 
@@ -19,37 +19,38 @@ from picanet_tf.tasks.registry import get_spec, task_names
 
 
 def check_output(output: str) -> None:
-    """Refuses a folder that cannot be written, or was hardly meant as one."""
+    """Raises `PicanetError` if `output` is not writable or looks like a file name."""
     folder = check_writable(check_folder(output))
     named_as_file = folder.suffix.lower() in EXTENSIONS and not folder.is_dir()
     if named_as_file or output == "-":
         raise PicanetError(
-            f"`output`: {output} is meant as a folder. Give a folder's name, or none "
-            "for results beside the inputs; a single result goes to standard output "
-            "by picanet predict - < photo.jpg > result.png"
+            f"`output` must be a folder. Received: {output}. Omit it to write results "
+            "next to the inputs; to write one result to standard output use "
+            "picanet predict - < photo.jpg > result.png"
         )
 
 
 def check_beside(inputs: Iterable[Input]) -> None:
-    """Refuses inputs in a folder that cannot be written."""
+    """Raises `PicanetError` if the folder of an input is not writable."""
     for folder in {item.path.parent for item in inputs}:
         try:
             check_writable(folder)
         except PicanetError as error:
             raise PicanetError(
-                f"{error}. Results go beside their inputs unless `output` names a "
-                "folder for them"
+                f"{error}. Results are written next to their inputs unless `output` "
+                "is given"
             ) from error
 
 
 def without_results(inputs: Sequence[Input]) -> tuple[list[Input], int]:
-    """The inputs but for results of earlier calls, and how many those are.
+    """Drops results of earlier runs; returns the other inputs and the number dropped.
 
-    Of what a folder or a pattern found, `NAME.cutout.png` is one, and a video
-    `NAME.saliency.mp4`. So are, also where they are named (a shell spells `*` out),
-    `NAME.cutout.png`, `NAME.map.png` and the like if the photo `NAME.*` is there too.
+    Among files found in a folder or by a pattern, `NAME.cutout.png` and videos
+    `NAME.saliency.mp4` are results. Among all files, including those named explicitly
+    (the shell may have expanded `*`), so are `NAME.cutout.png`, `NAME.map.png` and the
+    like if the photo `NAME.*` is also an input.
     """
-    # Of c.jpg and c.webp in one folder, the results are c.jpg.map.png and so on.
+    # For c.jpg and c.webp in one folder, the results are c.jpg.map.png and so on.
     stems = {
         (item.path.parent, name)
         for item in inputs
@@ -75,7 +76,7 @@ def without_results(inputs: Sequence[Input]) -> tuple[list[Input], int]:
 
     kept = [item for item in inputs if not is_result(item)]
     if not kept:
-        raise PicanetError("`input`: nothing but results of earlier calls")
+        raise PicanetError("`input`: only results of earlier runs found")
     return kept, len(inputs) - len(kept)
 
 
@@ -87,19 +88,19 @@ def outputs_of(
     task: str,
     overwrite: bool,
 ) -> list[tuple[Input, Path]]:
-    """Where each input's result goes.
+    """Assigns each input its output path.
 
     Args:
-        inputs: without results.
-        folder: for the results; None puts each beside its input.
-        form: of the results, which names those beside.
-        task: of the network, which names those of videos; "" without videos.
-        overwrite: whether a file beside an input, where `folder` is its own, may be a
-            result and not a photo of the user's.
+        inputs: inputs without results of earlier runs.
+        folder: folder for the results; None: next to each input.
+        form: output format, part of the name of results next to their input.
+        task: task of the network, part of the name of videos; "" without videos.
+        overwrite: whether existing files may be overwritten if `folder` is the input's
+            own folder.
 
     Raises:
-        PicanetError: a result would overwrite an input, another result, or, unless
-            `overwrite`, a file beside its input.
+        PicanetError: if a result would overwrite an input, another result or, unless
+            `overwrite`, an existing file next to its input.
     """
     video_suffix = f".{task}.mp4"
     if folder is None:
@@ -109,8 +110,8 @@ def outputs_of(
         in_place = os.path.realpath(output.parent) == os.path.realpath(item.path.parent)
         if in_place and output.exists() and not overwrite:
             raise PicanetError(
-                f"`output`: the result of {item.path} would overwrite {output} beside "
-                "it. Give another folder, or leave `output` out"
+                f"`output`: the result of {item.path} would overwrite {output} next "
+                "to it. Give another folder, or omit `output`"
             )
     return pairs
 
@@ -118,9 +119,9 @@ def outputs_of(
 def _beside(
     inputs: Sequence[Input], suffix: str, video_suffix: str
 ) -> list[tuple[Input, Path]]:
-    """`cat.jpg` -> `cat.cutout.png`, whatever else is in the call.
+    """`cat.jpg` -> `cat.cutout.png`, independently of the other inputs.
 
-    Where `cat.webp` lies beside it, `cat.jpg.cutout.png` and `cat.webp.cutout.png`.
+    If `cat.webp` is in the same folder: `cat.jpg.cutout.png`, `cat.webp.cutout.png`.
     """
     placed = assign_outputs(
         [item._replace(place=item.path) for item in inputs],
@@ -140,6 +141,6 @@ def _beside(
 
 
 def _stems(folder: Path) -> Counter:
-    """How many photos and videos of the folder have each name."""
+    """Counts the images and videos of a folder by stem."""
     known = EXTENSIONS | VIDEO_EXTENSIONS
     return Counter(p.stem for p in folder.iterdir() if p.suffix.lower() in known)

@@ -1,4 +1,4 @@
-"""What a model takes for an image. No TensorFlow."""
+"""Image inputs accepted by models. Imports no TensorFlow."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ Source = str | os.PathLike | bytes | Image.Image | np.ndarray
 
 
 def to_array(image: Source) -> np.ndarray:
-    """uint8 [H, W, 3], RGB, of whatever a `Source` is.
+    """Converts a `Source` to uint8 [H, W, 3], RGB.
 
     Raises:
-        PicanetError: an image that cannot be read, by name.
-        ValueError: an array that is not uint8 [H, W, 3].
-        TypeError: what is none of these.
+        PicanetError: if an image cannot be read.
+        ValueError: if an array is not uint8 [H, W, 3].
+        TypeError: if `image` is of another type.
     """
     if not isinstance(image, Source):
         raise no_image(image)
@@ -35,7 +35,7 @@ def to_array(image: Source) -> np.ndarray:
 
 
 def no_image(value: object) -> TypeError:
-    """What to say of a value that is no image."""
+    """Returns the error for a value that is not an image."""
     return TypeError(
         "An image must be a path, encoded bytes, a PIL image or a uint8 array [height, "
         "width, 3]; several of them, a list or another iterable. Received: "

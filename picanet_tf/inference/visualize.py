@@ -1,4 +1,4 @@
-"""Pictures and figures of where a network looks: `visualize`, `measure_attention`."""
+"""Draws and measures a network's attention: `visualize`, `measure_attention`."""
 
 from __future__ import annotations
 
@@ -33,32 +33,32 @@ def visualize(
     model: str | Located | None = None,
     weights: str | None = None,
 ) -> list[PicanetError]:
-    """Draws for each image where the network looks, Figures 4 and 5 of the paper.
+    """Draws attention maps and features of images, as in the paper's Figures 4 and 5.
 
-    Writes `NAME.attention.png` and `NAME.features.png` of each image. What cannot be
-    read is reported, and the others go on.
+    Writes `NAME.attention.png` and `NAME.features.png` for each image. Unreadable
+    inputs are reported and skipped.
 
     Args:
-        inputs: files, folders or patterns, as of `picanet visualize`.
-        output: folder for the pictures; made when missing.
-        pixels: of each image, to look from.
-        boxes: ranks of the objects found, 1 being the highest score, from whose centres
-            to look. Without any pixel or box, the network's own choice.
-        model, weights: of `inference.locate`.
+        inputs: files, folders or patterns, as for `picanet visualize`.
+        output: folder for the pictures; created if missing.
+        pixels: query pixels, used for every image.
+        boxes: ranks of detected objects (1: highest score) whose centres are used as
+            query pixels. Without pixels or boxes, the task's default query pixels.
+        model, weights: see `inference.locate`.
 
     Returns:
-        What could not be read, and why.
+        An error for each image that could not be read.
 
     Raises:
-        PicanetError: no such input, a model without attention, or a pixel outside an
-            image.
+        PicanetError: if an input does not exist, the model has no attention, or a pixel
+            is outside an image.
     """
     words = [str(inputs)] if isinstance(inputs, str | Path) else list(map(str, inputs))
     folder = check_folder(output)
     found = find_inputs(check_readable(words))
     for item in found:
         if item.is_video:
-            raise PicanetError(f"`input`: {item.path} is a video, an image is wanted")
+            raise PicanetError(f"`input` must be images. Received: video {item.path}")
     pairs = assign_outputs(found, folder, suffix="")
     check_writable(folder)
     if not isinstance(model, Located):
@@ -66,7 +66,7 @@ def visualize(
     attention = load_attention(model)
     if boxes and not attention.finds_objects:
         raise PicanetError(
-            f"`box` wants a detection network. {model.name} has no boxes"
+            f"`box` requires a detection network. {model.name} has no boxes"
         )
     named = {f"pixel {number}": pixel for number, pixel in enumerate(pixels, 1)}
     failed: list[PicanetError] = []
@@ -78,9 +78,9 @@ def visualize(
             failed.append(error)
             continue
         for pixel in pixels:
-            cell_of(pixel, *[image.shape[:2]] * 2, image=item.path)  # or an error
+            cell_of(pixel, *[image.shape[:2]] * 2, image=item.path)  # raises if outside
         _draw(attention, image, named, boxes, item, path)
-    logging.info("%d images drawn in %s", len(pairs) - len(failed), folder)
+    logging.info("Drew %d images to %s", len(pairs) - len(failed), folder)
     if failed:
         logging.error("%d of %d could not be read", len(failed), len(pairs))
     return failed
@@ -105,20 +105,20 @@ def measure_attention(
     max_images: int = 0,
     batch_size: int = 8,
 ) -> str:
-    """Measures on a data set what the network's attention falls on.
+    """Measures what a network's attention falls on, over a data set.
 
     Args:
-        tfrecords: a converted data set, of the kind that the network learned from.
-        path: of the JSON file with the results.
-        model, weights: of `inference.locate`.
-        max_images: measure on the first so many; 0 is all.
-        batch_size: images measured at once.
+        tfrecords: a converted data set of the network's task.
+        path: JSON file to write the results to.
+        model, weights: see `inference.locate`.
+        max_images: measure only the first N images; 0: all.
+        batch_size: images per network call.
 
     Returns:
-        The results as lines to print.
+        The results as printable text.
 
     Raises:
-        PicanetError: a model whose attention cannot be measured, or a data set that
+        PicanetError: if the model's attention cannot be measured, or the data set
             cannot be read.
     """
     from data_pipeline.manifest import load_manifest
@@ -147,16 +147,16 @@ def measure_attention(
 
 
 def load_attention(found: Located, model: Model | None = None) -> AttentionModel:
-    """The network to look into.
+    """Loads a network with its attention maps as outputs.
 
     Args:
-        found: where it is.
-        model: what was loaded of it already, by any engine.
+        found: the model.
+        model: the same model, if already loaded by any engine.
 
     Raises:
-        PicanetError: there is no network, or it has no attention.
+        PicanetError: if there is no Keras network, or it has no attention.
     """
-    found.require_network()  # Before TensorFlow, which takes seconds.
+    found.require_network()  # Before importing TensorFlow, which takes seconds.
     from picanet_tf.inference.attention import AttentionModel
     from picanet_tf.inference.keras_engine import KerasModel
 

@@ -1,7 +1,7 @@
-"""Networks that know themselves, and what they are built of.
+"""The `Network` class, and the modules that networks are built from.
 
-Importing this package registers them with Keras: `keras.saving.load_model` then reads
-any network that was saved.
+Importing this package registers its classes with Keras, so that
+`keras.saving.load_model` can load saved networks.
 """
 
 from picanet_tf.models.base import Network, NetworkConfig

@@ -1,4 +1,4 @@
-"""A network that knows itself: its configuration is what it was built with."""
+"""`Network`, a Keras model that stores its configuration."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from picanet_tf.models.context_modules import ATTENTIVE
 from picanet_tf.models.weights import copy_weights, load_preset_weights
 from picanet_tf.presets import Preset, preset_for
 
-# Names only: what a task is is imported when a network of it is built or loaded.
+# Only the registry of names; a task is imported when its network is built or loaded.
 from picanet_tf.tasks.registry import get_task
 
 if TYPE_CHECKING:
@@ -27,21 +27,22 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class NetworkConfig:
-    """Everything that decides which network is built; its weights are not part of it.
+    """The full configuration of a network, without its weights.
 
     Attributes:
-        task, variant: which network.
+        task, variant: names of the task and variant.
         image_size: side of the square input, in pixels.
-        width: factor on the paper's channels.
-        classes: of tasks that have classes; None takes the task's default.
-        dropout: rate.
-        seed: of the dropout.
-        return_attention: whether the attention of every attentive module is an output.
-        lstm_options: of ReNet's LSTMs.
-        dtype: policy of its layers.
+        width: factor on the paper's channel counts.
+        classes: number of classes, for tasks that have classes; None for the task's
+            default.
+        dropout: dropout rate.
+        seed: seed of the dropout layers.
+        return_attention: whether to output the attention of every attentive module.
+        lstm_options: options of ReNet's LSTMs.
+        dtype: dtype policy of the layers.
 
     Raises:
-        PicanetError: a width that is not above 0.
+        PicanetError: if the width is not above 0.
     """
 
     task: str
@@ -62,24 +63,24 @@ class NetworkConfig:
 
 @keras.saving.register_keras_serializable(package="picanet_tf")
 class Network(keras.Model):
-    """A functional model of one of the tasks; `Task.build_model` makes it.
+    """A functional model of one of the tasks, created by `Task.build_model`.
 
-    `get_config` is its `NetworkConfig`, so that
+    `get_config` returns its `NetworkConfig`, so that
 
         Network.from_config({**network.get_config(), "image_size": 320})
 
-    is the same network for another input size, with fresh weights.
+    creates the same network for another input size, with random weights.
 
     Args:
-        inputs, outputs: of the functional model.
-        config: what it was built with.
+        inputs, outputs: inputs and outputs of the functional model.
+        config: the configuration it was built with.
 
     Attributes:
-        config: as given.
+        config: the configuration.
         task: the `tasks.base.Task`.
-        variant, image_size: of the config.
-        attach_points: {key: where its context module is}, coarse to fine.
-        attentive_points: those whose module has an attention.
+        variant, image_size: from the configuration.
+        attach_points: {key: location of its context module}, coarse to fine.
+        attentive_points: the attach points whose modules have an attention.
     """
 
     def __init__(self, inputs, outputs, config: NetworkConfig):
@@ -113,24 +114,24 @@ class Network(keras.Model):
 
     @classmethod
     def from_config(cls, config: Mapping) -> Network:
-        """Builds the network that a config describes, with fresh weights.
+        """Builds the network of a configuration, with random weights.
 
         Raises:
-            PicanetError: a setting that it cannot take, or an unknown task.
+            PicanetError: if a setting is invalid or the task unknown.
         """
         config = {key: config[key] for key in config if key != "name"}
         lstm_options = LSTMOptions.convert(config.pop("lstm_options", None))
         return build(NetworkConfig(**config, lstm_options=lstm_options))
 
     def rebuild(self, **changes) -> Network:
-        """The same network with other settings and the same weights.
+        """Returns a copy with changed settings and the same weights.
 
         Args:
             **changes: settings of `NetworkConfig`, such as `image_size`.
 
         Raises:
-            PicanetError: a setting that the network cannot take, or an image size at
-                which its weights do not fit.
+            PicanetError: if a setting is invalid, or the weights do not fit the new
+                image size.
         """
         network = self.from_config({**self.get_config(), **changes})
         try:
@@ -138,17 +139,17 @@ class Network(keras.Model):
         except PicanetError as error:
             raise PicanetError(
                 f"The network {self.name} was trained at image_size {self.image_size} "
-                f"and cannot be moved to {network.image_size}, where its GAP has "
-                f"another grid. ({error})"
+                f"and cannot run at {network.image_size}, where its GAP has a "
+                f"different grid. ({error})"
             ) from error
         return network
 
 
 def build(config: NetworkConfig) -> Network:
-    """Builds a network with fresh weights.
+    """Builds a network with random weights.
 
     Raises:
-        PicanetError: a setting that the network cannot take.
+        PicanetError: if a setting is invalid.
     """
     task = get_task(config.task)
     task.spec.parse_variant(config.variant)
@@ -160,7 +161,7 @@ def build(config: NetworkConfig) -> Network:
             return Network(image, task.build_outputs(image, config), config)
     except PicanetError:
         raise
-    except ValueError as error:  # Of a layer, such as a grid that is too large.
+    except ValueError as error:  # Raised by layers, e.g. for a grid that is too large.
         raise PicanetError(str(error)) from error
 
 
@@ -176,7 +177,7 @@ def build_network(
     dtype: str | None,
     **settings,
 ) -> Network:
-    """`tasks.base.Task.build_model`, where the arguments are described."""
+    """Implements `tasks.base.Task.build_model`, which documents the arguments."""
     spec = task.spec
     preset = preset_for(weights, spec.name, variant)
     if preset:
@@ -206,7 +207,7 @@ def build_network(
 
 @contextlib.contextmanager
 def dtype_policy(name: str):
-    """Makes a dtype policy the global one while it is entered."""
+    """Context manager that sets the global dtype policy."""
     before = keras.config.dtype_policy()
     keras.config.set_dtype_policy(name)
     try:
@@ -219,6 +220,6 @@ def _width_of(preset: Preset, width: float) -> float:
     if width not in (1.0, preset.width):
         raise PicanetError(
             f"The preset {preset.name} has width {preset.width}. Received: "
-            f"width={width}. Leave it out"
+            f"width={width}. Omit `width`"
         )
     return preset.width

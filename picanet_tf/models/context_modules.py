@@ -1,7 +1,7 @@
-"""Context modules by kind: the one place that knows them all.
+"""The registry of context modules by kind.
 
-A context module maps a map of C channels to one of C' channels. A *plan* says which
-kind goes where, ``{attach point: kind}``; the tasks' networks take plans.
+A context module transforms a feature map with C channels to one with C' channels. A
+*plan*, ``{attach point: kind}``, defines the context modules of a network.
 """
 
 from __future__ import annotations
@@ -25,24 +25,24 @@ from picanet_tf.layers import (
 from picanet_tf.layers.attention_ops import global_grid
 from picanet_tf.layers.initializers import gaussian
 
-# These convolve: they set the number of channels themselves. The others pool, and
-# are fused with the map that they pooled.
+# These convolve and choose their number of channels. The other kinds pool, and their
+# output is fused with their input.
 CONVOLVING = ("AC", "LC")
-# These have an attention to return.
+# These can return their attention.
 ATTENTIVE = ("GAP", "LAP", "AC")
 KINDS = (*ATTENTIVE, "LC", "ReNet", "G_AveP", "L_AveP", "G_MaxP", "L_MaxP")
 
 
 class AttachPoint(NamedTuple):
-    """Where in a network a context module sits.
+    """The location of a context module in a network.
 
     Attributes:
-        key: its number, as in the variant's name and in the output `attention<key>`.
-        label: what pictures call it, such as "D6".
-        kind: of the module, one of `KINDS`.
-        input_layer: name of the layer whose output the module sees.
-        layer: name of the module's own layer.
-        dilation_rate: distance of neighbouring positions of a local window.
+        key: its number in the variant's name and in the output `attention<key>`.
+        label: its label in figures, such as "D6".
+        kind: kind of the module, one of `KINDS`.
+        input_layer: name of the layer whose output is the module's input.
+        layer: name of the module's layer.
+        dilation_rate: distance of neighbouring positions in a local window.
     """
 
     key: int
@@ -54,9 +54,10 @@ class AttachPoint(NamedTuple):
 
 
 def fit_grid(size: int, kernel_size: int = 10) -> tuple[int, int]:
-    """(kernel_size, dilation_rate) of the global grid on a map of `size` positions.
+    """Returns (kernel_size, dilation_rate) of GAP's grid on a map with side `size`.
 
-    At most `kernel_size` positions a side, as far apart as fits: 28 -> (10, 3).
+    The grid has at most `kernel_size` positions per side, spaced as far apart as
+    possible: 28 -> (10, 3).
     """
     kernel_size = min(kernel_size, size)
     dilation_rate = (size - 1) // (kernel_size - 1) if kernel_size > 1 else 1
@@ -64,7 +65,7 @@ def fit_grid(size: int, kernel_size: int = 10) -> tuple[int, int]:
 
 
 def global_positions(size: int, kernel_size: int = 10) -> slice:
-    """The positions of GAP's grid along one side of a map of `size` positions."""
+    """Returns the positions of GAP's grid along a side of a map with side `size`."""
     return global_grid(size, *fit_grid(size, kernel_size))
 
 
@@ -83,45 +84,45 @@ def context_layer(
     return_attention: bool = False,
     lstm_options: LSTMOptions | Mapping | None = None,
 ) -> keras.layers.Layer:
-    """A context module.
+    """Creates a context module.
 
     Args:
-        kind: one of `KINDS`: the paper's `"GAP"`, `"LAP"`, `"AC"`; its controls
+        kind: one of `KINDS`: the paper's `"GAP"`, `"LAP"`, `"AC"`, or its baselines
             `"LC"` (large convolution), `"ReNet"`, and average and max pooling, global
             (`"G_AveP"`, `"G_MaxP"`) and local (`"L_AveP"`, `"L_MaxP"`).
-        name: the layer's name.
-        size: side of the map, in positions; GAP lays its grid over it.
+        name: name of the layer.
+        size: side of the feature map; determines GAP's grid.
         filters: output channels of AC and LC.
-        global_kernel_size: the most positions a side of GAP's grid.
-        kernel_size, dilation_rate: the window of the local kinds.
-        strides: step of AC's and LC's window.
-        renet_units: hidden units of each direction of ReNet.
-        attention_filters: channels inside LAP's and AC's attention.
+        global_kernel_size: maximum number of grid positions per side in GAP.
+        kernel_size, dilation_rate: window of the local kinds.
+        strides: strides of AC and LC.
+        renet_units: hidden units per direction in ReNet.
+        attention_filters: channels inside the attention branch of LAP and AC.
         return_attention: also return the attention (GAP, LAP, AC).
-        lstm_options: options of the LSTMs of GAP and ReNet, see `layers.ReNet`.
+        lstm_options: options of the LSTMs in GAP and ReNet, see `layers.ReNet`.
 
     Returns:
         A layer from [N, H, W, C] to [N, H', W', C'].
 
     Raises:
-        ValueError: an unknown kind; attention or strides asked of a kind that has none;
-            GAP without `size`, AC or LC without `filters`.
+        ValueError: if the kind is unknown; if attention or strides are requested of a
+            kind that does not support them; if GAP has no `size`, or AC or LC no
+            `filters`.
     """
     if kind not in KINDS:
         raise ValueError(f"`kind` must be one of {KINDS}. Received: kind={kind!r}")
     if return_attention and kind not in ATTENTIVE:
         raise ValueError(
-            f"Only {ATTENTIVE} have an attention to return. Received: kind={kind!r}"
+            f"Only {ATTENTIVE} can return an attention. Received: kind={kind!r}"
         )
     if kind == "GAP" and size is None:
-        raise ValueError(
-            "`size` must be given, to lay out a grid. Received: kind='GAP'"
-        )
+        raise ValueError("`size` must be given for the grid. Received: kind='GAP'")
     if kind in CONVOLVING and filters is None:
         raise ValueError(f"`filters` must be given. Received: kind={kind!r}")
     if kind not in CONVOLVING and strides != 1:
         raise ValueError(
-            f"Only {CONVOLVING} can stride. Received: kind={kind!r}, strides={strides}"
+            f"Only {CONVOLVING} support `strides`. Received: kind={kind!r}, "
+            f"strides={strides}"
         )
     window = {"kernel_size": kernel_size, "dilation_rate": dilation_rate}
     if kind == "GAP":
@@ -162,7 +163,7 @@ def context_layer(
 
 
 def _large_convolution(filters, strides, window, name):
-    """LC, an AC whose gates are all 1."""
+    """Creates LC, which is AC with all gates equal to 1."""
     options = {
         "padding": "same",
         "dilation_rate": window["dilation_rate"],

@@ -1,4 +1,4 @@
-"""The attentive decoding module of Sec. 4.2, Fig. 3b, of every task's U-Net."""
+"""The attentive decoding module (Sec. 4.2, Fig. 3b), shared by all U-Nets."""
 
 from __future__ import annotations
 
@@ -26,16 +26,16 @@ def decoding_module(
     return_attention: bool = False,
     **context_options,
 ):
-    """D_i: fuses an encoder feature with the preceding decoding feature, and attends.
+    """Applies D_i: fuses encoder and decoding features, and a context module.
 
     Args:
-        stage: i, for the layers' names: `d6_fuse`, `d6_gap`, ...
+        stage: i, for the names of the layers: `d6_fuse`, `d6_gap`, ...
         encoder_feature: En_i [N, H, W, C_i], before its ReLU.
         previous: Dec_{i+1} [N, H or H / 2, W or W / 2, C_i], or None in D6.
-        kind: of the context module, see `context.KINDS`; None for none.
-        filters: C_{i-1}, the output's channels.
-        return_attention: also return the attention, where `kind` has one.
-        **context_options: passed on to `context.context_layer`.
+        kind: kind of the context module, see `context_modules.KINDS`; None for none.
+        filters: C_{i-1}, the number of output channels.
+        return_attention: also return the attention, if `kind` has one.
+        **context_options: passed to `context_modules.context_layer`.
 
     Returns:
         (Dec_i [N, H, W, filters], attention [N, H, W, K*K] or None).
@@ -69,7 +69,7 @@ def decoding_module(
 
 
 def plain_decoding_module(stage: int, encoder_feature, previous, *, filters: int):
-    """D_1, which has no attention: Dec_1 = ReLU(BN(conv(concat(En_1, up(Dec_2)))))."""
+    """Applies D_1, without attention: ReLU(BN(conv(concat(En_1, up(Dec_2)))))."""
     name = f"d{stage}"
     skip = _norm_relu(encoder_feature, f"{name}_encoder")
     decoded = _concat([skip, _upsample_to(previous, skip, name)], f"{name}_skip")
@@ -78,7 +78,7 @@ def plain_decoding_module(stage: int, encoder_feature, previous, *, filters: int
 
 
 def side_output(stage: int, decoded, channels: int = 1):
-    """S_i as logits, float32 [N, H, W, channels]."""
+    """Returns S_i as logits, float32 [N, H, W, channels]."""
     return keras.layers.Conv2D(
         channels,
         1,
@@ -89,7 +89,7 @@ def side_output(stage: int, decoded, channels: int = 1):
 
 
 def attach_points_of_unet(plan: Mapping[int, str]) -> dict[int, AttachPoint]:
-    """{decoding stage: where its context module is}, as `decoding_module` names it.
+    """Returns {decoding stage: its `AttachPoint`} with the names of `decoding_module`.
 
     Args:
         plan: {decoding stage: kind of context module}, coarse to fine.

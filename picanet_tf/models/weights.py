@@ -1,7 +1,8 @@
-"""Moving weights between models: by variable path, never by order."""
+"""Transfers weights between models by variable path, never by order."""
 
 from __future__ import annotations
 
+import json
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -16,18 +17,20 @@ from picanet_tf.backbones import vgg16  # noqa: F401  as above
 from picanet_tf.core.errors import PicanetError
 from picanet_tf.presets import Preset
 from picanet_tf.presets.arrays import read_arrays
+from picanet_tf.tasks.registry import get_spec
 
-_MOST_SWELLING = 20  # Times its size that a .keras file may unpack to.
+_MOST_SWELLING = 20  # Maximum ratio of unpacked to packed size of a .keras file.
+_MOST_WEIGHTS = 4  # Maximum ratio of its network's weights to its unpacked size.
 
 
 class WeightTransfer(NamedTuple):
-    """What `copy_weights` did.
+    """The result of `copy_weights`.
 
     Attributes:
-        loaded: paths of the variables that got the source's values.
+        loaded: paths of the variables that were copied.
         missing: paths of the target's variables that the source lacks.
         unexpected: paths of the source's variables that the target lacks.
-        mismatched: (path, source's shape, target's shape) of those that differ.
+        mismatched: (path, source's shape, target's shape) where the shapes differ.
     """
 
     loaded: tuple[str, ...]
@@ -41,12 +44,12 @@ class WeightTransfer(NamedTuple):
 
     def __str__(self) -> str:
         lines = [f"{len(self.loaded)} variables loaded"]
-        lines += [f"  missing in the source: {path}" for path in self.missing]
+        lines += [f"  missing from the source: {path}" for path in self.missing]
         lines += [
             f"  unexpected, not in this network: {path}" for path in self.unexpected
         ]
         lines += [
-            f"  of another shape: {path}, {theirs} there and {ours} here"
+            f"  shape mismatch: {path}, {theirs} in the source and {ours} here"
             for path, theirs, ours in self.mismatched
         ]
         return "\n".join(lines)
@@ -57,14 +60,14 @@ def copy_weights(source: keras.Model, target: keras.Model, *, partial=False):
 
     Args:
         source, target: built models.
-        partial: allow variables of the target that the source cannot fill.
+        partial: allow target variables without a counterpart in the source.
 
     Returns:
         A `WeightTransfer`.
 
     Raises:
-        PicanetError: not `partial` and the source does not fill the whole target; or
-            nothing could be loaded. The target is then unchanged.
+        PicanetError: if no variable can be copied, or without `partial`, if not all
+            can. The target is then unchanged.
     """
     arrays = {variable.path: variable for variable in source.weights}
     return assign_weights(arrays, target, source.name, partial=partial)
@@ -77,15 +80,19 @@ def assign_weights(
     *,
     partial: bool = False,
 ) -> WeightTransfer:
-    """Gives a model the arrays whose paths and shapes are those of its variables.
+    """Assigns arrays to the variables of a model with matching paths and shapes.
 
     Args:
         arrays: {variable path: array or variable}.
         target: a built model.
-        name: what errors call the source.
-        partial: as of `copy_weights`.
+        name: name of the source in error messages.
+        partial: see `copy_weights`.
 
-    Returns, raises: as `copy_weights`.
+    Returns:
+        A `WeightTransfer`.
+
+    Raises:
+        PicanetError: as `copy_weights`.
     """
     ours = {variable.path: variable for variable in target.weights}
     common = [path for path in ours if path in arrays]
@@ -114,43 +121,62 @@ def assign_weights(
 
 
 def load_preset_weights(model: keras.Model, preset: Preset, *, partial=False):
-    """Gives a model a preset's weights; returns and raises what `copy_weights` does."""
+    """Loads a preset's weights into a model; returns and raises as `copy_weights`."""
     arrays = read_arrays(preset.path("weights"))
     return assign_weights(arrays, model, f"the preset {preset.name}", partial=partial)
 
 
 def load_keras(path: Path) -> keras.Model:
-    """Loads a `.keras` file of this project; no code that the file brings is run.
+    """Loads a `.keras` file of this project without running code contained in it.
 
     Raises:
-        PicanetError: the file cannot be read as one.
+        PicanetError: if the file cannot be loaded.
     """
     try:
         _check_archive(Path(path))
-        # The argument alone yields to an `enable_unsafe_deserialization` elsewhere.
+        # A call of `enable_unsafe_deserialization` would override the argument alone.
         with SafeModeScope(True):
             return keras.saving.load_model(path, compile=False, safe_mode=True)
-    except Exception as error:  # Of a spoilt file: BadZipFile, AttributeError, any.
+    except Exception as error:  # Corrupt files may raise anything.
         lines = str(error).strip().splitlines()
         reason = lines[0] if lines else type(error).__name__
         raise PicanetError(f"Cannot load the model {path}: {reason[:300]}") from error
 
 
 def _check_archive(path: Path) -> None:
-    """Refuses what is no archive, or one that would unpack to far more than it is.
+    """Rejects files that are not archives, and archives that expand excessively.
 
-    Keras stores its members as they are, and reads each of them whole.
+    Keras stores members uncompressed, and reads each one completely into memory.
     """
     if not path.is_file():
         raise ValueError("no such file" if not path.exists() else "not a file")
     try:
-        path.open("rb").close()  # zipfile would say only that it is no archive.
+        path.open("rb").close()  # zipfile would hide the reason for the failure.
     except OSError as error:
         raise ValueError(error.strerror) from error
     if not zipfile.is_zipfile(path):
         raise ValueError("not a .keras archive, or a truncated one")
     with zipfile.ZipFile(path) as archive:
         unpacked = sum(member.file_size for member in archive.infolist())
-    most = _MOST_SWELLING * path.stat().st_size + 2**20
-    if unpacked > most:
-        raise ValueError(f"it unpacks to {unpacked:,} bytes, {most:,} are accepted")
+        most = _MOST_SWELLING * path.stat().st_size + 2**20
+        if unpacked > most:
+            raise ValueError(f"it unpacks to {unpacked:,} bytes, {most:,} are accepted")
+        _check_width(archive.read("config.json"), unpacked)
+
+
+def _check_width(config: bytes, size: int) -> None:
+    """Rejects a network whose config implies far more weights than the file contains.
+
+    Keras builds the network, and so allocates its weights, before reading any.
+    """
+    try:
+        settings = json.loads(config)["config"]
+        weights, _ = get_spec(settings["task"]).memory(settings["variant"])
+        wanted = 4 * weights * max(settings["width"], 0) ** 2
+    except (PicanetError, KeyError, TypeError, ValueError, OverflowError):
+        return  # Not a valid network of ours, which is reported on building it.
+    if wanted > _MOST_WEIGHTS * size + 2**24:
+        raise ValueError(
+            f"`width` {settings['width']} implies a network of {wanted:,.0f} bytes. "
+            f"Received: {size:,} bytes"
+        )

@@ -1,8 +1,8 @@
-"""Trained weights that ship, each by one name: `list_presets`, `find_preset`.
+"""Pretrained models by name: `list_presets`, `find_preset`.
 
-A preset `NAME` is `NAME.json` in this folder, with `NAME.md`, the same for people to
-read, and two files, in this folder or downloaded when first wanted: `NAME.tflite`
-predicts, `NAME.npz` holds the weights by variable path. `add` makes all of them.
+A preset `NAME` consists of `NAME.json` and its model card `NAME.md` in this folder, and
+two files, in this folder or downloaded on first use: `NAME.tflite` for prediction and
+`NAME.npz` with the weights by variable path. `add` creates all of them.
 
 Imports no TensorFlow.
 """

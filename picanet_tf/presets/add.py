@@ -1,4 +1,4 @@
-"""Makes a preset of a trained network: one that ships, or one to be downloaded.
+"""Creates a preset from a trained network, bundled or to be downloaded.
 
     python -m picanet_tf.presets.add runs/latest NAME --facts facts.json
     python -m picanet_tf.presets.add weights.npz NAME --variant 6GAP_5432LAP \\
@@ -7,19 +7,22 @@
     python -m picanet_tf.presets.add runs/latest NAME --facts facts.json \\
         --url https://example.org/presets/ --output upload/
 
-The first argument is a run, a .keras file, or an .npz of arrays by variable path. What
-is made: NAME.npz, the weights (kernels int8, each output channel with its scale);
-NAME.tflite, which predicts, of the same weights; NAME.md, the model card; NAME.json,
-the registry's entry, with checksums. facts.json holds texts: summary, terms (licence
-and terms of the data), data, recipe, provenance, limits; and scores, a list of {"set",
-"images", "max_f", "mae", "scored_by"}. --replace keeps what the entry said before and
-the facts do not give.
+The first argument is a run, a .keras file, or an .npz of arrays by variable path.
+Writes NAME.npz, the weights (int8 kernels with a scale per output channel); NAME.tflite
+with the same weights, for prediction; NAME.md, the model card; and NAME.json, the
+registry entry with checksums. facts.json holds the texts summary, terms (licence and
+terms of the data), data, recipe, provenance and limits, and scores, a list of {"set",
+"images", "max_f", "mae", "scored_by"}. --replace keeps the previous entry's facts that
+are not given.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from absl import flags
@@ -32,49 +35,93 @@ from picanet_tf.presets.arrays import quantize, read_arrays
 
 FLAGS = flags.FLAGS
 POSITIONAL = "RUN_OR_WEIGHTS NAME"
-# A norm of whose moving averages nothing was said counts as well filled.
+# A norm's total weight of collected statistics; assumed full if missing in the arrays.
 _COLLECTED = "collected_weight"
-_WELL_FILLED = 20.0
-_TASK = "saliency"  # Of which LiteRT files predict.
-# What `build_model(weights=...)` takes besides a preset.
-_TAKEN = ("imagenet", "hed", "none")
+_FULL = 20.0
+_TASK = "saliency"  # the only task of the LiteRT engine
+# Values of `build_model(weights=...)` other than presets.
+_RESERVED = ("imagenet", "hed", "none")
 
 
 def define_flags() -> None:
     text = flags.DEFINE_string
-    text("variant", None, "Of an .npz: which network its arrays are of.")
+    text("variant", None, "Variant of the network; required for an .npz.")
     flags.DEFINE_integer(
-        "image_size", None, "Side of the input; default the network's."
+        "image_size", None, "Side of the input in pixels; default: the network's."
     )
-    text("facts", None, "JSON file of what the card says.")
+    text("facts", None, "JSON file with the contents of the model card.")
     flags.DEFINE_multi_string(
-        "scores", [], "A report.json of evaluate.py; again for more."
+        "scores", [], "A report.json of picanet evaluate; repeatable."
     )
-    flags.DEFINE_bool("default", False, "Take this one when no model is named.")
+    flags.DEFINE_bool("default", False, "Make it the default preset.")
     flags.DEFINE_bool("replace", False, "Replace the preset of that name.")
-    text("url", "", "The files are downloaded from below this address.")
-    text("output", None, "With --url: the folder for the files to upload.")
+    text("url", "", "Base URL to download the files from; default: bundle them.")
+    text("output", None, "With --url: folder for the files to upload.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class AddOptions:
+    """Options of `add_preset`.
+
+    Attributes:
+        variant: variant of the network; required for an `.npz`.
+        image_size: side of the input in pixels; None: the network's.
+        facts: JSON file with the contents of the model card.
+        scores: `report.json` files of `picanet evaluate`.
+        default: make it the default preset.
+        replace: replace the preset of that name.
+        url: base URL to download the files from; "": bundle them.
+        output: with `url`, folder for the files to upload.
+    """
+
+    variant: str | None = None
+    image_size: int | None = None
+    facts: str | None = None
+    scores: Sequence[str] = ()
+    default: bool = False
+    replace: bool = False
+    url: str = ""
+    output: str | None = None
 
 
 def main(words: list[str]) -> int:
     if len(words) != 2:
-        raise PicanetError(f"{POSITIONAL} are wanted. Received: {words}")
-    return add(*words)
+        raise PicanetError(f"expected {POSITIONAL}. Received: {words}")
+    names = (field.name for field in dataclasses.fields(AddOptions))
+    options = AddOptions(**{name: FLAGS[name].value for name in names})
+    for line in add_preset(*words, options):
+        print(line)
+    return 0
 
 
-def add(source: str, name: str) -> int:
+def add_preset(source: str, name: str, options: AddOptions) -> list[str]:
+    """Creates a preset.
+
+    Args:
+        source: a run, a `.keras` file, or an `.npz` of arrays by variable path.
+        name: name of the preset.
+        options: further options.
+
+    Returns:
+        A printable line for each file written.
+
+    Raises:
+        PicanetError: if the preset cannot be created.
+    """
     before = registry.list_presets().get(name)
-    if before and not FLAGS.replace:
-        raise PicanetError(f"The preset {name} exists: give --replace, or another name")
-    if name in _TAKEN:
-        raise PicanetError(f"NAME may not be {', '.join(_TAKEN)}. Received: {name!r}")
+    if before and not options.replace:
+        raise PicanetError(f"The preset {name} exists: give `replace`, or another name")
+    if name in _RESERVED:
+        raise PicanetError(
+            f"NAME may not be {', '.join(_RESERVED)}. Received: {name!r}"
+        )
     if not name.replace("_", "").replace("-", "").isalnum() or not name.isascii():
         raise PicanetError(f"NAME must be letters, digits, _ and -. Received: {name!r}")
-    if bool(FLAGS.url) != bool(FLAGS.output):
-        raise PicanetError("--url and --output go together")
-    facts = _facts(before)
-    trained = _network(source)
-    target = Path(FLAGS.output) if FLAGS.url else registry.FOLDER
+    if bool(options.url) != bool(options.output):
+        raise PicanetError("`url` and `output` go together")
+    facts = _facts(before, options)
+    trained = _network(source, options)
+    target = Path(options.output) if options.url else registry.FOLDER
     target.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=target) as folder:
         made = _write_files(trained, Path(folder), name)
@@ -84,8 +131,10 @@ def add(source: str, name: str) -> int:
             "variant": trained.variant,
             "image_size": trained.image_size,
             "width": trained.config.width,
-            "default": FLAGS.default or bool(before and before.default),
-            "files": {kind: _file(path) for kind, path in made.items()},
+            "default": options.default or bool(before and before.default),
+            "files": {
+                kind: _describe(path, options.url) for kind, path in made.items()
+            },
             "card": facts,
         }
         for path in made.values():
@@ -93,29 +142,30 @@ def add(source: str, name: str) -> int:
     write_text(registry.FOLDER / f"{name}.md", card.markdown(entry))
     write_json(registry.FOLDER / f"{name}.json", entry)
     if entry["default"]:
-        _only_default(name)
-    for file in entry["files"].values():
-        print(f"{target / file['name']}: {file['bytes'] / 1e6:.1f} MB")
-    print(registry.FOLDER / f"{name}.md")
-    return 0
+        _unset_other_defaults(name)
+    lines = [
+        f"{target / file['name']}: {file['bytes'] / 1e6:.1f} MB"
+        for file in entry["files"].values()
+    ]
+    return [*lines, str(registry.FOLDER / f"{name}.md")]
 
 
-def _only_default(name: str) -> None:
-    """The one that was the default until now is no more."""
+def _unset_other_defaults(name: str) -> None:
+    """Makes `name` the only default."""
     for path in registry.FOLDER.glob("*.json"):
         entry = json.loads(path.read_text())
         if entry["default"] and entry["name"] != name:
             write_json(path, {**entry, "default": False})
 
 
-def _facts(before: registry.Preset | None) -> dict:
+def _facts(before: registry.Preset | None, options: AddOptions) -> dict:
     facts = dict(before.card) if before else {}
-    if FLAGS.facts:
-        facts |= _read_json(FLAGS.facts)
-    scores = [row for report in FLAGS.scores for row in _scores(report)]
+    if options.facts:
+        facts |= _read_json(options.facts)
+    scores = [row for report in options.scores for row in _scores(report)]
     if scores:
         facts["scores"] = scores
-    card.check_facts(facts, f"--facts {FLAGS.facts or ''}".strip())
+    card.check_facts(facts, f"`facts` {options.facts or ''}".strip())
     return facts
 
 
@@ -132,7 +182,7 @@ def _read_json(path: str) -> dict:
 
 
 def _scores(path: str) -> list[dict]:
-    """Rows of a report of `evaluate.py`, of its first method."""
+    """Returns the scores of the first method in a report of `picanet evaluate`."""
     try:
         return [
             {
@@ -145,31 +195,35 @@ def _scores(path: str) -> list[dict]:
             for name, data in _read_json(path)["datasets"].items()
         ]
     except (KeyError, TypeError, AttributeError) as error:
-        raise PicanetError(f"{path} is no report of evaluate.py: {error!r}") from error
+        raise PicanetError(
+            f"{path} is not a report of picanet evaluate: {error!r}"
+        ) from error
 
 
-def _network(source: str):
-    """The trained network, at the size of its input."""
+def _network(source: str, options: AddOptions):
+    """Loads the trained network at the requested input size."""
     if Path(source).suffix == ".npz":
-        if not FLAGS.variant:
-            raise PicanetError("--variant is missing: an .npz does not say which it is")
+        if not options.variant:
+            raise PicanetError(
+                "`variant` is missing: an .npz does not record the network's variant"
+            )
         arrays = read_arrays(source)
         from picanet_tf.models.weights import assign_weights
         from picanet_tf.tasks.registry import get_task
 
         network = get_task(_TASK).build_model(
-            FLAGS.variant, FLAGS.image_size, width=_width_in(arrays), dropout=0.0
+            options.variant, options.image_size, width=_width_in(arrays), dropout=0.0
         )
         transfer = assign_weights(arrays, network, source, partial=True)
         missing = [path for path in transfer.missing if not path.endswith(_COLLECTED)]
         if missing or transfer.unexpected or transfer.mismatched:
-            raise PicanetError(f"{source} is no {FLAGS.variant}: {transfer}")
+            raise PicanetError(f"{source} is not a {options.variant}: {transfer}")
         for variable in network.weights:
             if variable.path in transfer.missing:
-                variable.assign(_WELL_FILLED)
+                variable.assign(_FULL)
         return network
-    if FLAGS.variant:
-        raise PicanetError("--variant goes with an .npz only: a network knows its own")
+    if options.variant:
+        raise PicanetError("`variant` goes with an .npz only: a network knows its own")
     from picanet_tf.inference.loading import load_model
     from picanet_tf.inference.locate import locate
 
@@ -177,17 +231,17 @@ def _network(source: str):
     task = network.task.spec.name
     if task != _TASK:
         raise PicanetError(f"{source} is for {task}; presets are for {_TASK}")
-    return network.rebuild(image_size=FLAGS.image_size or network.image_size)
+    return network.rebuild(image_size=options.image_size or network.image_size)
 
 
 def _width_in(arrays) -> float:
-    """Factor on the paper's 1024 channels of fc7, by which all others go."""
+    """Returns the width factor, from the channels of fc7 (1024 in the paper)."""
     kernel = arrays.get("fc7/kernel")
     return 1.0 if kernel is None else kernel.shape[-1] / 1024
 
 
 def _write_files(trained, folder: Path, name: str) -> dict[str, Path]:
-    """The weights, and the LiteRT file of what those weights hold."""
+    """Writes the quantized weights, and the LiteRT file made from them."""
     import numpy as np
 
     from picanet_tf.models.weights import assign_weights
@@ -198,16 +252,16 @@ def _write_files(trained, folder: Path, name: str) -> dict[str, Path]:
     network = trained.rebuild(dtype="float32")
     assign_weights(read_arrays(weights), network, str(weights))
     write_tflite(network, litert, "dynamic")
-    litert.with_suffix(".json").unlink()  # The entry's own is called so.
+    litert.with_suffix(".json").unlink()  # same name as the registry entry
     return {"litert": litert, "weights": weights}
 
 
-def _file(path: Path) -> dict:
+def _describe(path: Path, url: str) -> dict:
     return {
         "name": path.name,
         "bytes": path.stat().st_size,
         "sha256": sha256_of(path),
-        "url": FLAGS.url and f"{FLAGS.url.rstrip('/')}/{path.name}",
+        "url": url and f"{url.rstrip('/')}/{path.name}",
     }
 
 

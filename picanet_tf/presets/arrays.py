@@ -1,4 +1,4 @@
-"""The weights of a preset: arrays by variable path, kernels in int8. NumPy only."""
+"""Weights of a preset: arrays by variable path, kernels as int8. NumPy only."""
 
 from __future__ import annotations
 
@@ -9,24 +9,24 @@ import numpy as np
 
 from picanet_tf.core.errors import PicanetError
 
-_SCALE = ":scale"  # No path of a variable has a colon.
+_SCALE = ":scale"  # Variable paths contain no colon.
 
 
 def quantize(arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """Stores kernels as int8, each output channel with a scale of its own.
+    """Quantizes kernels to int8 with a scale per output channel.
 
     Args:
-        arrays: {variable path: float array}; those of two dimensions and more are
-            kernels, whose last axis is the output channel.
+        arrays: {variable path: float array}; arrays of rank 2 or more are kernels,
+            with the output channels in the last axis.
 
     Returns:
-        {path: int8 [..., C], path + ":scale": float32 [C]} of kernels, {path: float32}
-        of all others. The value is `int8 * scale`, with the largest of a channel at
-        127: as in TFLite's dynamic-range quantisation, so that quantising twice
-        changes nothing.
+        {path: int8 [..., C], path + ":scale": float32 [C]} for kernels, {path: float32}
+        for other arrays. The value is `int8 * scale`, and the largest magnitude of a
+        channel maps to 127, as in TFLite's dynamic-range quantisation, so that
+        quantizing again is lossless.
 
     Raises:
-        PicanetError: a value that is not finite.
+        PicanetError: if a value is not finite.
     """
     stored = {}
     for path, value in arrays.items():
@@ -44,7 +44,7 @@ def quantize(arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
 
 
 def dequantize(stored: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """{variable path: float32 array} of what `quantize` made, or of plain arrays."""
+    """Restores {variable path: float32 array} from `quantize`; keeps plain arrays."""
     return {
         path: value.astype(np.float32) * stored[path + _SCALE]
         if path + _SCALE in stored
@@ -55,21 +55,21 @@ def dequantize(stored: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
 
 
 def read_arrays(path: str | Path) -> dict[str, np.ndarray]:
-    """Reads an `.npz` of weights: a preset's, or one of plain float arrays.
+    """Reads an `.npz` of quantized or plain float weights.
 
     Returns:
         {variable path: float32 array}.
 
     Raises:
-        PicanetError: the file cannot be read as one.
+        PicanetError: if the file cannot be read or is not such an `.npz`.
     """
     try:
         with open(path, "rb") as file:
             archive = np.load(file, allow_pickle=False)
-            if not isinstance(archive, np.lib.npyio.NpzFile):  # A lone `.npy` array.
+            if not isinstance(archive, np.lib.npyio.NpzFile):  # a single `.npy` array
                 raise ValueError("not an .npz")
             stored = {name: archive[name] for name in archive.files}
-    # Of a spoilt file: BadZipFile, zlib.error, EOFError, KeyError, SyntaxError, any.
+    # Corrupt files raise BadZipFile, zlib.error, EOFError, KeyError, SyntaxError, ...
     except Exception as error:
         lines = getattr(error, "strerror", None) or str(error).strip().splitlines()[:1]
         reason = lines if isinstance(lines, str) else "".join(lines) or repr(error)
@@ -79,7 +79,7 @@ def read_arrays(path: str | Path) -> dict[str, np.ndarray]:
 
 
 def _check(stored: Mapping[str, np.ndarray], path: str | Path) -> None:
-    """Raises `PicanetError` unless these are arrays that `dequantize` takes."""
+    """Raises `PicanetError` unless `dequantize` accepts these arrays."""
     kinds = [getattr(value, "dtype", np.dtype(object)) for value in stored.values()]
     if all(name.endswith(_SCALE) for name in stored) or not all(
         np.issubdtype(kind, np.floating) or kind == np.int8 for kind in kinds
@@ -91,6 +91,6 @@ def _check(stored: Mapping[str, np.ndarray], path: str | Path) -> None:
             raise PicanetError(f"{path}: {name} is int8 and has no scale")
         if scale is not None and scale.shape != value.shape[-1:]:
             raise PicanetError(
-                f"{path}: {name + _SCALE} must have a value for each of the last axis "
-                f"of {value.shape}. Received: {scale.shape}"
+                f"{path}: {name + _SCALE} must have the length of the last axis of "
+                f"{value.shape}. Received: {scale.shape}"
             )

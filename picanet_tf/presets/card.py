@@ -1,4 +1,4 @@
-"""The model card of a preset: what is to be known of it, as Markdown. No TensorFlow."""
+"""The Markdown model card of a preset. Imports no TensorFlow."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from picanet_tf.core.errors import PicanetError
 
-# In the order of the card: the terms of the data come first.
+# In the order of the card, with the terms of the data first.
 SECTIONS = {
     "terms": "Licence and terms of the data",
     "data": "Trained on",
@@ -14,7 +14,7 @@ SECTIONS = {
     "provenance": "Provenance",
     "limits": "Limits",
 }
-# What is said of each set that was scored.
+# Fields of each score.
 _SCORE = {
     "set": str,
     "images": int,
@@ -25,12 +25,12 @@ _SCORE = {
 
 
 def check_facts(facts: Mapping, origin: str) -> None:
-    """Raises `PicanetError` unless `facts` say all that a card must.
+    """Raises `PicanetError` unless `facts` are complete and valid.
 
     Args:
-        facts: `summary` and each of `SECTIONS`, texts; `scores`, a list of {"set",
+        facts: texts for `summary` and each of `SECTIONS`; `scores`, a list of {"set",
             "images", "max_f", "mae", "scored_by"}.
-        origin: what errors call them.
+        origin: name of the facts used in error messages.
     """
     wanted = ("summary", *SECTIONS)
     texts = {name: facts.get(name) for name in wanted}
@@ -68,7 +68,7 @@ def check_facts(facts: Mapping, origin: str) -> None:
 
 
 def markdown(entry: Mapping) -> str:
-    """The card of a registry entry."""
+    """Returns the model card of a registry entry."""
     card = entry["card"]
     lines = [f"# {entry['name']}", "", card["summary"], ""]
     for key, title in SECTIONS.items():

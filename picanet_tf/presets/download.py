@@ -1,4 +1,4 @@
-"""Downloads a file once: resumed where it broke off, checked, kept. No TensorFlow."""
+"""Resumable, verified and cached downloads. Imports no TensorFlow."""
 
 from __future__ import annotations
 
@@ -22,31 +22,30 @@ _SECONDS = 30  # without a byte
 
 
 def cache_folder() -> Path:
-    """Where downloads are kept: `picanet_tf` in Keras' own cache folder."""
+    """Returns the download cache: `picanet_tf` in Keras' cache folder."""
     home = os.environ.get("KERAS_HOME")
     return (Path(home) if home else Path.home() / ".keras") / "picanet_tf"
 
 
 def download(url: str, sha256: str, size: int, name: str) -> Path:
-    """The file's path in the cache; downloads it unless it is there already.
+    """Returns a file's path in the cache, downloading it if necessary.
 
-    What has come is kept as `NAME.<start of the checksum>.part`, and the next call
-    goes on from there, whatever ended this one. Of several processes one downloads,
-    the others wait for it.
+    Partial downloads are kept as `NAME.<start of the checksum>.part` and resumed by the
+    next call. Concurrent processes wait for the first one to download the file.
 
     Args:
-        url: where it is.
-        sha256: what its content must have, in hex.
-        size: its bytes.
-        name: of the file in the cache.
+        url: URL of the file.
+        sha256: expected SHA-256 in hex.
+        size: expected size in bytes.
+        name: name of the file in the cache.
 
     Raises:
-        PicanetError: it cannot be had, or what comes is another file.
+        PicanetError: if the download fails or yields a different file.
     """
     path = cache_folder() / name
 
     def is_there() -> bool:
-        # By checksum: a new version under an old name is downloaded again.
+        # Compare checksums, so that a new version under an old name is downloaded.
         return (
             path.is_file() and path.stat().st_size == size and sha256_of(path) == sha256
         )
@@ -66,16 +65,16 @@ def download(url: str, sha256: str, size: int, name: str) -> Path:
             if part.stat().st_size < size:
                 raise PicanetError(
                     f"{url} broke off after {part.stat().st_size:,} of {size:,} bytes. "
-                    "Run the command again, it goes on from there"
+                    "Run the command again to resume"
                 )
             if sha256_of(part) != sha256:
                 part.unlink()
                 raise PicanetError(
-                    f"{url} is not the file that was expected: its SHA-256 is another "
-                    "one. Nothing of it was kept"
+                    f"{url} is not the expected file: its SHA-256 differs. The "
+                    "download was discarded"
                 )
             move_into_place(part, path)
-    except PicanetError:  # Of ours; it is a ValueError, too.
+    except PicanetError:  # a subclass of ValueError, which is handled below
         raise
     except urllib.error.URLError as error:
         reason = getattr(error, "reason", error)
@@ -90,28 +89,28 @@ def download(url: str, sha256: str, size: int, name: str) -> Path:
 
 @contextlib.contextmanager
 def _alone(path: Path, name: str) -> Iterator[None]:
-    """While entered, no other process is between these lines with the same file.
+    """Holds a lock on the download, so that only one process writes to the `.part`.
 
-    Two that write to one `.part` would spoil it for each other. The lock ends with its
-    process, whatever that dies of; the empty file stays.
+    The lock is released when its process ends for any reason; the empty lock file
+    remains.
     """
     with path.open("w") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            logging.info("Waiting for another process that downloads %s", name)
+            logging.info("Waiting for another process to download %s", name)
             fcntl.flock(file, fcntl.LOCK_EX)
         yield
 
 
 def _fetch(url: str, part: Path, size: int) -> None:
-    """Appends to `part` what it lacks; returns early where the connection ends."""
+    """Downloads the rest of `part`; returns early if the connection is lost."""
     have = part.stat().st_size if part.exists() else 0
     request = urllib.request.Request(url)
     if have:
         request.add_header("Range", f"bytes={have}-")
     with urllib.request.urlopen(request, timeout=_SECONDS) as response:
-        if have and response.status != 206:  # It sends the whole file again.
+        if have and response.status != 206:  # The server sends the whole file.
             have = 0
         with (
             part.open("r+b" if have else "wb") as file,
@@ -127,7 +126,7 @@ def _fetch(url: str, part: Path, size: int) -> None:
 
 
 def _read(response, most: int) -> bytes:
-    """The next bytes; none where the connection ends, in whatever way."""
+    """Returns the next bytes; none if the connection is lost."""
     try:
         return response.read(most)
     except (ConnectionError, TimeoutError, http.client.HTTPException):

@@ -1,4 +1,4 @@
-"""Which presets there are, and where their files are. Imports no TensorFlow."""
+"""The registry of presets and their files. Imports no TensorFlow."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from picanet_tf.core.files import sha256_of
 
 FOLDER = Path(__file__).parent
 KINDS = ("litert", "weights")
-# Of an entry's JSON, and of each of its `files`.
+# Fields of an entry's JSON, and of each of its `files`.
 _FIELDS = {
     **dict.fromkeys(("name", "task", "variant"), str),
     **{"image_size": int, "width": (int, float), "default": bool},
@@ -24,13 +24,13 @@ _FILE_FIELDS = {"name": str, "bytes": int, "sha256": str, "url": str}
 
 @dataclass(frozen=True)
 class File:
-    """One of a preset's files.
+    """A file of a preset.
 
     Attributes:
-        name: the file's.
-        bytes: its size.
-        sha256: of its content, in hex.
-        url: where to download it from; "" for one that is in the package.
+        name: file name.
+        bytes: size in bytes.
+        sha256: SHA-256 in hex.
+        url: URL to download it from; "" if it is bundled.
     """
 
     name: str
@@ -41,19 +41,19 @@ class File:
 
 @dataclass(frozen=True, eq=False)
 class Preset:
-    """A trained network that ships.
+    """A pretrained model.
 
     Attributes:
-        name: the one word that stands for it.
-        task: what it does, such as "saliency".
-        variant: which network it is, such as "6GAP_5432LAP".
-        image_size: side of its input, in pixels.
+        name: name of the preset.
+        task: task, such as "saliency".
+        variant: variant of the network, such as "6GAP_5432LAP".
+        image_size: side of the input in pixels.
         width: factor on the paper's channels.
-        files: {"litert" or "weights": its file}; none of a network that has a card
-            and scores only.
-        card: what is to be known of it, see `presets.card`.
-        default: whether it is taken when no model is named.
-        folder: where its JSON lies.
+        files: {"litert" or "weights": file}; empty if only the card and scores are
+            published.
+        card: contents of the model card, see `presets.card`.
+        default: whether it is used when no model is given.
+        folder: folder of its JSON.
     """
 
     name: str
@@ -68,25 +68,26 @@ class Preset:
 
     @property
     def summary(self) -> str:
-        """One line for lists."""
+        """One-line summary."""
         return self.card["summary"]
 
     @property
     def card_path(self) -> Path:
-        """Its model card, Markdown."""
+        """Path of the Markdown model card."""
         return self.folder / f"{self.name}.md"
 
     def __str__(self) -> str:
         return f"the preset {self.name}"
 
     def path(self, kind: str) -> Path:
-        """Where one of its files is, whole and unspoilt; downloads what is remote.
+        """Returns the path of a verified file; downloads it if it is remote.
 
         Args:
             kind: `"litert"` or `"weights"`.
 
         Raises:
-            PicanetError: there is none, it is damaged, or it cannot be downloaded.
+            PicanetError: if there is no such file, it is damaged, or it cannot be
+                downloaded.
         """
         if kind not in self.files:
             raise PicanetError(
@@ -101,25 +102,25 @@ class Preset:
         path = self.folder / file.name
         if not path.is_file():
             raise PicanetError(
-                f"The file {path} of the preset {self.name} is missing: install "
-                "picanet-tf again"
+                f"The file {path} of the preset {self.name} is missing: reinstall "
+                "picanet-tf"
             )
         if sha256_of(path) != file.sha256:
             raise PicanetError(
-                f"The file {path} of the preset {self.name} is damaged (its SHA-256 is "
-                "another one): install picanet-tf again"
+                f"The file {path} of the preset {self.name} is damaged (its SHA-256 "
+                "differs): reinstall picanet-tf"
             )
         return path
 
 
 def list_presets(folder: str | Path | None = None) -> dict[str, Preset]:
-    """{name: preset} of all that there are, the default one first.
+    """Returns {name: preset} of all presets, the default one first.
 
     Args:
-        folder: where their entries are; by default those that ship.
+        folder: folder of the entries; defaults to the bundled ones.
 
     Raises:
-        PicanetError: an entry that cannot be read, by name.
+        PicanetError: if an entry cannot be read.
     """
     found = [_read(path) for path in sorted(Path(folder or FOLDER).glob("*.json"))]
     found.sort(key=lambda preset: not preset.default)
@@ -127,7 +128,7 @@ def list_presets(folder: str | Path | None = None) -> dict[str, Preset]:
 
 
 def find_preset(name: str) -> Preset:
-    """The preset of that name; `PicanetError`, with all names, where there is none."""
+    """Returns a preset by name; raises `PicanetError` if there is none."""
     presets = list_presets()
     if name not in presets:
         raise PicanetError(
@@ -137,28 +138,28 @@ def find_preset(name: str) -> Preset:
 
 
 def default_preset() -> Preset:
-    """The preset that is taken when no model is named; `PicanetError` without one."""
+    """Returns the default preset; raises `PicanetError` if there is none."""
     for preset in list_presets().values():
         if preset.default:
             return preset
     if list_presets():
-        raise PicanetError("No preset is the default one: name a `model`")
+        raise PicanetError("There is no default preset: give a `model`")
     raise PicanetError(
-        f"No preset is in {FOLDER}: install picanet-tf again (its files must lie in a "
-        "folder, not in a zip), or name a `model`"
+        f"No presets in {FOLDER}: reinstall picanet-tf (unpacked, not as a zip), or "
+        "give a `model`"
     )
 
 
 def preset_for(weights: object, task: str, variant: str | None) -> Preset | None:
-    """The preset that `build_model(variant, weights=weights)` asks for, if it is one.
+    """Returns the preset for `build_model(variant, weights=weights)`, if it is one.
 
     Args:
-        weights: what `build_model` was given: a preset's name, or anything else.
-        task: whose `build_model` it is.
-        variant: the one asked for; None takes the preset's.
+        weights: argument of `build_model`; a preset name or any other value.
+        task: task of the network.
+        variant: requested variant; None: the preset's.
 
     Raises:
-        PicanetError: the preset is another task's, or another variant.
+        PicanetError: if the preset is of another task or variant.
     """
     preset = list_presets().get(weights) if isinstance(weights, str) else None
     if preset is None:
@@ -170,8 +171,8 @@ def preset_for(weights: object, task: str, variant: str | None) -> Preset | None
     if variant not in (None, preset.variant):
         raise PicanetError(
             f"The preset {preset.name} is a {preset.variant}. Received: "
-            f"variant={variant!r}. Leave the variant out; to train another one from "
-            f"what fits of it: train.py --init_from {preset.name}"
+            f"variant={variant!r}. Omit the variant, or train another one from the "
+            f"matching weights: picanet train --init_from {preset.name}"
         )
     return preset
 
@@ -199,7 +200,7 @@ def _read(path: Path) -> Preset:
 
 
 def _check(values: object, fields: Mapping, name: str, *, more: bool = False) -> None:
-    """Raises `ValueError` unless `values` has the fields, of their types."""
+    """Raises `ValueError` unless `values` has the given fields of the given types."""
     if not isinstance(values, dict):
         raise ValueError(f"{name} must be an object")
     missing, unknown = set(fields) - set(values), set(values) - set(fields)
@@ -207,7 +208,7 @@ def _check(values: object, fields: Mapping, name: str, *, more: bool = False) ->
         wrong = f"missing: {sorted(missing)}" if missing else f"{sorted(unknown)}"
         raise ValueError(f"{name} has {', '.join(fields)}. Received, {wrong}")
     for field, kind in fields.items():
-        # To Python, True is a number.
+        # In Python, bool is a subclass of int.
         if not isinstance(values[field], kind) or (
             isinstance(values[field], bool) and kind is not bool
         ):

@@ -1,6 +1,6 @@
 """Salient object detection with PiCANets (Sec. 4).
 
-Imports no TensorFlow before it builds a network.
+TensorFlow is imported only when a network is built.
 """
 
 from picanet_tf.saliency.variants import DEFAULT_VARIANT, VARIANTS, parse_variant
@@ -10,5 +10,5 @@ __all__ = ["DEFAULT_VARIANT", "VARIANTS", "build_model", "parse_variant"]
 
 
 def build_model(*arguments, **options):
-    """Builds a network: `tasks.base.Task.build_model` of `task.SaliencyTask`."""
+    """Builds a saliency network; takes the arguments of `Task.build_model`."""
     return get_task("saliency").build_model(*arguments, **options)

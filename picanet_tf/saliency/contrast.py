@@ -1,4 +1,4 @@
-"""Does global attention look at the other side, foreground or background?"""
+"""Measures how much global attention falls on the opposite class (global contrast)."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from picanet_tf.saliency.targets import resize_mask
 
 
 class ContrastStatistics:
-    """Does global attention look at the other side? "GAP learns global contrast."
+    """Share of global attention on the opposite class ("GAP learns global contrast").
 
-    For each foreground pixel of the map: the share of its attention that falls on
-    background positions of the grid; for each background pixel the share that falls
-    on foreground. Averaged over an image's pixels, then over the images. Beside it the
-    share that uniform attention would give, which is the share of such positions.
+    For each foreground pixel, this is the share of its attention on background grid
+    positions; for each background pixel, the share on foreground positions. The shares
+    are averaged over the pixels of an image, then over images. The share under uniform
+    attention, i.e. the fraction of such positions, is given for comparison.
 
-    An image that lacks one side, on the map or on the grid, is left out.
+    Images without foreground or background, on the map or on the grid, are excluded.
 
     Example:
         >>> statistics = ContrastStatistics()
@@ -36,7 +36,7 @@ class ContrastStatistics:
         """Adds a batch.
 
         Args:
-            attention: float [N, h, w, K*K], of GAP.
+            attention: attention of GAP, float [N, h, w, K*K].
             mask: [N, h, w, 1], 1 in the foreground and 0 elsewhere.
         """
         for weights, salient in zip(np.asarray(attention), mask, strict=True):
@@ -63,10 +63,10 @@ class ContrastStatistics:
         )
 
     def result(self) -> dict:
-        """Shares in 0..1, and over how many images.
+        """Returns the shares in 0..1 and the number of images.
 
         Raises:
-            PicanetError: no image had both foreground and background.
+            PicanetError: if no image had both foreground and background.
         """
         if not self._shares:
             raise PicanetError(
@@ -83,17 +83,18 @@ class ContrastStatistics:
 
 
 def measure_contrast(model, batches: Iterable) -> dict[str, dict]:
-    """`ContrastStatistics` of a data set.
+    """Computes `ContrastStatistics` on a data set.
 
     Args:
         model: an `inference.attention.AttentionModel`.
         batches: (images float32 [N, S, S, 3] of 0..255, masks [N, S, S, 1] of 0..1).
 
     Returns:
-        {"D<decoding stage>": `ContrastStatistics.result`} of each module with GAP.
+        {"D<decoding stage>": `ContrastStatistics.result`} for each module with GAP.
 
     Raises:
-        PicanetError: the network has no GAP, or no image has both sides.
+        PicanetError: if the network has no GAP, or no image has both foreground and
+            background.
     """
     statistics = {stage: ContrastStatistics() for stage in model.global_keys}
     for images, masks in batches:
@@ -104,7 +105,7 @@ def measure_contrast(model, batches: Iterable) -> dict[str, dict]:
 
 
 def contrast_table(results: dict[str, dict]) -> str:
-    """`measure_contrast` in lines to print."""
+    """Formats the results of `measure_contrast` as a table."""
     lines = []
     for stage, result in results.items():
         lines.append(
@@ -119,7 +120,7 @@ def contrast_table(results: dict[str, dict]) -> str:
             )
         if left_out := result["images_left_out"]:
             lines.append(
-                f"  {left_out} of {result['images'] + left_out} images left out: no "
+                f"  {left_out} of {result['images'] + left_out} images excluded: no "
                 "foreground or no background on the map or the grid"
             )
     return "".join(f"{line}\n" for line in lines)

@@ -1,6 +1,6 @@
-"""The pictures of a report on one data set: PR and F curves, panels of images.
+"""Figures of the report on one data set: PR and F curves, and panels of images.
 
-Gives what to draw by file name; whoever calls it writes the files.
+The functions return figures by file name; the caller writes the files.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from picanet_tf.saliency.measures import THRESHOLDS
 
 
 def ranked_panels(evaluations: Mapping[str, Evaluation]) -> Iterator[tuple]:
-    """`METHOD/worst.png` and `METHOD/best.png`, as `Scoring.panels` gives pictures."""
+    """Yields `METHOD/worst.png` and `METHOD/best.png`, as `Scoring.panels`."""
     for name, evaluation in evaluations.items():
         for kind in ("worst", "best"):
             rows = [

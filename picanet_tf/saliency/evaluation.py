@@ -1,7 +1,7 @@
-"""Scores a method on a data set, image by image, in memory that does not grow.
+"""Scores a method on a data set image by image, without keeping the maps in memory.
 
-Knows no files: samples and maps come in as iterables, what was found goes out as one
-`Evaluation`. Imports no TensorFlow.
+Samples and maps are passed as iterables, and the result is one `Evaluation`; files are
+handled elsewhere. Does not import TensorFlow.
 """
 
 from __future__ import annotations
@@ -22,24 +22,24 @@ from picanet_tf.evaluation.samples import Example, Predicted, Sample, shrink_pic
 from picanet_tf.saliency.measures import THRESHOLDS
 from picanet_tf.saliency.metrics import Measured, SaliencyMetrics, SaliencyScores
 
-# Of the centred Gaussian, as a share of each side.
+# Standard deviation of the centred Gaussian, as a fraction of each side.
 CENTER_SIGMA = 0.25
 
 
 @dataclasses.dataclass(frozen=True)
 class Evaluation:
-    """What a method reached on a data set.
+    """The results of a method on a data set.
 
     Attributes:
-        scores: means, mean curves and each image's row.
-        precision: `(images, 256)` float32, each image's own curve; zeros where the mask
-            is empty.
-        recall: as above.
-        resized: how many maps had not their mask's size.
-        worst: the images of the lowest F (each at its own best threshold), lowest
-            first; those with an empty mask left out.
-        best: as above, highest first.
-        picked: the images asked for by number.
+        scores: mean scores, mean curves and the scores of each image.
+        precision: `(images, 256)` float32, the curve of each image; zeros for images
+            with an empty mask.
+        recall: as `precision`.
+        resized: number of maps that were resized to their mask.
+        worst: the images with the lowest F (each at its own best threshold), lowest
+            first; images with an empty mask are excluded.
+        best: as `worst`, but the highest, highest first.
+        picked: the images requested by number.
     """
 
     scores: SaliencyScores
@@ -62,21 +62,22 @@ def evaluate(
 ) -> Evaluation:
     """Scores maps against masks at the masks' size.
 
-    A map of another size than its mask is resized to it, bilinearly, as the field does.
-    Per image 2 kB stay in memory (its curves and scores).
+    Maps of a different size are resized to their mask bilinearly, as is common in the
+    field. About 2 kB per image (its curves and scores) are kept in memory.
 
     Args:
-        predicted: samples and their maps; taken one by one.
+        predicted: samples and their maps, consumed one by one.
         normalize: see `SaliencyMetrics`.
-        which: names of the scores wanted, None for all.
-        workers: processes that measure while `predicted` goes on; 0 for none. With
-            some, the calling script needs `if __name__ == "__main__"`.
+        which: names of the scores to compute; None for all.
+        workers: number of processes that score while `predicted` is consumed; 0 scores
+            in this process. With workers, the calling script needs
+            `if __name__ == "__main__"`.
         panel_images: how many worst and best images to keep.
-        pick: numbers of images, from 0, to keep as well.
+        pick: indices (from 0) of further images to keep.
 
     Raises:
-        PicanetError: there is no image; one cannot be scored, named; or a process was
-            killed.
+        PicanetError: if there are no images, if an image cannot be scored (the message
+            names it), or if a worker process was killed.
 
     Example:
         >>> evaluate((sample, center_map(*sample.truth.shape)) for sample in samples)
@@ -87,7 +88,7 @@ def evaluate(
     resized = 0
     nothing = np.zeros(THRESHOLDS, np.float32)
     at_mask_size = (_at_mask_size(item) for item in predicted)
-    with contextlib.closing(_measured(at_mask_size, metrics, workers)) as results:
+    with contextlib.closing(_measure_all(at_mask_size, metrics, workers)) as results:
         for number, (sample, prediction, changed, measured) in enumerate(results):
             metrics.add(measured)
             resized += changed
@@ -101,7 +102,7 @@ def evaluate(
             if number in pick:
                 picked.append(_example(sample, prediction, score))
     if not precision:
-        raise PicanetError("There is no image to score")
+        raise PicanetError("There are no images to score")
     return Evaluation(
         scores=metrics.result(),
         precision=np.stack(precision),
@@ -114,11 +115,11 @@ def evaluate(
 
 
 def center_map(height: int, width: int, sigma: float = CENTER_SIGMA) -> np.ndarray:
-    """A Gaussian at the centre, the same for every image: what a method must beat.
+    """Returns a centred Gaussian, the center-bias baseline.
 
     Args:
-        height, width: in pixels.
-        sigma: standard deviation, as a share of each side.
+        height, width: size in pixels.
+        sigma: standard deviation, as a fraction of each side.
 
     Returns:
         `(height, width)` float32, 1 at the very centre.
@@ -132,7 +133,7 @@ def center_map(height: int, width: int, sigma: float = CENTER_SIGMA) -> np.ndarr
 
 
 def resize_map(prediction: np.ndarray, height: int, width: int) -> np.ndarray:
-    """A map, uint8 or float, at another size, bilinearly: float32 0..1."""
+    """Resizes a uint8 or float map bilinearly to float32 in 0..1."""
     if prediction.dtype == np.uint8:
         prediction = prediction / 255
     picture = Image.fromarray(np.asarray(prediction, np.float32))
@@ -147,23 +148,23 @@ def _at_mask_size(predicted: Predicted) -> tuple[Sample, np.ndarray, bool]:
     return sample, resize_map(prediction, *sample.truth.shape), True
 
 
-def _measured(
+def _measure_all(
     predicted: Iterable[tuple[Sample, np.ndarray, bool]],
     metrics: SaliencyMetrics,
     workers: int,
 ) -> Iterator[tuple[Sample, np.ndarray, bool, Measured]]:
-    """Adds the measurements, in order; at most two images a worker are under way."""
+    """Yields each image with its scores, in order; queues two images per worker."""
     if not workers:
         for sample, prediction, changed in predicted:
-            with _errors_named(sample.name):
+            with _name_errors(sample.name):
                 measured = metrics.measure(prediction, sample.truth, sample.name)
             yield sample, prediction, changed, measured
         return
-    under_way: deque = deque()
+    pending: deque = deque()
 
-    def finished():
-        sample, prediction, changed, future = under_way.popleft()
-        with _errors_named(sample.name):
+    def next_result():
+        sample, prediction, changed, future = pending.popleft()
+        with _name_errors(sample.name):
             return sample, prediction, changed, future.result()
 
     try:
@@ -173,25 +174,25 @@ def _measured(
                     future = pool.submit(
                         _measure, metrics.settings, prediction, *sample[:2]
                     )
-                under_way.append((sample, prediction, changed, future))
-                if len(under_way) >= 2 * workers:
-                    yield finished()
-            while under_way:
-                yield finished()
+                pending.append((sample, prediction, changed, future))
+                if len(pending) >= 2 * workers:
+                    yield next_result()
+            while pending:
+                yield next_result()
     except BrokenProcessPool as error:
         raise PicanetError(
-            "A process that scores was killed, perhaps for want of memory. Fewer of "
-            f"them need less. Received: workers={workers}"
+            "A worker process was killed, perhaps because it ran out of memory. Use "
+            f"fewer `workers`. Received: workers={workers}"
         ) from error
 
 
 def _measure(settings, prediction, name, mask) -> Measured:
-    """What a worker process runs."""
+    """Scores an image in a worker process."""
     return SaliencyMetrics(*settings).measure(prediction, mask, name)
 
 
 @contextlib.contextmanager
-def _errors_named(name: str) -> Iterator[None]:
+def _name_errors(name: str) -> Iterator[None]:
     try:
         yield
     except ValueError as error:
@@ -199,7 +200,7 @@ def _errors_named(name: str) -> Iterator[None]:
 
 
 class _Ranking:
-    """The examples of the lowest or highest scores."""
+    """Keeps the examples with the lowest or highest scores."""
 
     def __init__(self, size: int, highest: bool = False):
         self._size = size

@@ -1,4 +1,4 @@
-"""Bootstrap draws of the saliency scores. Imports no TensorFlow."""
+"""Bootstrap draws of the saliency scores. Does not import TensorFlow."""
 
 from __future__ import annotations
 
@@ -12,12 +12,13 @@ from picanet_tf.saliency.measures import f_measure
 def draw_scores(
     evaluation: Evaluation, resamples: int = RESAMPLES, seed: int = 0
 ) -> dict[str, np.ndarray]:
-    """`max_f`, `mae` and `s_measure`, where they were measured, of resampled sets.
+    """Computes `max_f`, `mae` and `s_measure`, if available, on resampled data sets.
 
-    Equal numbers of images and equal seeds give paired draws, see `resample_counts`.
+    The same number of images and the same seed give paired draws, see
+    `resample_counts`.
 
     Returns:
-        {score: float64 `(resamples,)`}; NaN for `max_f` where no drawn image has an
+        {score: float64 `(resamples,)`}; `max_f` is NaN where no drawn image has an
         object.
     """
     rows = evaluation.scores.rows

@@ -1,4 +1,4 @@
-"""The losses of Sec. 4.3."""
+"""The losses and loss weights of Sec. 4.3."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ ATTENTION_WEIGHT = 0.2
 class AttentionLoss(keras.losses.Loss):
     """L_GA, Eq. 8: KL(A || alpha) of the global attention, averaged over the pixels.
 
-    Shapes: `y_true` A, float [N, H, W, D], summing to 1 or to 0 (no target) at each
-    pixel; `y_pred` alpha, float [N, H, W, D], summing to 1. The loss of each pixel is
-    [N, H, W]; a pixel without a target has 0 and counts in the mean.
+    `y_true` is A, float [N, H, W, D], summing to 1 at each pixel, or to 0 where there
+    is no target; `y_pred` is alpha, float [N, H, W, D], summing to 1. The loss per
+    pixel is [N, H, W]; it is 0 without a target, and such pixels count in the mean.
     """
 
     def __init__(self, name="attention_loss", **kwargs):
         super().__init__(name=name, **kwargs)
 
     def call(self, y_true, y_pred):
-        tiny = 1e-12  # 0 log 0 = 0, and no infinite gradient
+        tiny = 1e-12  # makes 0 log 0 = 0 and keeps the gradient finite
         log_ratio = ops.log(ops.maximum(y_true, tiny)) - ops.log(
             ops.maximum(y_pred, tiny)
         )
@@ -38,7 +38,7 @@ class AttentionLoss(keras.losses.Loss):
 
 
 def losses(outputs) -> dict[str, keras.losses.Loss]:
-    """{output name: loss} of the named outputs (L_S of Eq. 6, and L_GA)."""
+    """Returns {output name: loss} for the given outputs (L_S of Eq. 6, and L_GA)."""
     return {
         name: (
             AttentionLoss()
@@ -50,5 +50,5 @@ def losses(outputs) -> dict[str, keras.losses.Loss]:
 
 
 def loss_weights(outputs, attention_weight: float = ATTENTION_WEIGHT):
-    """{output name: weight} of Eq. 9 for the named outputs."""
+    """Returns {output name: weight in Eq. 9} for the given outputs."""
     return {name: STAGE_WEIGHTS.get(name, attention_weight) for name in outputs}

@@ -1,7 +1,7 @@
 """Scores of saliency maps against masks (paper, Sec. 5.2), one image at a time.
 
-No TensorFlow here: maps and masks are NumPy arrays, so that published maps of other
-methods can be scored by the same code.
+Does not import TensorFlow: maps and masks are NumPy arrays, so that published maps of
+other methods can be scored with the same code.
 """
 
 import dataclasses
@@ -24,8 +24,8 @@ from picanet_tf.saliency.measures import (
     weighted_f,
 )
 
-# Which measure yields which scores. "pr" costs under a millisecond an image, the
-# measures in the last three rows most of the time.
+# Scores by the measure that computes them. "pr" takes less than a millisecond per
+# image; the measures in the last three rows account for most of the time.
 _MEASURES = {
     "pr": ("max_f", "max_mean_f", "mean_f"),
     "adaptive": ("adaptive_f",),
@@ -38,9 +38,9 @@ SCORES = tuple(score for scores in _MEASURES.values() for score in scores)
 
 
 class ImageScores(NamedTuple):
-    """Scores of one image; None where not asked for or, of F, where the mask is empty.
+    """Scores of one image; None if not requested, or for F, if the mask is empty.
 
-    `max_f` is the maximum of the image's own F curve.
+    `max_f` is the maximum of this image's F curve.
     """
 
     name: str
@@ -54,13 +54,13 @@ class ImageScores(NamedTuple):
 
 
 class Measured(NamedTuple):
-    """What `SaliencyMetrics.measure` found in one image; curves are `(256,)` float64.
+    """The result of `SaliencyMetrics.measure`; curves are `(256,)` float64.
 
     Attributes:
-        row: Its scores.
-        precision: At threshold t/255; None where not asked for or the mask is empty.
-        recall: As above.
-        alignment: E-measure at threshold t/255; None where not asked for.
+        row: scores of the image.
+        precision: at threshold t/255; None if not requested or the mask is empty.
+        recall: as `precision`.
+        alignment: E-measure at threshold t/255; None if not requested.
     """
 
     row: ImageScores
@@ -74,16 +74,17 @@ class SaliencyScores:
     """Scores of a set of images.
 
     Attributes:
-        scores: Means over the set by name, in the order of `SCORES`; only those asked
-            for. NaN where no image counts.
-        images: Number of images.
-        empty: Number of images whose mask is empty. F scores and curves leave them out.
-        normalize: Whether maps were stretched to 0..1 image by image.
-        precision: `(256,)` float64, mean over the images at threshold t/255, t rising;
-            None unless a score of the curves was asked for. So are the next two.
-        recall: `(256,)` float64, as above. `recall[0]` is 1.
-        f: `(256,)` float64, F of these two; its maximum is `max_f`.
-        rows: Each image's own scores, in the order of the updates.
+        scores: {name: mean over the images} of the requested scores, in the order of
+            `SCORES`; NaN if no image counts.
+        images: number of images.
+        empty: number of images with an empty mask, which F and the curves exclude.
+        normalize: whether each map was min-max normalized to 0..1.
+        precision: `(256,)` float64, mean over the images at threshold t/255, in
+            ascending order; None if no score based on the curves was requested.
+        recall: as `precision`; `recall[0]` is 1.
+        f: `(256,)` float64 or None, F of `precision` and `recall`; its maximum is
+            `max_f`.
+        rows: scores of each image, in the order of the updates.
     """
 
     scores: dict[str, float]
@@ -97,44 +98,45 @@ class SaliencyScores:
 
 
 class SaliencyMetrics:
-    """Accumulates the scores of saliency maps; only sums are kept, and a row an image.
+    """Accumulates the scores of saliency maps; keeps only sums and a row per image.
 
-    Scores, all 0..1, with beta^2 = 0.3 where not said otherwise:
+    Scores, all in 0..1, with beta^2 = 0.3 unless stated otherwise:
 
-    - `max_f`, the paper's: precision and recall averaged over the images at each of 256
-      thresholds, then F, then the maximum.
-    - `max_mean_f`, PySODMetrics': F of each image at each threshold, averaged over the
-      images, then the maximum. Typically 0.03-0.04 below `max_f`.
-    - `mean_f`: the mean over the thresholds of that same curve.
-    - `adaptive_f`: F at twice the map's mean, at most 1, averaged over the images.
+    - `max_f`, as in the paper: precision and recall are averaged over the images at
+      each of 256 thresholds; F is computed from the means, and its maximum taken.
+    - `max_mean_f`, as in PySODMetrics: F of each image is averaged over the images at
+      each threshold, and the maximum taken. Typically 0.03-0.04 below `max_f`.
+    - `mean_f`: the mean of the same curve over the thresholds.
+    - `adaptive_f`: F at twice the map's mean (at most 1), averaged over the images.
     - `mae`: mean absolute error against the 0/1 mask; lower is better.
     - `s_measure`: structure measure, alpha 0.5 (Fan et al., ICCV 2017).
     - `max_e`, `mean_e`, `adaptive_e`: enhanced-alignment measure (Fan et al., IJCAI
-      2018), over the thresholds as `max_mean_f`, `mean_f` and `adaptive_f`.
+      2018), aggregated like `max_mean_f`, `mean_f` and `adaptive_f`.
     - `weighted_f`: weighted F, beta^2 = 1 (Margolin et al., CVPR 2014).
 
-    Conventions, those of PySODMetrics 1.6 but for empty masks:
+    The conventions are those of PySODMetrics 1.6, except for empty masks:
 
-    - A mask's foreground is above 128 of 255 (a float mask is rounded to greys first).
-    - With `normalize`, each map is stretched to 0..1 by its minimum and maximum, as the
-      field does; a map in two greys 10 and 60 can then score perfectly. A constant map
-      stays as it is.
-    - A pixel is predicted at threshold t where `floor(255 * map) >= t`. Where none is,
-      precision is 0 (and recall too); without `normalize` this lowers high thresholds.
-    - Floating-point maps are not rounded to 256 greys first, which moves MAE by less
-      than 0.004 against the same maps saved as PNG, stretching aside.
-    - An image whose mask is *empty* has no recall, so that it counts for MAE, S and E,
-      which are defined, but not for F and the curves. PySODMetrics counts it there with
-      precision, recall and F of 0: each of its F scores is ours times
-      `(images - empty) / images`, exactly.
+    - The foreground of a mask is above 128 of 255 (float masks are rounded to 8 bits
+      first).
+    - With `normalize`, each map is min-max normalized to 0..1, as is common in the
+      field, so a map with only the grey levels 10 and 60 can get a perfect score.
+      Constant maps are unchanged.
+    - A pixel is positive at threshold t if `floor(255 * map) >= t`. If no pixel is,
+      precision and recall are 0; without `normalize` this lowers high thresholds.
+    - Floating-point maps are not rounded to 8 bits first. Normalization aside, MAE
+      differs by less than 0.004 from that of the same maps saved as PNG.
+    - The recall of an image with an *empty* mask is undefined, so the image counts for
+      MAE, S and E but not for F and the curves. PySODMetrics counts it with precision,
+      recall and F of 0: each of its F scores is exactly ours times
+      `(images - empty) / images`.
 
     Args:
-        normalize: As above.
-        which: Names of the scores wanted, out of `SCORES`. None: all. Only what these
-            need is computed: `("max_f", "mae")` suits validation while training.
+        normalize: see above.
+        which: names of the scores to compute, from `SCORES`; None for all. Unneeded
+            measures are skipped: `("max_f", "mae")` suits validation during training.
 
     Raises:
-        ValueError: If `which` names an unknown score.
+        ValueError: if `which` contains an unknown score.
 
     Example:
         >>> metrics = SaliencyMetrics()
@@ -177,14 +179,14 @@ class SaliencyMetrics:
         Args:
             prediction: `(height, width)`, float 0..1 or uint8 0..255.
             ground_truth: `(height, width)`, bool, float 0..1 or uint8 0..255.
-            name: What to call it in the rows. None: its number, from 0.
+            name: name of the image in the rows; defaults to its index.
 
         Returns:
-            The image's own scores.
+            The scores of this image.
 
         Raises:
-            ValueError: If the two differ in size, are not `(height, width)`, or have
-                values out of range or not finite.
+            ValueError: if the shapes differ or are not `(height, width)`, or if values
+                are out of range or not finite.
         """
         if name is None:
             name = str(len(self._rows))
@@ -200,9 +202,9 @@ class SaliencyMetrics:
     def measure(
         self, prediction: np.ndarray, ground_truth: np.ndarray, name: str = ""
     ) -> Measured:
-        """The first half of `update`: measures, and leaves the sums as they are.
+        """Computes the scores of one image without adding them, for worker processes.
 
-        So that worker processes can measure, and one process `add`s in order.
+        `update` is `measure` followed by `add`.
         """
         prediction = to_unit_range(prediction, "prediction")
         mask = binarize(ground_truth)
@@ -234,7 +236,7 @@ class SaliencyMetrics:
         return Measured(row, precision, recall, alignment)
 
     def add(self, measured: Measured) -> None:
-        """The second half of `update`."""
+        """Adds the result of `measure`."""
         if measured.precision is not None:
             self._precision += measured.precision
             self._recall += measured.recall
@@ -244,7 +246,7 @@ class SaliencyMetrics:
         self._rows.append(measured.row)
 
     def result(self) -> SaliencyScores:
-        """Scores of the images so far."""
+        """Returns the scores of all images so far."""
         with_object = sum(not row.empty for row in self._rows)
         precision = recall = f = None
         means = {

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from picanet_tf.backbones.vgg16 import scaled, vgg16_features
+from picanet_tf.backbones.vgg16 import scale_channels, vgg16_features
 from picanet_tf.models.base import NetworkConfig
 from picanet_tf.models.decoder import (
     decoding_module,
@@ -25,7 +25,7 @@ CHANNELS = {6: 1024, 5: 512, 4: 512, 3: 256, 2: 128, 1: 64}
 
 
 def saliency_outputs(image, config: NetworkConfig) -> dict:
-    """The functional graph of the saliency network.
+    """Builds the functional graph of the saliency network.
 
     Args:
         image: Keras tensor, float32 [N, S, S, 3], RGB 0..255.
@@ -35,9 +35,9 @@ def saliency_outputs(image, config: NetworkConfig) -> dict:
         A dict of Keras tensors:
 
         * `stage6` ... `stage1`: float32 logits [N, s, s, 1]; sigmoid(`stage1`), at
-          the input's size, is the saliency map;
-        * `attention6`: float32 [N, S/8, S/8, D], when D6 has GAP: its attention, for
-          the attention loss; with `return_attention` `attention6` ... `attention2` of
+          the input's size, is the saliency map.
+        * `attention6`: float32 [N, S/8, S/8, D], the attention of D6 for the attention
+          loss, if D6 has GAP; with `return_attention`, `attention6` ... `attention2` of
           all attentive modules.
 
     Reference: Sec. 4.1 and 4.2.
@@ -58,17 +58,20 @@ def saliency_outputs(image, config: NetworkConfig) -> dict:
             features[ENCODER_FEATURES[stage]],
             decoded,
             kind=kind,
-            filters=scaled(CHANNELS[stage - 1], width),
+            filters=scale_channels(CHANNELS[stage - 1], width),
             return_attention=config.return_attention or (stage == 6 and kind == "GAP"),
-            renet_units=scaled(256, width),
-            attention_filters=scaled(128, width),
+            renet_units=scale_channels(256, width),
+            attention_filters=scale_channels(128, width),
             lstm_options=config.lstm_options,
         )
         outputs[f"stage{stage}"] = side_output(stage, decoded)
         if attention is not None:
             outputs[f"attention{stage}"] = attention
     decoded = plain_decoding_module(
-        1, features[ENCODER_FEATURES[1]], decoded, filters=scaled(CHANNELS[1], width)
+        1,
+        features[ENCODER_FEATURES[1]],
+        decoded,
+        filters=scale_channels(CHANNELS[1], width),
     )
     outputs["stage1"] = side_output(1, decoded)
     return outputs

@@ -1,12 +1,13 @@
-"""The scores that the paper reports, to print beside ours (Tables 1 and 2).
+"""The scores reported in the paper (Tables 1 and 2), for comparison with ours.
 
-Each cell group is max F, S-measure, MAE; a dash is a score that the paper lacks. Max F
-is `SaliencyMetrics`' `max_f`. Table 2's last row is Table 1's `6GAP_5432AC`.
+Each group of cells is max F, S-measure and MAE; a dash marks a score missing from the
+paper. Max F is `max_f` of `SaliencyMetrics`. The last row of Table 2 is `6GAP_5432AC`
+of Table 1.
 """
 
 from typing import NamedTuple
 
-# Data set -> number of its images, in the order of the tables' columns.
+# Data set -> number of images, in the order of the tables' columns.
 IMAGES = {
     "sod": 300,
     "ecssd": 1_000,
@@ -17,7 +18,7 @@ IMAGES = {
 }
 DATASETS = tuple(IMAGES)
 
-# How else data sets are called.
+# Alternative names of data sets.
 _OTHER_NAMES = {"dut_o": "dut_omron", "pascals": "pascal_s", "hkuis": "hku_is"}
 
 # Published as "PiCANet"; the default variant here.
@@ -94,29 +95,29 @@ TABLE_2 = _parse(_TABLE_2)
 
 
 def paper_score(variant: str, dataset: str) -> PaperScore | None:
-    """Table 1's scores of a variant, such as `6GAP_5432AC`; None if it has none.
+    """Returns the scores of a variant in Table 1, or None.
 
     Args:
-        variant: A variant's name, or `NO_ATTENTION_LOSS`.
-        dataset: One of `DATASETS`.
+        variant: name of a variant, such as `6GAP_5432AC`, or `NO_ATTENTION_LOSS`.
+        dataset: one of `DATASETS`.
     """
     return TABLE_1.get(variant, {}).get(dataset)
 
 
 def published_score(method: str, dataset: str) -> PaperScore | None:
-    """Table 2's scores of a published method, such as `DSS`; None if it has none.
+    """Returns the scores of a published method in Table 2, or None.
 
     Args:
-        method: A row of `TABLE_2`.
-        dataset: One of `DATASETS`.
+        method: a row of `TABLE_2`, such as `DSS`.
+        dataset: one of `DATASETS`.
     """
     return TABLE_2.get(method, {}).get(dataset)
 
 
 def paper_row(dataset: str, variant: str | None, method: str = "") -> PaperScore | None:
-    """The paper's scores of a variant or else of a published method, by any spelling.
+    """Returns the paper's scores of a variant or published method, or None.
 
-    `"DUTS-TE"` and `"duts_te"` are the same data set, `"dss"` and `"DSS"` one method.
+    Spelling is normalized: `"DUTS-TE"` equals `"duts_te"`, and `"dss"` equals `"DSS"`.
     """
     if variant is not None:
         return paper_score(variant, dataset_key(dataset))
@@ -125,6 +126,6 @@ def paper_row(dataset: str, variant: str | None, method: str = "") -> PaperScore
 
 
 def dataset_key(dataset: str) -> str:
-    """A data set's name, however it is spelled, as a key of the tables."""
+    """Normalizes the name of a data set to a key of the tables."""
     key = dataset.lower().replace("-", "_")
     return _OTHER_NAMES.get(key, key)

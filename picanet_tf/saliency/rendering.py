@@ -1,17 +1,17 @@
-"""A saliency map as a picture: what `picanet predict --format` offers.
+"""Renders saliency maps in the formats of `picanet predict --format`.
 
-Imports no TensorFlow.
+Does not import TensorFlow.
 """
 
 from __future__ import annotations
 
 import numpy as np
 
-from picanet_tf.drawing.maps import as_rgb, binary, grey, overlay, resized, scaled_to
+from picanet_tf.drawing.maps import as_rgb, binary, grey, overlay, resize_map, scale_to
 
 FORMATS = ("map", "mask", "cutout", "overlay", "panel")
 
-_PANEL_TILE = 1024  # the longer side of a panel's tile at most, in pixels
+_PANEL_TILE = 1024  # maximum length of the longer side of a panel's tile, in pixels
 _GAP = 4
 
 
@@ -21,16 +21,17 @@ def render(
     """Draws a saliency map in one of `FORMATS`.
 
     Args:
-        form: `"map"`: grey; `"mask"`: 255 where the map reaches `threshold`, else 0;
-            `"cutout"`: the image, with the map as alpha; `"overlay"`: the map's heat
-            over the image; `"panel"`: image, map, overlay and cut-out side by side,
-            no tile longer than 1024 pixels.
+        form: `"map"`: greyscale map; `"mask"`: 255 where the map reaches `threshold`,
+            else 0; `"cutout"`: the image with the map as its alpha channel;
+            `"overlay"`: a heat map blended over the image; `"panel"`: image, map,
+            overlay and cut-out side by side, with tiles of at most 1024 pixels a side.
         image: uint8 [H, W, 3].
         saliency: float [H, W] in [0, 1].
-        threshold: of `"mask"`.
+        threshold: threshold of `"mask"`.
 
     Returns:
-        uint8 [H, W], [H, W, 4] of a cut-out, [H, W, 3] of an overlay, or a panel.
+        uint8 [H, W] for a map or mask, [H, W, 4] for a cut-out, [H, W, 3] for an
+        overlay; a panel is [h, w, 3].
     """
     if form == "map":
         return grey(saliency)
@@ -46,16 +47,16 @@ def render(
 
 
 def _side_by_side(image, saliency):
-    small = scaled_to(image, min(_PANEL_TILE, max(image.shape[:2])))
+    small = scale_to(image, min(_PANEL_TILE, max(image.shape[:2])))
     height, width = small.shape[:2]
-    values = resized(saliency, (height, width))
+    values = resize_map(saliency, (height, width))
     tiles = [
         small,
         as_rgb(grey(values)),
         overlay(small, values),
         _over_checkerboard(small, values),
     ]
-    # A wide image's tiles go below one another.
+    # Tiles of wide images are stacked vertically.
     axis = 0 if width > 2 * height else 1
     shape = (_GAP, width, 3) if axis == 0 else (height, _GAP, 3)
     gap = np.full(shape, 255, np.uint8)

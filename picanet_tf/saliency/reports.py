@@ -1,6 +1,6 @@
-"""What was scored, as tables, Markdown, JSON and CSV. Writes no files.
+"""Formats saliency scores as tables, Markdown, JSON and CSV. Writes no files.
 
-Imports no TensorFlow.
+Does not import TensorFlow.
 """
 
 from __future__ import annotations
@@ -13,36 +13,40 @@ import numpy as np
 
 from picanet_tf.evaluation.bootstrap import RESAMPLES, interval
 from picanet_tf.evaluation.reports import Report
-from picanet_tf.evaluation.tables import aligned, by_dataset, csv_text, markdown_table
+from picanet_tf.evaluation.tables import (
+    align_columns,
+    by_dataset,
+    csv_text,
+    markdown_table,
+)
 from picanet_tf.saliency import reference
 from picanet_tf.saliency.evaluation import Evaluation
 from picanet_tf.saliency.intervals import draw_scores
 from picanet_tf.saliency.metrics import ImageScores
 from picanet_tf.saliency.reference import PaperScore
 
-# Beside the table's scores; in --help and in each report.
+# Printed by --help and in each report.
 CONVENTIONS = """\
-max_f         the paper's: precision and recall averaged over the images at each of
-              256 thresholds, then F with beta^2 0.3, then the maximum
-max_mean_f    PySODMetrics': F of each image, averaged over the images at each
+max_f         as in the paper: precision and recall averaged over the images at each
+              of 256 thresholds, then F with beta^2 = 0.3, then the maximum
+max_mean_f    as in PySODMetrics: F of each image averaged over the images at each
               threshold, then the maximum; typically 0.03-0.04 lower than max_f
 mean_f        the mean of that curve; adaptive_f: F at twice the map's mean
 mae           mean absolute error, lower is better
 s_measure     structure measure, alpha 0.5
-*_e           enhanced-alignment measure, as for F; weighted_f: beta^2 1
-Ground truth  is foreground above 128 of 255. Maps are scored at its size; a map of
-              another size is resized to it bilinearly, and the report says so.
-Maps          are stretched to 0..1 by their own minimum and maximum, as the field
-              does, unless --nonormalize. Where no pixel reaches a threshold,
-              precision is 0.
-No object     An image whose ground truth is empty counts for MAE, S and E only;
-              PySODMetrics gives it F = 0. The report says how many there are,
-              and their MAE apart.
-Intervals     95%, bootstrap over images (1,000 draws); of a difference of two
-              methods, paired. What another training would change is not in them.
+*_e           enhanced-alignment measure, as for F; weighted_f: beta^2 = 1
+Ground truth  is foreground above 128 of 255. Maps of a different size are resized to
+              it bilinearly; the report gives their number.
+Maps          are min-max normalized to 0..1, as is common in the field, unless
+              --nonormalize. Where no pixel reaches a threshold, precision is 0.
+No object     An image with an empty ground truth counts for MAE, S and E only;
+              PySODMetrics gives it F = 0. The report gives the number of such
+              images and their MAE.
+Intervals     95%, bootstrap over images (1,000 draws), paired for the difference of
+              two methods. They do not cover the variance between trainings.
 """
 
-# Table 1's and 2's columns.
+# The columns of Tables 1 and 2.
 _PAPER = {"max_f": "max F", "s_measure": "S", "mae": "MAE"}
 
 
@@ -52,17 +56,18 @@ class Result:
 
     Attributes:
         method, dataset: names.
-        scores: means over the images by name.
-        images: number of them, and `empty`: of those with an empty mask.
+        scores: {name: mean over the images}.
+        images: number of images.
+        empty: number of images with an empty mask.
         empty_mae: mean MAE of the latter; NaN if there are none or it is unknown.
-        complete: images of the complete data set; None if that is unknown.
-        resized: maps that had not their mask's size.
-        normalize: whether maps were stretched to 0..1.
-        seconds: wall time, reading and predicting included.
+        complete: number of images in the complete data set; None if unknown.
+        resized: number of maps that were resized to their mask.
+        normalize: whether maps were min-max normalized to 0..1.
+        seconds: wall time, including reading and prediction.
         draws: see `draw_scores`.
-        paper: what the paper reports for this method and data set, if anything.
-        details: of the method, such as its run directory.
-        data: of the data set, such as its fingerprint.
+        paper: the paper's scores of this method on this data set, if any.
+        details: metadata of the method, such as its run directory.
+        data: metadata of the data set, such as its fingerprint.
     """
 
     method: str
@@ -86,7 +91,7 @@ class Result:
 
 
 class SaliencyReport(Report):
-    """The report on saliency: scores beside the paper's, intervals over the images."""
+    """Reports saliency scores next to the paper's, with bootstrap intervals."""
 
     title = "Saliency scores"
     conventions = CONVENTIONS
@@ -113,14 +118,14 @@ class SaliencyReport(Report):
         )
 
     def paper_variant(self, experiment) -> str:
-        """The row of Table 1 that an `Experiment` belongs to."""
-        # Only with a GAP is there an attention to supervise.
+        """Returns the row of Table 1 that corresponds to an `Experiment`."""
+        # Only networks with GAP have an attention loss.
         if "GAP" in experiment.variant and not experiment.attention_loss_weight:
             return f"{experiment.variant}_no_attention_loss"
         return experiment.variant
 
     def table(self, results: Sequence[Result]) -> str:
-        """All scores of one data set's methods, the paper's below each."""
+        """Formats all scores of the methods on a data set, each above the paper's."""
         first = results[0]
         names = list(first.scores)
         lines = [["", *names]]
@@ -131,13 +136,13 @@ class SaliencyReport(Report):
             if result.paper:
                 paper = result.paper._asdict()
                 lines.append(["  the paper", *(_number(paper.get(n)) for n in names)])
-        text = [_heading(first), aligned(lines)]
+        text = [_heading(first), align_columns(lines)]
         text += [note for result in results for note in _notes(result)]
         text += [_difference_line(result, first) for result in results[1:]]
         return "\n".join(text) + "\n"
 
     def overview(self, results: Sequence[Result]) -> list[list[str]]:
-        """Table 1's form, the paper's scores below each method's."""
+        """Returns rows like those of Table 1, each above the paper's scores."""
         datasets = list(by_dataset(results))
         columns = [name for name in _PAPER if name in results[0].scores]
         head = [f"{dataset} {_PAPER[name]}" for dataset in datasets for name in columns]
@@ -177,7 +182,7 @@ class SaliencyReport(Report):
         return {"normalize": results[0].normalize, "resamples": RESAMPLES}
 
     def dataset_json(self, results: Sequence[Result]) -> dict:
-        """With the paired differences from the first method."""
+        """Adds the paired differences from the first method."""
         first = results[0]
         return {
             "images": first.images,
@@ -194,9 +199,9 @@ class SaliencyReport(Report):
 
 
 def difference(result: Result, other: Result) -> dict[str, dict[str, float]]:
-    """{score: its difference `result - other` and the paired interval of it}.
+    """Returns {score: difference `result - other` with its paired interval}.
 
-    Only where both were scored on the same images does this mean anything.
+    Both results must be for the same images.
     """
     found = {}
     for name in result.draws.keys() & other.draws.keys():
@@ -207,7 +212,7 @@ def difference(result: Result, other: Result) -> dict[str, dict[str, float]]:
 
 
 def images_csv(evaluation: Evaluation) -> str:
-    """Each image's own scores, a line an image, in the data set's order."""
+    """Formats the scores of each image, one line per image, in data set order."""
     rows = evaluation.scores.rows
     measured = [
         name
@@ -256,7 +261,7 @@ def _notes(result: Result) -> list[str]:
             f"{result.images:,} maps were resized to their mask"
         )
     if not result.normalize:
-        notes.append(f"{result.method}, {result.dataset}: maps not stretched to 0..1")
+        notes.append(f"{result.method}, {result.dataset}: maps not normalized to 0..1")
     return notes
 
 

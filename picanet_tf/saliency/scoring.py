@@ -1,4 +1,4 @@
-"""How saliency maps are scored and reported. Imports no TensorFlow."""
+"""Scoring and reports of saliency maps. Does not import TensorFlow."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from picanet_tf.saliency.reports import SaliencyReport, images_csv
 
 
 class SaliencyScoring(Scoring):
-    """Maps against masks, by the field's own metrics; see `metrics`."""
+    """Scores maps against masks with the common metrics of the field, see `metrics`."""
 
     report = SaliencyReport()
     baselines = {
-        "center": "one Gaussian for all images, sigma "
+        "center": "a centred Gaussian, the same for all images, with sigma "
         f"{evaluation.CENTER_SIGMA} of each side"
     }
 
@@ -28,12 +28,12 @@ class SaliencyScoring(Scoring):
         yield "images.csv", images_csv(evaluation)
 
     def panels(self, evaluations: Mapping) -> Iterator[tuple]:
-        """`METHOD/worst.png` and `METHOD/best.png` of each, and `examples.png`."""
+        """Yields `METHOD/worst.png`, `METHOD/best.png` and `examples.png`."""
         yield from curves.ranked_panels(evaluations)
         yield from super().panels(evaluations)
 
     def figures(self, evaluations: Mapping, title: str):
-        """Curves of precision over recall and of F, a line a method (Fig. 6)."""
+        """Yields PR and F curves with one line per method (Fig. 6)."""
         yield "pr_curve.png", curves.pr_figure(evaluations, title)
         yield "f_curve.png", curves.f_figure(evaluations, title)
 

@@ -1,4 +1,4 @@
-"""What can be known of salient object detection without TensorFlow."""
+"""The TensorFlow-free half of salient object detection."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from picanet_tf.tasks.spec import TaskSpec
 
 
 class SaliencySpec(TaskSpec):
-    """Salient object detection, the paper's task (Sec. 4): a map of 0..1.
+    """Salient object detection, the paper's main task (Sec. 4).
 
-    A result is float32 [H, W] in [0, 1], the saliency of each pixel.
+    A result is a saliency map, float32 [H, W] in [0, 1].
     """
 
     name = "saliency"

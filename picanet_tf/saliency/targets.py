@@ -1,4 +1,4 @@
-"""From a mask to what each output shall learn (Sec. 4.3)."""
+"""Training targets of the saliency network (Sec. 4.3)."""
 
 from __future__ import annotations
 
@@ -8,12 +8,13 @@ from picanet_tf.models.context_modules import global_positions
 
 
 def encode_targets(mask, outputs: dict) -> dict:
-    """The targets of the saliency network's outputs.
+    """Encodes masks as targets of the saliency network's outputs.
 
     Args:
-        mask: float32 [N, S, S, 1], 1 where salient, 0 elsewhere, grey between.
-        outputs: {output name: tensor or shape holder}, such as `model.output`: which
-            outputs there are, and their sizes.
+        mask: float32 [N, S, S, 1], 1 where salient and 0 elsewhere; values in between
+            are allowed.
+        outputs: {output name: tensor or other object with a shape}, such as
+            `model.output`; determines the targets and their sizes.
 
     Returns:
         {output name: float32 tensor}: `stage*` [N, s, s, 1] in {0, 1}, `attention6`
@@ -31,25 +32,29 @@ def encode_targets(mask, outputs: dict) -> dict:
 
 
 def resize_mask(mask, height: int, width: int):
-    """G_i: the mask, resized bilinearly, then > 0.5: float32 [N, height, width, 1]."""
+    """Computes G_i: the mask resized bilinearly and thresholded at 0.5.
+
+    Returns:
+        float32 [N, height, width, 1] in {0, 1}.
+    """
     resized = tf.image.resize(mask, [height, width], method="bilinear")
     return tf.cast(resized > 0.5, tf.float32)
 
 
 def attention_target(mask, kernel_size: int):
-    """A of Eq. 7: where each pixel shall look.
+    """Computes A of Eq. 7, the target of the global attention.
 
-    A background pixel shall look at the salient grid positions, all alike, a salient
-    pixel at the background's.
+    The target of a background pixel is uniform over the salient grid positions; that of
+    a salient pixel is uniform over the background positions of the grid.
 
     Args:
         mask: G6, float32 [N, H, W, 1] in {0, 1}.
-        kernel_size: positions of the grid along each side.
+        kernel_size: number of grid positions along each side.
 
     Returns:
-        float32 [N, H, W, kernel_size**2], row-major, summing to 1 at each pixel; or to
-        0, no target, where no grid position is of the other kind (an image all
-        foreground or background, or an object between the positions).
+        float32 [N, H, W, kernel_size**2], row-major. It sums to 1 at each pixel, or to
+        0 (no target) where no grid position belongs to the opposite class, because the
+        image is all foreground or background, or an object lies between the positions.
     """
     _, height, width, _ = mask.shape
     rows = global_positions(height, kernel_size)

@@ -1,4 +1,4 @@
-"""Salient object detection: its networks, what trains them, what they predict."""
+"""The saliency task: networks, training, prediction and export."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from picanet_tf.tasks.serving_spec import ServingSpec
 
 
 class SaliencyServing(ServingSpec):
-    """An export gives the map at the input's size, and PNGs at the photos' own."""
+    """Exports return the map at the input's size and PNGs at the photo's size."""
 
     output = "saliency"
     signatures = {"serving_default": ("saliency",)}
     image_bytes_outputs = ("saliency",)
     png_output = "saliency_png_bytes"
-    output_description = "saliency 0..1; resize it to the photo's own size, bilinearly"
+    output_description = "saliency in 0..1; resize it bilinearly to the photo's size"
 
     def heads(self, logits, side):
         return {"saliency": keras.layers.Activation("sigmoid", name="saliency")(logits)}
@@ -34,7 +34,7 @@ class SaliencyServing(ServingSpec):
         return tf.cast(grey, tf.uint8)
 
     def drawn_difference(self, pixels, heads, size, side) -> float:
-        # Rounded to 256 greys it may be half of one off.
+        # Rounding to 8 bits accounts for half a grey level.
         off = np.abs(pixels / 255 - _resize(heads["saliency"], size)).max()
         return float(off - 0.5 / 255)
 
@@ -79,7 +79,7 @@ class SaliencyTask(Task):
         return tf.sigmoid(logits)
 
     def measure_attention(self, model, batches):
-        """Global contrast, which GAP learns from the attention loss (Sec. 4.3)."""
+        """Measures the global contrast that GAP learns (Sec. 4.3)."""
         results = contrast.measure_contrast(model, batches)
         return results, contrast.contrast_table(results)
 

@@ -1,6 +1,7 @@
-"""Validation in training: the network's outputs scored at the network's own size.
+"""Validation during training, at the network's input size.
 
-Quick figures to steer by. `evaluate.py` scores at each mask's size, as papers do.
+These scores are for monitoring; `evaluate.py` scores at each mask's size, as is usual
+in papers.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from picanet_tf.tasks.base import Validation
 
 
 class SaliencyValidation(Validation):
-    """Collects batches and scores them.
+    """Scores saliency maps by max F and MAE.
 
     Example:
         >>> validation = SaliencyValidation()
@@ -21,7 +22,7 @@ class SaliencyValidation(Validation):
         {'max_f': 0.81, 'mae': 0.09}
     """
 
-    best = "max_f"  # the score by which the best checkpoint is kept; higher is better
+    best = "max_f"
 
     def __init__(self):
         self._metrics = SaliencyMetrics(which=("max_f", "mae"))
@@ -42,7 +43,7 @@ def sigmoid(logits: np.ndarray) -> np.ndarray:
 def panel(
     image: np.ndarray, mask: np.ndarray, outputs: dict[str, np.ndarray]
 ) -> np.ndarray:
-    """Image, mask and prediction side by side.
+    """Draws image, mask and prediction side by side.
 
     Args:
         image: float [S, S, 3], RGB 0..255.

@@ -1,4 +1,4 @@
-"""The variants of the saliency network. Imports no TensorFlow."""
+"""The variants of the saliency network. Does not import TensorFlow."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from picanet_tf.tasks.plans import parse_plan
 
 DEFAULT_VARIANT = "6GAP_5432AC"
 
-# Table 1 of the paper, and the plan of the authors' release of the CVPR version.
+# Table 1 of the paper, and the variant of the authors' release (CVPR version).
 VARIANTS = (
     "UNet",
     "6GAP",
@@ -25,14 +25,14 @@ VARIANTS = (
     "65GAP_432LAP",
 )
 
-IMAGE_SIZE = 224  # that the paper trains at, in pixels
-STRIDE = 8  # of the encoder
-# Decoding modules that may have a context module.
+IMAGE_SIZE = 224  # input side used in the paper, in pixels
+STRIDE = 8  # stride of the encoder
+# Decoding modules that can have a context module.
 STAGES = "65432"
 
 
 def parse_variant(name: str) -> dict[int, str]:
-    """The plan that a variant name spells, `plans.parse_plan`.
+    """Parses a variant name, see `plans.parse_plan`.
 
     Example:
         >>> parse_variant("6GAP_5432AC")
@@ -44,7 +44,7 @@ def parse_variant(name: str) -> dict[int, str]:
 
 
 def check_image_size(variant: str, image_size: int) -> None:
-    """Raises `PicanetError` for a size that the network cannot be built at."""
+    """Raises `PicanetError` for an unsupported input size."""
     if image_size % STRIDE or image_size < 2 * STRIDE:
         raise PicanetError(
             f"`image_size` must be a multiple of {STRIDE}, the encoder's stride, and "

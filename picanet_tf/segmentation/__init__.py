@@ -1,6 +1,6 @@
 """Semantic segmentation with PiCANets (Sec. 5.6).
 
-Imports no TensorFlow before it builds a network.
+TensorFlow is imported only when a network is built.
 """
 
 from picanet_tf.segmentation.variants import DEFAULT_VARIANT, VARIANTS, parse_variant
@@ -10,5 +10,5 @@ __all__ = ["DEFAULT_VARIANT", "VARIANTS", "build_model", "parse_variant"]
 
 
 def build_model(*arguments, **options):
-    """Builds a network: `tasks.base.Task.build_model` of `task.SegmentationTask`."""
+    """Builds a segmentation network; takes the arguments of `Task.build_model`."""
     return get_task("segmentation").build_model(*arguments, **options)

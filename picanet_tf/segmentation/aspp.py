@@ -1,4 +1,4 @@
-"""DeepLab's atrous spatial pyramid pooling, PiCANets in its branches (Sec. 5.6)."""
+"""DeepLab's atrous spatial pyramid pooling with PiCANets in its branches (Sec. 5.6)."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ from collections.abc import Mapping
 
 import keras
 
-from picanet_tf.backbones.vgg16 import FC_CHANNELS, scaled
+from picanet_tf.backbones.vgg16 import FC_CHANNELS, scale_channels
 from picanet_tf.layers import BatchNormalization, DilatedConv2D
 from picanet_tf.layers.initializers import gaussian
 from picanet_tf.models.context_modules import ATTENTIVE, CONVOLVING, context_layer
 
-CONTEXT_CHANNELS = 512  # of what AC and LC make of pool5
+CONTEXT_CHANNELS = 512  # output channels of AC and LC on pool5
 
 
 def aspp(
@@ -26,20 +26,20 @@ def aspp(
     return_attention: bool = False,
     **context_options,
 ):
-    """Four branches of fc6, fc7 and fc8, whose scores are summed.
+    """Applies branches of fc6, fc7 and fc8, and sums their scores.
 
-    A context module sees pool5; what it gives is concatenated with its branch's fc6, as
-    the input of fc7.
+    Context modules are applied to pool5; their output is concatenated with the branch's
+    fc6 as the input of fc7.
 
     Args:
         pool5: [N, h, w, C].
         branches: {dilation of fc6: dilation of the context module}.
-        plan: {dilation of fc6: kind of context module}, a missing one has none.
-        classes: channels of the scores.
-        width: scales all channels.
-        dropout, seed: after fc6 and after fc7.
+        plan: {dilation of fc6: kind of context module}; other branches have none.
+        classes: number of classes.
+        width: factor on all channel counts.
+        dropout, seed: rate and seed of the dropout after fc6 and fc7.
         return_attention: also return the attention of the modules that have one.
-        **context_options: of `context.context_layer`.
+        **context_options: arguments of `context_modules.context_layer`.
 
     Returns:
         (scores, float32 [N, h, w, classes], named `logits`;
@@ -47,14 +47,14 @@ def aspp(
     """
     scores, attention = [], {}
 
-    def dropped(inputs, name, number):
-        # One mask for two layers of one shape would be no dropout of its own.
+    def apply_dropout(inputs, name, number):
+        # Layers with the same shape and seed would share their dropout mask.
         own = None if seed is None else seed + number
         return keras.layers.Dropout(dropout, seed=own, name=name)(inputs)
 
     for number, (rate, context_rate) in enumerate(branches.items()):
         fc6 = DilatedConv2D(
-            scaled(FC_CHANNELS, width),
+            scale_channels(FC_CHANNELS, width),
             3,
             padding="same",
             dilation_rate=rate,
@@ -62,7 +62,7 @@ def aspp(
             name=f"fc6_{rate}",
         )(pool5)
         fc6 = keras.layers.ReLU(name=f"fc6_{rate}_relu")(fc6)
-        fc6 = dropped(fc6, f"fc6_{rate}_dropout", 2 * number)
+        fc6 = apply_dropout(fc6, f"fc6_{rate}_dropout", 2 * number)
         kind = plan.get(rate)
         if kind is not None:
             attends = return_attention and kind in ATTENTIVE
@@ -71,7 +71,7 @@ def aspp(
                 kind,
                 name=name,
                 dilation_rate=context_rate,
-                filters=scaled(CONTEXT_CHANNELS, width),
+                filters=scale_channels(CONTEXT_CHANNELS, width),
                 return_attention=attends,
                 **context_options,
             )(pool5)
@@ -81,9 +81,9 @@ def aspp(
                 context = BatchNormalization(name=f"{name}_norm")(context)
                 context = keras.layers.ReLU(name=f"{name}_relu")(context)
             fc6 = keras.layers.Concatenate(name=f"aspp{rate}_context")([fc6, context])
-        fc7 = _conv1x1(scaled(FC_CHANNELS, width), f"fc7_{rate}")(fc6)
+        fc7 = _conv1x1(scale_channels(FC_CHANNELS, width), f"fc7_{rate}")(fc6)
         fc7 = keras.layers.ReLU(name=f"fc7_{rate}_relu")(fc7)
-        fc7 = dropped(fc7, f"fc7_{rate}_dropout", 2 * number + 1)
+        fc7 = apply_dropout(fc7, f"fc7_{rate}_dropout", 2 * number + 1)
         scores.append(_conv1x1(classes, f"fc8_{rate}", dtype="float32")(fc7))
     return keras.layers.Add(name="logits", dtype="float32")(scores), attention
 

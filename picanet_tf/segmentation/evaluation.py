@@ -1,6 +1,6 @@
-"""Scores a method on a data set: one confusion matrix over all of its pixels.
+"""Scores a method on a data set by a confusion matrix over all pixels.
 
-Knows no files: samples and class maps come in as iterables.
+Samples and class maps are passed as iterables; files are handled elsewhere.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ from picanet_tf.segmentation.rendering import overlay
 
 
 class Evaluation(NamedTuple):
-    """What a method reached on a data set.
+    """The results of a method on a data set.
 
     Attributes:
         scores: `metrics.SegmentationScores` of the whole set.
-        rows: (name, pixel accuracy) of each image, NaN where no pixel has a class.
-        picked: the images asked for by number.
+        rows: (name, pixel accuracy) of each image; NaN if no pixel has a class.
+        picked: the images requested by number.
     """
 
     scores: object
@@ -32,16 +32,16 @@ class Evaluation(NamedTuple):
 
 
 def evaluate(predicted: Iterable[tuple], *, pick: Collection[int] = ()) -> Evaluation:
-    """Scores class maps against the true ones, at the size of the image.
+    """Scores class maps against the ground truth, at the size of the image.
 
     Args:
-        predicted: (sample, uint8 [H, W], the class of each pixel); the sample's `truth`
-            is the true class map, uint8 [H, W], 255 where a pixel has no class.
-        pick: numbers of images, from 0, to keep.
+        predicted: (sample, class map uint8 [H, W]); the sample's `truth` is uint8
+            [H, W], 255 for pixels without a class.
+        pick: indices (from 0) of images to keep.
 
     Raises:
-        PicanetError: there is no image; or one's map has another size or no classes,
-            named.
+        PicanetError: if there are no images, or if a class map has the wrong size or
+            invalid classes; the message names the image.
     """
     from picanet_tf.segmentation.metrics import SegmentationMetrics
 
@@ -57,17 +57,17 @@ def evaluate(predicted: Iterable[tuple], *, pick: Collection[int] = ()) -> Evalu
         if number in pick:
             picked.append(_example(sample, classes))
     if not rows:
-        raise PicanetError("There is no image to score")
+        raise PicanetError("There are no images to score")
     return Evaluation(metrics.result(), tuple(rows), tuple(picked))
 
 
 def background(mask: np.ndarray) -> np.ndarray:
-    """The method that knows no image: background everywhere."""
+    """Baseline that predicts background everywhere."""
     return np.full(mask.shape, BACKGROUND, np.uint8)
 
 
 def _example(sample, classes: np.ndarray) -> Example:
-    def shrink(picture):  # Colours are classes: none may be mixed.
+    def shrink(picture):  # Colours are classes and must not be interpolated.
         return shrink_picture(picture, Image.Resampling.NEAREST)
 
     if sample.image is None:

@@ -1,4 +1,4 @@
-"""Softmax cross-entropy that passes over pixels without a class."""
+"""Softmax cross-entropy that ignores pixels without a class."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from keras import ops
 
 from picanet_tf.core.voc import IGNORE
 
-# Of the U-Net's side outputs, as in the saliency network; DeepLab has one output.
+# Weights of the U-Net's side outputs, as in the saliency network; DeepLab has only one.
 WEIGHTS = {"logits": 1.0, "stage6": 0.5, "stage5": 0.5, "stage4": 0.5, "stage3": 0.8}
 
 
@@ -15,10 +15,10 @@ WEIGHTS = {"logits": 1.0, "stage6": 0.5, "stage5": 0.5, "stage4": 0.5, "stage3":
 class SegmentationLoss(keras.losses.Loss):
     """Mean softmax cross-entropy over the pixels that have a class.
 
-    All pixels of the batch count alike, as in Caffe; with several replicas, all of a
-    replica's. A batch without any such pixel has the loss 0.
+    The mean is over all pixels of the batch, as in Caffe; with several replicas, of
+    each replica's part. The loss of a batch without such pixels is 0.
 
-    Shapes: `y_true` integer [N, h, w], the class or `ignore`; `y_pred` float
+    `y_true` is integer [N, h, w], the class or `ignore`; `y_pred` is float
     [N, h, w, classes], logits.
     """
 
@@ -29,12 +29,12 @@ class SegmentationLoss(keras.losses.Loss):
     def call(self, y_true, y_pred):
         y_true = ops.cast(y_true, "int32")
         counts = ops.not_equal(y_true, self.ignore)
-        # A class all the same where there is none: 255 would be out of range.
+        # Ignored pixels need a valid class, as 255 would be out of range.
         classes = ops.where(counts, y_true, 0)
         each = ops.sparse_categorical_crossentropy(classes, y_pred, from_logits=True)
         counts = ops.cast(counts, each.dtype)
         total = ops.sum(each * counts) / ops.maximum(ops.sum(counts), 1)
-        # [1]: the base class means over it, and divides by the number of replicas.
+        # [1]: the base class averages over it and divides by the number of replicas.
         return ops.reshape(total, [1])
 
     def get_config(self):
@@ -42,10 +42,10 @@ class SegmentationLoss(keras.losses.Loss):
 
 
 def losses(outputs) -> dict[str, keras.losses.Loss]:
-    """{output name: loss} of the named outputs."""
+    """Returns {output name: loss} for the given outputs."""
     return {name: SegmentationLoss() for name in outputs}
 
 
 def loss_weights(outputs) -> dict[str, float]:
-    """{output name: weight}; there is no attention loss, so no weight of it counts."""
+    """Returns {output name: loss weight}; there is no attention loss."""
     return {name: WEIGHTS[name] for name in outputs}

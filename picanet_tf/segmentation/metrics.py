@@ -1,4 +1,4 @@
-"""Mean intersection over union, over all pixels of a set (PASCAL VOC's measure)."""
+"""Mean intersection over union over all pixels of a data set, as in PASCAL VOC."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from picanet_tf.core.voc import CLASSES, IGNORE
 
 
 class SegmentationScores(NamedTuple):
-    """What a method reached on a set.
+    """Scores of a set of images.
 
     Attributes:
-        mean_iou: 0..1, over the classes that some pixel has or is taken for.
-        pixel_accuracy: share of the pixels with a class that got their own, 0..1.
-        iou: [classes], each class's; NaN where nothing has it or is taken for it.
+        mean_iou: 0..1, over the classes that occur in the ground truth or predictions.
+        pixel_accuracy: 0..1, over the pixels that have a class.
+        iou: [classes], per class; NaN if the class occurs in neither.
         confusion: int64 [classes, classes], pixels by (true class, predicted class).
-        images: how many.
+        images: number of images.
     """
 
     mean_iou: float
@@ -29,7 +29,7 @@ class SegmentationScores(NamedTuple):
 
 
 class SegmentationMetrics:
-    """Adds up one confusion matrix over all images, `keras.metrics.MeanIoU`'s.
+    """Accumulates a confusion matrix over all images with `keras.metrics.MeanIoU`.
 
     Example:
         >>> metrics = SegmentationMetrics()
@@ -39,30 +39,30 @@ class SegmentationMetrics:
     """
 
     def __init__(self, classes: int = CLASSES, ignore: int = IGNORE):
-        # int64: VOC has 2.6e8 pixels, ten such sets would overflow the default.
+        # int64: VOC has 2.6e8 pixels, and ten times that would overflow the default.
         self._metric = keras.metrics.MeanIoU(
             classes, ignore_class=ignore, dtype="int64"
         )
         self._images = 0
 
     def update(self, predicted: np.ndarray, truth: np.ndarray) -> None:
-        """Adds an image, or a batch of one size.
+        """Adds an image or batch.
 
         Args:
             predicted: integers, the class of each pixel.
-            truth: integers of the same shape, `ignore` where a pixel has no class.
+            truth: integers of the same shape, `ignore` for pixels without a class.
 
         Raises:
-            ValueError: the shapes differ, or there is a class that is none.
+            ValueError: if the shapes differ or a class is invalid.
         """
         predicted, truth = np.asarray(predicted), np.asarray(truth)
         if predicted.shape != truth.shape:
             raise ValueError(
-                "Prediction and truth must have one shape. Received: "
+                "Prediction and truth must have the same shape. Received: "
                 f"{predicted.shape} and {truth.shape}"
             )
         classes, ignore = self._metric.num_classes, self._metric.ignore_class
-        # The metric would pass over such pixels in silence, and flatter the method.
+        # The metric would silently ignore such pixels and overrate the method.
         for name, values in ("predicted", predicted), ("truth", truth):
             wrong = (values >= classes) & ~((values == ignore) & (name == "truth"))
             if wrong.any():

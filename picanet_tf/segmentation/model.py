@@ -1,8 +1,8 @@
-"""The segmentation networks of Table 3: DeepLab with ASPP, and the saliency U-Net."""
+"""The segmentation networks of Table 3: DeepLab with ASPP, and U-Nets."""
 
 from __future__ import annotations
 
-from picanet_tf.backbones.vgg16 import scaled, vgg16_features
+from picanet_tf.backbones.vgg16 import scale_channels, vgg16_features
 from picanet_tf.core.voc import CLASSES
 from picanet_tf.models.base import NetworkConfig
 from picanet_tf.models.decoder import decoding_module, side_output
@@ -16,7 +16,7 @@ GLOBAL_KERNEL_SIZE = 12
 
 
 def segmentation_outputs(image, config: NetworkConfig) -> dict:
-    """The functional graph of a segmentation network.
+    """Builds the functional graph of a segmentation network.
 
     Args:
         image: Keras tensor, float32 [N, S, S, 3], RGB 0..255.
@@ -25,11 +25,11 @@ def segmentation_outputs(image, config: NetworkConfig) -> dict:
     Returns:
         A dict of Keras tensors:
 
-        * of a DeepLab `logits`, float32 [N, s, s, classes], s = S / 8 rounded up;
-          of a U-Net `stage6` ... `stage3`, at S / 32, 16, 8 and 4;
-        * with `return_attention` `attention<attach point>` float32 [N, h, w, K*K] of
-          every attentive module: `attention6`, `12`, `18`, `24` of a DeepLab's
-          branches, `attention6` ... `attention3` of a U-Net's decoding modules.
+        * DeepLab: `logits`, float32 [N, s, s, classes], with s = S / 8 rounded up;
+          U-Nets: `stage6` ... `stage3`, with s = S / 32, 16, 8 and 4.
+        * with `return_attention`, `attention<attach point>` float32 [N, h, w, K*K] of
+          every attentive module: `attention6`, `12`, `18`, `24` of DeepLab's branches,
+          `attention6` ... `attention3` of a U-Net's decoding modules.
 
     Reference: Sec. 5.6, Table 3.
     """
@@ -50,14 +50,14 @@ def _deeplab(image, config: NetworkConfig, classes: int) -> dict:
         dropout=config.dropout,
         seed=config.seed,
         return_attention=config.return_attention,
-        attention_filters=scaled(128, config.width),
+        attention_filters=scale_channels(128, config.width),
     )
     maps = {f"attention{rate}": value for rate, value in attention.items()}
     return {"logits": logits, **maps}
 
 
 def _unet(image, config: NetworkConfig, classes: int) -> dict:
-    """Side outputs, and attention, of the saliency decoder's first four modules."""
+    """Returns side outputs and attention of the saliency decoder's first four modules."""
     features = vgg16_features(
         image,
         dilated=False,
@@ -74,11 +74,11 @@ def _unet(image, config: NetworkConfig, classes: int) -> dict:
             features[feature],
             decoded,
             kind=plan.get(stage),
-            filters=scaled(CHANNELS[stage - 1], config.width),
+            filters=scale_channels(CHANNELS[stage - 1], config.width),
             return_attention=config.return_attention,
-            attention_filters=scaled(128, config.width),
+            attention_filters=scale_channels(128, config.width),
             global_kernel_size=GLOBAL_KERNEL_SIZE,
-            renet_units=scaled(256, config.width),
+            renet_units=scale_channels(256, config.width),
             lstm_options=config.lstm_options,
         )
         outputs[f"stage{stage}"] = side_output(stage, decoded, classes)

@@ -1,6 +1,6 @@
-"""From a segmentation network's outputs to classes, in TensorFlow.
+"""Converts a segmentation network's outputs to class maps, in TensorFlow.
 
-An image lies in the upper left of a square, see `spec`.
+Images are placed in the top left corner of a square, see `spec`.
 """
 
 from __future__ import annotations
@@ -15,16 +15,16 @@ from picanet_tf.segmentation.targets import stride_of
 
 
 def logits(outputs: Mapping):
-    """The output to predict from: `logits`, or the U-Net's last stage."""
+    """Returns the output to predict from: `logits`, or the U-Net's last stage."""
     return outputs[min(name for name in outputs if not name.startswith("attention"))]
 
 
 def resize(image, side: int):
-    """[H, W, 3] -> float32 [side, side, 3]: the square at the input's size.
+    """Pads [H, W, 3] to a square and resizes it to float32 [side, side, 3].
 
     Args:
-        image: RGB 0..255, of any size.
-        side: of the network's input; the square is at least as large.
+        image: RGB 0..255, any size.
+        side: side of the network's input and minimum side of the square.
     """
     shape = tf.shape(image)[:2]
     missing = tf.maximum(side, tf.reduce_max(shape)) - shape
@@ -36,10 +36,10 @@ def resize(image, side: int):
 
 
 def upsample(logits, side: int):
-    """Logits at the input's size, bilinear: float32 [N, side, side, classes].
+    """Upsamples logits bilinearly to float32 [N, side, side, classes].
 
-    Enlarged by the stride, half-pixel centres, then cut: where the side is no multiple
-    of the stride, the last positions have seen beyond the image.
+    Resizes by the stride with half-pixel centres and crops the result, because if the
+    side is not a multiple of the stride, the last positions extend beyond the image.
     """
     enlarged = logits.shape[1] * stride_of(side, logits.shape[1])
     logits = tf.image.resize(logits, [enlarged, enlarged], method="bilinear")
@@ -47,12 +47,12 @@ def upsample(logits, side: int):
 
 
 def crop_to_image(values, size, side: int):
-    """[S, S, C] over a square -> [H, W, C] of the image in its upper left.
+    """Crops [S, S, C] over the square to the image's [H, W, C] and resizes it.
 
     Args:
-        values: over the network's input.
+        values: values over the network's input.
         size: (height, width) of the image.
-        side: of the network's input.
+        side: side of the network's input.
     """
     height, width = size[0], size[1]
     square = tf.maximum(side, tf.maximum(height, width))
@@ -60,11 +60,11 @@ def crop_to_image(values, size, side: int):
 
 
 def classes_of(logits):
-    """[..., classes] -> uint8 [...]."""
+    """Returns the class with the largest logit: [..., classes] -> uint8 [...]."""
     return tf.cast(tf.argmax(logits, axis=-1), tf.uint8)
 
 
 def foreground(logits):
-    """Probability of any class but the background: float32 [..., 1]."""
+    """Returns the probability of any class but background: float32 [..., 1]."""
     probabilities = tf.nn.softmax(logits)
     return 1.0 - probabilities[..., BACKGROUND : BACKGROUND + 1]

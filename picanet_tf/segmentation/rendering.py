@@ -1,4 +1,4 @@
-"""A class map as a picture: what `predict.py --format` offers. No TensorFlow."""
+"""Renders class maps for `predict.py --format`. Does not import TensorFlow."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ def render(form: str, image: np.ndarray, classes: np.ndarray) -> Image.Image:
     """Draws a class map in one of `FORMATS`.
 
     Args:
-        form: `"map"`: a palette picture, whose values are the classes, in VOC's
-            colours; `"overlay"`: the colours over the image, the background clear, with
-            a legend; `"panel"`: image, colours and overlay side by side.
+        form: `"map"`: a palette image with the classes as values and VOC's colours;
+            `"overlay"`: the colours over the image with a legend and a transparent
+            background; `"panel"`: image, colours and overlay side by side.
         image: uint8 [H, W, 3].
         classes: uint8 [H, W].
 
     Returns:
-        A picture of the image's size, in mode P or RGB, or a panel.
+        An image of the same size in mode P or RGB, or a panel.
     """
     if form == "map":
-        # From bytes: a picture of an array would be grey, and could not be in mode P.
+        # From bytes, because `fromarray` cannot create an image in mode P.
         picture = Image.frombytes("P", classes.shape[::-1], classes.tobytes())
         picture.putpalette(palette().ravel().tolist())
         return picture
@@ -38,10 +38,9 @@ def render(form: str, image: np.ndarray, classes: np.ndarray) -> Image.Image:
 
 
 def overlay(image: np.ndarray, classes: np.ndarray) -> np.ndarray:
-    """The classes' colours over the image, and a legend: uint8 [H, W, 3].
+    """Draws the classes' colours over the image, with a legend: uint8 [H, W, 3].
 
-    The legend names the classes that cover most first, in the upper left corner, as
-    many as fit.
+    The legend in the top left corner lists as many classes as fit, by descending area.
     """
     painted = (classes > 0)[..., np.newaxis]
     mixed = (1 - _OPACITY) * image + _OPACITY * colours_of(classes)

@@ -1,4 +1,4 @@
-"""What the report on segmentation says of an evaluation. Imports no TensorFlow."""
+"""Formats segmentation scores for the report. Does not import TensorFlow."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from picanet_tf.segmentation.evaluation import Evaluation
 
 CONVENTIONS = """\
 mean_iou      intersection over union of each class, from one confusion matrix over
-              all pixels of the set, averaged over the classes that some pixel has or
-              is taken for (21 on all of VOC); keras.metrics.MeanIoU
-pixel_accuracy  share of the pixels that got their class
-              Class maps are scored at the image's size; 255 counts nowhere.
+              all pixels of the set, averaged over the classes that occur in the
+              ground truth or predictions (21 on all of VOC); keras.metrics.MeanIoU
+pixel_accuracy  share of correctly classified pixels
+              Class maps are scored at the image's size; pixels of 255 are ignored.
 """
 TABLE_3 = {
     "DeepLab": 0.6896,
@@ -29,7 +29,7 @@ TABLE_3 = {
 
 
 def texts(evaluation: Evaluation) -> Iterator[tuple[str, str]]:
-    """Tables as (file name, CSV): each image's accuracy, and the confusion matrix."""
+    """Yields (file name, CSV): the accuracy of each image, and the confusion matrix."""
     rows = [(name, f"{value:.6f}") for name, value in evaluation.rows]
     yield "images.csv", csv_text([("name", "pixel_accuracy"), *rows])
     matrix = evaluation.scores.confusion.tolist()
@@ -38,7 +38,7 @@ def texts(evaluation: Evaluation) -> Iterator[tuple[str, str]]:
 
 
 class SegmentationReport(ClassReport):
-    """The report on segmentation: mean IoU, class by class."""
+    """Reports mean IoU and the IoU of each class."""
 
     title = "Segmentation scores"
     conventions = CONVENTIONS

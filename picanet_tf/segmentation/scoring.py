@@ -1,4 +1,4 @@
-"""How class maps are scored and reported. Imports no TensorFlow before it scores."""
+"""Scoring and reports of class maps. TensorFlow is imported only for scoring."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from picanet_tf.segmentation import evaluation, reports
 
 
 class SegmentationScoring(Scoring):
-    """Class maps against the true ones, by mean intersection over union."""
+    """Scores class maps by mean intersection over union."""
 
     report = reports.SegmentationReport()
-    baselines = {"background": "no pixel has any other class"}
+    baselines = {"background": "predicts background for every pixel"}
 
     def truth_of(self, record: Mapping):
         return record["mask"][..., 0]
@@ -29,5 +29,5 @@ class SegmentationScoring(Scoring):
         return evaluation.background(truth)
 
     def predictions_on_disk(self, argument, list_images, read_truth) -> Method:
-        """Class maps in a folder, each of its true one's size."""
+        """Class maps in a folder, each with the size of its ground truth."""
         return maps_on_disk(argument, list_images, read_truth, same_size=True)

@@ -1,7 +1,7 @@
-"""What can be known of semantic segmentation without TensorFlow.
+"""The TensorFlow-free half of semantic segmentation.
 
-A photo is put into the upper left of a square, at its own size and aspect, and the
-square resized to the network's input; see `data_pipeline.augment.fit_class_map`.
+A photo is placed unscaled in the top left corner of a square, which is resized to the
+network's input; see `data_pipeline.augment.fit_class_map`.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ from picanet_tf.segmentation.variants import (
 )
 from picanet_tf.tasks.spec import TaskSpec
 
-# {variant: (weights, bytes an image)}. Measured, a training step of one image on one
-# thread, at its highest: DeepLab_LAP 2.65 GB, DeepLab_AC 3.94 GB (321 pixels),
-# 6GAP_543LAP 2.52 GB (384). The others' images are taken to need as much.
+# {variant: (number of weights, bytes per image)}. Measured peak of a training step with
+# one image on one thread: DeepLab_LAP 2.65 GB, DeepLab_AC 3.94 GB (321 pixels),
+# 6GAP_543LAP 2.52 GB (384 pixels). The other variants are assumed to need as much.
 _MEMORY = {
     "DeepLab": (37.9e6, 0.33e9),
     "DeepLab_LC": (91.4e6, 0.33e9),
@@ -56,7 +56,7 @@ class SegmentationSpec(TaskSpec):
     formats = rendering.FORMATS
 
     def training_defaults(self, variant: str | None = None) -> Mapping:
-        """DeepLab's protocol, for the U-Nets as well."""
+        """Returns DeepLab's training settings, also for the U-Nets."""
         return {
             **super().training_defaults(variant),
             "steps": 20_000,
@@ -68,23 +68,23 @@ class SegmentationSpec(TaskSpec):
         return _MEMORY.get(variant, _UNET_WITH_CONTEXT)
 
     def frame(self, image: np.ndarray, side: int) -> np.ndarray:
-        """The square, in a grey of VGG's means."""
+        """Returns the square, padded with VGG's channel means."""
         return _square(image, side, np.round(MEAN_RGB).astype(np.uint8))
 
     def resize(self, image: np.ndarray, side: int) -> np.ndarray:
-        # What surrounds the photo is zero to the network, which subtracts the means.
+        # Padding is 0 inside the network, which subtracts the means.
         return resize(_square(image, side, np.float32(MEAN_RGB)), (side, side))
 
     def postprocess(
         self, values: np.ndarray, size: tuple[int, int], side: int
     ) -> np.ndarray:
-        """The class of each pixel, of logits [side, side, classes] over the square."""
+        """Converts logits [side, side, classes] over the square to a class map."""
         values = np.asarray(values)
         height, width = size
         square = max(side, height, width)
         best = np.full(size, -np.inf, np.float32)
         classes = np.zeros(size, np.uint8)
-        # Class by class: all of them at a photo's size would take gigabytes.
+        # Class by class, because all logits at a photo's size would take gigabytes.
         for number in range(values.shape[-1]):
             logits = resize(values[..., number], (square, square))[:height, :width]
             higher = logits > best
@@ -99,7 +99,7 @@ class SegmentationSpec(TaskSpec):
 
 
 def _square(image: np.ndarray, side: int, color: np.ndarray) -> np.ndarray:
-    """[H, W, 3] -> a square of `side` or, if it is larger, of the image's own."""
+    """Pads [H, W, 3] to a square with at least `side` pixels per side."""
     height, width = image.shape[:2]
     square = np.empty([max(side, height, width)] * 2 + [3], color.dtype)
     square[:] = color

@@ -1,4 +1,4 @@
-"""From a class map to what each output shall learn."""
+"""Training targets of segmentation networks."""
 
 from __future__ import annotations
 
@@ -8,15 +8,16 @@ import tensorflow as tf
 
 
 def encode_targets(classes, outputs: dict) -> dict:
-    """The targets of a segmentation network's outputs.
+    """Encodes class maps as targets of a segmentation network's outputs.
 
     Args:
         classes: integer [N, S, S, 1], the class of each pixel, 255 for none.
-        outputs: {output name: tensor or shape holder}, such as `model.output`.
+        outputs: {output name: tensor or other object with a shape}, such as
+            `model.output`.
 
     Returns:
-        {output name: int32 [N, h, w]} of the scores: the class at the middle of each
-        position. Attention has no target.
+        {output name: int32 [N, h, w]} for the score outputs, the class at the centre of
+        each position. Attention outputs have no target.
     """
     return {
         name: shrink(classes, output.shape[1])
@@ -26,9 +27,9 @@ def encode_targets(classes, outputs: dict) -> dict:
 
 
 def shrink(classes, size: int):
-    """A class map at the positions of a smaller one: int32 [N, size, size].
+    """Subsamples a class map to int32 [N, size, size].
 
-    Position i of a map of stride s has seen the pixels s i to s i + s - 1; it gets the
+    Position i of a map with stride s covers the pixels s i to s i + s - 1 and gets the
     class of pixel s i + s / 2.
     """
     side = classes.shape[1]
@@ -39,10 +40,10 @@ def shrink(classes, size: int):
 
 
 def stride_of(side: int, size: int) -> int:
-    """Pixels between the positions of a map: a power of 2, as all pools halve.
+    """Returns the stride of a map, a power of 2.
 
     Args:
-        side: of the image.
-        size: of the map, side / stride rounded up.
+        side: side of the image.
+        size: side of the map, side / stride rounded up.
     """
     return 2 ** round(math.log2(side / size))

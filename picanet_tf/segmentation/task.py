@@ -1,4 +1,4 @@
-"""Semantic segmentation: its networks, what trains them, what they predict."""
+"""The segmentation task: networks, training, prediction and export."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from picanet_tf.segmentation.variants import BRANCHES, is_deeplab
 from picanet_tf.tasks.base import Task
 from picanet_tf.tasks.serving_spec import ServingSpec
 
-# DeepLab is trained on crops of 321 pixels, and tested on whole images in 513.
+# DeepLab is trained on crops of 321 pixels and tested on whole images at 513.
 _TRAINED, _TESTED = 321, 513
 
 
 class SegmentationServing(ServingSpec):
-    """An export gives logits and classes at the input's size, and PNGs of classes."""
+    """Exports return logits and classes at the input's size, and PNGs of classes."""
 
     output = "logits"
     signatures = {
@@ -32,13 +32,13 @@ class SegmentationServing(ServingSpec):
     image_bytes_outputs = ("classes",)
     png_output = "classes_png_bytes"
     resize_description = (
-        "in the upper left of a square of at least {side} x {side}, filled up with "
+        "in the top left corner of a square of at least {side} x {side}, padded with "
         "RGB 123.68, 116.779, 103.939; a larger square is resized to {side} x {side}, "
         "bilinear with half-pixel centres and no antialiasing (tf.image.resize)"
     )
     output_description = (
-        "logits of 21 classes over that square; resize them to it bilinearly, cut "
-        "the photo out, the largest logit is the class"
+        "logits of 21 classes over that square; resize them to it bilinearly, crop "
+        "the photo's part, and take the class with the largest logit"
     )
 
     def heads(self, logits, side):
@@ -48,11 +48,11 @@ class SegmentationServing(ServingSpec):
             logits = keras.layers.UpSampling2D(
                 stride, interpolation="bilinear", name="upsample"
             )(logits)
-        # Also where nothing is cut: it names the output.
+        # Also if nothing is cropped, to name the output.
         logits = keras.layers.Cropping2D(
             ((0, beyond), (0, beyond)), name="logits_full"
         )(logits)
-        # int32: what REST and every client have.
+        # int32 is supported by REST and every client.
         classes = keras.ops.argmax(logits, axis=-1)
         return {"logits": logits, "classes": keras.ops.cast(classes, "int32")}
 
@@ -61,7 +61,7 @@ class SegmentationServing(ServingSpec):
         return prediction.classes_of(logits)[..., None]
 
     def drawn_difference(self, pixels, heads, size, side) -> float:
-        """Share of the pixels that have another class."""
+        """Returns the share of pixels with a different class."""
         return float(np.mean(pixels != self.draw(heads, size, side).numpy()))
 
 

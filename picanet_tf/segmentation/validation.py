@@ -1,4 +1,4 @@
-"""Validation in training: classes scored at the network's own input size."""
+"""Validation during training, at the network's input size."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from picanet_tf.tasks.base import Validation
 
 
 class SegmentationValidation(Validation):
-    """Collects batches and scores them.
+    """Scores class maps by mean IoU and pixel accuracy.
 
     Example:
         >>> validation = SegmentationValidation()
@@ -20,14 +20,14 @@ class SegmentationValidation(Validation):
         {'mean_iou': 0.61, 'pixel_accuracy': 0.9}
     """
 
-    best = "mean_iou"  # the score by which the best checkpoint is kept
+    best = "mean_iou"
 
     def __init__(self):
         self._metrics = SegmentationMetrics()
 
     def update(self, outputs: dict[str, np.ndarray], classes: np.ndarray) -> None:
-        """Adds a batch: the network's outputs, integer classes [N, S, S, 1]."""
-        self._metrics.update(_predicted(outputs, classes.shape[1]), classes[..., 0])
+        """Adds a batch of network outputs and integer classes [N, S, S, 1]."""
+        self._metrics.update(_predict_classes(outputs, classes.shape[1]), classes[..., 0])
 
     def result(self) -> dict[str, float]:
         scores = self._metrics.result()
@@ -40,21 +40,21 @@ class SegmentationValidation(Validation):
 def panel(
     image: np.ndarray, classes: np.ndarray, outputs: dict[str, np.ndarray]
 ) -> np.ndarray:
-    """Image, class map and prediction side by side.
+    """Draws image, class map and prediction side by side.
 
     Args:
         image: float [S, S, 3], RGB 0..255.
         classes: integer [S, S, 1].
-        outputs: of this image, without the batch's axis.
+        outputs: outputs for the image, without the batch axis.
 
     Returns:
         uint8 [S, 3 S, 3].
     """
     batch = {name: value[np.newaxis] for name, value in outputs.items()}
-    predicted = _predicted(batch, image.shape[0])[0]
+    predicted = _predict_classes(batch, image.shape[0])[0]
     tiles = [image, colours_of(classes[..., 0]), colours_of(predicted)]
     return np.concatenate(tiles, axis=1).clip(0, 255).astype(np.uint8)
 
 
-def _predicted(outputs: dict[str, np.ndarray], side: int) -> np.ndarray:
+def _predict_classes(outputs: dict[str, np.ndarray], side: int) -> np.ndarray:
     return classes_of(upsample(logits(outputs), side)).numpy()

@@ -1,7 +1,7 @@
-"""The variants of Table 3. Imports no TensorFlow.
+"""The variants of Table 3. Does not import TensorFlow.
 
-``DeepLab`` is DeepLab's ASPP on VGG16, ``DeepLab_LAP`` has a local PiCANet in each of
-its branches. ``UNet`` and names of decoding stages, such as ``6GAP_543AC``, are U-Nets.
+``DeepLab`` is DeepLab's ASPP on VGG16; ``DeepLab_LAP`` has a local PiCANet in each
+branch. ``UNet`` and names with decoding stages, such as ``6GAP_543AC``, are U-Nets.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ VARIANTS = (
     "6GAP_543AC",
     "6GAP_543LAP",
 )
-# Dilation of each branch's fc6, and of the context module beside it.
+# {dilation of a branch's fc6: dilation of its context module}
 BRANCHES = {6: 2, 12: 4, 18: 6, 24: 8}
-# Decoding modules of the U-Net; all of them may have a context module.
+# Decoding modules of the U-Net; each can have a context module.
 STAGES = "6543"
 UNET_STRIDE = 32
 
@@ -35,14 +35,14 @@ def is_deeplab(name: str) -> bool:
 
 
 def parse_variant(name: str) -> dict[int, str]:
-    """The plan that a variant name spells.
+    """Parses a variant name.
 
     Returns:
-        {attach point: kind of context module}: a branch's dilation (6, 12, 18, 24) of a
-        DeepLab, a decoding stage (6, 5, 4, 3) of a U-Net.
+        {attach point: kind of context module}; attach points are branch dilations (6,
+        12, 18, 24) in DeepLab, and decoding stages (6, 5, 4, 3) in a U-Net.
 
     Raises:
-        PicanetError: says which part of the name could not be read, and the rule.
+        PicanetError: if the name is invalid; the message gives the part and the rule.
 
     Example:
         >>> parse_variant("DeepLab_LAP")
@@ -57,19 +57,19 @@ def parse_variant(name: str) -> dict[int, str]:
         return {}
     if kind not in _BRANCH_KINDS:
         raise PicanetError(
-            f"Cannot read variant {name!r}: DeepLab's branches may have "
-            f"{', '.join(_BRANCH_KINDS)}. Those of the paper: {', '.join(VARIANTS)}."
+            f"Cannot read variant {name!r}: DeepLab's branches can have "
+            f"{', '.join(_BRANCH_KINDS)}. Variants in the paper: {', '.join(VARIANTS)}."
         )
     return dict.fromkeys(BRANCHES, kind)
 
 
 def default_image_size(variant: str) -> int:
-    """Side of the input that the paper trains at, in pixels."""
+    """Returns the side of the input used in the paper's training, in pixels."""
     return 321 if is_deeplab(variant) else 384
 
 
 def check_image_size(variant: str, image_size: int) -> None:
-    """Raises `PicanetError` for a size that the variant cannot be built at."""
+    """Raises `PicanetError` for an unsupported input size."""
     if is_deeplab(variant):
         if image_size < 16:
             raise PicanetError(

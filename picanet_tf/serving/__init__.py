@@ -1,1 +1,1 @@
-"""Exports a trained network: SavedModel for TF Serving, TFLite, ONNX."""
+"""Exports trained networks to SavedModel, TFLite and ONNX, and serves them."""

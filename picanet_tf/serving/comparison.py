@@ -1,4 +1,4 @@
-"""How far an export may be from the Keras model."""
+"""Compares exported models with the Keras model."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ import numpy as np
 
 from picanet_tf.core.errors import PicanetError
 
-# An artefact in float32 that differs by more than this from the Keras model is wrong.
+# Largest difference from the Keras model allowed for a float32 artefact.
 TOLERANCE = 1e-3
 
 
 def difference_of(value: np.ndarray, wanted: np.ndarray) -> float:
-    """How far an output is from what it should be; see `Artefact.difference`."""
+    """Returns the difference of an output; see `Artefact.difference`."""
     if np.issubdtype(wanted.dtype, np.integer):
         return float(np.mean(value != wanted))
     scale = max(1.0, float(np.abs(wanted).max()))
@@ -19,7 +19,7 @@ def difference_of(value: np.ndarray, wanted: np.ndarray) -> float:
 
 
 def check_difference(name: str, difference: float) -> None:
-    if not difference <= TOLERANCE:  # NaN, too
+    if not difference <= TOLERANCE:  # also rejects NaN
         raise PicanetError(
             f"{name} differs by {difference:.1e} from the Keras model, more than "
             f"{TOLERANCE:.0e}; nothing was exported"

@@ -1,10 +1,10 @@
-"""Encoded photos to upright RGB inside a graph, as a server gets them from anybody.
+"""Decodes untrusted images to upright RGB inside a TensorFlow graph.
 
-Equals `core.images.read_image` for JPEG, PNG, BMP and GIF, to a grey level of
-rounding: EXIF orientation applied, transparent PNGs over white, the first frame of a
-GIF (its transparent pixels black). An image whose header announces too many pixels is
-refused before it is decoded. All of it are operations of TensorFlow itself, which any
-server has.
+Equals `core.images.read_image` for JPEG, PNG, BMP and GIF, up to one grey level of
+rounding: EXIF orientation is applied, transparent PNGs are composited over white, GIFs
+give their first frame (transparent pixels black). Images whose header declares too many
+pixels are rejected before decoding. Uses only built-in TensorFlow operations, so that
+any server can run it.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from picanet_tf.serving.headers import (
     read_bytes,
 )
 
-# Of a 64-megapixel photo; decoded it takes 192 MB.
+# 64 megapixels; 192 MB decoded.
 MAX_PIXELS = 64_000_000
 
 _FORMATS = ("JPEG", "PNG", "GIF", "BMP")
@@ -28,19 +28,19 @@ _MAGIC = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"GIF8", b"BM")
 
 
 def decode_image(encoded, index, max_pixels: int = MAX_PIXELS):
-    """One photo.
+    """Decodes one image.
 
     Args:
         encoded: string [], the file's bytes.
-        index: int32 [], the image's number in its batch, for errors.
-        max_pixels: the most that a header may announce, width x height.
+        index: int32 [], the image's index in its batch, for error messages.
+        max_pixels: largest width x height accepted.
 
     Returns:
         uint8 [H, W, 3], RGB, upright.
 
-    Raises (when it runs):
-        tf.errors.InvalidArgumentError: not an image of these formats, corrupt, or
-            larger than `max_pixels`.
+    Raises:
+        tf.errors.InvalidArgumentError: when run, if the image is corrupt, larger than
+            `max_pixels` or of another format.
     """
     known = [_starts_with(encoded, magic) for magic in _MAGIC]
     kind = tf.argmax(tf.stack([*known, True]), output_type=tf.int32)
@@ -71,8 +71,8 @@ class _Picture:
         header = read_bytes(self._encoded, 0, 26)
         width, height = number(header[16:20], True), number(header[20:24], True)
         transparent, exif = png_chunks(self._encoded)
-        # Colour types 4 and 6 have alpha. Asked for alpha where there is none, the
-        # decoder makes one that is not opaque if pixels have less than 8 bits.
+        # Colour types 4 and 6 have alpha. For images without alpha and less than 8
+        # bits, the decoder would add an alpha channel that is not opaque.
         transparent |= tf.reduce_any(tf.equal(header[25], [4, 6]))
         with tf.control_dependencies([self._fits(width, height, "PNG")]):
             encoded = tf.identity(self._encoded)
@@ -94,7 +94,7 @@ class _Picture:
             number(header[i : i + 4]) for i in (14, 18, 22, 30)
         )
         depth = number(header[28:30])
-        height = tf.minimum(height, 2**32 - height)  # Negative: stored top down.
+        height = tf.minimum(height, 2**32 - height)  # negative: stored top-down
         readable = [
             size >= 40,
             tf.reduce_any(tf.equal(depth, [8, 24, 32])),
@@ -105,13 +105,13 @@ class _Picture:
             self._fits(width, height, "BMP"),
             self._check(
                 tf.reduce_all(readable),
-                "a BMP of an unsupported kind; grey, 24 and 32 bits without "
-                "compression are read",
+                "unsupported BMP; only uncompressed grey, 24-bit and 32-bit BMPs are "
+                "accepted",
             ),
         ]
         with tf.control_dependencies(checks):
             encoded = tf.identity(self._encoded)
-        # 8, 24, 32 bits: 0, 1, 2. Of grey the number of channels cannot be asked for.
+        # 8, 24, 32 bits: 0, 1, 2. Grey BMPs do not support the channels argument.
         return tf.switch_case(
             tf.cast(depth // 8, tf.int32) // 2,
             [
@@ -128,12 +128,12 @@ class _Picture:
 
     def _fits(self, width, height, form):
         width, height = tf.cast(width, tf.int64), tf.cast(height, tf.int64)
-        # One by one first: their product may pass 64 bits.
+        # Check each side first: their product may overflow 64 bits.
         sides = (1 <= width) & (width < 2**31) & (1 <= height) & (height < 2**31)
         return self._check(
             sides & (width * height <= self._max_pixels),
-            f"a {form} of 1 to {self._max_pixels} pixels is accepted, its header "
-            "announces (width, height)",
+            f"a {form} must have 1 to {self._max_pixels} pixels, its header declares "
+            "(width, height)",
             width,
             height,
         )
@@ -168,14 +168,14 @@ def _upright(image, orientation):
 
         return turn
 
-    # (transpose, then flip top and bottom, left and right) of 1, 2, ... 8.
+    # (transpose, flip rows, flip columns) for orientations 1, 2, ... 8
     moves = ("000", "001", "011", "010", "100", "101", "111", "110")
     branches = [turned(*(digit == "1" for digit in move)) for move in moves]
     return tf.switch_case(orientation - 1, branches)
 
 
 def _grey_palette(encoded, header_size):
-    """Whether the palette of an 8-bit BMP maps each index to its grey."""
+    """Whether the palette of an 8-bit BMP maps each index to that grey level."""
     palette = read_bytes(encoded, 14 + header_size, 4 * 256)
     colours = tf.reshape(palette, [256, 4])[:, :3]
     greys = tf.range(256, dtype=tf.int64)[:, tf.newaxis]

@@ -1,4 +1,4 @@
-"""One export: every artefact made, read back, and compared with the Keras model."""
+"""Exports a network: writes each artefact and verifies it against the Keras model."""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ from picanet_tf.serving.versions import publishing_version
 
 
 class Artefact(NamedTuple):
-    """A file, or the SavedModel's folder, within the version.
+    """An exported file, or the SavedModel's folder.
 
     Attributes:
-        name: its path there.
-        bytes: its size.
-        difference: the largest from the Keras model, of saliency 0..1 or, where values
-            are larger, relative to the largest; of classes the share that differs; of
-            boxes what the task makes of it.
-        note: what else there is to say.
+        name: path within the version folder.
+        bytes: size in bytes.
+        difference: largest absolute difference from the Keras model, relative to the
+            largest value if that is above 1; for classes the share of pixels that
+            differ; for boxes as defined by the task.
+        note: additional remarks.
     """
 
     name: str
@@ -52,17 +52,17 @@ def export(
     """Exports a trained network.
 
     Args:
-        trained: a network of `build_model`.
-        request: what and where to.
-        images: real ones, uint8 [H, W, 3], RGB, to compare the artefacts on.
-        calibration: of `"int8"`, more of them; can be iterated over again and again.
-        facts: of the run, for the model card.
+        trained: a network built by `build_model`.
+        request: what to export, and where to.
+        images: real images, uint8 [H, W, 3], RGB, to compare the artefacts on.
+        calibration: more such images, for `"int8"`; iterated over several times.
+        facts: facts about the run, for the model card.
 
     Returns:
-        (folder of the version, its artefacts).
+        (version folder, list of artefacts).
 
     Raises:
-        PicanetError: nothing was exported; says why.
+        PicanetError: if the export fails; nothing is written then.
     """
     request.check(calibrated=calibration is not None)
     try:
@@ -94,7 +94,7 @@ class _Export:
         if request.image_size is not None:
             self.size = request.image_size
             self.task.spec.check_image_size(trained.variant, self.size)
-        self.images = np.stack([self._resized(image) for image in images])
+        self.images = np.stack([self._resize(image) for image in images])
         reference = trained
         if self.size != trained.image_size:
             reference = trained.rebuild(image_size=self.size, dtype="float32")
@@ -136,7 +136,7 @@ class _Export:
         signatures = saved_model.write_saved_model(network, self.folder, self.task)
         cudnn = [op for op in saved_model.operations(self.folder) if "Cudnn" in op]
         if cudnn:
-            raise PicanetError(f"The graph holds operations of cuDNN: {cudnn}")
+            raise PicanetError(f"The graph contains cuDNN operations: {cudnn}")
         photo = tf.io.encode_jpeg(self.originals[0]).numpy()
         image = {"image": self.images[:1]}
         encoded = {"image_bytes": np.array([photo])}
@@ -163,7 +163,7 @@ class _Export:
             self.originals, self.images, self.reference, strict=True
         ):
             if signature == saved_model.IMAGE_BYTES:
-                # PNG, so that decoding adds nothing.
+                # PNG, because it is lossless.
                 encoded = tf.io.encode_png(original).numpy()
                 outputs = loaded(signature, image_bytes=np.array([encoded]))
                 if self.serving.png_output:
@@ -184,7 +184,7 @@ class _Export:
         return worst
 
     def _outputsdifference_of(self, outputs, wanted) -> float:
-        """The most that an output differs by; several together where that is asked."""
+        """Returns the largest difference; the task may compare some outputs jointly."""
         worst = 0.0
         alone = {name for name in outputs if name in wanted}
         together = self.serving.image_bytes_outputs
@@ -215,7 +215,7 @@ class _Export:
                     raise
                 reason = str(refusal).strip().splitlines()[-1:]
                 raise PicanetError(
-                    f"`quantize` {quantization}: TensorFlow Lite refuses this network: "
+                    f"`quantize` {quantization}: TensorFlow Lite rejects this network: "
                     f"{' '.join(reason)}; nothing was exported"
                 ) from error
             if quantization == "none":
@@ -224,13 +224,13 @@ class _Export:
         self._put_beside(folder)
 
     def _write_tflite(self, path: Path, quantization: str) -> float:
-        """Writes the file and runs it; returns how far it is from the network."""
+        """Writes and runs the file; returns its difference from the Keras model."""
         tflite.write_tflite(
             self.trained,
             path,
             quantization,
             image_size=self.request.image_size,
-            calibration=map(self._resized, self.calibration or ()),
+            calibration=map(self._resize, self.calibration or ()),
         )
         run = tflite.runner(path)
         return max(
@@ -259,7 +259,7 @@ class _Export:
         for name, path in self.serving.companion_files.items():
             shutil.copyfile(path, folder / name)
 
-    def _resized(self, image: np.ndarray) -> np.ndarray:
+    def _resize(self, image: np.ndarray) -> np.ndarray:
         return self.task.spec.resize(image, self.size)
 
     @property
@@ -269,7 +269,7 @@ class _Export:
 
 @contextlib.contextmanager
 def _silence():
-    """Keeps back what TensorFlow and the converters say of their inner workings."""
+    """Suppresses log messages of TensorFlow and the converters."""
     python_logging.disable(python_logging.WARNING)
     try:
         yield

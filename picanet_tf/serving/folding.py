@@ -1,11 +1,11 @@
-"""Exact simplifications of a network that will train no more.
+"""Exact graph simplifications for inference.
 
-* A batch norm behind a convolution that feeds nothing else goes into its kernel and
-  bias, also inside the attentive layers. The norms of the encoder's features stay: the
-  convolutions before them feed the next block as well, through its ReLU.
-* A 1x1 convolution of a concatenation is the sum of 1x1 convolutions of its parts.
-* A 1x1 convolution and a bilinear upsampling commute, since the weights of the
-  upsampling sum to 1: the convolution is done on a quarter of the positions.
+* A batch norm is folded into the kernel and bias of the preceding convolution if
+  nothing else reads that convolution, also inside the attentive layers. The norms of
+  the encoder features are kept: the convolutions before them also feed the next block.
+* A 1x1 convolution of a concatenation is split into a sum of 1x1 convolutions.
+* A 1x1 convolution is moved before a bilinear upsampling, which it commutes with since
+  the upsampling weights sum to 1; it then runs on a quarter of the positions.
 """
 
 from __future__ import annotations
@@ -26,11 +26,12 @@ _CONVOLVING = (keras.layers.Conv2D, AttentionConvolution)
 
 
 class FoldingOptions(NamedTuple):
-    """What to simplify.
+    """Simplifications to apply.
 
     Attributes:
         norms: fold batch norms into convolutions.
-        splits: 1x1 convolutions of concatenations as sums, ahead of the upsampling.
+        splits: split 1x1 convolutions of concatenations, and move them before
+            upsampling.
     """
 
     norms: bool = True
@@ -41,15 +42,15 @@ def fold(inputs, outputs: dict, options: FoldingOptions) -> tuple[object, dict]:
     """Rewrites a functional graph.
 
     Args:
-        inputs: its input, a Keras tensor.
-        outputs: {name: Keras tensor}; what they do not need is left out.
-        options: what to simplify.
+        inputs: input of the graph, a Keras tensor.
+        outputs: {name: Keras tensor}; layers that they do not need are pruned.
+        options: simplifications to apply.
 
     Returns:
-        (input, {name: Keras tensor}) of the new graph. Layers that stay as they are
-        belong to both graphs.
+        (input, {name: Keras tensor}) of the new graph. Unchanged layers are shared with
+        the old graph.
     """
-    model = keras.Model(inputs, outputs)  # Only what the outputs need.
+    model = keras.Model(inputs, outputs)  # prunes unused layers
     rewriter = _Rewriter(model, options)
     image = rewriter.value(model.input)
     return image, {name: rewriter.value(tensor) for name, tensor in outputs.items()}
@@ -61,12 +62,12 @@ class _Rewriter:
         self._done: dict[str, list] = {}
         self._consumers = collections.Counter(
             id(tensor)
-            for layer in model.operations  # `keras.ops` as well
+            for layer in model.operations  # includes `keras.ops`
             if not isinstance(layer, keras.layers.InputLayer)
             for tensor in keras.tree.flatten(layer.input)
         )
         self._consumers.update(id(t) for t in keras.tree.flatten(model.output))
-        # {layer: the norm behind it, which will be folded into it}
+        # {layer name: the following norm, to be folded into the layer}
         self._norms = {}
         if options.norms:
             for layer in model.layers:
@@ -76,17 +77,17 @@ class _Rewriter:
                         self._norms[source.name] = layer
 
     def value(self, tensor):
-        """The new graph's tensor for one of the old graph."""
+        """Returns the new graph's tensor for a tensor of the old graph."""
         layer, _, index = tensor._keras_history
         if layer.name not in self._done:
-            self._done[layer.name] = keras.tree.flatten(self._rewritten(layer))
+            self._done[layer.name] = keras.tree.flatten(self._rewrite(layer))
         return self._done[layer.name][index]
 
     def _only_source(self, tensor):
-        """The layer that makes the tensor, if nobody else reads it."""
+        """Returns the layer that produces the tensor, if it has a single consumer."""
         return tensor._keras_history[0] if self._consumers[id(tensor)] == 1 else None
 
-    def _rewritten(self, layer):
+    def _rewrite(self, layer):
         if isinstance(layer, keras.layers.InputLayer):
             tensor = layer.output
             return keras.Input(tensor.shape[1:], dtype=tensor.dtype, name=layer.name)
@@ -104,7 +105,7 @@ class _Rewriter:
         return layer(inputs)
 
     def _parts(self, layer) -> list | None:
-        """What a 1x1 convolution reads, if that is a concatenation for it alone."""
+        """Returns the parts of a concatenation that only a 1x1 convolution reads."""
         if not (
             self._options.splits
             and isinstance(layer, keras.layers.Conv2D)
@@ -131,13 +132,13 @@ class _Rewriter:
 
 
 def _linear(layer) -> bool:
-    if isinstance(layer, AttentionConvolution):  # It has no activation.
+    if isinstance(layer, AttentionConvolution):  # has no activation
         return True
     return layer.activation is keras.activations.linear
 
 
 def _kernel_and_bias(layer, norm) -> tuple[np.ndarray, np.ndarray]:
-    """Of a convolution with the norm behind it, if there is one, as float32."""
+    """Returns float32 kernel and bias of a convolution, with its norm folded in."""
     kernel, bias = (np.float64(weight) for weight in (layer.kernel, layer.bias))
     if norm is not None:
         scale = np.float64(norm.gamma) / np.sqrt(
@@ -149,7 +150,7 @@ def _kernel_and_bias(layer, norm) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _convolution(like, name, kernel, bias):
-    """A convolution of the same kind with these weights; no bias if that is None."""
+    """Returns a convolution configured like `like` with these weights."""
     config = {**like.get_config(), "name": name}
     if bias is None:
         config["use_bias"] = False
@@ -160,7 +161,7 @@ def _convolution(like, name, kernel, bias):
 
 
 def _without_norms(layer, norm_behind):
-    """An attentive layer whose attention's norm, and the one behind it, are folded."""
+    """Returns an attentive layer with its inner and its following norm folded."""
     new = type(layer).from_config(layer.get_config())
     old_logits, new_logits = layer.get_logits_layer(), new.get_logits_layer()
     del new_logits.norm

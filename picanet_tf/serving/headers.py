@@ -1,22 +1,22 @@
-"""What headers of encoded images tell, read inside a graph, byte by byte.
+"""Parses headers of encoded images inside a graph.
 
-Every loop has an end that does not depend on what the bytes say.
+Every loop is bounded independently of the file's contents.
 """
 
 from __future__ import annotations
 
 import tensorflow as tf
 
-# Markers or blocks that are looked at before the picture itself must have begun.
+# Segments or chunks parsed before the image data.
 _MOST_SEGMENTS = 64
-_MOST_EXTENSIONS = 16  # of a GIF, ahead of its first picture
+_MOST_EXTENSIONS = 16  # before the first frame of a GIF
 _HOPS_A_STEP = 32
 _ORIENTATION_TAG = 0x0112
 _SHORT = 3
 
 
 def jpeg_exif(encoded):
-    """int64 [], where a JPEG's TIFF structure begins; 0 where it has none."""
+    """Returns the offset of a JPEG's EXIF TIFF structure, int64 []; 0 if none."""
 
     def going_on(position, count, exif):
         segment = read_bytes(encoded, position, 2)
@@ -29,7 +29,7 @@ def jpeg_exif(encoded):
         wanted = [0xFF, 0xE1, *b"Exif\0\0"]
         found = tf.equal(tf.gather(segment, [0, 1, *range(4, 10)]), wanted)
         exif = tf.where(tf.reduce_all(found), position + 10, exif)
-        fill = tf.equal(segment[1], 0xFF)  # Any number of them may stand ahead.
+        fill = tf.equal(segment[1], 0xFF)  # a marker may have any number of fill bytes
         return (
             position + tf.where(fill, _int64(1), 2 + number(segment[2:4], True)),
             count + 1,
@@ -40,8 +40,12 @@ def jpeg_exif(encoded):
 
 
 def png_chunks(encoded):
-    """Of the chunks ahead of a PNG's pixels: whether they have transparency, bool [];
-    where EXIF's TIFF structure begins, int64 [], 0 for nowhere."""
+    """Parses the chunks before a PNG's pixels.
+
+    Returns:
+        (whether there is a tRNS chunk, bool []; offset of the EXIF TIFF structure,
+        int64 [], 0 if none).
+    """
 
     def going_on(position, count, transparent, exif):
         over = _is_chunk(read_bytes(encoded, position, 8), b"IDAT")
@@ -65,7 +69,7 @@ def _is_chunk(head, name: bytes):
 
 
 def orientation_at(encoded, exif):
-    """int32 [], 1..8, of the TIFF structure that begins there; of none, 1."""
+    """Returns the orientation, int32 [], 1..8, at an EXIF offset; 1 if that is 0."""
     return tf.cond(
         exif > 0,
         lambda: _orientation_tag(read_bytes(encoded, exif, 2**16)),
@@ -74,7 +78,7 @@ def orientation_at(encoded, exif):
 
 
 def _orientation_tag(tiff):
-    """int32 [], 1..8, of the TIFF structure of EXIF, int64 [size]."""
+    """Returns the orientation, int32 [], 1..8, in a TIFF structure, int64 [size]."""
     size = tf.size(tiff, tf.int64)
     big = tf.equal(tiff[0], ord("M"))
 
@@ -95,16 +99,19 @@ def _orientation_tag(tiff):
 
 
 def first_frame(encoded):
-    """A GIF with its first picture only, and the larger of its and the screen's size.
+    """Reduces a GIF to its first frame.
 
-    The decoder would unpack all of an animation, make room for each picture by its own
-    header, and take a time that grows with the square of the comments' blocks.
+    TensorFlow's decoder would decode a whole animation, allocate each frame by its own
+    header, and take quadratic time in the number of comment blocks.
+
+    Returns:
+        (the GIF with one frame, width, height), the larger of frame and screen size.
     """
     length = tf.strings.length(encoded)
-    # Room for what lies beyond the end: a block has up to 256 bytes.
+    # Padding, because blocks of up to 256 bytes may extend beyond the end.
     values = tf.cast(tf.io.decode_raw(encoded, tf.uint8), tf.int32)
     values = tf.pad(values, [[0, 1024]])
-    # From a block of data to the next one; the one without data stays where it is.
+    # Offset to the next data block; 0 at the terminating empty block.
     hops = tf.where(values > 0, values + 1, 0)
     most_hops = _MOST_SEGMENTS + length // 64  # A full block has 256 bytes.
 
@@ -142,7 +149,7 @@ def first_frame(encoded):
     _, _, picture, control = tf.while_loop(
         going_on, step, [behind_header, 0, -1, length]
     )
-    # Without a picture it is cut to its header, which the decoder then refuses.
+    # Without a frame only the header remains, which the decoder then rejects.
     picture = tf.where(picture < 0, length, picture)
     head = at(picture, 10)
     end = behind_blocks(picture + 11 + _colour_table(head[9]))
@@ -160,12 +167,12 @@ def first_frame(encoded):
 
 
 def _colour_table(flags):
-    """Bytes of the table that a GIF's flags announce."""
+    """Returns the size in bytes of the colour table declared by a GIF's flags."""
     return tf.where(flags >= 128, 3 * 2 ** (flags % 8 + 1), tf.zeros_like(flags))
 
 
 def read_bytes(encoded, position, count: int):
-    """int64 [count] from a position on; zeros beyond the end."""
+    """Reads bytes from a position, int64 [count]; zeros beyond the end."""
     length = tf.cast(tf.strings.length(encoded), tf.int64)
     position = tf.minimum(tf.cast(position, tf.int64), length)
     part = tf.strings.substr(encoded, position, tf.constant(count, tf.int64))
@@ -179,7 +186,7 @@ def _int64(value: int):
 
 
 def number(values, big_endian: bool = False):
-    """Bytes in the last axis as one unsigned number, in the bytes' dtype."""
+    """Combines bytes in the last axis to an unsigned number of the same dtype."""
     count = values.shape[-1]
     powers = [256**i for i in range(count)]
     return tf.reduce_sum(values * (powers[::-1] if big_endian else powers), -1)

@@ -1,4 +1,4 @@
-"""`assets/model_card.json`: what a served network is, for whoever finds it later."""
+"""`assets/model_card.json`, the model card of an export."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ _IMAGE_BYTES = {
 
 
 def facts_of_run(run: RunDirectory, weights: str) -> dict:
-    """What a run directory tells about its network; None for what it does not know."""
+    """Returns the facts recorded in a run directory; None for unknown ones."""
     experiment = run.load_experiment()
     step = run.last_step
     rows = _rows(run.validation)
@@ -67,7 +67,7 @@ def facts_of_run(run: RunDirectory, weights: str) -> dict:
 
 
 def write_card(folder: Path, *, task: str, **values) -> Path:
-    """Writes the card; `values` go ahead of what is the same for every export."""
+    """Writes the card; `values` precede the fields common to all exports."""
     resize = get_task(task).serving.resize_description.format(
         side=values.get("image_size", "S")
     )

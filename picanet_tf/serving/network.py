@@ -1,4 +1,4 @@
-"""The network as it is served: inference parts only, float32, no cuDNN operation."""
+"""The network for serving: inference only, float32, without cuDNN operations."""
 
 from __future__ import annotations
 
@@ -17,24 +17,24 @@ def serving_network(
     attention: bool = True,
     folding: FoldingOptions | None = None,
 ) -> keras.Model:
-    """The network for an artefact.
+    """Builds the network for export.
 
     Args:
-        trained: a network of `build_model`.
-        image_size: side of the input in pixels; by default the trained one's.
-        unroll: ReNet's LSTMs step by step in place of a loop.
-        attention: whether to give the attention as well.
-        folding: what to simplify; everything by default.
+        trained: a network built by `build_model`.
+        image_size: side of the input in pixels; defaults to the trained network's.
+        unroll: unroll ReNet's LSTMs instead of using a loop.
+        attention: whether to output the attention maps as well.
+        folding: simplifications to apply; all by default.
 
     Returns:
-        A functional model from `image` float32 [N, S, S, 3], RGB 0..255, to a dict:
-        the heads of the task (`saliency` float32 [N, S, S, 1] in 0..1; `logits` float32
-        [N, S, S, classes] and `classes` int32 [N, S, S]; `raw` float32 [N, A, 25] and
-        the detections made of it) and, of attentive modules, `attention<attach point>`
-        float32 [N, h, w, K*K]. No side outputs.
+        A functional model from `image` float32 [N, S, S, 3], RGB 0..255, to a dict of
+        the task's heads (`saliency` float32 [N, S, S, 1] in 0..1; `logits` float32 [N,
+        S, S, classes] and `classes` int32 [N, S, S]; `raw` float32 [N, A, 25] and the
+        decoded detections) and, for attentive modules, `attention<attach point>`
+        float32 [N, h, w, K*K]. Without side outputs.
 
     Raises:
-        PicanetError: as `Network.rebuild`.
+        PicanetError: see `Network.rebuild`.
     """
     network = trained.rebuild(
         image_size=image_size or trained.image_size,
@@ -56,8 +56,8 @@ def serving_network(
 
 
 def with_one_output(network: keras.Model, name: str) -> keras.Model:
-    """A network of `serving_network` cut down to the output that files give.
+    """Prunes a network of `serving_network` to one output.
 
-    What is made of that output, such as boxes, is not in its graph any more.
+    Operations that postprocess this output, such as decoding boxes, are dropped.
     """
     return keras.Model(network.input, {name: network.output[name]}, name=network.name)

@@ -1,4 +1,4 @@
-"""A network as an ONNX file, by Keras' own exporter. Imports no TensorFlow itself."""
+"""Exports to ONNX with Keras' exporter. Imports no TensorFlow itself."""
 
 from __future__ import annotations
 
@@ -30,30 +30,30 @@ def check_packages() -> None:
 
 
 def write_onnx(network: keras.Model, path: Path) -> None:
-    """Writes a network, for onnxruntime, OpenVINO and others.
+    """Writes a network as ONNX, for onnxruntime, OpenVINO and others.
 
     Args:
-        network: of `serving_network`, cut down to the output to give.
-        path: the file; its input is `image` float32 [N, S, S, 3], RGB 0..255, its
-            output that, `saliency` float32 [N, S, S, 1].
+        network: a network from `serving_network`, pruned to one output.
+        path: the file. Its input is `image` float32 [N, S, S, 3], RGB 0..255; its
+            output for saliency is `saliency` float32 [N, S, S, 1].
     """
     from keras import InputSpec
 
     shape = (None, *network.input.shape[1:])
     image = InputSpec(shape=shape, dtype="float32", name="image")
     with warnings.catch_warnings():
-        # Keras asks NumPy 2 for what it has no more, to help an older tf2onnx.
+        # Keras accesses names removed in NumPy 2, to support older versions of tf2onnx.
         warnings.simplefilter("ignore", FutureWarning)
         network.export(str(path), format="onnx", verbose=False, input_signature=[image])
     _let_lstms_start_by_themselves(path)
 
 
 def _let_lstms_start_by_themselves(path: Path) -> None:
-    """Takes away the zeros that LSTMs start from, and what only computes them.
+    """Removes the LSTMs' zero initial states and the nodes that only compute them.
 
-    They are expanded to the number of images, by way of a shape cast to int32, in
-    which OpenVINO finds a size of -1. An LSTM of ONNX that is given no state starts
-    from zeros, and ReNet's never start from anything else.
+    They are expanded to the batch size through a shape cast to int32, for which
+    OpenVINO infers a size of -1. ONNX LSTMs without an initial state start from zeros,
+    which is what ReNet's LSTMs always do.
     """
     import onnx
 
@@ -66,9 +66,9 @@ def _let_lstms_start_by_themselves(path: Path) -> None:
 
 
 def _drop_unused(graph: onnx.GraphProto) -> None:
-    """Drops the nodes and constants of a graph without subgraphs that nobody reads."""
+    """Drops unused nodes and initializers of a graph without subgraphs."""
     used = {output.name for output in graph.output}
-    for index in reversed(range(len(graph.node))):  # Each comes after those it reads.
+    for index in reversed(range(len(graph.node))):  # nodes are sorted topologically
         node = graph.node[index]
         if used.isdisjoint(node.output):
             del graph.node[index]
@@ -80,7 +80,7 @@ def _drop_unused(graph: onnx.GraphProto) -> None:
 
 
 def runner(path: Path) -> Callable[[np.ndarray], np.ndarray]:
-    """An ONNX file as a function of images float32 [N, S, S, 3], by onnxruntime."""
+    """Returns a function that runs an ONNX file on images float32 [N, S, S, 3]."""
     import onnxruntime
 
     session = onnxruntime.InferenceSession(

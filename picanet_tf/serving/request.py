@@ -1,4 +1,4 @@
-"""What to export, checked before any work is done. Imports no TensorFlow."""
+"""Export options, validated before any work is done. Imports no TensorFlow."""
 
 from __future__ import annotations
 
@@ -18,15 +18,16 @@ class ExportRequest:
     """What to export, and where to.
 
     Attributes:
-        output: folder of the versions.
-        version: number to write; None for the next one.
-        formats: of `FORMATS`.
-        quantize: of `QUANTIZATIONS`, for TFLite.
-        image_size: side of the input in pixels; None for that of the training.
-        overwrite: replace a version that exists.
+        output: folder that holds the numbered versions.
+        version: version number; None: the next one.
+        formats: subset of `FORMATS`.
+        quantize: subset of `QUANTIZATIONS`, for TFLite.
+        image_size: side of the input in pixels; None: the trained network's.
+        overwrite: replace an existing version.
 
     Raises:
-        PicanetError: an unknown or missing word, or a version that is no number.
+        PicanetError: if a format or quantization is unknown, repeated or missing, or
+            the version is not positive.
     """
 
     output: Path
@@ -45,10 +46,10 @@ class ExportRequest:
             )
 
     def check(self, calibrated: bool) -> None:
-        """Raises `PicanetError` for what would go wrong.
+        """Raises `PicanetError` if the export is bound to fail.
 
         Args:
-            calibrated: whether there are images to calibrate on.
+            calibrated: whether calibration images are given.
         """
         if "int8" in self.quantize and not calibrated:
             raise PicanetError(

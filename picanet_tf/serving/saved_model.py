@@ -1,21 +1,22 @@
-"""A network as a SavedModel for TF Serving: its signatures, each by name.
+"""Exports a SavedModel for TF Serving with these signatures:
 
-| signature | in | out, of saliency | out, of segmentation |
+| signature | inputs | outputs, saliency | outputs, segmentation |
 |---|---|---|---|
 | `serving_default` | `image` | `saliency` | `classes` |
 | `classes`, `logits` | `image` | | `classes`; `logits` |
 | `image_bytes` | `image_bytes` | `saliency`, `saliency_png_bytes` | `classes`, ... |
-| `attention` | `image` | the first and `attention6`, ... (where there are) | the same |
+| `attention` | `image` | `saliency`, `attention6`, ... (if attentive) | the same |
 
-Of detection `serving_default`, `detections` and `image_bytes` give `boxes` float32 [N,
-200, 4], `scores` float32 [N, 200], `classes` int32 [N, 200] and `count` int32 [N], see
-`detection.postprocess`; `raw` gives `raw` float32 [N, A, 25], see `detection.decode`.
+For detection, `serving_default`, `detections` and `image_bytes` return `boxes` float32
+[N, 200, 4], `scores` float32 [N, 200], `classes` int32 [N, 200] and `count` int32 [N],
+see `detection.postprocess`; `raw` returns `raw` float32 [N, A, 25], see
+`detection.decode`.
 
 `image` is float32 [N, S, S, 3], RGB 0..255; `saliency` float32 [N, S, S, 1] in 0..1;
 `logits` float32 [N, S, S, 21]; `classes` int32 [N, S, S]; `image_bytes` string [N],
 encoded images of any size; `saliency_png_bytes` and `classes_png_bytes` string [N],
-8-bit PNGs, each of its image's own size. The names of strings end in `_bytes`, by
-which TF Serving's REST knows that they are base64.
+8-bit PNGs at the original image sizes. String names end in `_bytes`, which tells TF
+Serving's REST API that they are base64-encoded.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ from picanet_tf.serving.decoding import MAX_PIXELS, decode_image
 from picanet_tf.tasks.base import Task
 
 DEFAULT, IMAGE_BYTES, ATTENTION = "serving_default", "image_bytes", "attention"
-# Encoded images that are decoded at once, each up to MAX_PIXELS.
+# Images decoded in parallel, each up to MAX_PIXELS.
 _AT_ONCE = 4
 _GRAPH = "saved_model.pb"
 
@@ -44,23 +45,23 @@ def write_saved_model(
     *,
     max_pixels: int = MAX_PIXELS,
 ) -> tuple[str, ...]:
-    """Writes a network of `serving_network`.
+    """Writes a network of `serving_network` as a SavedModel.
 
     Args:
-        network: with its attention.
-        folder: made; holds `saved_model.pb` and `variables/` afterwards.
-        task: whose network it is.
-        max_pixels: the most that an image of `image_bytes` may have.
+        network: the network, with its attention outputs.
+        folder: folder for `saved_model.pb` and `variables/`; created if missing.
+        task: task of the network.
+        max_pixels: largest width x height of images passed as `image_bytes`.
 
     Returns:
-        The signatures' names: `attention` is missing where the network has none.
+        The signature names; `attention` only if the network has attention.
     """
     serving = task.serving
     side = network.input.shape[1]
     image = [tf.TensorSpec([None, side, side, 3], tf.float32, name="image")]
     encoded = [tf.TensorSpec([None], tf.string, name="image_bytes")]
 
-    # One function that all signatures call: traced and written once.
+    # Shared by all signatures, so that it is traced and saved only once.
     @tf.function(input_signature=image)
     def infer(image):
         return network(image, training=False)
@@ -82,7 +83,7 @@ def write_saved_model(
 
     attention = [name for name in network.output if name.startswith("attention")]
     signatures = dict(serving.signatures)
-    # Not tracked: what the endpoints use is saved anyhow, and would be once more.
+    # Do not track the network: its variables are saved with the endpoints anyway.
     archive = keras.export.ExportArchive()
     archive.add_endpoint(DEFAULT, only(signatures.pop(DEFAULT)), image)
     archive.add_endpoint(IMAGE_BYTES, of_bytes, encoded)
@@ -95,10 +96,10 @@ def write_saved_model(
 
 
 def write_out(archive: keras.export.ExportArchive, folder: str | Path) -> None:
-    """Writes an archive without the gradients that its layers bring along.
+    """Writes an archive without references to its layers' custom gradients.
 
-    Loading would warn that they are missing. Without their names, differentiating is
-    TensorFlow's own affair again.
+    Otherwise loading warns that they are missing. Without them, TensorFlow
+    differentiates the operations itself.
     """
     options = tf.saved_model.SaveOptions(experimental_custom_gradients=False)
     archive.write_out(str(folder), options=options, verbose=False)
@@ -108,12 +109,12 @@ def write_out(archive: keras.export.ExportArchive, folder: str | Path) -> None:
             for node in function.node_def:
                 node.attr.pop("_gradient_op_type", None)
     (Path(folder) / _GRAPH).write_bytes(saved.SerializeToString(deterministic=True))
-    # A checksum of what was there before.
+    # A checksum of the unmodified graph.
     (Path(folder) / "fingerprint.pb").unlink(missing_ok=True)
 
 
 def _decode(encoded, side, max_pixels, task):
-    """string [N] -> images float32 [N, S, S, 3], their own sizes int32 [N, 2]."""
+    """string [N] -> images float32 [N, S, S, 3], original sizes int32 [N, 2]."""
 
     def decode(item):
         image = decode_image(*item, max_pixels)
@@ -132,7 +133,7 @@ def _decode(encoded, side, max_pixels, task):
 
 
 def _encode(outputs, sizes, side, task):
-    """What the network gave as 8-bit PNGs of these sizes: string [N]."""
+    """Encodes the network's outputs as 8-bit PNGs of the given sizes, string [N]."""
     heads = {
         name: value
         for name, value in outputs.items()
@@ -151,10 +152,10 @@ def _encode(outputs, sizes, side, task):
 
 
 class Loaded:
-    """A SavedModel read back from disk, as a server would.
+    """A SavedModel loaded from disk, as a server would.
 
     Args:
-        folder: that holds it.
+        folder: the SavedModel's folder.
 
     Attributes:
         signatures: {name: function of named tensors}.
@@ -171,7 +172,7 @@ class Loaded:
 
 
 def operations(folder: Path) -> set[str]:
-    """Names of all operations of a SavedModel, its functions' included."""
+    """Returns the names of all operations in a SavedModel, including its functions."""
     found = set()
     for meta_graph in _read(folder).meta_graphs:
         graph = meta_graph.graph_def

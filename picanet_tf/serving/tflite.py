@@ -1,4 +1,4 @@
-"""A network as a TFLite file: any number of images, built-in operations only."""
+"""Exports to TFLite with a free batch size and built-in operations only."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from picanet_tf.tasks.base import Task
 _SAID = {
     "none": "float32 throughout",
     "float16": "weights stored as float16, computed in float32",
-    "dynamic": "weights int8, activations quantized as they come",
+    "dynamic": "weights int8, activations quantized dynamically",
     "int8": "weights and activations int8, calibrated on real images; uint8 in and out",
 }
 
@@ -40,26 +40,26 @@ def write_tflite(
     image_size: int | None = None,
     calibration: Iterable[np.ndarray] = (),
 ) -> None:
-    """Converts a trained network; writes the file, and beside it how to feed it, JSON.
+    """Converts a trained network to TFLite, with a JSON file describing its use.
 
     Args:
-        trained: a network of `build_model`.
-        path: ends in `.tflite`; the JSON has the same name.
+        trained: a network built by `build_model`.
+        path: file name ending in `.tflite`; the JSON has the same stem.
         quantization: one of `request.QUANTIZATIONS`.
-        image_size: side of the input in pixels; by default the trained one's.
-        calibration: of `"int8"`: images float32 [S, S, 3], RGB 0..255.
+        image_size: side of the input in pixels; defaults to the trained network's.
+        calibration: images float32 [S, S, 3], RGB 0..255, for `"int8"`.
     """
     task = trained.task
-    # A loop would keep its steps in a list of tensors, for which there is a built-in
-    # operation of a fixed batch only; the calibrator of full integer dies of either.
+    # Unrolled: a loop needs TensorList operations, whose built-in versions require a
+    # fixed batch size; either crashes the int8 calibrator.
     network = with_one_output(
         serving_network(trained, image_size, unroll=True, attention=False),
         task.serving.output,
     )
     one_image = _why_one_image(network)
-    # On the disk where the result goes, and with it away if the export fails.
+    # In the result's folder, so that it is removed with it if the export fails.
     with tempfile.TemporaryDirectory(dir=path.parent) as folder:
-        # Of a live model the variables would not be found.
+        # Converting via a SavedModel, because variables of a live model are not found.
         shape = [1 if one_image else None, *network.input.shape[1:]]
         archive = keras.export.ExportArchive()
         archive.add_endpoint(
@@ -75,12 +75,12 @@ def write_tflite(
 
 
 def _why_one_image(network: keras.Model) -> str | None:
-    """Why the file can take one image at a time only; None if it takes any number."""
+    """Returns why the file is limited to one image at a time; None if it is not."""
     for layer in network.layers:
         if isinstance(layer, AttentionConvolution) and layer.strides > 1:
             return (
                 f"the attention convolution {layer.name} has a stride; with a free "
-                "batch TensorFlow Lite cannot tell the sides of its map"
+                "batch size TensorFlow Lite cannot infer the size of its map"
             )
     return None
 
@@ -108,18 +108,17 @@ def describe(
     task: Task,
     batch_reason: str | None = None,
 ) -> dict:
-    """How to feed a TFLite file, and what it gives.
+    """Describes the input and output of a TFLite file.
 
     Args:
         path: the file.
         quantization: one of `request.QUANTIZATIONS`.
-        task: whose network it is.
-        batch_reason: why the file takes one image at a time; None if it takes any
-            number.
+        task: task of the network.
+        batch_reason: why the file is limited to one image at a time; None if it is not.
 
     Returns:
-        What goes into the JSON. `batch` is `"any"`, then the first size of the shapes
-        is what the file has until its input is resized, or 1 with `batch_reason`.
+        The contents of the JSON file. `batch` is `"any"` (the first dimension of the
+        shapes is then the one before the input is resized), or 1 with `batch_reason`.
     """
     signature = _interpreter(path).get_signature_runner(SIGNATURE)
     (image,) = signature.get_input_details().items()
@@ -159,7 +158,7 @@ def _tensor(name: str, details) -> dict:
 def runner(
     path: Path, interpreter_class=None, num_threads: int | None = None
 ) -> LiteRTFile:
-    """A TFLite file as a function, by TensorFlow's own interpreter unless another."""
+    """Loads a TFLite file, by default with TensorFlow's interpreter."""
     with _no_farewell():
         return LiteRTFile(path, num_threads, interpreter_class or tf.lite.Interpreter)
 
@@ -171,7 +170,7 @@ def _interpreter(path: Path) -> tf.lite.Interpreter:
 
 @contextlib.contextmanager
 def _no_farewell():
-    """Without: TensorFlow will drop its interpreter in favour of ai-edge-litert."""
+    """Suppresses TensorFlow's deprecation warning for `tf.lite.Interpreter`."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)
         yield

@@ -1,7 +1,10 @@
-"""Numbered versions of an export, each published by one renaming.
+"""Numbered versions of an export, each published by an atomic rename.
 
-export/picanet/1/      TF Serving loads the highest number and looks again and again
-export/picanet/2/      what is hidden or no number it passes over
+    export/picanet/1/
+    export/picanet/2/
+
+TF Serving polls the folder and loads the highest number; it ignores hidden folders and
+other names.
 """
 
 from __future__ import annotations
@@ -14,17 +17,18 @@ from picanet_tf.core.errors import PicanetError
 
 
 def versions(base: Path) -> list[int]:
-    """The numbers of the versions in a folder, rising."""
+    """Returns the version numbers in a folder, in ascending order."""
     if not base.is_dir():
         return []
     return sorted(int(p.name) for p in base.iterdir() if p.name.isdecimal())
 
 
 def check_version(base: Path, version: int | None, overwrite: bool) -> int:
-    """The version to write, the next one by default; before any work is done.
+    """Returns the version number to write, by default the next one.
 
     Raises:
-        PicanetError: it exists and may not be overwritten, or `base` is a file.
+        PicanetError: if the version exists and `overwrite` is False, or `base` is a
+            file.
     """
     if base.exists() and not base.is_dir():
         raise PicanetError(f"`output`: {base} is a file, not a folder")
@@ -33,7 +37,7 @@ def check_version(base: Path, version: int | None, overwrite: bool) -> int:
     if (base / str(version)).exists() and not overwrite:
         raise PicanetError(
             f"`version`: {base / str(version)} exists already. Give `overwrite` to "
-            "replace it, or leave `version` out for the next one"
+            "replace it, or omit `version` for the next one"
         )
     return version
 
@@ -41,10 +45,10 @@ def check_version(base: Path, version: int | None, overwrite: bool) -> int:
 def publishing_version(
     base: Path, version: int | None, overwrite: bool
 ) -> contextlib.AbstractContextManager[Staged]:
-    """`core.directories.publishing` of a version; the next one where none is named.
+    """`core.directories.publishing` for a version, by default the next one.
 
     Raises:
-        PicanetError: as `check_version`.
+        PicanetError: see `check_version`.
     """
     number = check_version(base, version, overwrite)
     return publishing(

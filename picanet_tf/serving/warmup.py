@@ -1,9 +1,9 @@
-"""Requests that TF Serving replays when it loads a version, ahead of the first caller.
+"""Warm-up requests, which TF Serving replays when it loads a version.
 
-`assets.extra/tf_serving_warmup_requests` is a TFRecord of `PredictionLog`s. Their
-messages are defined here once more, as far as they are written, so that exporting
-does not need the package `tensorflow-serving-api`. What is on the wire is the same: a
-message inside another is bytes with a length, so a TensorProto may stand as `bytes`.
+`assets.extra/tf_serving_warmup_requests` is a TFRecord of `PredictionLog` messages. The
+required message types are redefined here, so that exporting does not need the package
+`tensorflow-serving-api`. The wire format is identical: embedded messages are encoded
+like `bytes`, so the TensorProto is declared as `bytes`.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ PATH = Path("assets.extra") / "tf_serving_warmup_requests"
 
 _PACKAGE = "picanet_tf.serving"
 _FIELD = descriptor_pb2.FieldDescriptorProto
-# {message: {field: (number, type)}}, of tensorflow_serving/apis/{model,predict,
+# {message: {field: (number, type)}}, from tensorflow_serving/apis/{model,predict,
 # prediction_log}.proto
 _MESSAGES = {
     "ModelSpec": {"name": (1, "string"), "signature_name": (3, "string")},
@@ -35,12 +35,12 @@ def write_warmup(
     """Writes the warm-up file of a SavedModel.
 
     Args:
-        folder: of the SavedModel.
+        folder: the SavedModel's folder.
         requests: (signature, {input name: array}), replayed in this order.
-        model: the name under which it is served.
+        model: name under which the model is served.
 
     Returns:
-        The file.
+        The path of the file.
     """
     path = Path(folder) / PATH
     path.parent.mkdir(parents=True, exist_ok=True)

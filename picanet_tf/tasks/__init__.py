@@ -1,7 +1,8 @@
-"""What a network may learn: each task as a class, found by its name.
+"""Tasks: what a network can be trained for, looked up by name.
 
-`get_spec(name)` says what can be known without TensorFlow, `get_task(name)` builds,
-trains and exports networks, `register(name, "module:class")` adds another task.
+`get_spec(name)` returns the TensorFlow-free description of a task, `get_task(name)` the
+object that builds, trains and exports its networks, and
+`register(name, "module:class")` adds a task.
 """
 
 from picanet_tf.tasks.base import Task

@@ -1,8 +1,9 @@
-"""What every task has: a `TaskSpec`, known without TensorFlow, and a `Task`, the rest.
+"""The base classes of a task: `Task`, and `Validation` for scoring during training.
 
-A task is a package with a subclass of each; `tasks.registry` finds them by name. All
-shared code (training, prediction, evaluation, export) meets a task as these objects
-and never asks for its name. This module imports no TensorFlow itself.
+A task is a package with a `TaskSpec` (the TensorFlow-free half) and a `Task`;
+`tasks.registry` finds them by name. Shared code (training, prediction, evaluation,
+export) uses only these interfaces and never branches on a task's name. This module does
+not import TensorFlow.
 """
 
 from __future__ import annotations
@@ -27,33 +28,33 @@ if TYPE_CHECKING:
 
 
 class Validation(abc.ABC):
-    """Collects batches while a network trains, and scores them.
+    """Accumulates validation batches during training and scores them.
 
     Attributes:
-        best: the score by which the best checkpoint is kept; higher is better.
+        best: name of the score that selects the best checkpoint; higher is better.
     """
 
     best: ClassVar[str]
 
     @abc.abstractmethod
     def update(self, outputs: dict[str, np.ndarray], truth: np.ndarray) -> None:
-        """Adds a batch: the network's outputs, and its ground truth."""
+        """Adds a batch of network outputs and its ground truth."""
 
     @abc.abstractmethod
     def result(self) -> dict[str, float]:
-        """{name: score} of all batches so far."""
+        """Returns {name: score} over all batches so far."""
 
 
 class Task(abc.ABC):
-    """A task: its networks, what trains them, and how they predict and are served.
+    """A task: how its networks are built, trained, used for prediction and served.
 
     Attributes:
-        spec: the TensorFlow-free half.
-        serving: what an export gives.
-        network_name: in front of the variant, a network's name.
-        output_shape: of `logits`, as far as it is known: ("N", "h", "w", 1).
-        foreground_title: what pictures call `foreground`.
-        finds_objects: whether `box_centers` gives any.
+        spec: the TensorFlow-free half of the task.
+        serving: the outputs of an exported network.
+        network_name: prefix of a model's name; the variant follows.
+        output_shape: symbolic shape of `logits`, such as ("N", "h", "w", 1).
+        foreground_title: title of the `foreground` map in figures.
+        finds_objects: whether `box_centers` can return any objects.
     """
 
     spec: ClassVar[TaskSpec]
@@ -67,14 +68,14 @@ class Task(abc.ABC):
 
     @abc.abstractmethod
     def build_outputs(self, image, config: NetworkConfig) -> dict:
-        """The network as a function: the functional graph of a variant.
+        """Builds the functional graph of a variant.
 
         Args:
             image: Keras tensor, float32 [N, S, S, 3], RGB 0..255.
             config: variant, width and all other settings.
 
         Returns:
-            {name: Keras tensor}.
+            {output name: Keras tensor}.
         """
 
     def build_model(
@@ -94,32 +95,34 @@ class Task(abc.ABC):
         """Builds a network.
 
         Args:
-            variant: which context module attends where, see `spec.parse_variant`; by
-                default the preset's, or the paper's best.
-            image_size: side of the square input in pixels; by default the preset's, or
-                the paper's. A network with GAP moves only between sizes whose grids
-                have as many positions.
-            weights: a preset's name (see `picanet_tf.list_presets`), for the whole
-                network; or of the encoder alone: `"imagenet"`, `"hed"`, a path (see
-                `backbones.vgg16_weights`); or None for a random start.
-            width: factor on all channels; 1.0 is the paper's network, less is for
-                tests.
-            classes: of tasks that have classes: how many; VOC's 21 by default.
-            dropout: rate; by default the task's.
-            seed: of the dropout.
-            return_attention: give the attention of every attentive module as an output,
-                `attention<attach point>` float32 [N, h, w, K*K].
-            lstm_options: of ReNet's LSTMs, see `layers.LSTMOptions`.
-            dtype: policy of the layers, such as `"mixed_bfloat16"`; by default the
-                global one.
+            variant: which context module is attached where, see `spec.parse_variant`.
+                Defaults to the preset's variant, or to the best one in the paper.
+            image_size: side of the square input in pixels. Defaults to the preset's
+                size, or to the paper's. A network with GAP can only be resized to sizes
+                whose attention grid has the same number of positions.
+            weights: name of a preset (see `picanet_tf.list_presets`) for the whole
+                network; `"imagenet"`, `"hed"` or a path (see
+                `backbones.vgg16_weights`) for the encoder only; None for random
+                initialization.
+            width: factor on all channel counts. 1.0 is the paper's network; smaller
+                values are for tests.
+            classes: number of classes, for tasks that have classes. Defaults to the 21
+                of VOC.
+            dropout: dropout rate. Defaults to the task's.
+            seed: seed of the dropout layers.
+            return_attention: also output the attention of every attentive module, as
+                `attention<attach point>`, float32 [N, h, w, K*K].
+            lstm_options: options of ReNet's LSTMs, see `layers.LSTMOptions`.
+            dtype: dtype policy of the layers, such as `"mixed_bfloat16"`. Defaults to
+                the global policy.
 
         Returns:
-            A functional model from `image` float32 [N, S, S, 3], RGB 0..255, to a dict
-            of outputs, which `build_outputs` of the task describes.
+            A functional model from `image`, float32 [N, S, S, 3], RGB 0..255, to the
+            dict of outputs that the task's `build_outputs` documents.
 
         Raises:
-            PicanetError: an unreadable variant, an image size that it cannot take, or a
-                preset of another variant, width or task.
+            PicanetError: if the variant or image size is invalid, or if the preset
+                belongs to another variant, width or task.
         """
         from picanet_tf.models.base import build_network
 
@@ -139,49 +142,49 @@ class Task(abc.ABC):
 
     @abc.abstractmethod
     def attach_points(self, variant: str) -> dict[int, AttachPoint]:
-        """{key: where its context module is}, coarse to fine."""
+        """Returns {key: location of its context module}, coarse to fine."""
 
     # Training
 
     @abc.abstractmethod
     def encode_targets(self, truth, outputs: Mapping, image_size: int) -> dict:
-        """{name: target} of the outputs that have one.
+        """Encodes the ground truth as {output name: target}.
 
         Args:
-            truth: a batch of ground truth, as the reader of `spec.record_kind` gives.
-            outputs: {name: tensor or Keras tensor}: which there are, and their shapes.
+            truth: a batch of ground truth, as read for `spec.record_kind`.
+            outputs: {name: tensor or Keras tensor}, used for their names and shapes.
             image_size: side of the network's input, in pixels.
         """
 
     @abc.abstractmethod
     def losses(self, outputs: Collection[str]) -> dict[str, keras.losses.Loss]:
-        """{name: loss} of the named outputs."""
+        """Returns {output name: loss} for the given outputs."""
 
     @abc.abstractmethod
     def loss_weights(
         self, outputs: Collection[str], attention_weight: float = 0.0
     ) -> dict[str, float]:
-        """{name: weight} of the named outputs' losses.
+        """Returns {output name: loss weight} for the given outputs.
 
         Args:
-            outputs: their names.
-            attention_weight: of the global attention loss, where the task has it.
+            outputs: names of the outputs.
+            attention_weight: weight of the global attention loss, if the task has one.
         """
 
     @abc.abstractmethod
     def validation(self, image_size: int) -> Validation:
-        """An empty `Validation` for networks of that input size."""
+        """Returns a new `Validation` for networks with this input size."""
 
     @abc.abstractmethod
     def panel(
         self, image: np.ndarray, truth: np.ndarray, outputs: dict[str, np.ndarray]
     ) -> np.ndarray:
-        """Image, ground truth and prediction side by side, for TensorBoard.
+        """Draws image, ground truth and prediction side by side, for TensorBoard.
 
         Args:
             image: float [S, S, 3], RGB 0..255.
-            truth: of this image, as the reader gives it.
-            outputs: of this image, without the batch's axis.
+            truth: ground truth of the image, as read from the data set.
+            outputs: the network's outputs for the image, without the batch axis.
 
         Returns:
             uint8 [S, 3 S, 3].
@@ -191,66 +194,66 @@ class Task(abc.ABC):
 
     @abc.abstractmethod
     def logits(self, outputs: Mapping):
-        """The output to predict from, or what several of them make.
+        """Returns the output to predict from, combining several if necessary.
 
         Args:
-            outputs: {name: Keras tensor or real one}.
+            outputs: {name: Keras tensor or eager tensor}.
 
         Raises:
-            KeyError: there is no such output.
+            KeyError: if the required output is missing.
         """
 
     def test_image_size(self, variant: str, image_size: int) -> int:
-        """Side of the input to predict at, of a network trained at `image_size`."""
+        """Returns the input side for prediction, given the one used in training."""
         return image_size
 
     def resize(self, image, side: int):
-        """`spec.resize` as part of a graph: [H, W, 3] -> float32 [side, side, 3]."""
+        """`spec.resize` in TensorFlow: [H, W, 3] -> float32 [side, side, 3]."""
         import tensorflow as tf
 
         return tf.image.resize(image, [side, side], method="bilinear")
 
     @abc.abstractmethod
     def activate(self, logits, side: int):
-        """What `spec.postprocess` takes, of all images, from `logits`."""
+        """Converts a batch of `logits` to the input of `spec.postprocess`."""
 
     @abc.abstractmethod
     def foreground(self, logits, side: int):
-        """How likely each position is foreground: float32 [N, h, w, 1] in 0..1."""
+        """Returns the foreground probability map, float32 [N, h, w, 1] in 0..1."""
 
     def default_query_pixels(self, foreground: np.ndarray, result) -> dict[str, Pixel]:
-        """{label: pixel} whose attention is shown when none is chosen.
+        """Returns the default query pixels for attention maps, {label: pixel}.
 
         Args:
-            foreground: float [H, W], of the frame's size.
-            result: of `spec.postprocess`.
+            foreground: float [H, W], at the frame's size.
+            result: result of `spec.postprocess`.
         """
         return default_query_pixels(foreground)
 
     def measure_attention(self, model, batches) -> tuple[dict, str]:
-        """What the attention falls on, measured on a data set.
+        """Measures on a data set which regions the attention falls on.
 
         Args:
             model: an `inference.attention.AttentionModel`.
-            batches: (images, ground truth), as the reader gives them.
+            batches: iterable of (images, ground truth), as read from the data set.
 
         Returns:
             ({name: result}, lines to print).
 
         Raises:
-            PicanetError: the task has no such measure, or the network no such
-                attention.
+            PicanetError: if the task defines no such measure, or the network has no
+                attention of the required kind.
         """
         raise PicanetError(
-            f"The attention of {self.spec.name} networks cannot be measured: name a "
-            "network of another task, or leave the data set out"
+            f"The attention of {self.spec.name} networks cannot be measured: choose a "
+            "network of another task, or omit the data set"
         )
 
     def box_centers(self, result, size: tuple[int, int]) -> dict[str, Pixel]:
-        """{label: centre pixel} of the objects found, by falling score.
+        """Returns {label: centre pixel} of the detected objects, by descending score.
 
         Args:
-            result: of `spec.postprocess`.
+            result: result of `spec.postprocess`.
             size: (height, width) of the image.
         """
         return {}

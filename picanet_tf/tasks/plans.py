@@ -1,8 +1,8 @@
-"""Names of U-Nets and the plans that they spell. Imports no TensorFlow.
+"""Parses the variant names of U-Nets. Does not import TensorFlow.
 
-``6GAP_5432AC``: global attention pooling in decoding module D6, attention convolution
-in D5 to D2. The pooling controls name their scope ahead and the pooling last:
-``6G_5432L_AveP``. ``UNet`` has no context module.
+``6GAP_5432AC`` means global attention pooling in decoding module D6 and attention
+convolution in D5 to D2. The pooling baselines give the scope (G or L) with the stages
+and the pooling last: ``6G_5432L_AveP``. ``UNet`` has no context module.
 """
 
 from __future__ import annotations
@@ -17,18 +17,18 @@ _POOLINGS = ("AveP", "MaxP")
 
 
 def parse_plan(name: str, stages: str, known: Sequence[str]) -> dict[int, str]:
-    """The plan that a variant name spells.
+    """Parses a variant name.
 
     Args:
-        name: such as `"6GAP_5432AC"`, each stage at most once.
-        stages: the digits of those that may have a context module, coarse to fine.
-        known: names for errors to list.
+        name: variant name, such as `"6GAP_5432AC"`; each stage at most once.
+        stages: digits of the stages that can have a context module, coarse to fine.
+        known: variant names to list in error messages.
 
     Returns:
         {decoding stage: kind of context module}, coarse to fine; `{}` for `"UNet"`.
 
     Raises:
-        PicanetError: says which part of the name could not be read, and the rule.
+        PicanetError: if the name is invalid; the message gives the part and the rule.
 
     Example:
         >>> parse_plan("6GAP_5432AC", "65432", VARIANTS)
@@ -38,8 +38,8 @@ def parse_plan(name: str, stages: str, known: Sequence[str]) -> dict[int, str]:
     def bad(why: str) -> PicanetError:
         example = next(name for name in known if "GAP_" in name)
         return PicanetError(
-            f"Cannot read variant {name!r}: {why}. A variant names decoding stages and "
-            f"what attends there, such as {example}. Those of the paper: "
+            f"Cannot read variant {name!r}: {why}. A variant lists decoding stages and "
+            f"their context modules, such as {example}. Variants in the paper: "
             f"{', '.join(known)}."
         )
 
@@ -51,15 +51,15 @@ def parse_plan(name: str, stages: str, known: Sequence[str]) -> dict[int, str]:
     for part in parts:
         match = re.fullmatch(r"(\d+)(\w+)", part)
         if match is None:
-            raise bad(f"{part!r} is not stages followed by a kind")
+            raise bad(f"{part!r} is not a list of stages followed by a kind")
         digits, kind = match.groups()
         kinds = ("G", "L") if pooling else _KINDS
         if kind not in kinds:
-            raise bad(f"{kind!r} is none of the kinds {', '.join(kinds)}")
+            raise bad(f"{kind!r} is not one of the kinds {', '.join(kinds)}")
         for stage in digits:
             if stage not in stages:
-                may = f"{stages[0]} to {stages[-1]} may"
-                raise bad(f"stage {stage} has no context module, {may}")
+                valid = f"{stages[0]} to {stages[-1]}"
+                raise bad(f"stage {stage} cannot have a context module, only {valid}")
             if int(stage) in plan:
                 raise bad(f"stage {stage} is named twice")
             plan[int(stage)] = f"{kind}_{pooling}" if pooling else kind

@@ -1,4 +1,4 @@
-"""What an export of a task's network gives: `ServingSpec`. Imports no TensorFlow."""
+"""`ServingSpec`: the outputs of exported networks. Does not import TensorFlow."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ import numpy as np
 
 
 class ServingSpec(abc.ABC):
-    """What an exported network gives, and how it is fed.
+    """Inputs and outputs of a task's exported networks.
 
     Attributes:
-        output: name of the float output that TFLite and ONNX files give; exports are
-            compared by it.
-        signatures: {signature of `image`: names of its outputs}.
-        image_bytes_outputs: names of the outputs of the signature `image_bytes`.
-        png_output: name of the PNGs that it gives as well; "" for none.
-        resize_description: how to make an input of a photo, in words; `{side}` is the
+        output: name of the float output of TFLite and ONNX files, which is also used to
+            compare exports.
+        signatures: {signature that takes `image`: names of its outputs}.
+        image_bytes_outputs: output names of the signature `image_bytes`.
+        png_output: name of its additional PNG output; "" for none.
+        resize_description: how to resize a photo to the input; `{side}` stands for the
             input's side.
-        output_description: what `output` holds, in words.
-        companion_files: {name: path} of files to put beside a TFLite or ONNX file.
+        output_description: what `output` contains.
+        companion_files: {name: path} of files to ship with a TFLite or ONNX file.
     """
 
     output: ClassVar[str]
@@ -38,33 +38,33 @@ class ServingSpec(abc.ABC):
 
     @abc.abstractmethod
     def heads(self, logits, side: int) -> dict:
-        """{name: tensor} of all outputs, `output` among them.
+        """Returns {name: tensor} of all outputs, including `output`.
 
         Args:
-            logits: `Task.logits` of the network, a Keras tensor or a real one.
-            side: of the network's input, in pixels.
+            logits: the network's `Task.logits`, a Keras tensor or an eager tensor.
+            side: side of the network's input, in pixels.
         """
 
     def draw(self, heads: Mapping, size, side: int):
-        """The pixels of the PNG of one image: uint8 tensor [height, width, 1].
+        """Draws the PNG of one image: uint8 tensor [height, width, 1].
 
         Args:
-            heads: {name: one image's output}.
+            heads: {name: output for one image}.
             size: (height, width) of the image.
-            side: of the network's input, in pixels.
+            side: side of the network's input, in pixels.
         """
-        raise NotImplementedError(f"{type(self).__name__} gives no PNGs")
+        raise NotImplementedError(f"{type(self).__name__} has no PNG output")
 
     def drawn_difference(
         self, pixels: np.ndarray, heads: Mapping, size, side: int
     ) -> float:
-        """How far the pixels of a PNG are off, beyond their rounding; see `draw`."""
-        raise NotImplementedError(f"{type(self).__name__} gives no PNGs")
+        """Returns the error of a PNG's pixels beyond rounding; see `draw`."""
+        raise NotImplementedError(f"{type(self).__name__} has no PNG output")
 
     def difference(self, values: Mapping, wanted: Mapping) -> float | None:
-        """How far the `image_bytes_outputs` are off, compared together.
+        """Returns the joint error of the `image_bytes_outputs`.
 
-        None, the default: each is compared by itself. For outputs such as boxes, of
-        which a rounded score may change the order.
+        The default, None, means that each output is compared on its own. Override it
+        for outputs such as boxes, whose order may change with a rounded score.
         """
         return None

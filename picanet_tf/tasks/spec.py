@@ -1,4 +1,4 @@
-"""What can be known of a task before TensorFlow is imported: `TaskSpec`."""
+"""`TaskSpec`, the half of a task that does not need TensorFlow."""
 
 from __future__ import annotations
 
@@ -16,25 +16,25 @@ if TYPE_CHECKING:
 
 
 class TaskSpec(abc.ABC):
-    """What can be asked of a task before TensorFlow is imported.
+    """The TensorFlow-free half of a task.
 
-    Its variants and defaults, what its flags allow, and the NumPy half of prediction:
-    how a photo becomes the network's input, what comes out at the photo's own size, and
-    how that is drawn.
+    Holds the task's variants, defaults and flag values, and the NumPy half of
+    prediction: preparing a photo as the network's input, bringing the result to the
+    photo's size, and drawing it.
 
     Attributes:
-        name: what `--task` calls it.
+        name: name of the task in `--task`.
         task_class, scoring_class: `"module:class"` of its `Task` and of its
             `evaluation.scoring.Scoring`.
-        record_kind: what a data set must hold, a kind of `data_pipeline.kinds`.
-        variants: the networks that the paper reports.
-        default_variant: the one that is built unless another is named.
-        dropout: default rate of the networks' dropout.
-        recipe_source: where the defaults of a training come from, for `--help`.
-        rate_drops: fractions of the training after which the learning rates fall to a
-            tenth.
-        formats: of pictures that `render` draws; the first is the default.
-        collected_formats: of files that hold the results of all photos together.
+        record_kind: kind of data set it trains on, see `data_pipeline.kinds`.
+        variants: the variants reported in the paper.
+        default_variant: variant that is built by default.
+        dropout: default dropout rate.
+        recipe_source: origin of the training defaults, for `--help`.
+        rate_drops: fractions of the training after which the learning rates are divided
+            by ten.
+        formats: image formats of `render`; the first is the default.
+        collected_formats: formats of files with the results of all photos.
     """
 
     name: ClassVar[str]
@@ -53,25 +53,26 @@ class TaskSpec(abc.ABC):
 
     @abc.abstractmethod
     def parse_variant(self, name: str) -> dict[int, str]:
-        """{attach point: kind of context module} that a variant's name spells.
+        """Parses a variant name to {attach point: kind of context module}.
 
         Raises:
-            PicanetError: says which part of the name cannot be read, and the rule.
+            PicanetError: if the name is invalid; the message gives the part and the
+                rule.
         """
 
     @abc.abstractmethod
     def check_image_size(self, variant: str, image_size: int) -> None:
-        """Raises `PicanetError` for an input size that the variant cannot take."""
+        """Raises `PicanetError` for an input size that the variant does not support."""
 
     @abc.abstractmethod
     def default_image_size(self, variant: str) -> int:
-        """Side of the network's input that the paper trains at, in pixels."""
+        """Returns the side of the input used in the paper's training, in pixels."""
 
     def training_defaults(self, variant: str | None = None) -> Mapping:
-        """Settings of a `training.experiments.Experiment` that differ from its own.
+        """Returns the task's overrides of the defaults of `Experiment`.
 
         Args:
-            variant: the one to train; None for the default one.
+            variant: variant to train; None for the default variant.
         """
         variant = variant or self.default_variant
         return {
@@ -82,37 +83,39 @@ class TaskSpec(abc.ABC):
 
     @abc.abstractmethod
     def memory(self, variant: str) -> tuple[float, float]:
-        """(number of weights, bytes an image of 224 x 224 pixels takes in training).
+        """Returns (number of weights, training memory of a 224 x 224 image in bytes).
 
-        At full width, on a CPU; `training.machine` estimates with it.
+        Both are for full width on a CPU; the estimate of `training.machine` uses them.
         """
 
     # A photo in, a result out
 
     def frame(self, image: np.ndarray, side: int) -> np.ndarray:
-        """What the network's maps lie over: uint8 [H, W, 3], by default the image.
+        """Returns the frame that the network's maps cover, uint8 [H, W, 3].
+
+        By default this is the image.
 
         Args:
-            image: uint8 [H, W, 3], which is the frame's upper left.
-            side: of the network's input, in pixels.
+            image: uint8 [H, W, 3]; placed in the top left corner of the frame.
+            side: side of the network's input, in pixels.
         """
         return image
 
     def resize(self, image: np.ndarray, side: int) -> np.ndarray:
-        """uint8 [H, W, 3] -> float32 [side, side, 3], the network's input.
+        """Resizes uint8 [H, W, 3] to the network's input, float32 [side, side, 3].
 
-        By default bilinear, the aspect not kept, as `tf.image.resize`.
+        The default is bilinear and ignores the aspect ratio, like `tf.image.resize`.
         """
         return resize(image, (side, side))
 
     @abc.abstractmethod
     def postprocess(self, values: np.ndarray, size: tuple[int, int], side: int):
-        """The result at the photo's own size, of what the network gives for it.
+        """Converts the network's output to a result at the photo's size.
 
         Args:
-            values: what `Task.activate` gives for one image.
+            values: output of `Task.activate` for one image.
             size: (height, width) of the photo.
-            side: of the network's input, in pixels.
+            side: side of the network's input, in pixels.
         """
 
     @abc.abstractmethod
@@ -124,11 +127,15 @@ class TaskSpec(abc.ABC):
         Args:
             form: one of `formats`.
             image: uint8 [H, W, 3].
-            result: what `postprocess` gave for it.
-            threshold: 0..1, of the formats that have one.
+            result: result of `postprocess` for the image.
+            threshold: threshold in 0..1, for the formats that use one.
         """
 
     def collect(self, form: str, results: Mapping[str, object]) -> dict[str, str]:
-        """{file name: text} of the results of all photos, in one of
-        `collected_formats`; `results` is {name of the photo: result}."""
+        """Formats the results of all photos as {file name: text}.
+
+        Args:
+            form: one of `collected_formats`.
+            results: {name of the photo: result}.
+        """
         raise ValueError(f"`form` must be one of {self.collected_formats}")

@@ -1,1 +1,1 @@
-"""Training: from an experiment to a run directory."""
+"""Training: runs an `Experiment` and writes a run directory."""

@@ -1,4 +1,4 @@
-"""What a run shows and writes while it trains."""
+"""Progress output, tables and TensorBoard logs of a training."""
 
 from __future__ import annotations
 
@@ -19,29 +19,35 @@ from picanet_tf.training.run_directory import RunDirectory
 
 
 class Listener:
-    """What happens in a training, told to whoever shows or records it."""
+    """Base class for objects that display or record training events."""
 
     def on_step(self, step: int, logs: dict[str, float]) -> None:
-        """A step was taken; its losses."""
+        """Called after each step with its losses."""
 
     def on_skip(self, step: int, names: list[str], keys: list[str]) -> None:
-        """A step was dropped: what was not finite, and its batch's records."""
+        """Called when a step is skipped.
+
+        Args:
+            step: number of the step.
+            names: what was not finite.
+            keys: names of the records in the batch.
+        """
 
     def on_validation(self, step: int, scores: dict[str, float]) -> None:
-        """The network was scored."""
+        """Called after each validation with its scores."""
 
     def on_panels(self, step: int, panels: list[np.ndarray]) -> None:
-        """Pictures of what the network makes of some images."""
+        """Called with images of sample predictions."""
 
     def on_end(self) -> None:
-        """All steps are done."""
+        """Called when all steps are done."""
 
     def close(self) -> None:
-        """Nothing more comes, for whatever reason."""
+        """Called last, also when the training fails."""
 
 
 class ProgressBar(Listener):
-    """A bar with the loss, the rate in steps, and the time left."""
+    """Shows a progress bar with the loss, steps per second and remaining time."""
 
     def __init__(self, start: int, steps: int):
         self._bar = tqdm(
@@ -50,7 +56,7 @@ class ProgressBar(Listener):
             total=steps,
             unit="step",
             dynamic_ncols=True,
-            # A log file wants a line now and then, not ten a second.
+            # Update rarely when the output is a log file.
             mininterval=0.2 if sys.stderr.isatty() else 30,
         )
 
@@ -70,7 +76,10 @@ class ProgressBar(Listener):
 
 
 class TableWriter:
-    """Rows of a CSV file, by step; a resumed run drops the rows after its step."""
+    """Writes a CSV file with a step column.
+
+    On resuming, rows after the restored step are dropped.
+    """
 
     def __init__(self, path: Path, start: int):
         self.path = path
@@ -78,7 +87,7 @@ class TableWriter:
         self.rows = 0
         if path.exists():
             with path.open(newline="") as file:
-                # A power cut may have torn the last line.
+                # The last line may be truncated after a power failure.
                 rows = list(csv.reader(line for line in file if line.endswith("\n")))
             if rows:
                 self._columns = rows[0]
@@ -116,7 +125,10 @@ class TableWriter:
 
 
 class Recorder(Listener):
-    """The run's tables and TensorBoard: means over `experiment.log_interval` steps."""
+    """Writes the run's tables and TensorBoard logs.
+
+    Losses are averaged over `experiment.log_interval` steps.
+    """
 
     def __init__(self, run: RunDirectory, start: int, experiment: Experiment):
         self._experiment = experiment
@@ -152,7 +164,7 @@ class Recorder(Listener):
     def on_end(self) -> None:
         if self._skipped.rows:
             logging.warning(
-                "%d of %d batches were not finite and were skipped; %s names them",
+                "%d of %d batches were not finite and were skipped; see %s",
                 self._skipped.rows,
                 self._experiment.steps,
                 self._skipped.path,

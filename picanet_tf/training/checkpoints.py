@@ -1,4 +1,4 @@
-"""The whole state of a training on disk: weights, velocities, dropout seeds, step."""
+"""Checkpoints of the full training state: weights, velocities, dropout seeds, step."""
 
 from __future__ import annotations
 
@@ -14,38 +14,38 @@ from absl import logging
 from picanet_tf.core.errors import PicanetError
 from picanet_tf.core.files import sync
 
-# What TensorFlow raises for files that are cut short, garbled, or of another model.
+# Raised by TensorFlow for files that are truncated, corrupt, or of another model.
 _UNREADABLE = (tf.errors.OpError, AssertionError, ValueError, LookupError, OSError)
 
 
-_WRITING = ".writing"  # what a checkpoint is called until it is whole
+_WRITING = ".writing"  # name of a checkpoint until it is complete
 
 
 class Checkpoints:
-    """Saves and restores what a run needs to go on as if it had not stopped.
+    """Saves and restores the training state, so that a resumed run continues exactly.
 
-    A checkpoint is `step-<n>.data-00000-of-00001` and, renamed last, `step-<n>.index`:
-    it is there once its index is. Both are on the disk before that, so that neither
-    `kill -9` nor a power cut leaves less than the checkpoint before. TensorFlow keeps
-    a checksum of each tensor, and restoring checks it.
+    A checkpoint consists of `step-<n>.data-00000-of-00001` and `step-<n>.index`. Both
+    are flushed to disk before the index is renamed to its final name, which makes the
+    checkpoint valid; neither `kill -9` nor a power failure can lose the previous one.
+    TensorFlow stores a checksum of each tensor and verifies it on restoring.
 
     Args:
-        directory: where to; made when missing.
-        model: built model; its weights and the states of its random generators.
+        directory: directory of the checkpoints; created if missing.
+        model: built model; its weights and random generator states are saved.
         optimizer: built optimizer.
-        keep: how many of the newest checkpoints stay.
+        keep: number of most recent checkpoints to keep.
 
     Attributes:
-        step: steps done, as of the last save or restore.
-        best: the best validation score so far; None before the first.
+        step: number of steps at the last save or restore.
+        best: best validation score so far; None before the first validation.
     """
 
     def __init__(self, directory: Path, model: keras.Model, optimizer, keep: int = 2):
         self._step = tf.Variable(0, dtype=tf.int64, trainable=False)
         self._best = tf.Variable(float("-inf"), dtype=tf.float64, trainable=False)
-        # Weights by path, so that a changed model is an error and not a silent mix-up.
-        # What else there is has names that differ from one model to the next in a
-        # process; its order follows from the model's.
+        # Weights are keyed by path, so that a changed model causes an error and not a
+        # silent mix-up. Other variables are keyed by index: their names differ between
+        # models created in the same process, but their order follows from the model's.
         weights = {variable.path: variable.value for variable in model.weights}
         seeds = [v for v in model.variables if v.path not in weights]
         checkpoint = tf.train.Checkpoint(
@@ -56,7 +56,7 @@ class Checkpoints:
             optimizer=_by_index(optimizer.variables),
         )
         self._checkpoint = checkpoint
-        # Made here, so that every checkpoint has it: `restore` asks for it.
+        # Creates the counter, so that every checkpoint has it; `restore` requires it.
         checkpoint.save_counter  # noqa: B018
         self._directory = Path(directory)
         self._keep = keep
@@ -76,7 +76,7 @@ class Checkpoints:
 
     @property
     def written(self) -> list[Path]:
-        """The checkpoints' prefixes, `<directory>/step-<n>`, oldest first."""
+        """Prefixes of the checkpoints, `<directory>/step-<n>`, oldest first."""
         steps = {}
         for path in self._directory.glob("step-*.index"):
             if match := re.fullmatch(r"step-(\d+)", path.stem):
@@ -84,10 +84,10 @@ class Checkpoints:
         return [steps[step] for step in sorted(steps)]
 
     def save(self, step: int) -> None:
-        """Writes the state after `step` steps.
+        """Saves the state after `step` steps.
 
         Raises:
-            PicanetError: it cannot be written; those before it stay as they were.
+            PicanetError: if the checkpoint cannot be written. Earlier ones are kept.
         """
         self._step.assign(step)
         try:
@@ -102,7 +102,7 @@ class Checkpoints:
 
     def _intact(self) -> str:
         if not self.written:
-            return "There is no checkpoint before it"
+            return "There is no earlier checkpoint"
         return f"The last one, {self.written[-1]}, is intact"
 
     def _write(self, step: int) -> None:
@@ -117,7 +117,7 @@ class Checkpoints:
                 path, path.with_name(path.name.replace(_WRITING, f"step-{step}"))
             )
         sync(self._directory)
-        # Later ones could not be read, or this step would not have been done again.
+        # Later checkpoints were unreadable, otherwise this step would not be repeated.
         later = [path for path in self.written if _step_of(path) > step]
         old = [path for path in self.written if path not in later][: -self._keep]
         for path in (*later, *old):
@@ -127,16 +127,16 @@ class Checkpoints:
         """Removes a checkpoint's files, the index first."""
         for path in sorted(self._directory.glob(f"{name}.*"), reverse=True):
             path.unlink()
-        for path in self._directory.glob(f"{name}_temp*/*"):  # of a killed writer
+        for path in self._directory.glob(f"{name}_temp*/*"):  # left by a killed process
             path.unlink()
         for path in self._directory.glob(f"{name}_temp*"):
             path.rmdir()
 
     def restore(self) -> int:
-        """Restores the newest checkpoint that can be read, and returns its step.
+        """Restores the newest readable checkpoint and returns its step.
 
         Raises:
-            PicanetError: there is none, or none that can be read and fits the model.
+            PicanetError: if there is no readable checkpoint that fits the model.
         """
         for path in reversed(self.written):
             try:
@@ -146,13 +146,13 @@ class Checkpoints:
                 continue
             return self.step
         raise PicanetError(
-            f"No checkpoint in {self._directory} can be restored, so there is "
-            "nothing to resume"
+            f"No checkpoint in {self._directory} can be restored, so the run cannot "
+            "be resumed"
         )
 
 
 def _reason(error: Exception) -> str:
-    """`<some file of TensorFlow's>; No space left on device [Op:SaveV2]`, shortened."""
+    """Shortens TensorFlow's `<file>; No space left on device [Op:SaveV2]`."""
     text = getattr(error, "strerror", None) or str(error).splitlines()[0]
     return re.sub(r"\{\{.*?\}\} ?| \[Op:.*", "", text).split("; ")[-1]
 

@@ -1,6 +1,6 @@
-"""Which worker of a training this process is. Imports no TensorFlow.
+"""The role of this process in distributed training. Does not import TensorFlow.
 
-Several workers are told of each other in the environment, as TensorFlow has it:
+Multiple workers are configured by the environment variable that TensorFlow defines:
 
     TF_CONFIG='{"cluster": {"worker": ["a:2222", "b:2222"]},
                 "task": {"type": "worker", "index": 0}}'
@@ -17,11 +17,12 @@ from picanet_tf.core.errors import PicanetError
 
 @dataclass(frozen=True)
 class Cluster:
-    """A worker's place.
+    """The workers of a training and the index of this one.
 
     Attributes:
-        index: of this worker; 0 is the chief, who writes the run directory.
-        addresses: of all workers, the chief's first; empty when there is but one.
+        index: index of this worker. Worker 0 is the chief, which writes the run
+            directory.
+        addresses: addresses of all workers, the chief's first; empty for one worker.
     """
 
     index: int = 0
@@ -37,10 +38,10 @@ class Cluster:
 
     @classmethod
     def from_environment(cls) -> Cluster:
-        """Reads `TF_CONFIG`; without it, or with one worker in it, there is but one.
+        """Reads `TF_CONFIG`; returns a single worker if it is unset or has only one.
 
         Raises:
-            PicanetError: it is no JSON, or names no worker for this process.
+            PicanetError: if it is not JSON or does not define this process's worker.
         """
         text = os.environ.get("TF_CONFIG", "")
         if not text:
@@ -54,9 +55,9 @@ class Cluster:
             job[int(task["index"])]
         except (ValueError, KeyError, IndexError, TypeError, AttributeError) as error:
             raise PicanetError(
-                'TF_CONFIG must be like {"cluster": {"worker": ["host:port", ...]}, '
-                '"task": {"type": "worker", "index": 0}}, with the task among the '
-                f"workers. Received: {text}"
+                'TF_CONFIG must have the form {"cluster": {"worker": ["host:port", '
+                '...]}, "task": {"type": "worker", "index": 0}}, with the task among '
+                f"the workers. Received: {text}"
             ) from error
         addresses = (*chiefs, *workers)
         if len(addresses) == 1:

@@ -1,4 +1,4 @@
-"""The data sets of an experiment: checked, remembered, and read as batches."""
+"""The data sets of an experiment: validation, provenance and batched reading."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ from picanet_tf.training.experiments import Experiment
 
 
 class TrainingData:
-    """What a training learns from and is validated on.
+    """The training and validation sets of an experiment.
 
-    Imports TensorFlow when it first reads, not before.
+    TensorFlow is imported on the first read.
 
     Args:
-        experiment: names the data sets, and how they are read.
-        skip_corrupt: corrupt records of each that are left out.
-        recorded: of a run that goes on, what it has recorded; the data sets must be
-            those that it began with.
+        experiment: specifies the data sets and how to read them.
+        skip_corrupt: number of corrupt records to skip per data set.
+        recorded: provenance of the run to resume; the data sets must be unchanged.
 
     Attributes:
-        manifest, validation_manifest: of the data sets; the latter None without one.
+        manifest: manifest of the training set.
+        validation_manifest: manifest of the validation set, or None.
 
     Raises:
-        PicanetError: a data set that is missing, of another kind than the task's,
+        PicanetError: if a data set is missing, is of the wrong kind for the task, has
             changed since the run began, or has too many corrupt records.
     """
 
@@ -64,18 +64,18 @@ class TrainingData:
 
     @property
     def left_out(self) -> Mapping[str, list[str]]:
-        """{data set: a line for each corrupt record left out}."""
+        """{data set: a line for each skipped corrupt record}."""
         return self._clean.left_out
 
     def describe(self) -> dict[str, dict | None]:
-        """What a run remembers of its data sets."""
+        """Returns the description of the data sets for `provenance.json`."""
         return {
             "training_set": _describe(self.manifest),
             "validation_set": _describe(self.validation_manifest),
         }
 
     def read_training(self, start_step: int, share=(0, 1), **options):
-        """Endless batches from a step on, see `trainer.Batches.training`."""
+        """Returns infinite batches from a step on, see `trainer.Batches.training`."""
         return self._read(
             self._experiment.tfrecords,
             training=True,
@@ -87,29 +87,29 @@ class TrainingData:
         )
 
     def read_keys(self, step: int) -> list[str]:
-        """The names of the records in the batch of a step, from 0."""
+        """Returns the names of the records in the batch of a step, counted from 0."""
         batch = next(iter(self.read_training(step, with_keys=True)))
         return [os.fsdecode(key) for key in batch[-1].numpy()]
 
     def read_validation(self):
-        """The validation set's batches, as many as the experiment asks for."""
+        """Returns the validation batches, limited to `validation_images`."""
         experiment = self._experiment
         batches = -(-experiment.validation_images // experiment.batch_size) or -1
         folder = experiment.validation_tfrecords
         return self._read(folder, training=False, **self._options).take(batches)
 
     def check_first_batches(self) -> None:
-        """Reads a batch of each data set; `DatasetError` where it cannot."""
+        """Reads a batch of each data set; raises `DatasetError` on failure."""
         for folder in self._folders:
             with self.translate_errors(folder):
                 next(iter(self._read(folder, training=False, **self._options)))
 
     @contextlib.contextmanager
     def translate_errors(self, *folders: str) -> Iterator[None]:
-        """Turns what TensorFlow says of a bad record into a `DatasetError`.
+        """Converts TensorFlow's errors for bad records to `DatasetError`.
 
         Args:
-            *folders: the data sets that are read inside; all by default.
+            *folders: the data sets read inside the context; all by default.
         """
         from data_pipeline import readers
 
@@ -117,7 +117,7 @@ class TrainingData:
             yield
 
     def batches(self):
-        """What a `Trainer` reads."""
+        """Returns the `Batches` for a `Trainer`."""
         from picanet_tf.training.trainer import Batches
 
         return Batches(
@@ -141,6 +141,6 @@ def _check_unchanged(name: str, now: dict | None, recorded: Mapping) -> None:
     if before and before != now:
         raise PicanetError(
             f"The {name.replace('_', ' ')} has changed since the run began: it was "
-            f"{before}, now it is {now}. Bring the old data back, or start a new run "
+            f"{before}, now it is {now}. Restore the old data, or start a new run "
             "with `init_from`"
         )

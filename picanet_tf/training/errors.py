@@ -1,4 +1,4 @@
-"""How a training ends before its last step. Imports no TensorFlow."""
+"""Exceptions that end a training early. Does not import TensorFlow."""
 
 from __future__ import annotations
 
@@ -9,19 +9,20 @@ from picanet_tf.core.errors import PicanetError
 
 
 class TrainingError(PicanetError):
-    """Training cannot go on; the last checkpoint is intact."""
+    """Training cannot continue; the last checkpoint is intact."""
 
 
 class WorkerLost(PicanetError):
-    """Another worker is gone, and with it the step; the last checkpoint is intact."""
+    """Another worker was lost during a step; the last checkpoint is intact."""
 
 
 class TrainingInterrupted(Exception):
     """Training stopped on request, with its state saved.
 
     Attributes:
-        step, steps: done, and of the whole training.
-        signal: the signal that asked for it.
+        step: number of completed steps.
+        steps: number of steps of the training.
+        signal: the signal that requested the stop.
         run: path of the run directory.
     """
 
@@ -34,11 +35,11 @@ class TrainingInterrupted(Exception):
 
 
 class NotFinite(Exception):
-    """A step met infinities or NaN; the model is spoilt.
+    """A step produced infinite values or NaN; the model's state is invalid.
 
     Attributes:
-        names: of the losses that are not finite, or "gradients".
-        stop: whether any worker was asked to stop, as `TrainingStep` returns it.
+        names: names of the losses that are not finite, or "gradients".
+        stop: whether any worker was asked to stop, as returned by `TrainingStep`.
     """
 
     def __init__(self, names: list[str], stop: bool):

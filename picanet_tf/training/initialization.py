@@ -1,4 +1,4 @@
-"""What a training starts from: the network, its first weights, its optimizer."""
+"""Creates the network, its initial weights and its optimizer."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ ENCODER_LAYERS = (*CONV_LAYERS, *FC_LAYERS)
 
 
 def build(task: Task, experiment: Experiment) -> Network:
-    """The experiment's network, with random weights."""
+    """Builds the experiment's network with random weights."""
     return task.build_model(
         experiment.variant,
         experiment.image_size,
@@ -37,14 +37,14 @@ def build(task: Task, experiment: Experiment) -> Network:
 def load_initial_weights(
     model: keras.Model, experiment: Experiment, init_from: Path | Preset | None
 ) -> tuple[str, ...]:
-    """Gives the model the weights that the experiment starts from.
+    """Loads the initial weights of an experiment.
 
     Returns:
-        The names of the encoder layers that are pretrained.
+        The names of the pretrained encoder layers.
 
     Raises:
-        PicanetError: weights that cannot be had or fit nothing; an encoder to freeze
-            that got none.
+        PicanetError: if the weights are not available or fit no layer, or if the
+            encoder is to be frozen but has no pretrained weights.
     """
     if init_from is None:
         pretrained = load_vgg16_weights(model, experiment.backbone_weights).loaded
@@ -58,7 +58,7 @@ def load_initial_weights(
         pretrained = tuple(name for name in ENCODER_LAYERS if name in loaded)
     if experiment.freeze_encoder and not pretrained:
         raise PicanetError(
-            "`freeze_encoder` needs trained weights, and "
+            "`freeze_encoder` needs trained weights, but "
             f"{init_from or experiment.backbone_weights} fits no layer of the encoder"
         )
     return pretrained
@@ -67,7 +67,7 @@ def load_initial_weights(
 def make_optimizer(
     model: keras.Model, experiment: Experiment, pretrained: tuple[str, ...]
 ) -> keras.optimizers.Optimizer:
-    """The experiment's optimizer, built for the model's variables."""
+    """Creates the experiment's optimizer, built for the model's variables."""
     if experiment.freeze_encoder:
         for name in pretrained:
             model.get_layer(name).trainable = False

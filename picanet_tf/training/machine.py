@@ -1,4 +1,4 @@
-"""What this machine can bear, asked before the first step. Imports no TensorFlow."""
+"""Checks of GPU use and memory before training. Does not import TensorFlow."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from picanet_tf.training.experiments import Experiment
 
 
 def unused_gpu(used_by_tensorflow: int) -> str:
-    """Why there seems to be an NVIDIA GPU that TensorFlow does not use; "" if not so.
+    """Returns the evidence of an NVIDIA GPU that TensorFlow does not use, or "".
 
-    A GPU that `CUDA_VISIBLE_DEVICES` hides is left alone on purpose.
+    GPUs hidden by `CUDA_VISIBLE_DEVICES` are unused on purpose.
     """
     visible = os.environ.get("CUDA_VISIBLE_DEVICES")
     if used_by_tensorflow or visible in ("", "-1"):
@@ -32,43 +32,44 @@ def unused_gpu(used_by_tensorflow: int) -> str:
 
 
 def warn_of_unused_gpu(used_by_tensorflow: int) -> None:
-    """Says so loudly when a GPU would sit idle."""
+    """Warns if the machine seems to have a GPU that would be idle."""
     sign = unused_gpu(used_by_tensorflow)
     if sign:
         logging.warning(
             "\n%s\nTHIS MACHINE SEEMS TO HAVE A GPU, BUT TENSORFLOW USES NONE (%s).\n"
-            "Training goes on on the CPU, many times slower. Look at the driver with "
-            "nvidia-smi, install\npip install 'tensorflow[and-cuda]', and see what "
-            'python -c "import tensorflow as tf; print(tf.config.list_physical_devices'
-            "('GPU'))\"\nsays; or set CUDA_VISIBLE_DEVICES=-1 to mean it.\n%s",
+            "Training continues on the CPU, many times slower. Check the driver with "
+            "nvidia-smi, run\npip install 'tensorflow[and-cuda]', and check the output "
+            'of python -c "import tensorflow as tf; print('
+            "tf.config.list_physical_devices('GPU'))\".\nTo train on the CPU anyway, "
+            "set CUDA_VISIBLE_DEVICES=-1.\n%s",
             "*" * 78,
             sign,
             "*" * 78,
         )
 
 
-# Highest resident memory of a training step at full width and 224 pixels, in GB
-# (`python -m benchmarks.model training 4 224`): 2.74, 3.33, 4.64 and 7.8 of
-# 6GAP_5432AC, 57.5 M weights, with batches of 1, 2, 4 and 9 on two threads, which hold
-# more than one; 1.58 and 2.52 of UNet, 22.7 M, with batches of 1 and 4 on one. So, to
-# 10%, with what the tasks say of each variant's weights and images:
+# Peak resident memory of a training step at full width and 224 pixels, in GB
+# (`python -m benchmarks.model training 4 224`): 2.74, 3.33, 4.64 and 7.8 for
+# 6GAP_5432AC (57.5 M weights) with batches of 1, 2, 4 and 9 on two threads, which need
+# more than one; 1.58 and 2.52 for UNet (22.7 M) with batches of 1 and 4 on one thread.
+# Together with `TaskSpec.memory` this gives, to within 10%:
 _PROCESS = 0.5e9
-_WEIGHT = 28.0  # bytes: itself, its velocity, its gradient, and what comes in between
+_WEIGHT = 28.0  # bytes per weight: value, velocity, gradient and temporaries
 
 
 def needed_memory(experiment: Experiment, workers: int = 1) -> float:
-    """Bytes that training on a CPU takes at its height, estimated.
+    """Estimates the peak memory of training on a CPU, in bytes.
 
-    What was measured, the part of an image scaled by its pixels and the channels, that
-    of the weights by the square of the channels.
+    Extrapolates from measurements: memory per image scales with its pixels and the
+    channels, that of the weights with the square of the channels.
 
     Args:
-        experiment: what is trained.
-        workers: how many machines share the batch.
+        experiment: the training's settings.
+        workers: number of machines that share the batch.
     """
     weights, image = get_spec(experiment.task).memory(experiment.variant)
     weights *= experiment.width**2
-    # A second copy of weights and velocities, to go back to.
+    # A second copy of weights and velocities, for restoring them.
     each = _WEIGHT + (8 if experiment.on_nonfinite == "skip" else 0)
     pixels = (experiment.image_size / 224) ** 2
     images = experiment.batch_size / workers
@@ -80,18 +81,18 @@ def needed_memory(experiment: Experiment, workers: int = 1) -> float:
 
 
 def warn_of_memory(experiment: Experiment, workers: int = 1) -> None:
-    """Warns where this machine may not hold the training; never refuses it.
+    """Warns if this machine may have too little memory for the training.
 
-    The estimate is for CPUs only: what a GPU takes is not measured.
+    The estimate is for CPUs only; GPU memory was not measured.
     """
     total, free = memory()
     needed = needed_memory(experiment, workers)
     if not free or needed <= free:
         return
     logging.warning(
-        "Training %s with batches of %d at %d pixels takes about %.1f GB; this machine "
-        "has %.1f GB, of which %.1f GB are free now. A smaller --batch_size, "
-        "--image_size or --width takes less",
+        "Training %s with batches of %d at %d pixels needs about %.1f GB; this machine "
+        "has %.1f GB, of which %.1f GB are free now. Reduce --batch_size, --image_size "
+        "or --width to need less",
         experiment.variant,
         experiment.batch_size,
         experiment.image_size,
@@ -102,7 +103,10 @@ def warn_of_memory(experiment: Experiment, workers: int = 1) -> None:
 
 
 def memory() -> tuple[float, float]:
-    """Bytes of memory that this process may use, and that are free; 0 if unknown."""
+    """Returns the memory limit of this process and the free part, in bytes.
+
+    Unknown values are 0.
+    """
     try:
         lines = Path("/proc/meminfo").read_text().splitlines()
         sizes = {line.split(":")[0]: 1024.0 * int(line.split()[1]) for line in lines}
@@ -112,6 +116,6 @@ def memory() -> tuple[float, float]:
     for limit in ("memory.max", "memory/memory.limit_in_bytes"):
         try:
             total = min(total, float(Path("/sys/fs/cgroup", limit).read_text()))
-        except (OSError, ValueError):  # no control group, or "max"
+        except (OSError, ValueError):  # no cgroup, or a limit of "max"
             continue
     return total, min(free, total)

@@ -1,4 +1,4 @@
-"""SGD as the paper's Caffe ran it: rates and decay by groups of variables."""
+"""SGD as in Caffe, with learning rates and weight decay by groups of variables."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ POLY_POWER = 0.9  # DeepLab's
 
 @keras.saving.register_keras_serializable(package="picanet_tf")
 class CaffeSGD(keras.optimizers.SGD):
-    """SGD with momentum whose L2 term enters ahead of the momentum.
+    """SGD with momentum and L2 regularization added to the gradient.
 
-    Keras' `weight_decay` is decoupled: it shrinks the variable beside the update.
+    Keras' `weight_decay` is decoupled: it shrinks the variable outside the update.
     Caffe adds `l2 * variable`, the gradient of l2 / 2 |variable|^2, to the gradient.
 
     Args:
         learning_rate: a float or a `LearningRateSchedule`.
-        momentum: of the velocity.
-        l2: weight of the L2 term; the paper's 0.0005.
-        **kwargs: of `keras.optimizers.SGD`.
+        momentum: momentum of the velocity.
+        l2: weight of the L2 term; 0.0005 in the paper.
+        **kwargs: arguments of `keras.optimizers.SGD`.
     """
 
     def __init__(self, learning_rate=0.01, momentum=0.9, l2=0.0, **kwargs):
@@ -40,11 +40,11 @@ class CaffeSGD(keras.optimizers.SGD):
 
 @keras.saving.register_keras_serializable(package="picanet_tf")
 class Warmup(keras.optimizers.schedules.LearningRateSchedule):
-    """A rate that rises linearly to its own: `(step + 1) / steps` of it at first.
+    """Linear warm-up: scales a learning rate by `(step + 1) / steps` at first.
 
     Args:
-        rate: a float or the schedule that holds afterwards.
-        steps: of the rise, at least 1.
+        rate: a float, or the schedule to warm up to.
+        steps: number of warm-up steps, at least 1.
 
     Reference: Goyal et al., Accurate, Large Minibatch SGD, 2017, Sec. 2.2.
     """
@@ -70,34 +70,36 @@ class Warmup(keras.optimizers.schedules.LearningRateSchedule):
 
 
 class Group(NamedTuple):
-    """Variables that share a rate and a decay.
+    """Variables that share a learning rate and weight decay.
 
     Attributes:
-        name: what the group is called in the log.
-        pattern: regular expression, searched for in the variable's path.
-        rate: relative to the base learning rate.
+        name: name of the group in the log.
+        pattern: regular expression to search for in a variable's path.
+        rate: learning rate relative to the base rate.
         l2: weight of the L2 term.
+        optional: whether the group may be empty.
     """
 
     name: str
     pattern: str
     rate: float
     l2: float
+    optional: bool = False
 
 
 def make_groups(
     pretrained: Sequence[str], encoder_lr_multiplier: float, weight_decay: float
 ):
-    """The paper's groups, to be matched in this order.
+    """Returns the paper's groups in matching order.
 
-    The pretrained layers train at a fraction of the decoder's rate; encoder layers
-    that got no pretrained weights are not among them. Biases and betas train at twice
-    the rate, without decay (authors' release); gammas decay.
+    Pretrained layers train at a fraction of the decoder's rate; encoder layers without
+    pretrained weights train at the decoder's. Biases and betas train at twice the rate
+    and without weight decay (authors' release); gammas have weight decay.
 
     Args:
-        pretrained: names of the layers that got pretrained weights and train.
-        encoder_lr_multiplier: their rate, relative to the decoder's.
-        weight_decay: of kernels and gammas.
+        pretrained: names of the trainable layers with pretrained weights.
+        encoder_lr_multiplier: their learning rate relative to the decoder's.
+        weight_decay: weight decay of kernels and gammas.
     """
     bias = r"(bias|beta)$"
     result = []
@@ -106,27 +108,28 @@ def make_groups(
         multiplier = encoder_lr_multiplier
         result.append(Group("encoder biases", layers + bias, 2 * multiplier, 0.0))
         result.append(Group("encoder", layers, multiplier, weight_decay))
-    result.append(Group("decoder biases", "/" + bias, 2.0, 0.0))
+    result.append(Group("decoder biases", "/" + bias, 2.0, 0.0, optional=True))
     result.append(Group("decoder", "", 1.0, weight_decay))
     return result
 
 
 def assign(paths: Iterable[str], groups: Sequence[Group]) -> dict[str, Group]:
-    """Gives each variable its group: the first whose pattern matches.
+    """Assigns each variable to the first group whose pattern matches.
 
     Raises:
-        ValueError: a variable that no pattern matches, or a pattern without variables,
-            each of which would otherwise train at a rate that nobody chose.
+        ValueError: if a variable matches no group, or a required group is empty. Some
+            variables would otherwise silently train at an unintended rate.
     """
     assigned = {}
     for path in paths:
         group = next((g for g in groups if re.search(g.pattern, path)), None)
         if group is None:
-            raise ValueError(f"No group of the optimizer matches the variable {path}")
+            raise ValueError(f"No optimizer group matches the variable {path}")
         assigned[path] = group
-    idle = [group.name for group in groups if group not in assigned.values()]
+    found = set(assigned.values())
+    idle = [g.name for g in groups if not g.optional and g not in found]
     if idle:
-        raise ValueError(f"No variable is in the optimizer's groups {', '.join(idle)}")
+        raise ValueError(f"No variable matches the optimizer groups {', '.join(idle)}")
     return assigned
 
 
@@ -139,16 +142,16 @@ def make_optimizer(
     warmup_steps: int = 0,
     momentum: float,
 ):
-    """One `CaffeSGD` a group behind one `keras.optimizers.MultiOptimizer`.
+    """Creates a `keras.optimizers.MultiOptimizer` with one `CaffeSGD` per group.
 
     Args:
-        assigned: {variable path: group}, of `assign`.
-        learning_rate: base rate, of the decoder.
-        boundaries: steps after which the rates fall to a tenth.
-        poly_steps: steps of the training, of which the rates fall with
-            (1 - step / steps) ** `POLY_POWER`; 0 for not.
-        warmup_steps: see `Warmup`; 0 for none.
-        momentum: of all groups.
+        assigned: {variable path: group}, from `assign`.
+        learning_rate: base learning rate, that of the decoder.
+        boundaries: steps after which the rates are divided by ten.
+        poly_steps: number of steps of the polynomial schedule,
+            (1 - step / steps) ** `POLY_POWER`; 0 disables it.
+        warmup_steps: see `Warmup`; 0 disables it.
+        momentum: momentum of all groups.
     """
     optimizers = {}
     for group in dict.fromkeys(assigned.values()):
@@ -157,7 +160,7 @@ def make_optimizer(
             rate = keras.optimizers.schedules.PolynomialDecay(
                 rate, poly_steps, end_learning_rate=0.0, power=POLY_POWER
             )
-        # Caffe divides from the boundary step on; Keras' schedule after it.
+        # Caffe divides from the boundary step on, Keras' schedule only after it.
         if boundaries:
             rate = keras.optimizers.schedules.PiecewiseConstantDecay(
                 [boundary - 1 for boundary in boundaries],
@@ -168,8 +171,8 @@ def make_optimizer(
         optimizers[group] = CaffeSGD(
             rate, momentum, l2=group.l2, name=group.name.replace(" ", "_")
         )
-    # Exact paths: OptimizerMap raises where two patterns match a variable, and lets
-    # a pattern that matches nothing fall to the default in silence.
+    # Exact paths, because OptimizerMap raises if two patterns match a variable, and
+    # silently uses the default if none does.
     by_path = {path: optimizers[group] for path, group in assigned.items()}
     default = next(iter(optimizers.values()))
     return keras.optimizers.MultiOptimizer(

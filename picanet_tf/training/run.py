@@ -1,4 +1,4 @@
-"""A training from its settings to its run directory."""
+"""`train`, which runs a training from its settings to its run directory."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from picanet_tf.training.experiments import Experiment
 from picanet_tf.training.run_directory import RunDirectory
 
 LATEST = "runs/latest"
-# What may change when a run is resumed: it does not touch what is computed, or only
-# what would otherwise not be computed at all.
+# Settings that may change when a run is resumed, because they do not affect the result,
+# or only steps that would otherwise not be run.
 CHANGEABLE = ("checkpoint_interval", "log_interval", "on_nonfinite")
 
 
@@ -30,23 +30,22 @@ def train(
     """Trains a network.
 
     Args:
-        run: the run directory: a new one, or with `resume` the one to go on with. By
-            default
-            `runs/<time>-<variant>`, to which `runs/latest` then points; with
-            `resume`, `runs/latest`.
-        resume: go on from the run's last checkpoint.
-        skip_corrupt: leave out up to so many corrupt records; each is logged.
-        **settings: of `Experiment`, such as `tfrecords`; the others have the task's
-            defaults.
+        run: the run directory, a new one or with `resume` an existing one. Defaults to
+            `runs/<time>-<variant>`, to which `runs/latest` then points; with `resume`,
+            to `runs/latest`.
+        resume: continue from the run's last checkpoint.
+        skip_corrupt: maximum number of corrupt records to skip; each is logged.
+        **settings: settings of `Experiment`, such as `tfrecords`. The rest have the
+            task's defaults.
 
     Returns:
-        The run directory, which holds the network.
+        The run directory, which contains the trained network.
 
     Raises:
-        PicanetError: a setting, a data set or weights that cannot be used, or a loss
-            that is not finite.
-        TrainingInterrupted: SIGINT or SIGTERM came; the state is saved.
-        WorkerLost: another worker is gone.
+        PicanetError: if a setting, data set or weights cannot be used, or a loss is
+            not finite.
+        TrainingInterrupted: on SIGINT or SIGTERM, after saving the state.
+        WorkerLost: if another worker was lost.
 
     Example:
         >>> run = train(tfrecords="data/duts", variant="6GAP_5432LAP", steps=200)
@@ -69,7 +68,7 @@ def train(
     import keras
     import tensorflow as tf
 
-    from picanet_tf.training.step import lost_workers_named
+    from picanet_tf.training.step import translate_worker_errors
     from picanet_tf.training.strategy import make_strategy
     from picanet_tf.training.trainer import Trainer
 
@@ -80,7 +79,7 @@ def train(
     strategy = make_strategy(experiment.replicas, cluster)
     new_run = None
     if not resume:
-        with StopRequest() as stop:  # A bad record must not leave a run behind.
+        with StopRequest() as stop:  # A corrupt record must not leave a run directory.
             data.check_first_batches()
         stop.obey()
         new_run = {
@@ -101,7 +100,7 @@ def train(
         experiment.batch_size,
         directory.path,
     )
-    with data.translate_errors(), lost_workers_named(cluster):
+    with data.translate_errors(), translate_worker_errors(cluster):
         Trainer(
             experiment,
             directory,
@@ -116,16 +115,16 @@ def train(
 
 
 def new_experiment(settings: Mapping, run: str, cluster: Cluster) -> Experiment:
-    """The experiment of a new run.
+    """Creates the experiment of a new run.
 
     Args:
-        settings: of `Experiment`; a preset as `init_from` sets the variant, unless it
-            is given.
-        run: the run directory; "" for one by date.
-        cluster: which worker this is.
+        settings: settings of `Experiment`; a preset in `init_from` sets the variant
+            unless it is given.
+        run: the run directory; "" for one named by date.
+        cluster: the workers of the training.
 
     Raises:
-        PicanetError: no data set is named, or a run directory that cannot be made.
+        PicanetError: if no data set is given or the run directory cannot be created.
     """
     settings = dict(settings)
     preset = list_presets().get(settings.get("init_from"))
@@ -137,16 +136,16 @@ def new_experiment(settings: Mapping, run: str, cluster: Cluster) -> Experiment:
         raise PicanetError(
             "With TF_CONFIG, `run` must name the run directory, one for all workers"
         )
-    if run:  # Told here, where no worker waits for another yet.
+    if run:  # Checked here, before workers wait for each other.
         RunDirectory.check_new(run)
     return experiment
 
 
 def resumed_experiment(run: RunDirectory, settings: Mapping) -> Experiment:
-    """The run's own experiment, with the settings that may change.
+    """Returns the experiment of a run to resume, with changed settings applied.
 
     Raises:
-        PicanetError: they would change what is computed, or no data set is named.
+        PicanetError: if a setting must not change, or no data set is given.
     """
     experiment = run.load_experiment()
     changed = [
@@ -156,8 +155,8 @@ def resumed_experiment(run: RunDirectory, settings: Mapping) -> Experiment:
     ]
     if changed:
         raise PicanetError(
-            f"A resumed run keeps its settings, in {run.path} {', '.join(changed)}. "
-            "To train on with others, start a new run with `init_from`"
+            f"A resumed run keeps its settings; in {run.path} {', '.join(changed)}. "
+            "To change them, start a new run with `init_from`"
         )
     experiment = dataclasses.replace(experiment, **settings)
     _check_tfrecords(experiment)
@@ -165,11 +164,11 @@ def resumed_experiment(run: RunDirectory, settings: Mapping) -> Experiment:
 
 
 def find_weights(init_from: str) -> Path | Preset:
-    """The preset or `.keras` file to start from; a preset's weights are here, whole."""
+    """Returns the preset (downloading its weights) or `.keras` file to start from."""
     found = locate(init_from, argument="init_from")
     found.require_network("init_from")
     if found.preset:
-        found.preset.path("weights")  # Downloaded and checked before TensorFlow is.
+        found.preset.path("weights")  # Downloads and verifies before TensorFlow loads.
         return found.preset
     return found.keras.resolve()
 
@@ -177,5 +176,5 @@ def find_weights(init_from: str) -> Path | Preset:
 def _check_tfrecords(experiment: Experiment) -> None:
     if not experiment.tfrecords:
         raise PicanetError(
-            "`tfrecords` is missing: the directory that data_pipeline.convert made"
+            "`tfrecords` is missing: give the directory made by data_pipeline.convert"
         )

@@ -1,16 +1,16 @@
-"""A run directory: what a run leaves on disk, and where. Imports no TensorFlow.
+"""The layout of a run directory. Does not import TensorFlow.
 
 runs/20261123-141500-6GAP_5432AC/
-    experiment.json     what was trained, and how
-    provenance.json     versions, data fingerprint, start
-    checkpoints/        the training's whole state, the last two
-    model.keras         the network, as of the last checkpoint
+    experiment.json     settings of the training
+    provenance.json     versions, data fingerprint, start time
+    checkpoints/        the last two checkpoints of the full training state
+    model.keras         the network at the last checkpoint
     best.keras          the network at its best validation
     metrics.csv         one row every `log_interval` steps
-    validation.csv      one row a validation
-    skipped.csv         steps whose batch was not finite, with `--on_nonfinite skip`
+    validation.csv      one row per validation
+    skipped.csv         steps skipped by `--on_nonfinite skip`
     tensorboard/        the same as curves, and image panels
-runs/latest             the newest of them
+runs/latest             link to the newest run
 """
 
 from __future__ import annotations
@@ -31,29 +31,29 @@ WEIGHTS = ("model", "best")
 
 @dataclass(frozen=True)
 class RunDirectory:
-    """The paths of one run. `create` makes a new one, `open` finds an existing one."""
+    """The paths of a run; use `create` for a new run and `open` for an existing one."""
 
     path: Path
 
     @classmethod
     def planned(cls, variant: str, path: str = "") -> RunDirectory:
-        """One to `create`: at `path`, or by default at `runs/<time>-<variant>`."""
-        return cls(Path(path) if path else _fresh_directory(variant))
+        """Returns a directory to `create`, by default `runs/<time>-<variant>`."""
+        return cls(Path(path) if path else _new_directory(variant))
 
     @classmethod
     def create(
         cls, experiment: Experiment, path: str = "", *, latest: bool = False, **facts
     ) -> RunDirectory:
-        """Makes a run directory that holds the experiment: whole, or not at all.
+        """Creates a run directory with the experiment atomically.
 
         Args:
-            experiment: what will be trained.
-            path: the directory; by default as `planned`, and `latest`.
-            latest: point the `latest` beside it at it.
-            **facts: about the run, for `provenance.json`.
+            experiment: the experiment to train.
+            path: the directory; by default as in `planned`, and with `latest`.
+            latest: point the link `latest` in the same folder at it.
+            **facts: metadata of the run for `provenance.json`.
 
         Raises:
-            PicanetError: the directory exists, or cannot be made.
+            PicanetError: if the directory exists or cannot be created.
         """
         directory = cls.planned(experiment.variant, path).path
         cls.check_new(directory)
@@ -67,11 +67,11 @@ class RunDirectory:
 
     @staticmethod
     def check_new(path: str | os.PathLike) -> None:
-        """Raises `PicanetError` when there is something at `path`."""
+        """Raises `PicanetError` if `path` exists."""
         if Path(path).exists():
             raise PicanetError(
-                f"The run directory {path} exists already. Give --resume to continue "
-                "it, or another --run"
+                f"The run directory {path} exists already. Give `resume` to "
+                "continue it, or another `run`"
             )
 
     @classmethod
@@ -79,9 +79,9 @@ class RunDirectory:
         """Finds an existing run directory.
 
         Raises:
-            PicanetError: there is none at `path`, or it holds no experiment.
+            PicanetError: if `path` does not exist or contains no experiment.
         """
-        # Not `Path.resolve`, which raises where links go in a circle.
+        # Not `Path.resolve`, which raises on circular links.
         linked = Path(path).is_symlink()
         run = cls(Path(os.path.realpath(path)) if linked else Path(path))
         if not run.path.is_dir():
@@ -95,23 +95,23 @@ class RunDirectory:
 
     @property
     def begun(self) -> bool:
-        """Whether it ever had a checkpoint; before that, it can only start anew."""
+        """Whether the run has reached a checkpoint; otherwise it can only restart."""
         written = any(self.checkpoints.glob("step-*.index"))
         return written or (self.path / "model.keras").exists()
 
     @property
     def last_step(self) -> int | None:
-        """The step of the newest checkpoint, which `model.keras` was written with."""
+        """The step of the newest checkpoint, and so of `model.keras`; None without."""
         names = (path.stem for path in self.checkpoints.glob("step-*.index"))
         steps = (name.removeprefix("step-") for name in names)
         return max((int(step) for step in steps if step.isdecimal()), default=None)
 
     def record(self, **values) -> None:
-        """Adds facts about the run to `provenance.json`."""
+        """Adds metadata of the run to `provenance.json`."""
         write_json(self.provenance, {**self.recorded(), **values})
 
     def recorded(self) -> dict:
-        """What `record` has written so far."""
+        """The contents of `provenance.json`, see `record`."""
         try:
             recorded = json.loads(self.provenance.read_text())
         except FileNotFoundError:
@@ -123,21 +123,21 @@ class RunDirectory:
         return recorded
 
     def weights(self, which: str = "model") -> Path:
-        """The .keras file, of the last checkpoint (`model`) or the `best` one.
+        """Returns the .keras file of the last (`model`) or the `best` checkpoint.
 
         Raises:
-            PicanetError: the run has not written it.
+            PicanetError: if the run has not written it.
         """
         if which not in WEIGHTS:
             raise PicanetError(
-                f"A run keeps the weights {', '.join(WEIGHTS)}. Received: {which!r}"
+                f"The weights must be one of {', '.join(WEIGHTS)}. Received: {which!r}"
             )
         path = self.path / f"{which}.keras"
         if not path.is_file():
             reason = (
                 "the training has not reached a checkpoint"
                 if which == "model"
-                else "it was trained without --validation_tfrecords"
+                else "it was trained without `validation_tfrecords`"
             )
             raise PicanetError(f"The run {self.path} has no {path.name}: {reason}")
         return path
@@ -171,7 +171,7 @@ class RunDirectory:
         return self.path / "validation.csv"
 
 
-def _fresh_directory(variant: str) -> Path:
+def _new_directory(variant: str) -> Path:
     name = f"{datetime.datetime.now():%Y%m%d-%H%M%S}-{variant}"
     directory, number = Path("runs") / name, 1
     while directory.exists():
@@ -181,9 +181,11 @@ def _fresh_directory(variant: str) -> Path:
 
 
 def _point(link: Path, target: str) -> None:
-    """Points the symbolic link at `target`, in one step."""
+    """Points the symbolic link at `target`, atomically."""
     if link.exists() and not link.is_symlink():
-        raise PicanetError(f"{link} is no symbolic link: move it away, or give --run")
+        raise PicanetError(
+            f"{link} is not a symbolic link: move it away, or give `run`"
+        )
     temporary = link.with_name(f".latest.{os.getpid()}.tmp")
     temporary.unlink(missing_ok=True)
     temporary.symlink_to(target)

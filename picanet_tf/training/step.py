@@ -1,6 +1,7 @@
-"""One step of training. How it runs, on one device or on many, is this file's secret.
+"""One training step, on one or many devices.
 
-All replicas of all workers take the step together, with `strategy.run`.
+All replicas of all workers run the step together, with `strategy.run`; other modules do
+not depend on how it is distributed.
 """
 
 from __future__ import annotations
@@ -21,14 +22,14 @@ from picanet_tf.training.experiments import Experiment
 
 
 class TrainingStep:
-    """The step as a function: a batch in, what is shown and logged out.
+    """The training step as a function from a batch to its losses.
 
     Args:
-        task: gives the losses.
-        experiment: gives their weights.
-        strategy: on which devices.
-        model: built under the strategy, as is
-        optimizer: of its trainable variables.
+        task: defines the losses.
+        experiment: defines the loss weights.
+        strategy: the distribution strategy.
+        model: model built under the strategy.
+        optimizer: optimizer of its trainable variables, built under the strategy.
     """
 
     def __init__(
@@ -48,22 +49,23 @@ class TrainingStep:
         )
         names = set(model.output)
         if set(self._losses) != names or set(self._loss_weights) != names:
-            raise ValueError(f"Every output needs a loss and a weight: {names}")
+            raise ValueError(f"Every output needs a loss and a loss weight: {names}")
         self._names = ["loss", *self._losses, "gradients", "stop"]
 
     def __call__(self, batch, stop: bool = False) -> tuple[dict[str, float], bool]:
-        """Takes the step.
+        """Runs the step.
 
         Args:
-            batch: the next of an iterator over `distribute`.
+            batch: the next element of an iterator over `distribute`.
             stop: whether this worker was asked to stop.
 
         Returns:
-            {"loss": total, name: loss of that output} of the whole batch; and whether
-            any worker was asked to stop, the same for all.
+            {"loss": total, name: loss of that output} over the whole batch, and whether
+            any worker was asked to stop; both are the same on all workers.
 
         Raises:
-            NotFinite: a loss or gradient is not; the model is spoilt.
+            NotFinite: if a loss or gradient is not finite. The model's state is then
+                invalid.
         """
         values = self._run(batch, tf.constant(float(stop))).numpy().tolist()
         logs = dict(zip(self._names, values, strict=True))
@@ -76,7 +78,7 @@ class TrainingStep:
         return logs, stop
 
     def state(self) -> list[tf.Tensor]:
-        """What a step changes, to be given to `restore`."""
+        """Returns a copy of all variables that a step changes, for `restore`."""
         return [variable.read_value() for variable in self._variables()]
 
     def restore(self, state: list[tf.Tensor]) -> None:
@@ -92,9 +94,9 @@ class TrainingStep:
         def replica_step(images, targets, stop):
             with tf.GradientTape() as tape:
                 outputs = self._model(images, training=True)
-                # A Keras loss is the replica's share of the mean over the batch: it
-                # divides by the number of replicas itself. So the shares sum up to
-                # the loss, as the optimizer sums the replicas' gradients.
+                # Keras losses are already divided by the number of replicas, so their
+                # sum over the replicas is the mean over the batch. The optimizer also
+                # sums the replicas' gradients.
                 shares = {
                     name: loss(targets[name], outputs[name])
                     for name, loss in self._losses.items()
@@ -109,12 +111,12 @@ class TrainingStep:
             values = [total, *shares.values(), self._infinite(gradients), stop]
             return tf.stack([tf.cast(value, tf.float32) for value in values])
 
-        # One vector: between machines, every reduction is a round trip.
+        # One vector, because every reduction between machines is a round trip.
         shares = self._strategy.run(replica_step, args=(*batch, stop))
         return self._strategy.reduce(tf.distribute.ReduceOp.SUM, shares, axis=None)
 
     def _infinite(self, gradients) -> tf.Tensor:
-        """1 where a gradient is not finite. A loss scale meets some, and deals."""
+        """Returns 1 if a gradient is not finite, unless loss scaling handles it."""
         if isinstance(self._optimizer, keras.optimizers.LossScaleOptimizer):
             return tf.constant(0.0)
         finite = [tf.reduce_all(tf.math.is_finite(g)) for g in gradients]
@@ -126,12 +128,12 @@ def distribute(
     batch_size: int,
     read: Callable[[tuple[int, int]], tf.data.Dataset],
 ):
-    """The batches, each replica's part where it is wanted.
+    """Distributes the batches over the replicas.
 
     Args:
-        strategy: whose replicas.
-        batch_size: images of all replicas of all workers.
-        read: (worker, number of workers) -> batches of that worker's share.
+        strategy: the distribution strategy.
+        batch_size: number of images over all replicas of all workers.
+        read: (worker, number of workers) -> batches with that worker's share.
     """
 
     def of_worker(context: tf.distribute.InputContext) -> tf.data.Dataset:
@@ -140,17 +142,17 @@ def distribute(
         size = batch_size // strategy.num_replicas_in_sync
         if size * workers != batch_size:
             dataset = dataset.rebatch(size)
-        # Not AUTOTUNE: its buffer doubles with every pause, without end.
+        # Not AUTOTUNE, whose buffer doubles with every pause without a limit.
         return dataset.prefetch(2)
 
     return strategy.distribute_datasets_from_function(of_worker)
 
 
 def agree(strategy: tf.distribute.Strategy, cluster: Cluster, **facts) -> None:
-    """Makes sure that all workers were started alike; also waits for them all.
+    """Waits for all workers and checks that they were started with the same facts.
 
     Raises:
-        PicanetError: a fact differs; names it.
+        PicanetError: if a fact differs; the message names it.
     """
     if cluster.size == 1:
         return
@@ -172,8 +174,8 @@ def agree(strategy: tf.distribute.Strategy, cluster: Cluster, **facts) -> None:
 
 
 @contextlib.contextmanager
-def lost_workers_named(cluster: Cluster):
-    """Turns TensorFlow's word for a worker that is gone into `WorkerLost`."""
+def translate_worker_errors(cluster: Cluster):
+    """Converts TensorFlow's errors for lost workers to `WorkerLost`."""
     try:
         yield
     except (
@@ -187,6 +189,6 @@ def lost_workers_named(cluster: Cluster):
         if cluster.size == 1:
             raise
         raise WorkerLost(
-            f"Another worker is gone ({type(error).__name__}). The last checkpoint is "
-            "intact: start all workers again with --resume"
+            f"Another worker was lost ({type(error).__name__}). The last checkpoint is "
+            "intact: restart all workers with `resume`"
         ) from error

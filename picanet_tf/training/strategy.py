@@ -1,4 +1,4 @@
-"""Where the steps run: the `tf.distribute` strategy of a run."""
+"""Creates the `tf.distribute` strategy of a training."""
 
 from __future__ import annotations
 
@@ -12,24 +12,25 @@ from picanet_tf.training.cluster import ALONE, Cluster
 def make_strategy(
     replicas: int = 0, cluster: Cluster = ALONE
 ) -> tf.distribute.Strategy:
-    """The strategy of `replicas` devices of this machine, or of a whole cluster.
+    """Creates the strategy for the devices of this machine or of a cluster.
 
-    With several workers it waits until all of them are there, and must come before
-    anything else that TensorFlow runs.
+    With multiple workers, this waits for all of them and must precede any other
+    TensorFlow operation.
 
     Args:
-        replicas: 0 takes all visible GPUs, or one CPU device. More than there are
-            GPUs takes that many logical CPU devices when there is no GPU at all.
-        cluster: of several workers, each takes all its visible GPUs, or one CPU.
+        replicas: number of devices; 0 uses all visible GPUs, or one CPU device. Without
+            any GPU, the CPU is split into that many logical devices.
+        cluster: the workers; each of several uses all its visible GPUs, or one CPU.
 
     Raises:
-        PicanetError: fewer GPUs than replicas, or the CPU was in use already and can
-            no longer be split; replicas named in a cluster.
+        PicanetError: if there are fewer GPUs than replicas, if the CPU can no longer be
+            split because TensorFlow has used it, or if `replicas` is given for several
+            workers.
     """
     if cluster.size > 1:
         if replicas:
             raise PicanetError(
-                "--replicas is for one machine: with TF_CONFIG, each worker takes its "
+                "`replicas` is for one machine: with TF_CONFIG, each worker takes its "
                 f"visible GPUs, or one CPU. Received: {replicas}"
             )
         logging.info("This is %s, %s", cluster, ", ".join(cluster.addresses))
@@ -39,7 +40,7 @@ def make_strategy(
         count = replicas or len(gpus)
         if count > len(gpus):
             raise PicanetError(
-                f"--replicas={replicas}, but {len(gpus)} GPUs are visible"
+                f"`replicas` is {replicas}, but {len(gpus)} GPUs are visible"
             )
         devices = [f"GPU:{i}" for i in range(count)]
         logging.info("Training on %s", ", ".join(devices))
@@ -49,7 +50,7 @@ def make_strategy(
             else tf.distribute.MirroredStrategy(devices)
         )
     count = replicas or 1
-    logging.info("No GPU is visible to TensorFlow: training on the CPU, %d-fold", count)
+    logging.info("No GPU visible to TensorFlow: training on %d CPU device(s)", count)
     if count == 1:
         return tf.distribute.OneDeviceStrategy("CPU:0")
     _split_cpu(count)
@@ -66,8 +67,8 @@ def _split_cpu(count: int) -> None:
         tf.config.set_logical_device_configuration(
             cpu, [tf.config.LogicalDeviceConfiguration()] * count
         )
-    except RuntimeError as error:  # TensorFlow has started; perhaps with enough
+    except RuntimeError as error:  # TensorFlow has been initialized
         if len(tf.config.list_logical_devices("CPU")) < count:
             raise PicanetError(
-                f"--replicas={count} on the CPU must be set up before TensorFlow runs"
+                f"`replicas` {count} on the CPU must be set up before TensorFlow runs"
             ) from error

@@ -1,7 +1,7 @@
-"""The training loop: steps, and between them what is shown, scored and saved.
+"""The training loop, with logging, validation and checkpoints.
 
-It takes its steps one by one instead of calling `Model.fit`: it resumes at any step,
-watches every loss, and is the same on one device, on several, and on many machines.
+A custom loop instead of `Model.fit`: it can resume at any step, checks every loss, and
+works alike on one device, on several, and on several machines.
 """
 
 from __future__ import annotations
@@ -30,22 +30,23 @@ from picanet_tf.training.run_directory import RunDirectory
 from picanet_tf.training.step import TrainingStep, agree, distribute
 from picanet_tf.training.strategy import make_strategy
 
-PANELS = 4  # images of the TensorBoard panel
-SKIPS_IN_A_ROW = 20  # that `on_nonfinite="skip"` puts up with
+PANELS = 4  # number of images in TensorBoard
+SKIPS_IN_A_ROW = 20  # number of consecutive skips at which training stops
 
 
 @dataclass(frozen=True)
 class Batches:
-    """What a training reads.
+    """The data of a training, as functions that read it.
 
     Attributes:
-        training: (start step, share=(worker, workers)) -> endless batches (image
-            float32 [N, S, S, 3] RGB 0..255, ground truth), those that an uninterrupted
-            run reads from that step on; of the `batch_size` images of each step the
-            worker's share, `batch_size / workers`.
-        validation: -> the validation set's batches, each image once; None without one.
+        training: (start step, share=(worker, workers)) -> infinite batches (image
+            float32 [N, S, S, 3] RGB 0..255, ground truth), the same as an uninterrupted
+            run reads from that step on. Each batch has the worker's share of the
+            `batch_size` images of a step, `batch_size / workers`.
+        validation: () -> the validation batches, each image once; None without a
+            validation set.
         keys: step (from 0) -> the names of the records in that step's batch.
-        fingerprint: of the data, which all workers must agree on.
+        fingerprint: fingerprint of the data, which must be equal on all workers.
     """
 
     training: Callable[..., tf.data.Dataset]
@@ -55,21 +56,21 @@ class Batches:
 
 
 class Trainer:
-    """Trains one network, and leaves everything in the run directory.
+    """Trains one network and writes all results to the run directory.
 
     Args:
-        experiment: what to train, and how.
-        run: where to.
-        batches: what to learn from.
-        init_from: a `.keras` file or a preset, whose weights to start from, in place of
+        experiment: the settings of the training.
+        run: the run directory.
+        batches: the training and validation data.
+        init_from: a `.keras` file or preset to start from instead of
             `experiment.backbone_weights`.
-        resume: go on from the run's last checkpoint, or from step 0 when the run was
-            killed before its first.
-        strategy: of `make_strategy`, which is called when there is none.
-        cluster: which worker this is; the chief alone writes.
-        new_run: arguments of `RunDirectory.create`, where there is no run directory
-            yet: it is made once it is known that the training can start, so that a
-            mistake leaves none.
+        resume: continue from the run's last checkpoint, or from step 0 if the run was
+            killed before the first.
+        strategy: the distribution strategy; None to call `make_strategy`.
+        cluster: the workers of the training; only the chief writes.
+        new_run: arguments of `RunDirectory.create` for a run directory that does not
+            exist yet. It is created once the training is ready to start, so that none
+            is left behind after an error.
 
     Example:
         >>> Trainer(experiment, run, Batches(read)).train()
@@ -100,13 +101,13 @@ class Trainer:
         self.listeners: list[Listener] = []
 
     def train(self) -> None:
-        """Takes all steps that are left.
+        """Runs all remaining steps.
 
         Raises:
-            TrainingError: the loss is not finite.
-            TrainingInterrupted: SIGINT or SIGTERM came; the state is saved.
-            WorkerLost: another worker is gone.
-            PicanetError: weights or a checkpoint that do not fit, or a full disk.
+            TrainingError: if the loss is not finite.
+            TrainingInterrupted: on SIGINT or SIGTERM, after saving the state.
+            WorkerLost: if another worker was lost.
+            PicanetError: if weights or a checkpoint do not fit, or the disk is full.
         """
         experiment, strategy, cluster = self.experiment, self.strategy, self.cluster
         if self.resume and not self.run_directory.begun:
@@ -123,7 +124,7 @@ class Trainer:
             )
         facts = {"settings": experiment, "resume": self.resume}
         agree(strategy, cluster, **facts, data=self.batches.fingerprint)
-        answer = "Stopping after a step; another signal stops at once"
+        answer = "Stopping after this step; send the signal again to stop immediately"
         with StopRequest(answer) as stop:
             self._build(stop)
             first = self.checkpoints.restore() if self.resume else 0
@@ -134,11 +135,11 @@ class Trainer:
             agree(strategy, cluster, step=first)
             if first < experiment.steps:
                 self._take_steps(first, stop)
-            elif cluster.chief:  # killed after the last checkpoint
+            elif cluster.chief:  # The run was killed after its last checkpoint.
                 self._save_model("model")
 
     def _build(self, stop: StopRequest) -> None:
-        """Makes the network, its optimizer and, for a new run, the run directory."""
+        """Creates the network, its optimizer and, for a new run, the run directory."""
         run, experiment = self.run_directory, self.experiment
         with self.strategy.scope():
             self.model = initialization.build(self.task, experiment)
@@ -151,7 +152,7 @@ class Trainer:
             optimizer = initialization.make_optimizer(
                 self.model, experiment, pretrained
             )
-        if self.cluster.size == 1:  # Others would wait for one that leaves.
+        if self.cluster.size == 1:  # Other workers would wait for one that stops.
             stop.obey()
         if self.cluster.chief and not self.resume:
             if self.new_run is not None:
@@ -191,14 +192,14 @@ class Trainer:
                 )
                 if validating and chief:
                     self._validate(step, read_validation())
-                # Asked once: a signal that comes after the saving waits a step.
-                # One worker alone need not wait for the others to hear of it.
+                # Read only once: a signal after saving takes effect a step later. A
+                # single worker need not wait until other workers know of it.
                 stopped = stopped or self.cluster.size == 1 and stop.received
                 saving = last or stopped or step % experiment.checkpoint_interval == 0
                 if saving and chief:
                     self._save(step)
                     self._tell("on_panels", step, self._panels(*panel_batch))
-                if stopped or last:  # Nobody leaves before the chief has saved.
+                if stopped or last:  # No worker stops before the chief has saved.
                     agree(self.strategy, self.cluster, step=step)
                 if stopped:
                     raise TrainingInterrupted(
@@ -209,7 +210,7 @@ class Trainer:
             self._tell("close")
 
     def _take_step(self, step, batch, stop: StopRequest) -> bool:
-        """Takes a step; returns whether a worker was asked to stop before it."""
+        """Runs a step; returns whether any worker was asked to stop before it."""
         skip = self.experiment.on_nonfinite == "skip"
         before = self.step.state() if skip else None
         try:
@@ -226,8 +227,8 @@ class Trainer:
             self.skipped_in_a_row += 1
             if self.skipped_in_a_row > SKIPS_IN_A_ROW:
                 raise TrainingError(
-                    f"{SKIPS_IN_A_ROW} batches before step {step} were not finite: it "
-                    "is not the data. Lower `learning_rate`"
+                    f"{SKIPS_IN_A_ROW} batches before step {step} were not finite, so "
+                    "the cause is not the data. Lower `learning_rate`"
                 ) from error
             self.step.restore(before)
             logging.warning("Step %d skipped: %s not finite", step, error)

@@ -3,7 +3,11 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from picanet_tf.backbones.vgg16 import CaffePreprocessing, scaled, vgg16_features
+from picanet_tf.backbones.vgg16 import (
+    CaffePreprocessing,
+    scale_channels,
+    vgg16_features,
+)
 
 NARROW = 1 / 32
 
@@ -30,10 +34,10 @@ def image(size, seed=0):
 
 
 def test_scaled_rounds_and_keeps_a_channel():
-    assert [scaled(c, 1 / 32) for c in (64, 512, 1024, 4)] == [2, 16, 32, 1]
-    assert scaled(512, 1.0) == 512
+    assert [scale_channels(c, 1 / 32) for c in (64, 512, 1024, 4)] == [2, 16, 32, 1]
+    assert scale_channels(512, 1.0) == 512
     with pytest.raises(ValueError, match="`width` must be positive"):
-        scaled(64, 0)
+        scale_channels(64, 0)
 
 
 class TestCaffePreprocessing:

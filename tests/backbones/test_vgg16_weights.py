@@ -210,7 +210,7 @@ class TestErrors:
         assert report.loaded == report.missing == ()
 
     def test_no_such_file(self):
-        self.fails(build(), "imagnet", "neither 'imagenet', 'hed' or 'none', nor a")
+        self.fails(build(), "imagnet", "not 'imagenet', 'hed', 'none' or a")
 
     def test_no_hdf5(self, tmp_path):
         (tmp_path / "a.h5").write_text("no weights")
@@ -277,7 +277,7 @@ def test_report_reads_layer_by_layer():
         "VGG16 weights from 'hed': 2 layers loaded, 1 missing",
         "  block1_conv1 loaded",
         "  block1_conv2 loaded",
-        "  fc6          missing, starts at random",
+        "  fc6          missing, random weights",
     ]
 
 

@@ -166,6 +166,41 @@ def test_exit_codes(capsys):
         cli.run(fails(OSError(71, "odd")), argv=["program"])
 
 
+@pytest.fixture
+def steps_flag():
+    flags.DEFINE_integer("steps", 3, "")
+    flags.DEFINE_string("output", "", "")
+    yield
+    delattr(flags.FLAGS, "steps")
+    delattr(flags.FLAGS, "output")
+
+
+@pytest.mark.parametrize(
+    ("library", "command"),
+    [
+        (
+            "`steps` must be at least 1. Received: steps=0",
+            "--steps must be at least 1. Received: 0",
+        ),
+        (
+            "`steps` and `output` go together. Received: steps=1, output=a=b",
+            "--steps and --output go together. Received: 1, a=b",
+        ),
+        (
+            # What is no flag of the command is left as it is.
+            "`steps` goes to `build_model`: `width` 2. Received: steps=3, width=2",
+            "--steps goes to `build_model`: `width` 2. Received: 3, width=2",
+        ),
+        ("the steps=3 of `output`", "the steps=3 of --output"),
+    ],
+)
+def test_arguments_are_called_by_their_flags(library, command, steps_flag, capsys):
+    def main(_):
+        raise PicanetError(library)
+
+    assert outcome(main, capsys) == (1, f"program: error: {command}\n")
+
+
 @pytest.mark.parametrize("size", [1, 1_000_000])  # In Python's buffer, and beyond.
 @pytest.mark.parametrize("words", [[], ["--help"]])
 def test_a_closed_output_is_told_in_one_line(size, words):

@@ -118,7 +118,7 @@ def test_no_input_is_overwritten(tmp_path):
 
 def test_a_file_is_no_folder(tmp_path):
     (tmp_path / "file").write_bytes(b"")
-    with pytest.raises(PicanetError, match="`output`: .*file is a file, a folder"):
+    with pytest.raises(PicanetError, match="`output`: .*file is a file, not a"):
         check_folder(tmp_path / "file")
     assert check_folder(tmp_path / "new") == tmp_path / "new"
 

@@ -43,9 +43,7 @@ def test_a_locked_folder_inside_is_passed_over(tmp_path, locked, caplog):
         (tmp_path / name).mkdir(parents=True)
     locked("lost+found", ".trash")
     check_readable([str(tmp_path)])
-    assert caplog.messages == [
-        f"Passed over {tmp_path}/in/lost+found: Permission denied"
-    ]
+    assert caplog.messages == [f"Skipped {tmp_path}/in/lost+found: Permission denied"]
 
 
 def test_where_files_can_be_made(tmp_path):

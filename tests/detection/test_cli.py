@@ -62,7 +62,7 @@ def test_train_evaluate_predict_visualize(devkit, run_command):  # noqa: F811
     assert "has boxes, json, voc" in run_command(*mask, cwd=devkit).error
     resumed = ("predict.py", "--model", "r", *photos, "--output", "m", "--resume")
     wrong = run_command(*resumed, "--format", "json", cwd=devkit)
-    assert "not with --resume" in wrong.error
+    assert "cannot be combined with --resume" in wrong.error
 
     look = ("visualize.py", "--model", "r", photos[1], "--output", "v")
     boxes = len(found["b"])

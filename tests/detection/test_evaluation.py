@@ -228,7 +228,7 @@ def test_what_is_no_detection_is_told_by_image(detections, message):
 
 
 def test_no_image_and_an_image_twice_are_told():
-    with pytest.raises(PicanetError, match="There is no image to score"):
+    with pytest.raises(PicanetError, match="There are no images to score"):
         evaluate([])
     with pytest.raises(PicanetError, match="a: The image 'a' came before"):
         evaluate([(sample("a", []), nothing())] * 2)

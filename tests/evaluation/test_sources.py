@@ -41,7 +41,7 @@ def test_names(tmp_path):
     assert sources.maps_on_disk(str(named), list, list).name == "a=b"
     assert sources.maps_on_disk("maps/dss", list, list).name == "dss"
     for flag in ("=maps", "DSS="):
-        with pytest.raises(PicanetError, match="must be NAME=DIR"):
+        with pytest.raises(PicanetError, match="`predictions` must be NAME=DIR"):
             sources.maps_on_disk(flag, list, list)
 
 
@@ -60,7 +60,7 @@ def test_equal_methods_are_told_apart():
 
 def test_networks_want_images():
     network = sources.network("ours", None, {}, None)
-    with pytest.raises(PicanetError, match="ours needs images.*give --images"):
+    with pytest.raises(PicanetError, match="ours needs images.*give `images`"):
         network.check(data_set())
 
 

@@ -11,14 +11,21 @@ from pathlib import Path
 
 import numpy as np
 
-from tests.faults.mutations import spoil_bytes, spoil_json
+from tests.faults.mutations import VALUES, spoil_bytes, spoil_json
 from tests.faults.outcomes import ERROR, READ, Attempt, result_or_error, rule
 
 SIDE = 16
 
 
+def network():
+    """The smallest network of ours."""
+    from picanet_tf.saliency import build_model
+
+    return build_model("UNet", SIDE, width=1 / 64)
+
+
 def saliency_like(layers=()):
-    """A model of one convolution with the output that predict wants."""
+    """A model of one convolution, with the name and the output of a network of ours."""
     import keras
 
     images = keras.Input((SIDE, SIDE, 3))
@@ -56,7 +63,8 @@ def files(canary: Path) -> dict[str, bytes]:
     added = conv(keras.layers.Add()(list(pair)))
     flat = keras.layers.Dense(1)(keras.layers.Flatten()(images))
     found = {
-        "good": saved(saliency_like()),
+        "good": saved(network()),
+        "look-alike": saved(saliency_like()),
         "lambda": saved(saliency_like([keras.layers.Lambda(touch)])),
         "lambda inside": saved(saliency_like([inner])),
         "sequential": saved(keras.Sequential([images, conv])),
@@ -142,7 +150,9 @@ def hostile_class(rng: random.Random, config: dict) -> dict:
          ("keras.utils", "get_file"),
           ("picanet_tf.models.weights", "load_keras"), (None, "X"))
     )  # fmt: skip
-    target = config if rng.random() < 0.3 else rng.choice(config["config"]["layers"])
+    target = config
+    if "layers" in config["config"] and rng.random() < 0.7:
+        target = rng.choice(config["config"]["layers"])
     target.update(
         module=module, class_name=name, registered_name=rng.choice((None, "X"))
     )
@@ -154,8 +164,8 @@ def spoilt(rng: random.Random, whole: dict[str, bytes], bomb: bytes):
     """(bytes of a file, whether it must be refused)."""
     good = whole["good"]
     how = rng.choice(
-        ("kind", "kind", "bytes", "bytes", "cut", "config", "class", "member",
-         "names", "weights", "text", "empty", "bomb", "compressed")
+        ("kind", "kind", "bytes", "bytes", "cut", "config", "settings", "class",
+         "member", "names", "weights", "text", "empty", "bomb", "compressed")
     )  # fmt: skip
     if how == "kind":
         name = rng.choice(sorted(whole))
@@ -170,10 +180,15 @@ def spoilt(rng: random.Random, whole: dict[str, bytes], bomb: bytes):
         return b"", True
     if how == "bomb":
         return bomb, True
-    content = members(good)
+    layers = how == "class" and rng.random() < 0.7  # which a network does not list
+    content = members(whole["look-alike"] if layers else good)
     config = json.loads(content["config.json"])
     if how == "config":
         content["config.json"] = spoil_json(rng, config)
+    elif how == "settings":
+        name = rng.choice(sorted(config["config"]))
+        config["config"][name] = rng.choice((*VALUES, 8, 24, 1000, 0.1, 30.0, 1e-3))
+        content["config.json"] = json.dumps(config).encode()
     elif how == "class":
         content["config.json"] = json.dumps(hostile_class(rng, config)).encode()
         return packed(content), True
@@ -234,8 +249,9 @@ def make_models(folder: Path) -> Attempt:
         if error:
             return ERROR
         rule(not must_refuse, "was loaded")
-        rule(model.image_size == SIDE, "image size", model.image_size)
-        if rng.random() < 0.05:
+        side = model.network.input.shape[1]
+        rule(model.image_size == side and side % 8 == 0, "image size", side)
+        if side == SIDE and rng.random() < 0.05:
             saliency = model.predict(np.zeros((5, 7, 3), np.uint8))
             rule(saliency.shape == (5, 7), "a map of", saliency.shape)
         return READ

@@ -53,7 +53,7 @@ def test_maps_features_and_attention(photo, width):
 
 
 def test_looking_at_a_network_without_attention(network):
-    with pytest.raises(PicanetError, match="UNet has no attention to look at"):
+    with pytest.raises(PicanetError, match="UNet has no attention to show"):
         AttentionModel(KerasModel(network))
 
 

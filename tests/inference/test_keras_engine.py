@@ -82,11 +82,10 @@ def test_errors(network, tmp_path):
     (tmp_path / "text.keras").write_text("not a model")
     with pytest.raises(PicanetError, match="Cannot load the model .*text.keras"):
         picanet_tf.load_model(tmp_path / "text.keras")
-    foreign = keras.Sequential([keras.Input([2]), keras.layers.Dense(1)])
+    layers = [keras.Input([2]), keras.layers.Dense(1)]
+    foreign = keras.Sequential(layers, name="two")
     foreign.save(tmp_path / "foreign.keras")
-    with pytest.raises(
-        PicanetError, match="foreign.keras: The model sequential was not"
-    ):
+    with pytest.raises(PicanetError, match="foreign.keras: The model two was not"):
         picanet_tf.load_model(tmp_path / "foreign.keras")
 
 
@@ -158,8 +157,8 @@ def test_foreign_models_are_refused(tmp_path):
         with pytest.raises(PicanetError) as raised:
             picanet_tf.load_model(path)
         assert str(raised.value) == (
-            f"{path}: The model picanet_UNet was not built by `build_model`: it does "
-            "not say which network it is"
+            f"{path}: The model picanet_UNet was not built by `build_model`: it has "
+            "no network configuration"
         )
 
 
@@ -178,13 +177,14 @@ def rewrite_config(source, target, **changes):
 @pytest.mark.parametrize(
     ("changes", "rule"),
     [
-        ({"task": "poetry"}, "There is no task 'poetry'. There are: saliency, "),
+        ({"task": "poetry"}, "Unknown task 'poetry'. Available: saliency, "),
         ({"variant": "6GUP"}, "Cannot read variant '6GUP'"),
         ({"variant": "2LAP"}, "objects could not be loaded"),
         ({"image_size": 33}, "`image_size` must be a multiple of 8"),
         ({"lstm_options": 3}, "`lstm_options` must be"),
         ({"width": -1}, "`width` must be above 0"),
         ({"width": 1 / 16}, "objects could not be loaded"),
+        ({"width": 30}, r"`width` 30 implies a network of 81,\d*,\d*,\d* bytes"),
         ({"poem": 1}, "Network.* could not be deserialized"),
     ],
 )

@@ -145,7 +145,7 @@ NO_FILE = "not a LiteRT file of one square RGB image: "
             lambda: foreign(16, 16, 1, "saliency"),
             NO_FILE + "its input is .1, 16, 16, 1",
         ),
-        (lambda: foreign(16, 16, 3, "scores"), "gives 'scores'; the LiteRT engine pre"),
+        (lambda: foreign(16, 16, 3, "scores"), "outputs 'scores'; the LiteRT engine p"),
     ],
 )
 def test_foreign_networks_are_refused(make, reason, tmp_path):
@@ -177,7 +177,9 @@ def test_spoilt_files_are_told_in_one_line(litert_file, tmp_path):
 
 def test_without_the_package(litert_file, monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "ai_edge_litert.interpreter", None)
-    with pytest.raises(PicanetError, match="wants the package ai-edge-litert, .*: pip"):
+    with pytest.raises(
+        PicanetError, match="requires the package ai-edge-litert, .*: pip"
+    ):
         LiteRTModel(litert_file)
 
 

@@ -67,8 +67,8 @@ def test_a_finished_latest_run_goes_first(place, said):
 @pytest.mark.parametrize(
     ("options", "reason"),
     [
-        ({"step": 0, "model": False}, "is not finished, step 0 of 10: name it to take"),
-        ({"step": 4}, "runs/latest is not finished, step 4 of 10: name it to take it"),
+        ({"step": 0, "model": False}, "is not finished, step 0 of 10: name it to use"),
+        ({"step": 4}, "runs/latest is not finished, step 4 of 10: name it to use it"),
         ({"step": 10, "model": False}, "runs/latest has no model.keras"),
         ({"task": "detection", "variant": "SSD300"}, "is for detection: name it to"),
     ],
@@ -189,7 +189,7 @@ PRESETS = "neither a run directory nor a file, nor one of the presets tiny"
         ("folder.keras", "`model`: there is no model file folder.keras"),
         ("empty", "empty is not a run directory: no experiment.json"),
         (".", ". is not a run directory: no experiment.json"),
-        ("weights.npz", "`model`: weights.npz is no model: a file must be .keras or"),
+        ("weights.npz", "`model`: weights.npz is not a model: a file must be .keras"),
         ("new", "The run new has no model.keras: the training has not reached a check"),
     ],
 )

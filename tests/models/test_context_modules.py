@@ -148,7 +148,7 @@ def test_errors_say_what_was_wrong():
         context_layer("AC", name="context")
     with pytest.raises(ValueError, match="`size`.*kind='GAP'"):
         context_layer("GAP", name="context")
-    with pytest.raises(ValueError, match="can stride.*kind='GAP'"):
+    with pytest.raises(ValueError, match="support `strides`.*kind='GAP'"):
         context_layer("GAP", name="context", size=28, strides=2)
 
 

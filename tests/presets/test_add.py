@@ -137,7 +137,7 @@ def test_of_a_run_and_of_its_arrays_give_the_same(plain, place, run):
     from_run = sha256_of("shelf/tiny.tflite")
     np.savez("arrays.npz", **of(plain))
     again = ("arrays.npz", "tiny", "--variant", "UNet", "--image_size", 32)
-    with pytest.raises(PicanetError, match="The preset tiny exists: give --replace"):
+    with pytest.raises(PicanetError, match="The preset tiny exists: give `replace`"):
         run(*again)
     assert run(*again, "--replace") == 0
     assert find_preset("tiny").default and find_preset("tiny").card == entries.CARD
@@ -181,7 +181,7 @@ def test_files_for_elsewhere(plain, place, run, monkeypatch):
 
 def test_another_size(network, place, run):
     network.save("model.keras")
-    with pytest.raises(PicanetError, match="cannot be moved to 64, .* another grid"):
+    with pytest.raises(PicanetError, match="cannot run at 64, .* different grid"):
         run("model.keras", "tiny", *FACTS, "--image_size", 64)
     assert shelf(place) == []
 
@@ -253,13 +253,13 @@ WRITTEN = {
         ("a ../b --facts facts.json", "NAME must be letters, .*Received: '../b'"),
         ("a b/c --facts facts.json", "NAME must be letters"),
         ("a hed --facts facts.json", "NAME may not be imagenet, hed, none"),
-        ("a b --facts facts.json --url http://x", "--url and --output go together"),
-        ("a b --facts facts.json --output up", "--url and --output go together"),
-        ("a b", "^--facts must give summary, terms, .*Missing: summary, terms"),
+        ("a b --facts facts.json --url http://x", "`url` and `output` go together"),
+        ("a b --facts facts.json --output up", "`url` and `output` go together"),
+        ("a b", "^`facts` must give summary, terms, .*Missing: summary, terms"),
         ("a b --facts gone.json", "^Cannot read gone.json: No such file"),
         ("a b --facts words.json", "words.json must hold a JSON object"),
         ("a b --facts broken.json", "broken.json is not JSON"),
-        ("a b --facts few.json", "--facts few.json must give .*Missing: terms"),
+        ("a b --facts few.json", "`facts` few.json must give .*Missing: terms"),
         ("a b --facts more.json", "more.json: unknown: colour"),
         ("a b --facts score.json", "each of `scores` has set, images, max_f, mae"),
         ("a b --facts row.json", "each of `scores` has .*Received: 3"),
@@ -271,14 +271,14 @@ WRITTEN = {
         ),
         ("a b --facts facts.json", "there is no a: neither a run directory nor a file"),
         ("a.keras b --facts facts.json", "there is no model file a.keras"),
-        ("file.tflite b --facts facts.json", "a LiteRT file predicts, and no more"),
-        ("text.npz b --facts facts.json", "^--variant is missing: an .npz does not"),
+        ("file.tflite b --facts facts.json", "a LiteRT file can only be used for"),
+        ("text.npz b --facts facts.json", "^`variant` is missing: an .npz does not"),
         ("text.npz b --facts facts.json --variant UNet", "read the weights text.npz"),
         (
             "a.npz b --facts facts.json --variant UNet",
             "read the weights a.npz: No such",
         ),
-        ("a.keras b --facts facts.json --variant UNet", "--variant goes with an .npz"),
+        ("a.keras b --facts facts.json --variant UNet", "`variant` goes with an .npz"),
         ("ok.npz b --facts facts.json --variant 7GAP --image_size 32", "variant.*7GAP"),
         (
             "ok.npz b --facts facts.json --variant UNet --image_size 32",
@@ -300,7 +300,7 @@ def test_mistakes_are_told_and_leave_nothing(place, run, words, message):
 def test_arrays_of_another_network(network, place, run):
     np.savez("arrays.npz", **of(network))
     words = ("arrays.npz", "tiny", "--variant", "6GAP_5432AC", "--image_size", 32)
-    with pytest.raises(PicanetError, match="^arrays.npz is no 6GAP_5432AC: "):
+    with pytest.raises(PicanetError, match="^arrays.npz is not a 6GAP_5432AC: "):
         run(*words, *FACTS)
     assert shelf(place) == []
 

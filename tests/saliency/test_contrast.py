@@ -60,7 +60,7 @@ def test_the_grid_alone_is_looked_at():
     head, *_, last = contrast_table({"D6": result}).splitlines()
     assert head.startswith("D6, 1 images ")
     assert last == (
-        "  3 of 4 images left out: no foreground or no background on the map or the "
+        "  3 of 4 images excluded: no foreground or no background on the map or the "
         "grid"
     )
     table = contrast_table({"D6": {**result, "images_left_out": 0}})

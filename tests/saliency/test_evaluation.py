@@ -92,7 +92,7 @@ class TestScores:
                 taken.append(0)
                 yield *blurry(1)[0], False
 
-        results = evaluation._measured(endless(), SaliencyMetrics(which=["mae"]), 1)
+        results = evaluation._measure_all(endless(), SaliencyMetrics(which=["mae"]), 1)
         for number in range(3):
             next(results)
             assert len(taken) == 2 + number

@@ -16,12 +16,6 @@ from tests.layers import naive
 from tests.layers.harness import randomize
 
 STAGES = ("stage6", "stage5", "stage4", "stage3", "stage2", "stage1")
-TINY = {"image_size": 32, "width": 1 / 32}
-
-
-def tiny(variant="6GAP_5432AC", **more):
-    keras.utils.set_random_seed(0)
-    return build_model(variant, **{**TINY, **more})
 
 
 def disks(count, size=32, seed=0):
@@ -56,8 +50,10 @@ def loss_and_gradients(model, images, masks, training):
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
-def test_every_variant_trains_a_step_and_comes_back_from_a_file(variant, tmp_path):
-    model = tiny(variant)
+def test_every_variant_trains_a_step_and_comes_back_from_a_file(
+    variant, tmp_path, tiny_network
+):
+    model = tiny_network(variant)
     images, masks = disks(2)
     before = [weight.numpy() for weight in model.trainable_weights]
     loss, gradients = loss_and_gradients(model, images, masks, training=True)
@@ -85,8 +81,8 @@ def test_every_variant_trains_a_step_and_comes_back_from_a_file(variant, tmp_pat
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
-def test_outputs(variant):
-    model = tiny(variant, image_size=48)
+def test_outputs(variant, tiny_network):
+    model = tiny_network(variant, image_size=48)
     expected = {
         "stage6": (None, 6, 6, 1),
         "stage5": (None, 6, 6, 1),
@@ -117,9 +113,9 @@ def test_outputs(variant):
         ("UNet", {}),
     ],
 )
-def test_all_attention_on_request(variant, positions):
+def test_all_attention_on_request(variant, positions, tiny_network):
     sizes = {6: 4, 5: 4, 4: 4, 3: 8, 2: 16}
-    model = tiny(variant, return_attention=True)
+    model = tiny_network(variant, return_attention=True)
     attention = {
         name: output.shape
         for name, output in model.output.items()
@@ -131,9 +127,9 @@ def test_all_attention_on_request(variant, positions):
     }
 
 
-def test_attention_on_request_changes_nothing_else():
+def test_attention_on_request_changes_nothing_else(tiny_network):
     plain, attentive = (
-        tiny("6GAP_5LAP_4AC", return_attention=flag) for flag in (False, True)
+        tiny_network("6GAP_5LAP_4AC", return_attention=flag) for flag in (False, True)
     )
     plain.set_weights(attentive.get_weights())
     images, _ = disks(1)
@@ -149,17 +145,17 @@ def test_image_size_errors(image_size):
         build_model("UNet", image_size)
 
 
-def test_other_errors():
-    with pytest.raises(ValueError, match="'GAPS' is none of the kinds"):
-        tiny("6GAPS")
+def test_other_errors(tiny_network):
+    with pytest.raises(ValueError, match="'GAPS' is not one of the kinds"):
+        tiny_network("6GAPS")
     with pytest.raises(ValueError, match="`lstm_options` .*fast"):
-        tiny(lstm_options={"fast": True})
+        tiny_network(lstm_options={"fast": True})
     with pytest.raises(ValueError, match="`width` must be above 0.*width=0"):
-        tiny(width=0)
+        tiny_network(width=0)
 
 
-def test_the_smallest_image():
-    model = tiny(image_size=16)
+def test_the_smallest_image(tiny_network):
+    model = tiny_network(image_size=16)
     assert model(np.zeros([1, 16, 16, 3]))["stage1"].shape == (1, 16, 16, 1)
 
 
@@ -232,8 +228,8 @@ def expected_decoder(plan):
         ("6ReNet_5432LC", {6: "ReNet", 5: "LC", 4: "LC", 3: "LC", 2: "LC"}),
     ],
 )
-def test_wiring(variant, plan):
-    wiring = sources(tiny(variant))
+def test_wiring(variant, plan, tiny_network):
+    wiring = sources(tiny_network(variant))
     decoder = {
         name: inputs
         for name, inputs in wiring.items()
@@ -242,9 +238,9 @@ def test_wiring(variant, plan):
     assert decoder == expected_decoder(plan)
 
 
-def test_channels():
+def test_channels(tiny_network):
     """C_1 ... C_6 = 64, 128, 256, 512, 512, 1024; here a sixteenth."""
-    model = tiny(width=1 / 16)
+    model = tiny_network(width=1 / 16)
     decoded = {6: 32, 5: 32, 4: 16, 3: 8, 2: 4, 1: 4}  # C_{i-1}; D1 has 64
     fused = {5: 32, 4: 32, 3: 16, 2: 8}  # C_i
     for i, channels in decoded.items():
@@ -261,9 +257,9 @@ def test_channels():
         assert convolution.attention_filters == 8
 
 
-def test_a_decoding_module_by_hand():
+def test_a_decoding_module_by_hand(tiny_network):
     """D3 with LAP, from what En_3 and Dec_4 give it, in NumPy."""
-    model = tiny("6GAP_5432LAP", return_attention=True)
+    model = tiny_network("6GAP_5432LAP", return_attention=True)
     randomize_decoder(model)
     tapped = keras.Model(
         model.input,
@@ -319,13 +315,13 @@ def randomize_decoder(model):
     model(images, training=True)
 
 
-def test_implementations_agree():
+def test_implementations_agree(tiny_network):
     variant = "6GAP_53AC_42LAP"
     images, masks = disks(2)
     results = []
     weights = None
     for implementation in ("fused", "patches"):
-        model = tiny(variant, dropout=0.0)
+        model = tiny_network(variant, dropout=0.0)
         attentive = [model.get_layer(p.layer) for p in model.attentive_points]
         assert len(attentive) == 5
         for layer in attentive:
@@ -351,10 +347,10 @@ def test_implementations_agree():
 
 
 @pytest.mark.parametrize("precision", ["mixed_float16", "mixed_bfloat16"])
-def test_mixed_precision(precision):
+def test_mixed_precision(precision, tiny_network):
     keras.mixed_precision.set_global_policy(precision)
     try:
-        model = tiny()
+        model = tiny_network()
     finally:
         keras.mixed_precision.set_global_policy("float32")
     images, masks = disks(2)
@@ -368,21 +364,21 @@ def test_mixed_precision(precision):
     assert np.isfinite(total_loss(model, images, masks, training=True))
 
 
-def test_an_output_without_loss_weight_still_stands():
+def test_an_output_without_loss_weight_still_stands(tiny_network):
     """`6GAP_5432AC` without L_GA is weight 0, and the stages learn all the same."""
-    weights = loss_weights(tiny().output, attention_weight=0.0)
+    weights = loss_weights(tiny_network().output, attention_weight=0.0)
     assert weights["attention6"] == 0
     assert weights["stage1"] == 1
 
 
-def test_a_short_run_predicts_as_well_in_inference_mode():
+def test_a_short_run_predicts_as_well_in_inference_mode(tiny_network):
     """Sixty steps: the moving averages must hold already.
 
     They lag behind the weights and are noisy, which moves the loss by a tenth or two
     here. With plain momentum 0.99 they would still hold 55% of their initial 0 and 1,
     and the loss would be half as large again.
     """
-    model = tiny("6GAP", width=1 / 16, dropout=0.0)
+    model = tiny_network("6GAP", width=1 / 16, dropout=0.0)
     optimizer = keras.optimizers.SGD(0.01, momentum=0.9)
     optimizer.build(model.trainable_variables)
 

@@ -83,7 +83,7 @@ class TestTable:
         _, small = result(method(maps=(PERFECT, ALL[:, :2])), normalize=False)
         text = REPORT.table([small])
         assert "ours, ECSSD: 1 of 2 maps were resized to their mask" in text
-        assert "ours, ECSSD: maps not stretched to 0..1" in text
+        assert "ours, ECSSD: maps not normalized to 0..1" in text
 
     def test_empty_masks(self):
         samples = [Sample("a", MASK), Sample("none", np.zeros_like(MASK))]

@@ -26,8 +26,8 @@ def test_plans():
     "name, message",
     [
         ("DeepLab_GAP", "DeepLab's branches may have LC, AC, LAP"),
-        ("6GAP_5432AC", "stage 2 has no context module, 6 to 3 may"),
-        ("Deeplab", "'Deeplab' is not stages followed by a kind"),
+        ("6GAP_5432AC", "stage 2 cannot have a context module, only 6 to 3"),
+        ("Deeplab", "'Deeplab' is not a list of stages followed by a kind"),
     ],
 )
 def test_unreadable_names(name, message):
@@ -58,7 +58,7 @@ def test_image_sizes():
     with pytest.raises(PicanetError, match="`task` must be one of saliency, segm"):
         Experiment.of("detecting")
     Experiment.of("segmentation", variant="DeepLab", image_size=17)
-    with pytest.raises(PicanetError, match="goes with `rate_schedule` steps"):
+    with pytest.raises(PicanetError, match="requires `rate_schedule` steps"):
         Experiment.of("segmentation", rate_boundaries=(3,))
 
 

@@ -147,15 +147,15 @@ def bad_files():
     yield b"GIF89a", "a GIF of 1 to 100000 pixels"
     yield b"BM", "a BMP of 1 to 100000 pixels"
     huge = b"\x7f\xff\xff\xff" * 2
-    yield changed(png, 16, huge), r"announces \(width, height\)\] \[2147483647\]"
+    yield changed(png, 16, huge), r"declares \(width, height\)\] \[2147483647\]"
     yield changed(png, 16, bytes(8)), "a PNG of 1 to 100000 pixels"
     yield changed(gif, 6, b"\xff" * 4), r"\[65535\] \[65535\]"
     yield changed(gif, gif.index(b",\0\0\0\0") + 5, b"\xff" * 4), r"\[65535\]"
     size = jpeg.index(b"\xff\xc0") + 5
     yield changed(jpeg, size, b"\x40\0\x40\0"), r"a JPEG of .*\[16384\] \[16384\]"
     yield changed(bmp, 18, struct.pack("<ii", 2**30, -(2**30))), r"\[1073741824\]"
-    yield encoded(Image.fromarray(photo()).quantize(8), "BMP"), "unsupported kind"
-    yield encoded(Image.fromarray(photo()).convert("1"), "BMP"), "unsupported kind"
+    yield encoded(Image.fromarray(photo()).quantize(8), "BMP"), "unsupported BMP"
+    yield encoded(Image.fromarray(photo()).convert("1"), "BMP"), "unsupported BMP"
     yield encoded(np.zeros([320, 320, 3], np.uint8), "PNG"), r"\[320\] \[320\]"
 
 

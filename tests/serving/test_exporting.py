@@ -116,7 +116,7 @@ def test_what_tflite_refuses_is_told(network, tmp_path, monkeypatch):
     with pytest.raises(PicanetError) as told:
         exporting.export(network, request, PHOTOS[:1])
     assert str(told.value) == (
-        "`quantize` float16: TensorFlow Lite refuses this network: Node 3 (CONV_2D) "
+        "`quantize` float16: TensorFlow Lite rejects this network: Node 3 (CONV_2D) "
         "failed to prepare.; nothing was exported"
     )
     assert everything(tmp_path) == []

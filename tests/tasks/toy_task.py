@@ -6,20 +6,24 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from picanet_tf.backbones.vgg16 import scaled
+from picanet_tf.backbones.vgg16 import scale_channels
 from picanet_tf.tasks import ServingSpec, Task
 from picanet_tf.tasks.base import Validation
 from tests.tasks.toy import ToySpec
 
 
 class ToyServing(ServingSpec):
-    output = "saliency"
-    signatures = {"serving_default": ("saliency",)}
-    image_bytes_outputs = ("saliency",)
+    output = "probability"
+    signatures = {"serving_default": ("probability",)}
+    image_bytes_outputs = ("probability",)
     output_description = "0..1"
 
     def heads(self, logits, side):
-        return {"saliency": keras.layers.Activation("sigmoid", name="saliency")(logits)}
+        return {
+            "probability": keras.layers.Activation("sigmoid", name="probability")(
+                logits
+            )
+        }
 
 
 class ToyValidation(Validation):
@@ -45,7 +49,7 @@ class ToyTask(Task):
         options = {"use_bias": config.variant == "Pixels"}
         layers = keras.layers
         x = layers.Rescaling(1 / 255, name="rescaling")(image)
-        filters = scaled(64, config.width)
+        filters = scale_channels(64, config.width)
         x = layers.Conv2D(filters, 1, activation="tanh", name="see", **options)(x)
         head = layers.Conv2D(1, 1, name="logits", dtype="float32", **options)
         return {"logits": head(x)}

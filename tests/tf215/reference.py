@@ -61,7 +61,9 @@ def write_training(folder: Path) -> None:
     The encoder without fc6 and fc7 is pretrained; the rates fall twice on the way.
     """
     variables = build_model("6GAP_5AC", 32, width=1 / 32).trainable_variables
-    groups = optimizers.groups(CONV_LAYERS, encoder_lr_multiplier=0.1, weight_decay=0.0005)
+    groups = optimizers.make_groups(
+        CONV_LAYERS, encoder_lr_multiplier=0.1, weight_decay=0.0005
+    )
     optimizer = optimizers.make_optimizer(
         optimizers.assign([variable.path for variable in variables], groups),
         learning_rate=0.01,

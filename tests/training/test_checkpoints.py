@@ -55,7 +55,7 @@ def test_a_broken_checkpoint_falls_back_to_the_one_before(tmp_path):
 
 
 def test_nothing_to_resume(tmp_path):
-    with pytest.raises(PicanetError, match="nothing to resume"):
+    with pytest.raises(PicanetError, match="the run cannot be resumed"):
         Checkpoints(tmp_path, *training()).restore()
 
 
@@ -66,5 +66,5 @@ def test_another_network_is_refused(tmp_path):
     )
     optimizer = keras.optimizers.SGD(momentum=0.9)
     optimizer.build(model.trainable_variables)
-    with pytest.raises(PicanetError, match="nothing to resume"):
+    with pytest.raises(PicanetError, match="the run cannot be resumed"):
         Checkpoints(tmp_path, model, optimizer).restore()

@@ -51,7 +51,7 @@ def test_a_workers_place(monkeypatch):
 )
 def test_what_is_no_place(text, monkeypatch):
     monkeypatch.setenv("TF_CONFIG", text)
-    with pytest.raises(PicanetError, match="TF_CONFIG must be like .*Received"):
+    with pytest.raises(PicanetError, match="TF_CONFIG must have the form .*Received"):
         Cluster.from_environment()
 
 
@@ -68,7 +68,7 @@ cluster = Cluster.from_environment()
 folder, data, resume = sys.argv[1:]
 run = RunDirectory.open(folder)
 try:
-    with step.lost_workers_named(cluster):
+    with step.translate_worker_errors(cluster):
         train(
             run.load_experiment(),
             run,
@@ -166,7 +166,7 @@ def test_a_lost_worker_ends_the_job_and_it_resumes(tmp_path):
     (code, text), (killed, _) = ends(workers)
     assert killed == -signal.SIGKILL
     assert code == 75, text[-3000:]
-    assert "Another worker is gone" in text and "Traceback" not in text
+    assert "Another worker was lost" in text and "Traceback" not in text
 
     workers = start(2, run, resume="resume")
     before = len(run.metrics.read_text().splitlines())
@@ -190,6 +190,6 @@ def test_workers_that_differ_are_told(tmp_path):
 def test_replicas_are_for_one_machine():
     from picanet_tf.training.strategy import make_strategy
 
-    with pytest.raises(PicanetError, match="--replicas is for one machine"):
+    with pytest.raises(PicanetError, match="`replicas` is for one machine"):
         make_strategy(2, Cluster(0, ("a:1", "b:1")))
     assert isinstance(make_strategy(1, ALONE), tf.distribute.OneDeviceStrategy)

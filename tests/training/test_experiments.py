@@ -40,13 +40,13 @@ def test_boundaries():
         ({"dropout": 1.0}, "`dropout` must be below 1"),
         (
             {"task": "segmentation", "variant": "6GAP_5432AC"},
-            "stage 2 has.* such as 6GAP_543AC.*It is a variant of the task saliency",
+            "stage 2 cannot.* such as 6GAP_543AC.*It is a variant of task saliency",
         ),
-        ({"variant": "DeepLab_LAP"}, "It is a variant of the task segmentation"),
+        ({"variant": "DeepLab_LAP"}, "It is a variant of task segmentation"),
         ({"variant": "7AC"}, "`variant`: Cannot read variant '7AC'.*stage 7"),
         ({"precision": "float8"}, "`precision` must be one of float32.*'float8'"),
         ({"batch_size": 9, "replicas": 2}, "multiple of `replicas`. Received: 9 and 2"),
-        ({"rate_boundaries": (7, 5)}, "`rate_boundaries` must rise"),
+        ({"rate_boundaries": (7, 5)}, "`rate_boundaries` must be ascending"),
         ({"steps": "many"}, "`steps` must be int. Received: 'many'"),
         (
             {"freeze_encoder": True, "backbone_weights": "none"},

@@ -77,9 +77,11 @@ def test_what_may_not_fit_is_only_warned_of(batch_size, size, monkeypatch, caplo
     monkeypatch.setattr(machine, "memory", lambda: (16e9, 2e9))
     with caplog.at_level(logging.WARNING):
         machine.warn_of_memory(of(batch_size=batch_size))
-    told = f"with batches of {batch_size} at 224 pixels takes about {size}; "
+    told = f"with batches of {batch_size} at 224 pixels needs about {size}; "
     assert re.search(told, caplog.text), caplog.text
-    assert "has 16.0 GB, of which 2.0 GB are free now. A smaller" in caplog.text
+    assert (
+        "has 16.0 GB, of which 2.0 GB are free now. Reduce --batch_size" in caplog.text
+    )
 
 
 @pytest.mark.parametrize("memory", [(16e9, 12e9), (0.0, 0.0)])  # enough; unknown

@@ -3,7 +3,6 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from picanet_tf.saliency import build_model
 from picanet_tf.training import optimizer as optimizers
 
 
@@ -23,9 +22,8 @@ def test_caffe_sgd_is_caffes():
 
 
 @pytest.fixture(scope="module")
-def paths():
-    model = build_model("6GAP_5AC", image_size=32, width=1 / 32)
-    return [variable.path for variable in model.trainable_variables]
+def paths(tiny_network):
+    return [variable.path for variable in tiny_network("6GAP_5AC").trainable_variables]
 
 
 def test_every_variable_has_its_group(paths):
@@ -57,6 +55,12 @@ def test_nothing_is_left_to_chance(paths):
     only_biases = [optimizers.Group("biases", "/bias$", 2.0, 0.0)]
     with pytest.raises(ValueError, match="matches the variable block1_conv1/kernel"):
         optimizers.assign(paths, only_biases)
+
+
+def test_a_network_may_have_no_biases():
+    groups = optimizers.make_groups([], 0.1, 0.0005)
+    assigned = optimizers.assign(["see/kernel", "norm/gamma"], groups)
+    assert {group.name for group in assigned.values()} == {"decoder"}
 
 
 def updates(count, **schedule):

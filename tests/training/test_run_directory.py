@@ -19,7 +19,7 @@ def test_a_new_run_is_the_latest(tmp_path, monkeypatch):
 
 def test_an_existing_directory_is_kept(tmp_path):
     RunDirectory.create(Experiment(), str(tmp_path / "mine"))
-    with pytest.raises(PicanetError, match="mine exists already. Give --resume"):
+    with pytest.raises(PicanetError, match="mine exists already. Give `resume`"):
         RunDirectory.create(Experiment(), str(tmp_path / "mine"))
 
 
@@ -31,7 +31,7 @@ def test_a_run_at_a_path_is_not_the_latest(tmp_path):
 def test_a_directory_called_latest_is_not_replaced(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "runs" / "latest").mkdir(parents=True)
-    with pytest.raises(PicanetError, match="runs/latest is no symbolic link"):
+    with pytest.raises(PicanetError, match="runs/latest is not a symbolic link"):
         RunDirectory.create(Experiment())
 
 
@@ -43,7 +43,7 @@ def test_errors_say_what_is_missing(tmp_path):
     run = RunDirectory.create(Experiment(), str(tmp_path / "run"))
     with pytest.raises(PicanetError, match="no model.keras: .*not reached a check"):
         run.weights()
-    with pytest.raises(PicanetError, match="no best.keras: .*without --validation"):
+    with pytest.raises(PicanetError, match="no best.keras: .*without `validation"):
         run.weights("best")
     with pytest.raises(PicanetError, match="'worst'"):
         run.weights("worst")

@@ -129,7 +129,7 @@ def test_weights_without_checkpoints_are_not_trained_over(tmp_path):
     assert not run.begun
     run.record(pretrained_layers=[])
     (run.path / "model.keras").write_text("precious")
-    with pytest.raises(PicanetError, match="nothing to resume"):
+    with pytest.raises(PicanetError, match="the run cannot be resumed"):
         train(run.load_experiment(), run, read_training=disks.read, resume=True)
 
 

@@ -134,9 +134,9 @@ def test_another_runs_weights_and_a_frozen_encoder(tmp_path):
     assert "d6_gap/conv/kernel" in after
 
 
-def test_a_frozen_encoder_trains_what_got_no_weights():
+def test_a_frozen_encoder_trains_what_got_no_weights(tiny_network):
     """fc6 and fc7 are none of HED's: frozen, they would stay as they were drawn."""
-    model = build_model("UNet", image_size=32, width=1 / 32)
+    model = tiny_network("UNet")
     experiment = disks.experiment(freeze_encoder=True, backbone_weights="hed")
     initialization.make_optimizer(model, experiment, pretrained=CONV_LAYERS)
     frozen = {layer.name for layer in model.layers if not layer.trainable}

@@ -1,7 +1,6 @@
-"""A local page to look into a network with: drop a photo, click on it, cut it out.
+"""The interactive page: shows attention maps and cut-outs of a dropped photo.
 
-Of gradio, an optional package, nothing is imported before `serve` is called; nor is
-TensorFlow.
+gradio, an optional package, and TensorFlow are imported when `serve` is called.
 """
 
 from picanet_tf.serving.page.answers import Page

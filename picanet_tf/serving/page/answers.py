@@ -1,4 +1,4 @@
-"""What the page answers to a dropped photo, a click and a threshold. No TensorFlow."""
+"""The page's logic, independent of gradio. Imports no TensorFlow."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from absl import logging
 
 from picanet_tf.core.errors import PicanetError
 from picanet_tf.core.resizing import save_image
-from picanet_tf.drawing.attention import attention_rows, marked
-from picanet_tf.drawing.maps import as_rgb, binary, grey, resized, scaled_to
+from picanet_tf.drawing.attention import attention_rows, mark_pixel
+from picanet_tf.drawing.maps import as_rgb, binary, grey, resize_map, scale_to
 from picanet_tf.drawing.pixels import Pixel, cell_of, default_query_pixels
 from picanet_tf.serving.page.later import Later
 
@@ -22,24 +22,24 @@ if TYPE_CHECKING:
     from picanet_tf.inference.attention import AttentionMaps, AttentionModel
     from picanet_tf.inference.base import Model
 
-MOST_LABELS = 5  # attentive modules of a network of any task, at most
+MOST_LABELS = 5  # largest number of attentive modules of any network
 
-_PHOTO_SIDE = 896  # the longer side of the picture to click on, in pixels
-_DOT = 10  # the dot's radius there
+_PHOTO_SIDE = 896  # longer side of the displayed photo, in pixels
+_DOT = 10  # radius of the dot on it, in pixels
 
 
 @dataclass(eq=False)
 class Seen:
-    """An image, and what the networks did with it: each is run once.
+    """An image and its cached network outputs.
 
     Attributes:
-        name: the file's.
+        name: file name.
         image: uint8 [H, W, 3].
         map: float32 [H, W] in [0, 1], the saliency map.
-        photo: uint8 [h, w, 3], the image as the page shows it.
-        saliency: float32 [h, w], the map of the photo's size.
-        pixel: the image's that looks, the one that was clicked last.
-        attention: of the image; None before it was computed.
+        photo: uint8 [h, w, 3], the image at its displayed size.
+        saliency: float32 [h, w], the map at the displayed size.
+        pixel: query pixel of the image, the last one clicked.
+        attention: attention maps; None until computed.
     """
 
     name: str
@@ -53,19 +53,19 @@ class Seen:
 
 
 class Page:
-    """What the page answers. Knows no browser, and no gradio.
+    """The page's logic.
 
-    A model that predicts saliency maps answers a photo at once, and its attention
-    follows; of other tasks, whose map is made with the attention, both come together.
+    For saliency models the map is shown at once and the attention later; for other
+    tasks the map is computed together with the attention.
 
     Args:
-        model: the network that predicts.
-        load_attention: makes the network to look into, and may take long: it is called
-            once, in a thread that `start` begins. None: a LiteRT file, which has none.
-        read: a path -> uint8 [H, W, 3]; raises `PicanetError` for what is no image.
+        model: the model to predict with.
+        load_attention: loads the network with its attention, may take long; called
+            once in a thread, see `start`. None for LiteRT files, which have none.
+        read: path -> uint8 [H, W, 3]; raises `PicanetError` if it is not an image.
 
     Attributes:
-        predicts_maps: whether the map comes of the model, not with the attention.
+        predicts_maps: whether `model` itself predicts the map.
     """
 
     def __init__(
@@ -77,14 +77,14 @@ class Page:
         self._model = model
         self._load_attention = load_attention
         self._read = read
-        self._attention = Later(self._loaded)
+        self._attention = Later(self._load)
         self.predicts_maps = "cutout" in model.spec.formats
 
     def start(self) -> None:
-        """Begins to load; waits where there is no map without the attention.
+        """Starts loading; waits for it if there is no map without the attention.
 
         Raises:
-            PicanetError: it waited, and there is no attention.
+            PicanetError: if it waited and the attention could not be loaded.
         """
         self._attention.start()
         if not self.predicts_maps:
@@ -92,16 +92,16 @@ class Page:
 
     @property
     def is_loading(self) -> bool:
-        """Whether it is not known yet what there is of attention."""
+        """Whether the attention is still being loaded."""
         return not self._attention.done
 
     @property
     def has_no_attention(self) -> bool:
-        """Whether it is known that none can be shown; does not wait."""
+        """Whether loading the attention has failed; does not wait."""
         return not self.is_loading and bool(self.no_attention())
 
     def no_attention(self) -> str:
-        """Why no attention can be shown, "" if it can; waits until that is known."""
+        """Waits; returns why no attention can be shown, or "" if it can."""
         try:
             self._attention.result()
         except PicanetError as error:
@@ -110,21 +110,21 @@ class Page:
 
     @property
     def map_title(self) -> str:
-        """What the map is called."""
+        """Title of the map."""
         if self.predicts_maps:
             return "saliency"
         return self._attention.result().task.foreground_title
 
     @property
     def labels(self) -> list[str]:
-        """Of the pictures that `attention` draws, at most `MOST_LABELS`; waits."""
+        """Labels of the pictures of `attention`, at most `MOST_LABELS`; waits."""
         return self._attention.result().labels
 
     def drop(self, path: str) -> Seen:
-        """Reads an image and predicts its map; a pixel of the foreground looks.
+        """Reads an image and predicts its map; the query pixel is in the foreground.
 
         Raises:
-            PicanetError: it is no image, or too large a one.
+            PicanetError: if it is not an image or too large.
         """
         image = self._model.frame(self._read(path))
         if self.predicts_maps:
@@ -133,68 +133,68 @@ class Page:
         else:
             maps = self._attention.result().predict(image)
             values, pixels = maps.foreground, maps.query_pixels
-        photo = scaled_to(image, _PHOTO_SIDE)
-        saliency = resized(values, photo.shape[:2])
+        photo = scale_to(image, _PHOTO_SIDE)
+        saliency = resize_map(values, photo.shape[:2])
         pixel = next(iter(pixels.values()))
         return Seen(Path(path).name, image, values, photo, saliency, pixel, maps)
 
     def click(self, seen: Seen, x: int, y: int) -> None:
-        """The image's pixel under this position of the photo is the one that looks.
+        """Sets the query pixel from a position on the displayed photo.
 
         Raises:
-            PicanetError: the position is outside the photo.
+            PicanetError: if the position is outside the photo.
         """
         sizes = seen.photo.shape[:2], seen.image.shape[:2]
         row, column = cell_of(Pixel(int(x), int(y)), *sizes, argument="click")
         seen.pixel = Pixel(column, row)
 
     def dotted(self, seen: Seen) -> tuple[np.ndarray, np.ndarray]:
-        """The photo and its map, uint8 [h, w, 3] each, with the pixel's dot.
+        """Returns photo and map, uint8 [h, w, 3] each, with a dot at the query pixel.
 
-        Without one where it is known that there is no attention to see from it.
+        Without the dot if it is known that there is no attention.
         """
         photo, saliency = seen.photo, as_rgb(grey(seen.saliency))
         if self.has_no_attention:
             return photo, saliency
         shape, pixel = seen.image.shape, seen.pixel
         return (
-            marked(photo, shape, pixel, radius=_DOT),
-            marked(saliency, shape, pixel, radius=_DOT),
+            mark_pixel(photo, shape, pixel, radius=_DOT),
+            mark_pixel(saliency, shape, pixel, radius=_DOT),
         )
 
     def attention(self, seen: Seen) -> tuple[Pixel, list[np.ndarray]]:
-        """From which pixel, and a picture for each of `labels`, uint8.
+        """Returns the query pixel and a uint8 picture for each of `labels`.
 
-        Waits until the network is loaded, and runs it once for an image.
+        Waits until the network is loaded, and runs it once per image.
 
         Raises:
-            PicanetError: there is no attention.
+            PicanetError: if there is no attention.
         """
         model = self._attention.result()
         with seen.lock:
             if seen.attention is None:
                 seen.attention = model.predict(seen.image)
-        # Not before: whoever clicks meanwhile gets the pictures of that pixel.
+        # Read late, so that a click in the meantime takes effect.
         pixel = seen.pixel
         _, (row,) = attention_rows(seen.image, seen.attention, {"": pixel})
         _, _, *pictures = row.pictures
         return pixel, pictures
 
     def cut(self, seen: Seen, threshold: float) -> tuple[np.ndarray, np.ndarray]:
-        """Mask and cut-out of the photo: uint8 [h, w, 3] and [h, w, 4]."""
+        """Returns mask and cut-out of the photo: uint8 [h, w, 3] and [h, w, 4]."""
         mask = binary(seen.saliency, threshold)
         return as_rgb(mask), np.dstack([seen.photo, mask])
 
     def save_cutout(self, seen: Seen, threshold: float, folder: Path) -> Path:
-        """Writes the cut-out at the image's own size: an RGBA PNG, and its path."""
+        """Writes the cut-out at the image's size as an RGBA PNG; returns its path."""
         mask = binary(seen.map, threshold)
         path = Path(folder) / f"{Path(seen.name).stem}.cutout.png"
         save_image(path, np.dstack([seen.image, mask]))
         return path
 
-    def _loaded(self) -> AttentionModel:
-        """Called in a thread, whose errors nobody sees unless they are told."""
-        # Each network's first run takes seconds longer, which no photo should wait.
+    def _load(self) -> AttentionModel:
+        """Loads the attention in a thread; converts all errors to `PicanetError`."""
+        # Warm-up: the first run of each network takes seconds longer.
         side = self._model.image_size
         blank = np.zeros((side, side, 3), np.uint8)
         try:
@@ -202,8 +202,8 @@ class Page:
                 self._model.predict(blank)
             if self._load_attention is None:
                 raise PicanetError(
-                    "The model is a LiteRT file, which does not give its attention: "
-                    "name the run, the .keras file or the preset that it was made from"
+                    "The model is a LiteRT file, which has no attention outputs: give "
+                    "the run, .keras file or preset it was made from"
                 )
             model = self._load_attention()
             model.predict(blank)
@@ -211,8 +211,8 @@ class Page:
             raise
         except ImportError as error:
             raise PicanetError(
-                f"It takes TensorFlow, which cannot be imported ({error}): pip install "
-                "tensorflow keras"
+                f"It requires TensorFlow, which cannot be imported ({error}): pip "
+                "install tensorflow keras"
             ) from error
         except Exception as error:
             logging.exception("The attention could not be loaded")

@@ -1,4 +1,4 @@
-"""What takes long to make, made beside everything else. No TensorFlow."""
+"""Lazy values computed in a background thread. Imports no TensorFlow."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ T = TypeVar("T")
 
 
 class Later(Generic[T]):
-    """A value that a thread makes, once for all who ask for it.
+    """A value that is computed once, in a background thread.
 
     Args:
-        make: what makes it. An exception of its is raised to each who asks.
+        make: computes the value; its exception is raised by every call of `result`.
     """
 
     def __init__(self, make: Callable[[], T]):
@@ -24,20 +24,20 @@ class Later(Generic[T]):
         self._thread: threading.Thread | None = None
 
     def start(self) -> None:
-        """Begins to make it, unless that was begun."""
+        """Starts the computation unless it has been started."""
         with self._lock:
             if self._thread is None:
-                # A daemon, so that Ctrl-C need not wait for it.
+                # A daemon, so that Ctrl-C does not wait for it.
                 self._thread = threading.Thread(target=self._run, daemon=True)
                 self._thread.start()
 
     @property
     def done(self) -> bool:
-        """Whether it is made, or could not be."""
+        """Whether the computation has finished or failed."""
         return self._future.done()
 
     def result(self) -> T:
-        """The value; begins to make it if need be, and waits for it."""
+        """Returns the value; starts the computation if necessary and waits for it."""
         self.start()
         return self._future.result()
 

@@ -1,5 +1,5 @@
-"""The page's parts, and what happens when one uses them. Wants gradio."""
-# Annotations stay objects here: gradio reads off them which handlers want the event.
+"""The page's components and event handlers. Requires gradio."""
+# No `from __future__ import annotations`: gradio inspects the handlers' annotations.
 
 import html
 import tempfile
@@ -13,14 +13,14 @@ from picanet_tf.drawing.pixels import Pixel
 from picanet_tf.serving.page.answers import MOST_LABELS, Page, Seen
 
 _HELP = """## Where does the network look?
-Drop a photo, then click on it. **White dot**: the pixel that looks. **Red**: the region
-that it can attend to. **Warm colours**: where it does, each map over its own range,
-which is written below it."""
-_LOADING = "Attention is loading. Map and cut-out do not wait for it."
-_UNKNOWN = "attention loading..."  # which modules there are
+Drop a photo, then click on it. **White dot**: the query pixel. **Red**: the region that
+it can attend to. **Warm colours**: its attention; each map is scaled to its own range,
+shown below it."""
+_LOADING = "Attention is loading. Map and cut-out are available already."
+_UNKNOWN = "attention loading..."  # the modules are not known yet
 _READY = "The dot starts in the foreground."
 
-# What is transparent is seen on a checkerboard.
+# Transparency is shown as a checkerboard.
 CSS = """
 #cutout img {
   background: repeating-conic-gradient(#ccc 0 25%, #fff 0 50%) 0 0 / 16px 16px;
@@ -28,7 +28,7 @@ CSS = """
 #photo img { cursor: crosshair; }
 #photo label { pointer-events: none; }
 """
-# The browser is handed a file that was written when it was asked for.
+# Downloads the file, which is written on demand.
 _SAVE = """(file) => {
   const link = document.createElement("a");
   link.href = file.url;
@@ -39,28 +39,28 @@ _SAVE = """(file) => {
 
 @dataclass
 class Visit:
-    """What a browser tab shows. Its handlers share it, and run side by side.
+    """State of a browser tab, shared by its handlers, which run concurrently.
 
     Attributes:
-        seen: the photo; None before one was dropped.
+        seen: the photo; None until one is dropped.
     """
 
     seen: Seen | None = None
 
     def remembered(self) -> Seen:
         if self.seen is None:
-            message = "The photo is forgotten, please drop it again"
+            message = "The photo is no longer available, please drop it again"
             raise gr.Error(message, print_exception=False)
         return self.seen
 
 
 def build(page: Page, title: str, folder: Path):
-    """The page as `gradio.Blocks`.
+    """Builds the page as `gradio.Blocks`.
 
     Args:
-        page: what answers.
-        title: the model's name.
-        folder: where cut-outs are written.
+        page: the page's logic.
+        title: name of the model.
+        folder: folder for cut-outs.
     """
 
     def picture(**options):
@@ -84,7 +84,7 @@ def build(page: Page, title: str, folder: Path):
                     1,
                     0.5,
                     step=0.01,
-                    label="Threshold: what is salient from this value on is kept",
+                    label="Threshold: minimum saliency to keep",
                 )
                 button = gr.Button("Download the cut-out", interactive=False)
                 download = gr.File(visible="hidden")
@@ -99,7 +99,7 @@ def build(page: Page, title: str, folder: Path):
                     cutout = picture(label="cut-out", elem_id="cutout", height=280)
 
         def tiles_with(pictures=None, doing="", **options) -> dict:
-            """The tiles by their modules' names; those without one are hidden."""
+            """Updates the tiles with the modules' labels; hides unused tiles."""
             if page.is_loading:
                 labels = ["attention"] * MOST_LABELS
             else:
@@ -119,7 +119,7 @@ def build(page: Page, title: str, folder: Path):
             if page.is_loading:
                 return {where: _LOADING}
             if reason := page.no_attention():
-                # Of a file's name no markup is made.
+                # File names must not be interpreted as markup.
                 return {where: f"No attention is shown. {html.escape(reason)}"}
             return {where: f"From pixel {pixel.x},{pixel.y}" if pixel else _READY}
 
@@ -127,7 +127,7 @@ def build(page: Page, title: str, folder: Path):
             return dict(zip([photo, saliency], page.dotted(seen), strict=True))
 
         def on_loaded(visit: Visit) -> dict:
-            """Waits for the attention, then shows it of the tab's photo."""
+            """Waits for the attention, then shows it for the tab's photo."""
             failed = page.no_attention()
             seen = visit.seen
             if seen is None:
@@ -135,7 +135,7 @@ def build(page: Page, title: str, folder: Path):
             if failed:
                 return tiles_with() | told() | dots(seen)
             pixel, pictures = page.attention(seen)
-            if visit.seen is not seen:  # Another photo was dropped meanwhile.
+            if visit.seen is not seen:  # Another photo has been dropped meanwhile.
                 return on_loaded(visit)
             return tiles_with(pictures) | told(pixel)
 
@@ -143,7 +143,7 @@ def build(page: Page, title: str, folder: Path):
             try:
                 seen = visit.seen = page.drop(path)
             except PicanetError as error:
-                gr.Warning(html.escape(str(error)))  # A message is HTML.
+                gr.Warning(html.escape(str(error)))  # interpreted as HTML
                 return {file: None}
             height, width = seen.image.shape[:2]
             label = f"{seen.name}, {width} x {height}"
@@ -153,13 +153,13 @@ def build(page: Page, title: str, folder: Path):
             results[photo] = gr.Image(results[photo], label=label)
             results |= tiles_with(doing="loading...", value=None) | told(seen.pixel)
             results |= zip([mask, cutout], page.cut(seen, value), strict=True)
-            # The emptied box takes the next photo.
+            # Empty the drop box for the next photo.
             return results | {file: None, button: gr.Button(interactive=True)}
 
         def on_click(visit: Visit, event: gr.SelectData) -> dict:
             seen = visit.remembered()
             page.click(seen, *event.index)
-            # While it is loading, `on_loaded` waits already, and sees this pixel.
+            # While loading, a pending `on_loaded` will use this pixel.
             rest = told() if page.is_loading else on_loaded(visit)
             return dots(seen) | rest
 
@@ -173,7 +173,7 @@ def build(page: Page, title: str, folder: Path):
 
         private = {"api_visibility": "private"}
         attention = [photo, saliency, *tiles, where]
-        # Each tab waits for itself.
+        # Tabs wait independently of each other.
         waiting = {"concurrency_limit": None, **private}
         blocks.load(on_loaded, state, attention, show_progress="hidden", **waiting)
         file.upload(
@@ -217,6 +217,6 @@ def build(page: Page, title: str, folder: Path):
 
 
 def theme():
-    # Its own semi-bold cut has no letters (6.31).
+    # gradio's own semi-bold font file has no glyphs (6.31).
     font = gr.themes.LocalFont("Source Sans Pro", weights=(400, 700))
     return gr.themes.Default(font=[font, "system-ui", "sans-serif"])

@@ -1,4 +1,4 @@
-"""Serves the page to the browsers of this machine, and to no one else."""
+"""Serves the page on localhost only."""
 
 from __future__ import annotations
 
@@ -19,30 +19,31 @@ from picanet_tf.core.signals import StopRequest
 from picanet_tf.serving.page.answers import Page
 from picanet_tf.serving.service.hosts import HostPolicy
 
-HOST = "127.0.0.1"  # This machine only: the page has no password.
+HOST = "127.0.0.1"  # localhost only: the page has no authentication
 PACKAGE = "gradio~=6.31"
 _OLDEST, _BEFORE = (6, 31), (7, 0)
 
 _LARGEST_UPLOAD = "200mb"
-_SESSIONS = 8  # browser tabs whose photo is remembered
+_SESSIONS = 8  # browser tabs whose state is kept
 
 
 def check(port: int) -> None:
-    """That the page could be served; quick, so that one is not kept waiting.
+    """Checks that the page can be served, before a model is loaded.
 
     Raises:
-        PicanetError: gradio is missing or of another version, or the port is taken.
+        PicanetError: if gradio is missing or has the wrong version, or the port is in
+            use.
     """
     install = f"pip install '{PACKAGE}'"
     try:
         version = importlib.metadata.version("gradio")
     except importlib.metadata.PackageNotFoundError:
         raise PicanetError(
-            f"`serve` wants the package gradio, which is not installed: {install}"
+            f"`serve` requires the package gradio, which is not installed: {install}"
         ) from None
     numbers = tuple(map(int, re.findall(r"\d+", version)[:2]))
     if not _OLDEST <= numbers < _BEFORE:
-        raise PicanetError(f"`serve` wants {PACKAGE}, found {version}: {install}")
+        raise PicanetError(f"`serve` requires {PACKAGE}, found {version}: {install}")
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
@@ -55,16 +56,16 @@ def check(port: int) -> None:
 
 
 def serve(page: Page, port: int, title: str) -> None:
-    """Serves the page on this machine, until Ctrl-C.
+    """Serves the page on localhost until Ctrl-C.
 
-    Ends the process, with 0, if the attention is still being loaded by then.
+    Exits the process with 0 if the attention is still being loaded by then.
 
-    Asks nothing of the internet, and answers no page of another site (`HostGuard`).
-    Uploads and results are kept in a temporary folder, which is removed in the end.
+    Makes no internet requests and rejects requests of other sites (`HostGuard`).
+    Uploads and results are kept in a temporary folder, which is removed at the end.
 
     Raises:
-        PicanetError: as of `check`; or there is no attention and, as of other tasks
-            than saliency, no map without it.
+        PicanetError: see `check`; also, for tasks other than saliency, if the attention
+            cannot be loaded.
     """
     check(port)
     with (
@@ -99,33 +100,33 @@ def serve(page: Page, port: int, title: str) -> None:
                 state_session_capacity=_SESSIONS,
                 theme=theme(),
                 css=CSS,
-                # gradio's own are in front, which answer preflights; those ask nothing.
+                # Runs after gradio's own middleware, which only answers preflights.
                 app_kwargs={"middleware": [Middleware(HostGuard, HostPolicy())]},
             )
-        except OSError as error:  # Taken between the check and now.
+        except OSError as error:  # The port was taken after the check.
             raise PicanetError(f"`port` {port} cannot be used: {error}") from error
         try:
-            page.start()  # Not before: TensorFlow would delay the page.
-            logging.info("http://%s:%d  Ctrl-C ends it", HOST, port)
+            page.start()  # Not earlier: importing TensorFlow would delay the page.
+            logging.info("http://%s:%d  press Ctrl-C to stop", HOST, port)
             while stop.received is None:
                 time.sleep(0.1)
-            logging.info("The page is closed")
+            logging.info("Page stopped")
         finally:
             blocks.close(verbose=False)
     if page.is_loading:
-        # Python takes the thread away when it ends, and TensorFlow, amid its import or
-        # a run, answers that by aborting the process. All is cleared away by now.
+        # At exit Python kills the thread; TensorFlow, if importing or running in it,
+        # then aborts the process. All cleanup is done by now.
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(0)
 
 
 def _set_environment(folder: str) -> None:
-    """What gradio reads from there, for this process alone."""
+    """Sets gradio's environment variables for this process."""
     os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
     os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
     os.environ["GRADIO_TEMP_DIR"] = folder
-    # It asks its own server for a sign of life: not by way of a proxy.
+    # gradio checks its own server, which must not go through a proxy.
     for name in ("no_proxy", "NO_PROXY"):
         hosts = filter(None, [os.environ.get(name), HOST])
         os.environ[name] = ",".join(hosts)

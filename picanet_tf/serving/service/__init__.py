@@ -1,15 +1,14 @@
-"""`picanet serve`: a small HTTP service, an image in, a PNG out. No TensorFlow.
+"""`picanet serve`: an HTTP service that returns a PNG for an image. No TensorFlow.
 
-    check(host, port)           whether it could be served, before the model is loaded
-    serve(model, host, port)    until Ctrl-C
-    create_app(model)           the same as an ASGI application, for another server
+    check(host, port)           checks that it can be served, before loading the model
+    serve(model, host, port)    serves until Ctrl-C
+    create_app(model)           returns an ASGI application, for another server
 
-It wants the extra `[server]`: Starlette, uvicorn and python-multipart are
-imported when first needed.
+Requires the extra `[server]`: Starlette, uvicorn and python-multipart, which are
+imported lazily.
 
-A request goes through `middleware` (Host and Origin), `app` (options), `bodies` (bytes
-in, within the limits) and `jobs` (its turn, in threads); `protocol` bounds what happens
-on the wire before and after.
+A request passes through `middleware` (Host and Origin), `app` (options), `bodies` (body
+within the limits) and `jobs` (queue and threads); `protocol` adds connection timeouts.
 """
 
 import importlib

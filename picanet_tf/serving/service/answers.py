@@ -1,4 +1,4 @@
-"""What the service answers: the query's options, the result drawn, the PNG sent."""
+"""Handles a request: parses the query, draws the result, sends the PNG."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ from picanet_tf.serving.service.jobs import Job
 
 DEFAULT_FORMAT = "cutout"
 
-_CHUNK = 1 << 20  # of an answer, in bytes
+_CHUNK = 1 << 20  # bytes per response chunk
 
 
 class Options(NamedTuple):
-    """What the query asks for."""
+    """Query parameters of a request."""
 
     form: str = DEFAULT_FORMAT
     threshold: float = 0.5
@@ -33,20 +33,20 @@ class Options(NamedTuple):
 def parse_options(
     pairs: Iterable[tuple[str, str]], formats: tuple[str, ...]
 ) -> Options:
-    """Reads the query.
+    """Parses the query.
 
     Args:
-        pairs: (name, value).
-        formats: that the model has.
+        pairs: (name, value) pairs.
+        formats: output formats of the model.
 
     Raises:
-        HTTPException: 400 of an unknown name, one that comes twice, or a wrong value.
+        HTTPException: 400 for an unknown or repeated parameter or an invalid value.
     """
     given: dict[str, str] = {}
     for name, value in pairs:
         if name not in ("format", "threshold"):
             raise HTTPException(
-                400, f"there is no parameter {name!r}; there are format and threshold"
+                400, f"unknown parameter {name!r}; use format and threshold"
             )
         if name in given:
             raise HTTPException(400, f"{name} is given twice")
@@ -79,12 +79,12 @@ def result_name(name: str, options: Options) -> str:
 
 
 class Drawing:
-    """What a job does: from the opened image to the PNG.
+    """A job that decodes and predicts an image and encodes the result as PNG.
 
     Args:
-        model: that predicts.
-        options: what is asked for.
-        image: opened, not decoded; let go once it is.
+        model: the model.
+        options: query parameters.
+        image: an opened image; decoded by the job and released afterwards.
     """
 
     def __init__(self, model: LiteRTModel, options: Options, image: Image.Image):
@@ -94,10 +94,10 @@ class Drawing:
         self.pixels = image.width * image.height
 
     def __call__(self, job: Job) -> bytes:
-        """The PNG; nothing as soon as the job is abandoned.
+        """Returns the PNG; empty if the job is abandoned.
 
         Raises:
-            HTTPException: 400 of an image that cannot be decoded.
+            HTTPException: 400 if the image cannot be decoded.
         """
         try:
             image, self._image = to_array(self._image), None
@@ -116,12 +116,12 @@ class Drawing:
 
 
 class PngResponse(Response):
-    """A PNG, sent piece by piece, as fast as its client takes it.
+    """A PNG response, sent in chunks as fast as the client reads.
 
     Args:
-        content: the file.
-        name: suggested for it.
-        ended: called when it is sent, or cannot be.
+        content: the encoded PNG.
+        name: suggested file name.
+        ended: called after the response is sent or has failed.
     """
 
     media_type = "image/png"

@@ -40,16 +40,16 @@ from picanet_tf.serving.service.limits import Limits
 from picanet_tf.serving.service.middleware import HostGuard, WholeBody, refusal
 
 _USAGE = """\
-PiCANet: POST an image, get what stands out in it, as a PNG of its size.
+PiCANet: POST an image to cut out its salient object. The result is a PNG of its size.
 
     curl --data-binary @photo.jpg {url} -o photo.cutout.png
     curl -F {field}=@photo.jpg '{url}?format=mask&threshold=0.5' -o photo.mask.png
 
-format     {formats}; {default} by default
-threshold  of mask, 0 to 1; 0.5 by default
+format     {formats}; default: {default}
+threshold  for mask, 0 to 1; default: 0.5
 
-The model is {model}. At most {limits}.
-Errors are JSON: {{"error": "one line"}}. GET {url}health tells whether it is well.
+Model: {model}. Limits: {limits}.
+Errors are JSON: {{"error": "one line"}}. GET {url}health returns the status.
 """
 
 
@@ -60,19 +60,19 @@ def create_app(
     allowed_hosts: Iterable[str] = (),
     allowed_origins: Iterable[str] = (),
 ) -> Starlette:
-    """The service as an application of any ASGI server.
+    """Creates the ASGI application.
 
-    POST / (or /predict) takes an image and gives a PNG; GET / says how, GET /health how
-    it is. `serve` also bounds how long a client may take for its headers and for its
-    answer; under another server that is the server's to do.
+    POST / (or /predict) takes an image and returns a PNG; GET / returns usage, GET
+    /health the status. `serve` additionally limits the time for request headers and for
+    reading the response; with another server, configure these limits there.
 
     Args:
-        model: what predicts.
-        limits: `Limits()` by default.
-        allowed_hosts, allowed_origins: as of `HostPolicy`.
+        model: the model.
+        limits: defaults to `Limits()`.
+        allowed_hosts, allowed_origins: see `HostPolicy`.
 
     Raises:
-        PicanetError: a host or an origin that is none.
+        PicanetError: if a host or an origin is invalid.
     """
     limits = limits or Limits()
     policy = HostPolicy(allowed_hosts, allowed_origins)
@@ -111,13 +111,13 @@ def create_app(
 
 
 class _Service:
-    """Answers requests, one method an endpoint."""
+    """The endpoints of the application."""
 
     def __init__(self, model: LiteRTModel, limits: Limits):
         self._model = model
         self._limits = limits
         self._memory = Memory(limits.held_bytes)
-        # One is in the network, which has all cores; others are decoded or encoded.
+        # One job runs the network, on all cores; the others decode or encode.
         threads = (os.cpu_count() or 1) + 1
         self.jobs = JobQueue(limits.max_pixels, threads, limits.queue)
 
@@ -159,34 +159,34 @@ class _Service:
                 reason = "too many requests are waiting"
                 raise unavailable(reason, self.jobs.delay) from None
             except ClientDisconnect:
-                return Response(status_code=400)  # Nobody gets it.
+                return Response(status_code=400)  # not received by anyone
             share.add(len(content))
             return PngResponse(content, name, stack.pop_all().close)
 
     async def _receive(
         self, request: Request, options: Options, share: Share
     ) -> tuple[Drawing, str]:
-        share.take(0)  # or 503 at once
+        share.take(0)  # raises 503 if memory is exhausted
         try:
             with anyio.fail_after(self._limits.timeout):
                 upload = await read_upload(request, self._limits, share)
         except TimeoutError:
             raise HTTPException(
                 408,
-                f"the image did not come within {self._limits.timeout:g} s",
+                f"the image was not received within {self._limits.timeout:g} s",
                 headers={"Connection": "close"},
             ) from None
         image = await anyio.to_thread.run_sync(open_image, upload.content, self._limits)
         return Drawing(self._model, options, image), result_name(upload.name, options)
 
     async def _turn(self, request: Request, drawing: Drawing) -> bytes:
-        """The drawing's PNG, when its turn has come.
+        """Queues a job and returns its PNG.
 
         Raises:
-            HTTPException: 400 of an image that cannot be decoded, 503 of a turn that
-                does not come in time.
-            QueueFull: it may not wait.
-            ClientDisconnect: nobody waits for it any more.
+            HTTPException: 400 if the image cannot be decoded, 503 if the job is not
+                started in time.
+            QueueFull: if the queue is full.
+            ClientDisconnect: if the client has disconnected.
         """
         job = self.jobs.add(drawing, drawing.pixels)
         gone = asyncio.ensure_future(_disconnection(request))
@@ -199,7 +199,7 @@ class _Service:
                 return job.result.result()
             if gone.done():
                 raise ClientDisconnect
-            reason = f"its turn did not come within {self._limits.timeout:g} s"
+            reason = f"the request was not started within {self._limits.timeout:g} s"
             raise unavailable(reason, self.jobs.delay)
         finally:
             gone.cancel()
@@ -214,11 +214,11 @@ async def _disconnection(request: Request) -> None:
 async def _tell(request: Request, error: HTTPException) -> Response:
     reason = error.detail
     if error.status_code == 404:
-        reason = f"there is no {request.url.path}: POST an image to /, GET / tells how"
+        reason = f"{request.url.path} not found; POST an image to /, GET / for usage"
     elif error.status_code == 405:
-        reason = f"{request.method} is not for {request.url.path}; GET / tells what is"
+        reason = f"{request.method} not allowed for {request.url.path}; see GET /"
     return refusal(error.status_code, reason, error.headers)
 
 
 async def _tell_of_a_bug(request: Request, error: Exception) -> Response:
-    return refusal(500, "something is wrong with the service; its log tells what")
+    return refusal(500, "internal server error; see the service's log")

@@ -1,4 +1,4 @@
-"""A request's body, the image itself or a form with it, within the limits."""
+"""Reads request bodies, a raw image or a form, within the limits."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ from picanet_tf.serving.service.limits import Limits
 FIELD = "image"
 
 _FORM = "multipart/form-data"
-_TEXT = 1024  # the largest field of a form that is not the image, in bytes
+_TEXT = 1024  # largest form field other than the image, in bytes
 
 
 class Upload(NamedTuple):
-    """An image as it came.
+    """An uploaded image.
 
     Attributes:
-        content: of the file.
-        name: that its sender gave it; "" for none.
+        content: contents of the file.
+        name: file name given by the client; "" if none.
     """
 
     content: bytes
@@ -35,10 +35,10 @@ class Upload(NamedTuple):
 
 
 class Memory:
-    """Counts the bytes that all requests hold together.
+    """Counts the bytes held by all requests together.
 
     Args:
-        most: at once.
+        most: largest number of bytes held at once.
     """
 
     def __init__(self, most: int):
@@ -47,7 +47,7 @@ class Memory:
 
     @contextmanager
     def share(self):
-        """Yields a request's `Share`, given back on leaving."""
+        """Yields a request's `Share`, which is released on exit."""
         share = Share(self)
         try:
             yield share
@@ -60,30 +60,30 @@ class Memory:
 
 
 class Share:
-    """What one request holds."""
+    """The bytes held by one request."""
 
     def __init__(self, memory: Memory):
         self._memory = memory
         self.held = 0
 
     def add(self, count: int) -> None:
-        """Counts an answer, which is there already."""
+        """Adds the bytes of a response, without a limit."""
         self.held += count
         self._memory.held += count
 
     def take(self, count: int) -> None:
-        """Counts what has come.
+        """Adds received bytes.
 
         Raises:
-            HTTPException: 503, all of them hold too much.
+            HTTPException: 503 if all requests together hold too many bytes.
         """
         self.add(count)
         if self._memory.exceeded:
-            raise unavailable("too many bytes are being worked on", 1)
+            raise unavailable("too many bytes are being processed", 1)
 
 
 def unavailable(reason: str, seconds: int) -> HTTPException:
-    """503: not now."""
+    """Returns a 503 error with Retry-After."""
     return HTTPException(
         503,
         f"{reason}; try again in {seconds} s",
@@ -92,17 +92,17 @@ def unavailable(reason: str, seconds: int) -> HTTPException:
 
 
 def check_headers(request: Request, limits: Limits) -> None:
-    """What can be said of a body before it comes.
+    """Checks the headers before the body is read.
 
     Raises:
-        HTTPException: 413 of a body that is too long, 415 of a compressed one.
+        HTTPException: 413 if the body is too long, 415 if it is compressed.
     """
     encoding = request.headers.get("content-encoding", "identity")
     if encoding.lower() != "identity":
         raise HTTPException(
-            415, f"Content-Encoding {encoding!r} is not understood; send the file as is"
+            415, f"Content-Encoding {encoding!r} is not supported; send the file as is"
         )
-    # Of a length that is no number the server itself has complained.
+    # The server itself rejects a Content-Length that is not a number.
     if int(request.headers.get("content-length", 0)) > limits.max_bytes:
         raise _too_long(limits)
 
@@ -111,9 +111,9 @@ async def read_upload(request: Request, limits: Limits, share: Share) -> Upload:
     """Reads the body.
 
     Raises:
-        HTTPException: 400 of a form that is not one file called `image`, 413 of a body
-            that is too long, 503 when all requests hold too many bytes.
-        ClientDisconnect: nobody is there any more.
+        HTTPException: 400 if a form is not a single file called `image`, 413 if the
+            body is too long, 503 if all requests together hold too many bytes.
+        ClientDisconnect: if the client has disconnected.
     """
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     chunks = _chunks(request, limits, share)
@@ -123,16 +123,16 @@ async def read_upload(request: Request, limits: Limits, share: Share) -> Upload:
         upload = Upload(b"".join([chunk async for chunk in chunks]))
     if not upload.content:
         raise HTTPException(
-            400, f"there is no image in it: send its bytes, or a form's file {FIELD!r}"
+            400, f"the request has no image: send its bytes, or a form file {FIELD!r}"
         )
     return upload
 
 
 def open_image(content: bytes, limits: Limits) -> Image.Image:
-    """Reads an image's header; its pixels are decoded later.
+    """Opens an image without decoding its pixels.
 
     Raises:
-        HTTPException: 400 of what is no image, 413 of one with too many pixels.
+        HTTPException: 400 if it is not an image, 413 if it has too many pixels.
     """
     try:
         image = Image.open(io.BytesIO(content), formats=FORMATS)
@@ -140,7 +140,7 @@ def open_image(content: bytes, limits: Limits) -> Image.Image:
         pixels = "more"
     except UnidentifiedImageError:
         raise HTTPException(400, "not an image of a known format") from None
-    except Exception as error:  # Of a broken header it raises anything.
+    except Exception as error:  # A broken header may raise any exception.
         reason = " ".join(str(error).split()) or type(error).__name__
         raise HTTPException(400, f"not a readable image: {reason}") from None
     else:
@@ -194,7 +194,7 @@ async def _read_form(request: Request, chunks, limits: Limits) -> Upload:
     ]
     raise HTTPException(
         400,
-        f"{_FORM}: one file is wanted, called {FIELD!r}, and nothing beside it. "
+        f"{_FORM} must have one file field {FIELD!r} and no other fields. "
         f"Received: {', '.join(received) or 'nothing'}",
     )
 

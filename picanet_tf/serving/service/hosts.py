@@ -1,9 +1,8 @@
-"""Which Host and Origin headers the service answers to.
+"""Validates Host and Origin headers.
 
-The service has no passwords: what keeps a web page that its user happens to visit from
-using it is that a browser tells the truth in these two headers. A page's own name that
-was made to point to 127.0.0.1 (DNS rebinding) shows in Host, a page of another site in
-Origin.
+The service has no authentication. It is protected from web pages that its user visits
+by these two headers, which browsers set truthfully: a host name that resolves to
+127.0.0.1 (DNS rebinding) shows in Host, a page of another site in Origin.
 """
 
 from __future__ import annotations
@@ -16,33 +15,33 @@ from typing import NamedTuple
 from picanet_tf.core.errors import PicanetError
 
 ANY = "*"
-# By these names a machine calls itself.
+# Names of this machine.
 _LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
 _AUTHORITY = re.compile(r"(\[[0-9a-f:.]+\]|[a-z0-9._-]+)(?::([0-9]{1,5}))?")
 _SCHEMES = {"http": 80, "https": 443}
 
 
 class Authority(NamedTuple):
-    """A host with its port; None stands for any port, or for the scheme's own."""
+    """A host and port; None stands for any port or the scheme's default."""
 
     host: str
     port: int | None
 
 
 class HostPolicy:
-    """Decides by the Host and Origin headers.
+    """Accepts or rejects requests by their Host and Origin headers.
 
-    The machine's own names with the service's own port are always good, and so is the
-    origin that equals the request's host: the service's own page.
+    Loopback names with the service's own port are always accepted, and so is an origin
+    that equals the request's host, that is the service's own page.
 
     Args:
-        allowed_hosts: further names, with any port (`example.com`) or one port
-            (`example.com:8080`); IPv6 in brackets. `"*"`: whatever host.
-        allowed_origins: further origins, as `https://example.com`. `"*"`: whatever
+        allowed_hosts: additional host names, with any port (`example.com`) or one port
+            (`example.com:8080`); IPv6 in brackets. `"*"`: any host.
+        allowed_origins: additional origins, such as `https://example.com`. `"*"`: any
             origin.
 
     Raises:
-        PicanetError: one that is not of this form.
+        PicanetError: if a host or origin is not of this form.
     """
 
     def __init__(
@@ -54,11 +53,11 @@ class HostPolicy:
         self.origins = [_origin(word) for word in allowed_origins]
 
     def answers_to(self, host: str | None, own_port: int | None) -> bool:
-        """Whether a Host header is good.
+        """Whether a Host header is accepted.
 
         Args:
             host: the header.
-            own_port: of the service.
+            own_port: the service's port.
         """
         found = parse_authority(host)
         if found is None:
@@ -66,7 +65,7 @@ class HostPolicy:
         return self._any_host or self._named(found, 80, own_port)
 
     def accepts(self, origin: str, host: str | None, own_port: int | None) -> bool:
-        """Whether an Origin header is good beside a Host header that is."""
+        """Whether an Origin header is accepted, given an accepted Host header."""
         if ANY in self.origins or origin.lower() in self.origins:
             return True
         scheme, _, rest = origin.lower().partition("://")
@@ -92,7 +91,7 @@ class HostPolicy:
 
 
 def parse_authority(text: str | None) -> Authority | None:
-    """`"Example.com:80"` -> ("example.com", 80); None of what is no host."""
+    """`"Example.com:80"` -> ("example.com", 80); None if it is not a host."""
     match = _AUTHORITY.fullmatch((text or "").lower())
     if match is None:
         return None
@@ -101,7 +100,7 @@ def parse_authority(text: str | None) -> Authority | None:
 
 
 def is_loopback(host: str) -> bool:
-    """Whether an address to listen at can be reached from this machine only."""
+    """Whether an address is reachable from this machine only."""
     if host == "localhost":
         return True
     try:
@@ -114,8 +113,8 @@ def _host(word: str) -> Authority:
     found = parse_authority(word)
     if found is None:
         raise PicanetError(
-            "`allowed_hosts` takes names as example.com or example.com:8080, IPv6 in "
-            f"brackets, or *. Received: {word!r}"
+            "`allowed_hosts` must be names like example.com or example.com:8080, IPv6 "
+            f"in brackets, or *. Received: {word!r}"
         )
     return found
 
@@ -124,7 +123,7 @@ def _origin(word: str) -> str:
     scheme, _, rest = word.lower().partition("://")
     if word != ANY and (scheme not in _SCHEMES or parse_authority(rest) is None):
         raise PicanetError(
-            "`allowed_origins` takes origins as https://example.com, without a path, "
-            f"or *. Received: {word!r}"
+            "`allowed_origins` must be origins like https://example.com, without a "
+            f"path, or *. Received: {word!r}"
         )
     return word.lower()

@@ -1,4 +1,4 @@
-"""The queue: what waits for its turn, and what is worked on, in threads."""
+"""A job queue with worker threads and a capacity limit."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ from functools import partial
 
 
 class QueueFull(Exception):
-    """No more jobs may wait."""
+    """The queue is full."""
 
 
 class Job:
-    """One function to call, and its result to come.
+    """A function to call in a thread, and its future result.
 
     Args:
-        function: called in a thread with the job, whose `abandoned` it may look at
-            between its steps.
-        cost: its share of the queue's capacity.
+        function: called in a thread with the job; may check `job.abandoned` between its
+            steps.
+        cost: share of the queue's capacity.
 
     Attributes:
-        result: a future; cancelling it abandons the job, as `JobQueue.abandon` does.
-        started: whether it is, or was, worked on.
+        result: a future; cancelling it abandons the job, like `JobQueue.abandon`.
+        started: whether the job has been started.
     """
 
     def __init__(self, function: Callable[[Job], object], cost: int):
@@ -40,15 +40,15 @@ class Job:
 
 
 class JobQueue:
-    """First come, first served; several at once as long as their costs fit.
+    """A FIFO queue that runs jobs concurrently as long as their costs fit.
 
-    A job's thread cannot be stopped: its cost counts until it returns, whether anyone
-    still wants the result or not. All methods belong to the event loop's thread.
+    Threads cannot be interrupted: an abandoned job counts towards the capacity until it
+    returns. Call all methods from the event loop's thread.
 
     Args:
-        capacity: of the costs of all jobs that are worked on at once.
-        threads: jobs that are worked on at once, at most.
-        length: jobs that may wait.
+        capacity: largest total cost of running jobs.
+        threads: largest number of running jobs.
+        length: largest number of waiting jobs.
     """
 
     def __init__(self, capacity: int, threads: int, length: int):
@@ -57,39 +57,39 @@ class JobQueue:
         self._length = length
         self._waiting: deque[Job] = deque()
         self._busy = self._running = 0
-        self._seconds = 1.0  # that a job takes, lately
+        self._seconds = 1.0  # moving average of a job's run time
         self._executor = ThreadPoolExecutor(threads, thread_name_prefix="job")
 
     @property
     def waiting(self) -> int:
-        """Jobs that have not been started."""
+        """Number of waiting jobs."""
         return len(self._waiting)
 
     @property
     def delay(self) -> int:
-        """Seconds after which those that wait now will have been started, about."""
-        # Little's law: jobs are done at the rate running / seconds.
+        """Estimated seconds until all waiting jobs have been started."""
+        # Little's law: jobs finish at the rate running / seconds.
         seconds = self._seconds * len(self._waiting) / (self._running or 1)
         return max(1, math.ceil(seconds))
 
     def check(self) -> None:
-        """Whether one more job may wait at this moment.
+        """Checks that another job can be added now.
 
         Raises:
-            QueueFull: it may not.
+            QueueFull: if the queue is full.
         """
         starts = not self._waiting and self._busy + self._least <= self._capacity
         if len(self._waiting) >= self._length and not starts:
             raise QueueFull
 
     def add(self, function: Callable[[Job], object], cost: int) -> Job:
-        """A job that is started at once, or waits.
+        """Adds a job, which is started immediately or waits.
 
         Args:
-            function, cost: as of `Job`; a cost above the capacity counts as that much.
+            function, cost: see `Job`; the cost is capped at the capacity.
 
         Raises:
-            QueueFull: it can do neither.
+            QueueFull: if the queue is full.
         """
         job = Job(function, min(max(cost, self._least), self._capacity))
         self._waiting.append(job)
@@ -100,15 +100,15 @@ class JobQueue:
         return job
 
     def abandon(self, job: Job) -> None:
-        """Gives up a job's place, or its result; nothing to do for one that is done."""
+        """Removes a waiting job, or discards a running job's result."""
         if not job.result.cancel() and not job.result.cancelled():
-            job.result.exception()  # asyncio would complain that nobody looked at it
+            job.result.exception()  # marks it as retrieved, or asyncio would warn
         if not job.started and job in self._waiting:
             self._waiting.remove(job)
             self._start_waiting()
 
     def close(self) -> None:
-        """Starts nothing more; what is worked on is not waited for."""
+        """Drops waiting jobs; does not wait for running ones."""
         self._waiting.clear()
         self._executor.shutdown(wait=False, cancel_futures=True)
 

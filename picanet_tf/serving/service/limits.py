@@ -1,4 +1,4 @@
-"""What the service lets its clients ask for."""
+"""Limits of the service."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ from picanet_tf.core.images import MAX_PIXELS as LARGEST
 
 @dataclass(frozen=True, kw_only=True)
 class Limits:
-    """What one client, and all of them together, may ask of the service.
+    """Limits per request and for all requests together.
 
     Attributes:
-        max_bytes: of a request's body. All bodies and answers together are held to
-            `held_bytes`.
-        max_pixels: width x height of an image, known from its header; also of all
-            images that are worked on at the same time.
-        timeout: seconds; each for a body to arrive, for a request to get its turn, and
-            for a client to take a mebibyte of its answer.
-        queue: requests that may wait while others are worked on.
+        max_bytes: largest request body. All bodies and responses together are limited
+            to `held_bytes`.
+        max_pixels: largest width x height of an image, checked from its header, and of
+            all images processed at the same time.
+        timeout: seconds allowed for each of: receiving a body, waiting in the queue,
+            and the client reading a mebibyte of the response.
+        queue: largest number of waiting requests.
 
     Raises:
-        PicanetError: one that is out of range.
+        PicanetError: if a limit is out of range.
     """
 
     max_bytes: int = 32_000_000
@@ -39,8 +39,8 @@ class Limits:
                 )
         if self.max_pixels > LARGEST:
             raise PicanetError(
-                f"`max_pixels` must be at most {LARGEST}, which is what Pillow opens. "
-                f"Received: {self.max_pixels}"
+                f"`max_pixels` must be at most {LARGEST}, Pillow's limit. Received: "
+                f"{self.max_pixels}"
             )
         if not 0 < self.timeout < float("inf"):
             raise PicanetError(
@@ -50,11 +50,11 @@ class Limits:
 
     @property
     def held_bytes(self) -> int:
-        """Of all bodies and answers at once; beyond it requests are refused."""
+        """Largest total of all bodies and responses; beyond it requests get 503."""
         return 8 * self.max_bytes
 
     def __str__(self) -> str:
         return (
-            f"{self.max_bytes:,} bytes and {self.max_pixels:,} pixels an image, "
-            f"{self.timeout:g} s, {self.queue} waiting"
+            f"{self.max_bytes:,} bytes and {self.max_pixels:,} pixels per image, "
+            f"{self.timeout:g} s timeout, {self.queue} requests waiting"
         )

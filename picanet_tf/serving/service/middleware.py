@@ -1,4 +1,4 @@
-"""What surrounds every request: who may ask, and that an answer reaches who asked."""
+"""ASGI middleware: checks Host and Origin, drains bodies before responses end."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from picanet_tf.serving.service.hosts import HostPolicy
 
 
 def refusal(status: int, reason: str, headers=None) -> JSONResponse:
-    """An error as the service tells it: `{"error": one line}`."""
+    """Returns an error response, `{"error": "one line"}`."""
     return JSONResponse({"error": reason}, status, headers)
 
 
-_POLICY_VIOLATION = 1008  # of a WebSocket's close (RFC 6455, Sec. 7.4.1)
+_POLICY_VIOLATION = 1008  # WebSocket close code (RFC 6455, Sec. 7.4.1)
 
 
 class HostGuard:
-    """Answers 421 to a Host, 403 to an Origin that `policy` does not know.
+    """Rejects requests by `policy`: 421 for the Host, 403 for the Origin.
 
-    A WebSocket of theirs is closed before it opens.
+    WebSockets are closed before they are opened.
     """
 
     def __init__(self, app: ASGIApp, policy: HostPolicy):
@@ -42,34 +42,32 @@ class HostGuard:
 
     def _refusal(self, scope: Scope) -> JSONResponse | None:
         headers = Headers(scope=scope)
-        host = ", ".join(headers.getlist("host"))  # of several, none is good
+        host = ", ".join(headers.getlist("host"))  # several are never accepted
         origin = headers.get("origin")
         own_port = (scope.get("server") or (None, None))[1]
         if not self._policy.answers_to(host, own_port):
             return refusal(
                 421,
-                f"the service does not answer to Host {host!r}; `allowed_hosts` names "
-                "those that it does",
+                f"Host {host!r} is not allowed; add it to `allowed_hosts`",
             )
         if origin is not None and not self._policy.accepts(origin, host, own_port):
             return refusal(
                 403,
-                f"pages of {origin!r} may not use the service; `allowed_origins` names "
-                "those that may",
+                f"Origin {origin!r} is not allowed; add it to `allowed_origins`",
             )
         return None
 
 
 class WholeBody:
-    """Lets a body come to its end, unread, after an answer that did not wait for it.
+    """Drains the rest of a request body before an early response is completed.
 
-    A connection that is closed on arriving bytes is reset, and its answer may be lost:
-    a client that is still sending would see a broken pipe in place of its 413.
+    Closing a connection while bytes arrive resets it, and the response may be lost: a
+    client that is still sending would see a broken pipe instead of its 413.
 
-    Also turns the cancelling of a request, as the server does when it stops, into 503.
+    Also converts the cancellation of a request, when the server stops, to a 503.
 
     Args:
-        seconds: that the rest of a body may take; then the connection is closed.
+        seconds: time allowed for the rest of a body; then the connection is closed.
     """
 
     def __init__(self, app: ASGIApp, seconds: float):
@@ -85,14 +83,16 @@ class WholeBody:
             await self._app(scope, exchange.receive, exchange.send)
         except asyncio.CancelledError:
             if not exchange.started:
-                answer = refusal(503, "the service stops", {"Connection": "close"})
+                answer = refusal(
+                    503, "the service is stopping", {"Connection": "close"}
+                )
                 await answer(scope, receive, send)
             else:
-                logging.warning("An answer was cut off: the service stops")
+                logging.warning("A response was cut off: the service is stopping")
 
 
 class _Exchange:
-    """One request and its answer."""
+    """One request and its response."""
 
     def __init__(self, scope: Scope, receive: Receive, send: Send, seconds: float):
         headers = Headers(scope=scope)
@@ -105,14 +105,14 @@ class _Exchange:
 
     async def receive(self) -> Message:
         message = await self._receive()
-        if not message.get("more_body", False):  # A disconnection is an end, too.
+        if not message.get("more_body", False):  # also true for a disconnect
             self._whole = True
         return message
 
     async def send(self, message: Message) -> None:
         if message["type"] == "http.response.start":
             self.started = True
-            if message["status"] == 408:  # It has been waited for long enough.
+            if message["status"] == 408:  # The body has timed out already.
                 self._whole = True
             if not self._whole:
                 MutableHeaders(scope=message)["Connection"] = "close"

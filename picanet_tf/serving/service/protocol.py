@@ -1,4 +1,4 @@
-"""uvicorn's HTTP/1.1 with limits on how long a client may take."""
+"""uvicorn's HTTP/1.1 protocol with client timeouts."""
 
 from __future__ import annotations
 
@@ -8,15 +8,16 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 
 def timed_protocol(seconds: float) -> type[asyncio.Protocol]:
-    """The protocol class to give to uvicorn.
+    """Returns a protocol class for uvicorn that times out slow clients.
 
-    uvicorn waits forever for the first headers, for headers that dribble in, and for a
-    client that does not take its answer.
+    uvicorn itself waits forever for request headers and for clients that do not read
+    the response.
 
     Args:
-        seconds: from connecting, or from a later request's first byte, to the end of
-            the headers; and that an answer's next piece may wait to be taken. Then the
-            connection is cut. (The body's time is the application's to limit.)
+        seconds: time allowed from connecting, or from the first byte of a later
+            request, to the end of the headers, and for the client to read the next
+            chunk of the response. Then the connection is aborted. (The application
+            limits the time for the body.)
     """
 
     class TimedProtocol(H11Protocol):
@@ -32,19 +33,19 @@ def timed_protocol(seconds: float) -> type[asyncio.Protocol]:
                 self._heading = self._abort_later()
             super().data_received(data)
             if not self._between_requests:
-                self._heading = _cancelled(self._heading)
+                self._heading = _cancel(self._heading)
 
         def pause_writing(self) -> None:
             super().pause_writing()
             self._writing = self._writing or self._abort_later()
 
         def resume_writing(self) -> None:
-            self._writing = _cancelled(self._writing)
+            self._writing = _cancel(self._writing)
             super().resume_writing()
 
         def connection_lost(self, exc: Exception | None) -> None:
-            self._heading = _cancelled(self._heading)
-            self._writing = _cancelled(self._writing)
+            self._heading = _cancel(self._heading)
+            self._writing = _cancel(self._writing)
             super().connection_lost(exc)
 
         @property
@@ -57,6 +58,6 @@ def timed_protocol(seconds: float) -> type[asyncio.Protocol]:
     return TimedProtocol
 
 
-def _cancelled(timer: asyncio.TimerHandle | None) -> None:
+def _cancel(timer: asyncio.TimerHandle | None) -> None:
     if timer is not None:
         timer.cancel()

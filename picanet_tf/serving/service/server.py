@@ -1,4 +1,4 @@
-"""Serves the application, until Ctrl-C or SIGTERM."""
+"""Serves the application until Ctrl-C or SIGTERM."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ if TYPE_CHECKING:
 INSTALL = "pip install starlette uvicorn python-multipart"
 
 _PACKAGES = ("starlette", "uvicorn", "python_multipart")
-_GRACE = 8  # seconds to finish in; Docker, for one, kills after 10
-_M_MMAP_THRESHOLD = -3  # of glibc's malloc.h
-_CONNECTIONS = 512  # at once; a process may have 1024 files by default
+_GRACE = 8  # seconds to finish requests on shutdown; Docker kills after 10
+_M_MMAP_THRESHOLD = -3  # from glibc's malloc.h
+_CONNECTIONS = 512  # concurrent; the default limit of open files is 1024
 
 
 def check(
@@ -38,14 +38,14 @@ def check(
     allowed_hosts: Iterable[str] = (),
     allowed_origins: Iterable[str] = (),
 ) -> None:
-    """That it could be served; quick, so that nobody waits for the model in vain.
+    """Checks that the service can be started, before a model is loaded.
 
     Args:
-        host, port, allowed_hosts, allowed_origins: as of `serve`.
+        host, port, allowed_hosts, allowed_origins: see `serve`.
 
     Raises:
-        PicanetError: a package is missing, the address cannot be used, or others can
-            reach it and `allowed_hosts` does not say by which name.
+        PicanetError: if a package is missing, the address cannot be used, or it is
+            reachable from other machines and `allowed_hosts` is empty.
     """
     allowed_hosts = list(allowed_hosts)
     HostPolicy(allowed_hosts, allowed_origins)
@@ -54,14 +54,14 @@ def check(
             importlib.import_module(name)
         except ImportError as error:
             raise PicanetError(
-                f"The HTTP service wants the package {name.replace('_', '-')}, which "
-                f"cannot be imported ({error}): {INSTALL}"
+                f"The HTTP service requires the package {name.replace('_', '-')}, "
+                f"which cannot be imported ({error}): {INSTALL}"
             ) from error
     if not is_loopback(host) and not allowed_hosts:
         raise PicanetError(
-            f"`host` {host} is open to other machines: say by which names they reach "
-            "it, as `allowed_hosts` example.com,192.0.2.7, or `allowed_hosts` '*' for "
-            "any name (then web pages can reach it, too)"
+            f"`host` {host} is open to other machines: give the names they reach it "
+            "by, such as `allowed_hosts` example.com,192.0.2.7, or `allowed_hosts` '*' "
+            "for any name (web pages can then reach it, too)"
         )
     _listen(host, port).close()
 
@@ -75,20 +75,21 @@ def serve(
     allowed_hosts: Iterable[str] = (),
     allowed_origins: Iterable[str] = (),
 ) -> None:
-    """Serves a model over HTTP, until Ctrl-C or SIGTERM.
+    """Serves a model over HTTP until Ctrl-C or SIGTERM.
 
-    What is under way then is finished, for some seconds; later requests, and those that
-    take longer, are refused with 503.
+    On shutdown, running requests have some seconds to finish; new requests, and those
+    that take longer, get 503.
 
     Args:
-        model: of the LiteRT engine.
-        host: to listen at; other machines reach it unless it is a loopback address.
-        port: 0 for any free one.
-        limits: `Limits()` by default.
-        allowed_hosts, allowed_origins: as of `HostPolicy`.
+        model: a model of the LiteRT engine.
+        host: address to listen on; reachable from other machines unless it is a
+            loopback address.
+        port: port to listen on; 0 for any free one.
+        limits: defaults to `Limits()`.
+        allowed_hosts, allowed_origins: see `HostPolicy`.
 
     Raises:
-        PicanetError: as of `check`.
+        PicanetError: see `check`.
     """
     limits = limits or Limits()
     check(host, port, allowed_hosts, allowed_origins)
@@ -98,32 +99,32 @@ def serve(
     app = create_app(
         model, limits, allowed_hosts=allowed_hosts, allowed_origins=allowed_origins
     )
-    model.predict(np.zeros((8, 8, 3), np.uint8))  # The first time takes longer.
+    model.predict(np.zeros((8, 8, 3), np.uint8))  # Warm-up: the first run is slower.
     with _listen(host, port) as listener, StopRequest() as stop:
         server = make_server(app, limits)
         name = f"[{host}]" if ":" in host else host
         logging.info(
-            "http://%s:%d  %s; at most %s; Ctrl-C ends it",
+            "http://%s:%d  %s; limits: %s; press Ctrl-C to stop",
             name,
             listener.getsockname()[1],
             model.path.stem,
             limits,
         )
         server.should_exit = stop.received is not None
-        # It takes the signals over, and hands them on to `stop` when it has finished.
+        # uvicorn takes over the signals and re-raises them to `stop` at the end.
         server.run(sockets=[listener])
-    logging.info("The service has ended")
+    logging.info("Service stopped")
 
 
 def make_server(app: Starlette, limits: Limits) -> uvicorn.Server:
-    """The server of an application, not yet running; `should_exit` ends it."""
+    """Creates the server of an application; set `should_exit` to stop it."""
     import uvicorn
 
     from picanet_tf.serving.service.protocol import timed_protocol
 
     class Server(uvicorn.Server):
         async def shutdown(self, sockets=None) -> None:
-            logging.info("Stopping; what is under way has %d s", _GRACE)
+            logging.info("Stopping; running requests have %d s to finish", _GRACE)
             await super().shutdown(sockets)
 
     config = uvicorn.Config(
@@ -139,17 +140,18 @@ def make_server(app: Starlette, limits: Limits) -> uvicorn.Server:
         limit_concurrency=_CONNECTIONS,
         timeout_graceful_shutdown=_GRACE,
     )
-    # Errors are bugs of ours; what they warn of are broken clients, which is no news.
+    # Warnings are about broken clients; only errors indicate bugs.
     for name in ("uvicorn.error", "python_multipart"):
         standard_logging.getLogger(name).setLevel(standard_logging.ERROR)
     return Server(config)
 
 
 def _give_memory_back() -> None:
-    """Lets large arrays go back to the system when they are freed, where glibc is.
+    """Makes glibc return large arrays to the system when they are freed.
 
-    By itself it soon keeps all up to 32 MiB for later, in a heap for each thread: a
-    service of small photos grew to 230 MiB in place of 90, at the same speed.
+    By default it raises its mmap threshold up to 32 MiB and keeps freed memory in a
+    heap per thread: with small photos the service grew to 230 MiB instead of 90 MiB, at
+    the same speed.
     """
     with contextlib.suppress(AttributeError, OSError, TypeError):
         ctypes.CDLL(None).mallopt(_M_MMAP_THRESHOLD, 1 << 20)
@@ -166,7 +168,7 @@ def _listen(host: str, port: int) -> socket.socket:
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind(address)
-        listener.listen()  # Who connects from now on waits for the server to run.
+        listener.listen()  # Clients can connect and wait until the server runs.
     except OSError as error:
         listener.close()
         raise PicanetError(

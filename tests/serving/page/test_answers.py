@@ -137,7 +137,7 @@ def test_no_photo_waits_for_the_attention(network, attention, tmp_path):
 @pytest.mark.parametrize(
     ("load_attention", "reason"),
     [
-        (None, "The model is a LiteRT file, which does not give its attention: name"),
+        (None, "The model is a LiteRT file, which has no attention outputs: give"),
         (failing(PicanetError("The variant UNet has none")), "The variant UNet has no"),
         (failing(ImportError("No module named 'x'")), "(No module named 'x'): pip ins"),
         (failing(MemoryError("x")), "It could not be loaded: x (MemoryError)"),
@@ -214,7 +214,7 @@ print(*seen.pixel, mask.mean() / 255, page.no_attention())
     x, y, kept, reason = run.stdout.split(maxsplit=3)
     # The astronaut fills half of the photo, 512 x 512, and is looked from.
     assert 0.4 < float(kept) < 0.65 and 100 < int(x) < 350 and int(y) > 50
-    assert reason.startswith("It takes TensorFlow, which cannot be imported")
+    assert reason.startswith("It requires TensorFlow, which cannot be imported")
 
 
 def test_mask_and_cutout_follow_the_threshold(page, tmp_path):

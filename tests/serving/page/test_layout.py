@@ -56,7 +56,7 @@ def test_attention_follows_the_photo(network, attention, tmp_path):
 
     results = handlers["on_drop"](str(first), 0.5, visit)
     loading = ["attention loading..."] * MOST_LABELS
-    text = "Attention is loading. Map and cut-out do not wait for it."
+    text = "Attention is loading. Map and cut-out are available already."
     assert shown(results) == (loading, [text])
 
     class Click:

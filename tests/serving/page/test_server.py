@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from picanet_tf.core.errors import PicanetError
-from picanet_tf.drawing.maps import resized
+from picanet_tf.drawing.maps import resize_map
 from picanet_tf.serving.page import check
 from picanet_tf.serving.page.server import HOST
 from tests.serving.page.helpers import ROOT, gradio_or_skip, photo
@@ -26,7 +26,7 @@ SAMPLES = ROOT / "samples" / "images"
     ("version", "message"),
     [
         (None, "gradio, which is not installed: pip install 'gradio~=6.31'"),
-        ("5.49.1", "wants gradio~=6.31, found 5.49.1: pip install"),
+        ("5.49.1", "requires gradio~=6.31, found 5.49.1: pip install"),
         ("6.30.0", "found 6.30.0"),
         ("7.0.0", "found 7.0.0"),
         ("6.31.0", ""),
@@ -90,7 +90,7 @@ def serve(tmp_path):
 
         threading.Thread(target=listen, daemon=True).start()
         lines = []
-        while not lines or "Ctrl-C ends it" not in lines[-1]:
+        while not lines or "press Ctrl-C to stop" not in lines[-1]:
             lines.append(said.get(timeout=120))
             assert lines[-1], "".join(lines)
         return port, process, said
@@ -108,7 +108,7 @@ def interrupted(process, said):
     lines = []
     while line := said.get(timeout=10):
         lines.append(line)
-    assert "The page is closed" in "".join(lines)
+    assert "Page stopped" in "".join(lines)
     assert "Traceback" not in "".join(lines)
     return lines
 
@@ -154,7 +154,7 @@ def test_a_visit(serve, network, tmp_path):
     saliency = network.predict(pixels)
     threshold = float(np.median(saliency).round(2))
     outputs, _ = visitor.trigger("Threshold", "change", [None, threshold])
-    kept = resized(saliency, (597, 896)) >= threshold
+    kept = resize_map(saliency, (597, 896)) >= threshold
     mask = visitor.picture(outputs["mask"])[..., 0] > 127
     assert 0.2 < kept.mean() < 0.8 and (mask == kept).mean() > 0.99
 
@@ -175,7 +175,7 @@ def test_a_visit(serve, network, tmp_path):
     stranger = Visitor(port, "stranger")  # of whom the server has no photo
     for label, event in (("Click on it", "select"), ("Download the cut-out", "click")):
         outputs, (message,) = stranger.trigger(label, event, [None, 0.5], place)
-        assert message == "The photo is forgotten, please drop it again"
+        assert message == "The photo is no longer available, please drop it again"
     assert "photo.png" in kept_by_the_page()
 
     interrupted(process, said)
@@ -189,7 +189,7 @@ def test_the_presets_map_comes_before_tensorflow(serve, tmp_path):
     outputs, messages = visitor.trigger("A photo", "upload", [file, 0.5, None])
     assert not messages
     # Slow machine or quick, TensorFlow takes longer than a map of LiteRT.
-    assert "Attention is loading. Map and cut-out do not wait for it." in list(
+    assert "Attention is loading. Map and cut-out are available already." in list(
         outputs.values()
     )
     alpha = visitor.picture(outputs["cut-out"])[..., 3]

@@ -61,7 +61,7 @@ def test_a_turn_that_does_not_come_in_time(start, gated, jpeg, pool):
     begin = time.monotonic()
     status, headers, content = client.post(jpeg)
     assert status == 503 and int(headers["Retry-After"]) >= 1
-    assert "its turn did not come within 0.4 s" in json.loads(content)["error"]
+    assert "the request was not started within 0.4 s" in json.loads(content)["error"]
     assert 0.3 < time.monotonic() - begin < 5
     gated.gate.set()  # What was begun is finished, however long it took.
     assert [answer.result()[0] for answer in worked_on] == [200, 200]
@@ -126,7 +126,7 @@ def test_a_body_that_does_not_come(start, model, jpeg):
         answer = connection.getresponse()
         assert answer.status == 408 and answer.headers["Connection"] == "close"
         assert json.loads(answer.read())["error"] == (
-            "the image did not come within 0.4 s"
+            "the image was not received within 0.4 s"
         )
         assert 0.3 < time.monotonic() - begin < 3
     assert client.post(jpeg)[0] == 200
@@ -200,7 +200,7 @@ def test_bytes_of_all_together(start, model, jpeg):
     time.sleep(0.3)
     status, headers, content = client.post(jpeg)
     assert status == 503 and headers["Retry-After"] == "1"
-    assert json.loads(content)["error"].startswith("too many bytes are being worked on")
+    assert json.loads(content)["error"].startswith("too many bytes are being processed")
     for connection in held[:2]:
         connection.close()
     wait_for(lambda: client.post(jpeg)[0] == 200)

@@ -54,13 +54,13 @@ def test_any_host_is_not_any_origin():
 
 @pytest.mark.parametrize("word", ["http://a.com", "a.com/x", "", "a b", "::1"])
 def test_no_host(word):
-    with pytest.raises(PicanetError, match="`allowed_hosts` takes names"):
+    with pytest.raises(PicanetError, match="`allowed_hosts` must be names"):
         HostPolicy([word])
 
 
 @pytest.mark.parametrize("word", ["a.com", "https://a.com/", "ftp://a.com", "null"])
 def test_no_origin(word):
-    with pytest.raises(PicanetError, match="`allowed_origins` takes origins"):
+    with pytest.raises(PicanetError, match="`allowed_origins` must be origins"):
         HostPolicy((), [word])
 
 

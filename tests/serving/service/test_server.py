@@ -70,10 +70,10 @@ def test_what_is_under_way_is_finished(litert_file, number):
         log = process.log.read_text()
         with pytest.raises(ConnectionRefusedError):
             socket.create_connection(("127.0.0.1", port))
-    assert "Stopping; what is under way has 8 s" in log
-    assert log.strip().endswith("The service has ended")
+    assert "Stopping; running requests have 8 s to finish" in log
+    assert log.strip().endswith("Service stopped")
     assert "Traceback" not in log and "200" not in log  # no line a request
-    assert f"http://127.0.0.1:{port}  tiny; at most 32,000,000 bytes and " in log
+    assert f"http://127.0.0.1:{port}  tiny; limits: 32,000,000 bytes and " in log
 
 
 def test_what_takes_longer_is_told_so(start, gated, jpeg, monkeypatch, caplog):
@@ -90,7 +90,7 @@ def test_what_takes_longer_is_told_so(start, gated, jpeg, monkeypatch, caplog):
         for connection in sent:
             answer = connection.getresponse()
             assert answer.status == 503
-            assert answer.read() == b'{"error":"the service stops"}'
+            assert answer.read() == b'{"error":"the service is stopping"}'
     gated.gate.set()
     assert "Traceback" not in caplog.text
 

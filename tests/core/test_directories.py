@@ -1,0 +1,75 @@
+"""Directories that appear whole or not at all; see also `serving.versions`."""
+
+import pytest
+
+from picanet_tf.core import directories
+from picanet_tf.core.directories import publishing
+from picanet_tf.core.errors import PicanetError
+
+
+def everything(folder):
+    return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*"))
+
+
+def test_it_is_there_when_all_went_well(tmp_path):
+    with publishing(tmp_path / "new" / "deep") as staged:
+        assert staged.published is None
+        assert staged.folder.parent == tmp_path / "new"
+        assert staged.folder.name.startswith(".")  # Folder scans pass over it.
+        (staged.folder / "file").write_text("whole")
+    assert staged.published == tmp_path / "new" / "deep"
+    assert everything(tmp_path) == ["new", "new/deep", "new/deep/file"]
+
+
+def test_everything_is_on_the_disk_before_it_appears(tmp_path, monkeypatch):
+    synced = []
+
+    def sync(path):
+        synced.append((path.name, (tmp_path / "out").exists()))
+
+    monkeypatch.setattr(directories, "sync", sync)
+    with publishing(tmp_path / "out") as staged:
+        (staged.folder / "inner").mkdir()
+        (staged.folder / "inner" / "file").write_text("whole")
+    assert synced == [("file", False), (tmp_path.name, True)]
+
+
+@pytest.mark.parametrize("error", [RuntimeError, KeyboardInterrupt])
+def test_after_an_error_nothing_is_left(error, tmp_path):
+    (tmp_path / "old").mkdir()
+    for path in ("new/deep/out", "old/out"):
+        with pytest.raises(error), publishing(tmp_path / path) as staged:
+            (staged.folder / "file").write_text("half")
+            raise error
+    assert everything(tmp_path) == ["old"]
+
+
+def test_what_exists_is_replaced_if_that_is_asked_for(tmp_path):
+    with publishing(tmp_path / "out") as staged:
+        (staged.folder / "old").touch()
+    with pytest.raises(PicanetError) as raised, publishing(tmp_path / "out"):
+        pass
+    assert str(raised.value) == f"`output` {tmp_path}/out exists already"
+    with publishing(tmp_path / "out", overwrite=True) as staged:
+        (staged.folder / "new").touch()
+        assert everything(tmp_path / "out") == ["old"]
+    assert everything(tmp_path) == ["out", "out/new"]
+    (tmp_path / "link").symlink_to("out")
+    with publishing(tmp_path / "link", overwrite=True):
+        pass
+    assert everything(tmp_path) == ["link", "out", "out/new"]
+    assert not (tmp_path / "link").is_symlink()
+
+
+def test_where_it_cannot_be_made(tmp_path):
+    (tmp_path / "file").touch()
+    for path, reason in (
+        (tmp_path / "file" / "out", "Not a directory"),
+        (tmp_path / "file" / "deep" / "out", "Not a directory"),
+        (tmp_path / ("x" * 250), "File name too long"),
+    ):
+        with pytest.raises(PicanetError) as raised:
+            with publishing(path, argument="run"):
+                pytest.fail("it was made")
+        assert str(raised.value) == f"`run` {path} cannot be made: {reason}"
+    assert everything(tmp_path) == ["file"]
