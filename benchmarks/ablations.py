@@ -1,12 +1,12 @@
-"""What do the parts of a trained network contribute, without training another?
+"""Ablates parts of a trained network without retraining.
 
     python -m benchmarks.ablations runs/ac data/duts runs/ablated
     python evaluate.py --model runs/ac,runs/ablated/uniform,... --tfrecords data/ecssd
 
-writes runs beside which the original is judged by `evaluate.py`:
+Writes these runs, to be compared with the original by `evaluate.py`:
 
-statistics   the norms' moving statistics taken anew, as the mean over 30 batches of 4
-uniform      GAP attends everywhere alike, AC and LAP with one mean for all positions
+statistics   the norms' moving statistics re-estimated as the mean over 30 batches of 4
+uniform      uniform attention in GAP, position-independent mean attention in AC and LAP
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ def main(run: str, tfrecords: str, output: str) -> None:
 
 
 def renew_statistics(model, images) -> None:
-    """Moving mean and variance become the plain means over the batches."""
+    """Re-estimates moving mean and variance as plain means over the batches."""
     import tensorflow as tf
     from keras.layers import Dropout
 
@@ -63,7 +63,7 @@ def renew_statistics(model, images) -> None:
 
 
 def level(model, images) -> None:
-    """Takes from every attention what depends on the position."""
+    """Removes the position dependence of all attention."""
     from picanet_tf.inference import AttentionModel, KerasModel
 
     attentive = AttentionModel(KerasModel(model))

@@ -1,11 +1,11 @@
-"""Does the fused attention cost what its arithmetic costs?
+"""Compares the cost of the fused attention with that of its arithmetic.
 
     python -m benchmarks.attention
 
-For AC and LAP on the shapes of D2 ... D5: forward and forward + backward time, and the
-growth of peak memory, of "fused" against "patches"; and against the bare matrix
-products of AC. Each case runs in a process of its own, so that memory can be told.
-GAP against one `tf.matmul` of its size.
+For AC and LAP with the shapes of D2 ... D5: forward and forward + backward time, and
+growth of peak memory, of "fused" vs. "patches" and vs. the bare matrix products of AC.
+Each case runs in its own process, so that its memory can be measured. GAP is compared
+with one `tf.matmul` of the same size.
 """
 
 from __future__ import annotations
@@ -115,7 +115,7 @@ def measure(kind: str, stage: str, batch: int, implementation: str) -> dict:
 
 
 def _bare_products(tf, pixels: int, channels: int, filters: int, batch: int) -> dict:
-    """The matrix products of AC, one window row each, and of its two gradients."""
+    """Returns the matrix products of AC (one per window row) and its two gradients."""
     taps = tf.random.normal([pixels, K * channels])
     outputs = tf.random.normal([pixels, filters])
     # One matrix a row: equal products would be computed once.

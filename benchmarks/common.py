@@ -1,4 +1,4 @@
-"""What the benchmarks share: timing, memory, tables, and a line in results/*.csv."""
+"""Utilities of the benchmarks: timing, memory, tables and results/*.csv."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ ROOT = Path(__file__).resolve().parent.parent
 
 
 def median_seconds(run: Callable[[], object], repeats: int, warm_up: int = 1) -> float:
-    """Median wall time of `run`, which must not return before its work is done."""
+    """Returns the median wall time of `run`, which must block until it is done."""
     for _ in range(warm_up):
         run()
     times = []
@@ -31,13 +31,13 @@ def median_seconds(run: Callable[[], object], repeats: int, warm_up: int = 1) ->
 
 
 def reset_peak_memory() -> int:
-    """Forgets the process' peak resident memory; returns what is resident, in bytes."""
+    """Resets the process' peak resident memory; returns the current one in bytes."""
     Path("/proc/self/clear_refs").write_text("5")
     return _status("VmRSS")
 
 
 def peak_memory() -> int:
-    """Peak resident memory in bytes since `reset_peak_memory`."""
+    """Returns the peak resident memory in bytes since `reset_peak_memory`."""
     return _status("VmHWM")
 
 
@@ -67,10 +67,10 @@ def in_own_process(module: str, *arguments) -> dict:
 
 
 def in_turn(products: Sequence[Callable]):
-    """In a graph: the products one after the other, each of them computed.
+    """Runs the products in a graph, one after the other.
 
-    Returns a sum of one element of each: what only a control dependency asks for,
-    TensorFlow leaves out.
+    Returns the sum of one element of each, because TensorFlow prunes operations that
+    only a control dependency requires.
     """
     import tensorflow as tf
 

@@ -1,10 +1,10 @@
-"""Makes what `benchmarks.engines` runs; in a process of its own, for TensorFlow's sake.
+"""Creates the files for `benchmarks.engines`, in a separate process with TensorFlow.
 
     python -m benchmarks.engine_files FOLDER PHOTOS COUNT
 
-Exports the default preset and writes the U-2-Nets into FOLDER, unless they are there,
-and COUNT photos into PHOTOS. Prints, as JSON, {engine: [what it loads, megabytes on the
-disk, a remark]}.
+Exports the default preset and the U-2-Nets to FOLDER, unless they exist, and writes
+COUNT photos to PHOTOS. Prints {engine: [file or folder, megabytes on disk, remark]} as
+JSON.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ def prepare(folder: Path) -> dict[str, list]:
 
 
 def make_photos(folder: Path, count: int) -> None:
-    """JPEGs of about a megapixel, of `count` sizes: parts of the samples, enlarged."""
+    """Writes `count` JPEGs of different sizes, about 1 MP: enlarged sample crops."""
     folder.mkdir()
     random = np.random.default_rng(0)
     samples = sorted(SAMPLES.iterdir())
@@ -84,7 +84,7 @@ def _export(preset: str, base: Path) -> None:
 
 
 def _refusal_by_openvino(path: Path) -> str:
-    """Why OpenVINO does not run a file; "" where it does."""
+    """Returns why OpenVINO cannot run a file, "" if it can."""
     import openvino
 
     try:

@@ -1,11 +1,11 @@
-"""One engine in a fresh process, for `benchmarks.engines`.
+"""Runs one engine in a fresh process, for `benchmarks.engines`.
 
     python -m benchmarks.engine_runs ENGINE FILE THREADS REPEATS
     python -m benchmarks.engine_runs ENGINE FILE THREADS --maps OUTPUT.npz
 
-Prints, as JSON, the seconds from the first import to the first map, those of each
-further map, the peak of resident memory in bytes and the precision; or writes the maps
-of all sample photos. A map is made from the photo's file and has the photo's size.
+Prints as JSON the seconds from the first import to the first map, the seconds of each
+further map, the peak resident memory in bytes and the precision; or writes the maps of
+all sample photos. Maps are computed from the photo's file, at the photo's size.
 """
 
 from __future__ import annotations
@@ -85,7 +85,7 @@ def openvino(path: str, threads: int) -> tuple[Callable, str]:
 
 
 def u2net(path: str, threads: int) -> tuple[Callable, str]:
-    """With what rembg does before and after the network."""
+    """Includes rembg's pre- and postprocessing."""
     import numpy as np
     from PIL import Image
 
@@ -128,7 +128,7 @@ def _session(path: str, threads: int):
 
 
 def _predict(infer: Callable, side: int) -> Callable:
-    """A network as a function of a photo's path, as picanet_tf's own engines are."""
+    """Wraps a network as a function of a photo's path, like picanet_tf's engines."""
     from picanet_tf.inference.base import Model
     from picanet_tf.tasks.registry import get_spec
 

@@ -1,12 +1,12 @@
-"""What does each engine cost, from a cold start to a folder of photos?
+"""Benchmarks each engine, from a cold start to a folder of photos.
 
     python -m benchmarks.engines [--rounds N] [--threads N] [--photos N] [OUTPUT_FOLDER]
 
-The preset that ships, run by LiteRT, Keras, TensorFlow's SavedModel, onnxruntime and
-OpenVINO, and beside it U-2-Net and U-2-Netp, which rembg runs, with random weights in
-onnxruntime. Everything runs in a fresh process, one after the other, `--rounds` times
-around; the figures are medians over the rounds. OUTPUT_FOLDER keeps the exports for the
-next run, which then does not make them again: delete it after a change of the exporter.
+Runs the default preset with LiteRT, Keras, a TensorFlow SavedModel, onnxruntime and
+OpenVINO, and, for comparison, rembg's U-2-Net and U-2-Netp with random weights in
+onnxruntime. Every measurement runs in a fresh process, sequentially, for `--rounds`
+rounds; the figures are medians over the rounds. OUTPUT_FOLDER caches the exports:
+delete it after changing the exporter.
 """
 
 from __future__ import annotations
@@ -50,11 +50,11 @@ LEAST_RATE = 3
 
 
 class Run(NamedTuple):
-    """A command that ran.
+    """Measurements of one command.
 
     Attributes:
-        seconds: from its start to its end.
-        megabytes: its peak of resident memory.
+        seconds: wall time.
+        megabytes: peak resident memory.
     """
 
     seconds: float
@@ -103,7 +103,7 @@ def main(rounds: int, threads: int, photos: int, output: str | None) -> None:
 
 
 def print_machine(threads: int) -> bool:
-    """What all figures depend on; returns whether the processor has AMX."""
+    """Prints the hardware and versions; returns whether the processor has AMX."""
     flags = Path("/proc/cpuinfo").read_text().split()
     amx = "amx_tile" in flags
     packages = ["tensorflow", "keras", "ai-edge-litert", "onnxruntime", "openvino"]
@@ -118,7 +118,7 @@ def print_machine(threads: int) -> bool:
 
 
 def compare_maps(files, threads, scratch) -> dict[str, tuple[float, float]]:
-    """{engine: (largest, mean) difference of its maps of the samples from Keras'}."""
+    """Returns {engine: (largest, mean) difference of the sample maps from Keras'}."""
     maps = {}
     for name in OF_PICANET:
         path = scratch / f"{name}.npz"
@@ -130,14 +130,14 @@ def compare_maps(files, threads, scratch) -> dict[str, tuple[float, float]]:
 
 
 def run_cold(engine: str | None, threads: int, scratch: Path) -> Run:
-    """A whole command for one photo; of None, the import alone."""
+    """Measures a whole command for one photo; None: the import alone."""
     if engine is None:
         return run([sys.executable, "-c", IMPORT], scratch)
     return run(predict_words(engine, threads, PHOTO, scratch / "cold"), scratch)
 
 
 def run_folder(engine: str, threads: int, scratch: Path) -> tuple[Run, Run]:
-    """Whole commands: for one photo of the folder, and for all of it."""
+    """Measures whole commands for one photo of the folder, and for the whole folder."""
     photos = sorted((scratch / "photos").iterdir())
     one = predict_words(engine, threads, photos[0], scratch / f"one_{engine}")
     output = scratch / f"all_{engine}"
@@ -159,7 +159,7 @@ def predict_words(engine: str, threads: int, source: Path, output: Path) -> list
 
 
 def run(words: list, folder: Path) -> Run:
-    """Runs a command to its end, in a folder without runs: the model is the preset."""
+    """Runs a command in a folder without runs, so that it uses the default preset."""
     paths = [str(ROOT), os.environ.get("PYTHONPATH", "")]
     with tempfile.TemporaryFile() as errors:
         start = time.perf_counter()
@@ -278,7 +278,7 @@ def compare_folders(scratch: Path) -> str:
 
 
 def _medians(runs: dict[str, list[Run]]) -> tuple[dict, dict]:
-    """{name: seconds}, {name: megabytes}."""
+    """Returns {name: seconds}, {name: megabytes}."""
     return (
         {name: statistics.median(run.seconds for run in runs[name]) for name in runs},
         {name: statistics.median(run.megabytes for run in runs[name]) for name in runs},

@@ -1,10 +1,10 @@
-"""What do the exporter's exact simplifications of the graph give?
+"""Measures the speedup of the exporter's exact graph simplifications.
 
     python -m benchmarks.export RUN
 
-The network of a run as it is trained (all its outputs), pruned to what inference needs,
-with batch norms folded, with the 1x1 convolutions of concatenations split, and with
-both: forward time of one image in turns within one process, medians.
+Compares the network of a run as trained (with all outputs), pruned for inference, with
+folded batch norms, with split 1x1 convolutions of concatenations, and with both: median
+forward time of one image, interleaved within one process.
 """
 
 from __future__ import annotations

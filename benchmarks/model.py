@@ -1,10 +1,10 @@
-"""What the whole network costs beside its convolutions and matrix products alone.
+"""Compares the whole network with its bare convolutions and matrix products.
 
     python -m benchmarks.model
 
-The floor is the bare list of the network's convolutions and matrix products, run one
-after the other on tensors of the same shapes by the same library. Then the cost as the
-work grows: batches of 1 to 8 at 224 pixels, sizes of 224 to 448 at batch 1.
+The floor is the list of the network's convolutions and matrix products, run one after
+the other on tensors of the same shapes by the same library. Also measures scaling:
+batches of 1 to 8 at 224 pixels, sizes of 224 to 448 at batch 1.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ def main() -> None:
 
 
 def exponents(rows: list[dict]) -> list[dict]:
-    """e of seconds ~ work^e by least squares on logarithms; 1 is proportional."""
+    """Fits e of seconds ~ work^e by least squares on logarithms; 1: proportional."""
     result = []
     for mode, what, vary in [
         (
@@ -100,7 +100,7 @@ def measure_growth(mode: str, batch: int, size: int) -> dict:
 
 
 def measure_floor() -> dict:
-    """Inference, training step and floor in turns, so that noise meets all alike."""
+    """Times inference, training step and floor, interleaved to share noise."""
     import tensorflow as tf
 
     images = tf.random.uniform([1, 224, 224, 3], maxval=255)
@@ -158,7 +158,7 @@ def _runners(size: int) -> dict:
 
 
 def _products(model, images) -> list:
-    """[(function, flops)] of every convolution and matrix product of a forward pass."""
+    """Returns [(function, flops)] of a forward pass's convolutions and matmuls."""
     import keras
     import tensorflow as tf
 

@@ -1,11 +1,10 @@
-"""Is reading as fast as decoding, in bounded memory; does training ever wait for it;
-and what bounds conversion?
+"""Benchmarks reading, its memory, training's waiting time for data, and conversion.
 
     python -m benchmarks.pipeline [--tfrecords DIR]
 
-Without a data set, photos of a usual size are made up. The bare loop decodes the same
-JPEGs and PNG masks with `tf.io` and resizes them, in `tf.data` on the same cores; once
-more without the masks. Each question is answered in a process of its own.
+Without --tfrecords, uses synthetic photos of typical size. The bare loop decodes the
+same JPEGs and PNG masks with `tf.io` and resizes them, in `tf.data` on the same cores,
+with and without the masks. Each benchmark runs in its own process.
 """
 
 from __future__ import annotations
@@ -47,7 +46,7 @@ def main(tfrecords: str | None) -> None:
 
 
 def made_up(folder: Path) -> str:
-    """A data set of smooth noise at 400x300."""
+    """Creates a data set of smooth noise at 400x300."""
     import numpy as np
     from PIL import Image
 
@@ -68,7 +67,7 @@ def made_up(folder: Path) -> str:
 
 
 def rates(tfrecords: str) -> dict:
-    """Images a second of the readers over those of the bare loops, in turns."""
+    """Measures the readers' images per second relative to the bare loops."""
     import tensorflow as tf
 
     from data_pipeline.manifest import load_manifest
@@ -132,10 +131,10 @@ def bare(tf, files: list[str], *, with_mask: bool):
 
 
 def memory(tfrecords: str) -> dict:
-    """Resident memory at the end of each epoch of one endless reader.
+    """Measures resident memory at the end of each epoch of an endless reader.
 
-    After each epoch the consumer pauses, as training does for a validation, then goes
-    on as fast as it can, so that it finds all buffers empty.
+    After each epoch the consumer pauses, as training does for validation, then reads as
+    fast as possible, which drains all buffers.
     """
     from data_pipeline.manifest import load_manifest
     from data_pipeline.readers import read_masks
@@ -175,9 +174,9 @@ def memory_summary(epochs: list[dict]) -> dict:
 
 
 def waiting(tfrecords: str) -> dict:
-    """The share of training's time that goes by in `next(batches)`.
+    """Measures the share of training time spent in `next(batches)`.
 
-    UNet is the variant with the shortest step, so the one that would wait most.
+    UNet has the shortest step, so it would wait most.
     """
     import tensorflow as tf
 
@@ -223,10 +222,10 @@ def waiting(tfrecords: str) -> dict:
 
 
 def conversion(tfrecords: str, folder: str) -> dict:
-    """Pairs a second of the converter, and of each thing that could bound it.
+    """Measures pairs per second of the converter and of its possible bottlenecks.
 
-    The files are the data set's own, unpacked, and in the page cache, as they are after
-    a download: reading them from a slow disk is not the converter's.
+    The files are unpacked from the data set and in the page cache, as after a download,
+    so that disk speed is not measured.
     """
     from data_pipeline.convert import convert_folders
     from data_pipeline.pairs import pair_by_name
@@ -285,7 +284,7 @@ def conversion(tfrecords: str, folder: str) -> dict:
 
 
 def unpack(tfrecords: str, root: Path) -> int:
-    """Writes a data set's images and masks back to files; returns how many."""
+    """Writes a data set's images and masks to files; returns their number."""
     import tensorflow as tf
 
     from data_pipeline.manifest import load_manifest
@@ -304,7 +303,7 @@ def unpack(tfrecords: str, root: Path) -> int:
 
 
 def decode_pair(pair) -> int:
-    """What conversion cannot do without: both files are read and decoded."""
+    """Reads and decodes both files, the minimum work of conversion."""
     from picanet_tf.core.images import load
 
     return sum(load(path.read_bytes()).width for path in (pair.image, pair.truth))

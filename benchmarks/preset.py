@@ -1,10 +1,10 @@
-"""Do a preset's two engines agree, and what did storing its weights as int8 cost?
+"""Compares a preset's two engines, and its int8 weights with the full weights.
 
     python -m benchmarks.preset IMAGES MASKS [--weights FULL.npz] [--model NAME]
 
-LiteRT and Keras by the preset's own files, and Keras by the full weights that it was
-made of, on the same photos: differences of the maps from those of the first Keras (at
-the photos' size, 0..1), max F of the mean PR curve and MAE, maps stretched to 0..1.
+Compares LiteRT and Keras with the preset's files, and Keras with the full weights, on
+the same photos: differences of the maps from those of Keras with the preset's files (at
+the photos' size, 0..1), max F of the mean PR curve and MAE of maps rescaled to 0..1.
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ def main(images: str, masks: str, weights: str | None, name: str | None) -> None
 
 
 def network_of(preset, weights: str):
-    """The preset's network with other weights, of an `.npz` by variable path."""
+    """Builds the preset's network with the weights of an `.npz` by variable path."""
     from picanet_tf.models.weights import assign_weights
     from picanet_tf.presets.arrays import read_arrays
     from picanet_tf.saliency import build_model

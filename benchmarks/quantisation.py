@@ -1,13 +1,13 @@
-"""What does quantisation cost in quality, and what does it give in size and time?
+"""Measures the effect of quantisation on quality, size and time.
 
     python export.py --model RUN --output OUT --formats tflite \
         --quantize none,float16,dynamic,int8 --calibration_tfrecords data/duts
     python -m benchmarks.quantisation RUN OUT/1 data/ecssd 100
 
-Every TFLite file of a version against the Keras model, on images spread over a data set
-on which nothing was calibrated: difference of the maps (at the network's size, 0..1),
-max F and MAE (at the masks' size), size, and the time of one photo through the network
-relative to Keras, in turns. In TensorFlow's interpreter and in ai-edge-litert.
+Compares every TFLite file of a version with the Keras model, on images spread over a
+data set not used for calibration: difference of the maps (at the network's size, 0..1),
+max F and MAE (at the masks' size), file size, and inference time of one photo relative
+to Keras, interleaved. Uses TensorFlow's interpreter and ai-edge-litert.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Where do the seconds go before the first map of `python predict.py`?
+"""Breaks down the time before the first map of `python predict.py`.
 
     python -m benchmarks.startup RUN
 
@@ -54,7 +54,7 @@ def python(*words) -> None:
 
 
 def parts(run: str) -> dict[str, float]:
-    """Seconds of each of PARTS, in a fresh process."""
+    """Measures the seconds of each of PARTS in a fresh process."""
     seconds, last = {}, time.perf_counter()
 
     def lap(name):

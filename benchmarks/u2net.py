@@ -2,9 +2,9 @@
 
 Qin et al., U2-Net: Going deeper with nested U-structure for salient object detection,
 Pattern Recognition 106, 2020: Fig. 2 (residual U-blocks), Fig. 5 and Table 1 (the
-network). Time does not depend on the weights. The graph is written in channels-first,
-the layout that onnxruntime's kernels want, and in the form that inference takes: each
-batch norm is folded into its convolution, as exporters do it.
+network). Time does not depend on the weights. The graph is channels-first, as preferred
+by onnxruntime's kernels, with each batch norm folded into its convolution, as exporters
+do.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ class Plan(NamedTuple):
     """One of the two networks.
 
     Attributes:
-        encoder: (channels within the block, channels out), stages 1 to 6.
-        decoder: the same, stages 5 to 1.
-        million_parameters: that are trained, as published.
-        megabytes: of its weight file, as published: these and the batch norms' moving
-            averages.
+        encoder: (channels within the block, output channels) of stages 1 to 6.
+        decoder: the same for stages 5 to 1.
+        million_parameters: published number of trainable parameters, in millions.
+        megabytes: published size of the weight file, which also includes the batch
+            norms' moving averages.
     """
 
     encoder: tuple[tuple[int, int], ...]
@@ -52,16 +52,16 @@ _HEIGHTS = (7, 6, 5, 4, None, None)
 
 
 def write_u2net(name: str, path: Path, side: int = SIDE) -> None:
-    """Writes one of `PLANS`.
+    """Writes a network of `PLANS`.
 
     Args:
-        name: of the plan.
+        name: key of `PLANS`.
         path: the file; its input is `image` float32 [1, 3, S, S], its outputs are the
             fused map and the six side outputs, float32 [1, 1, S, S] in 0..1.
-        side: of the input, a multiple of 32, in pixels.
+        side: side of the input in pixels, a multiple of 32.
 
     Raises:
-        ValueError: the network has another size than the published one.
+        ValueError: if the number of parameters differs from the published one.
     """
     plan, graph = PLANS[name], _Graph()
     x, features = _Tensor("image", 3, side), []
@@ -125,11 +125,11 @@ class _Tensor(NamedTuple):
 
 
 class _Graph:
-    """Operations, each float32 and channels first, in the order of their calls.
+    """Builds an ONNX graph of float32, channels-first operations, in call order.
 
     Attributes:
-        trained_parameters: of the network before its batch norms were folded.
-        moving_averages: of the batch norms, numbers.
+        trained_parameters: number of parameters before folding the batch norms.
+        moving_averages: number of moving averages of the batch norms.
     """
 
     def __init__(self):
@@ -140,14 +140,14 @@ class _Graph:
         self._random = np.random.default_rng(0)
 
     def normed(self, x, filters, dilation_rate=1):
-        """Convolution, batch norm and ReLU; the norm is in the convolution."""
+        """Adds convolution, folded batch norm and ReLU."""
         self.trained_parameters += 2 * filters
         self.moving_averages += 2 * filters
         x = self.convolve(x, filters, dilation_rate=dilation_rate)
         return self._node("Relu", [x], filters, x.side)
 
     def convolve(self, x, filters, kernel=3, dilation_rate=1):
-        """With bias and "same" padding."""
+        """Adds a convolution with bias and "same" padding."""
         shape = (filters, x.channels, kernel, kernel)
         # He's variance: no values that are too small for the processor's quick path.
         deviation = np.sqrt(2 / (kernel * kernel * x.channels))
@@ -176,7 +176,7 @@ class _Graph:
         )
 
     def resize(self, x, side):
-        """Bilinear, half-pixel centres; none where the size is right already."""
+        """Adds a bilinear resize with half-pixel centres, unless the size is equal."""
         if side == x.side:
             return x
         scales = self._constant([1, 1, side / x.side, side / x.side])

@@ -1,1 +1,1 @@
-"""A deployment of an export in TF Serving, and two clients for it."""
+"""TF Serving deployment of an export, with gRPC and REST clients."""

@@ -1,4 +1,4 @@
-"""What a client of TF Serving is, in any protocol. Imports no TensorFlow."""
+"""The base class of TF Serving clients. Imports no TensorFlow."""
 
 from __future__ import annotations
 
@@ -7,21 +7,21 @@ import re
 from collections.abc import Mapping
 from typing import NamedTuple
 
-# Of the signature `image_bytes`, see picanet_tf/serving/saved_model.py.
+# The signature `image_bytes`, see picanet_tf/serving/saved_model.py.
 SIGNATURE, INPUT, OUTPUT = "image_bytes", "image_bytes", "saliency_png_bytes"
-_MAX_LENGTH = 300  # of a message
+_MAX_LENGTH = 300  # characters of an error message
 
 
 class Refused(Exception):
-    """The server answered, but not with a map. Another try would end the same."""
+    """The server rejected the request. Retrying would not help."""
 
 
 class NoAnswer(Exception):
-    """No answer came.
+    """The server did not respond.
 
     Args:
-        message: why, without the server's name.
-        retry: whether another try may help, because the server was unavailable.
+        message: the reason, without the server's name.
+        retry: whether a retry may help, because the server was unavailable.
     """
 
     def __init__(self, message: str, retry: bool):
@@ -30,11 +30,11 @@ class NoAnswer(Exception):
 
 
 class ModelInfo(NamedTuple):
-    """What a server says about a model.
+    """Metadata of a served model.
 
     Attributes:
-        version: the one that answers.
-        signatures: {name: (names of its inputs, names of its outputs)}.
+        version: served version.
+        signatures: {name: (input names, output names)}.
     """
 
     version: str
@@ -42,18 +42,18 @@ class ModelInfo(NamedTuple):
 
 
 class Client(abc.ABC):
-    """One model of one server; its methods may be called by several threads at once.
+    """A thread-safe client for one model of one server.
 
     Args:
-        server: the server's address.
-        model: its name.
-        version: its version; None for the highest one.
-        label: a label in place of the version.
-        signature: its name.
-        timeout: how long to wait for an answer, in seconds.
+        server: address of the server.
+        model: name of the model.
+        version: version of the model; None: the highest one.
+        label: version label, instead of `version`.
+        signature: name of the signature.
+        timeout: seconds to wait for a response.
 
     Raises:
-        PicanetError: `server` is not an address, or a package is missing.
+        PicanetError: if `server` is not a valid address or a package is missing.
 
     Attributes:
         server: the address, for messages.
@@ -79,10 +79,11 @@ class Client(abc.ABC):
 
     @abc.abstractmethod
     def describe(self) -> ModelInfo:
-        """Asks what the server says about the model.
+        """Requests the model's metadata.
 
         Raises:
-            Refused, NoAnswer.
+            Refused: if the server rejects the request.
+            NoAnswer: if the server does not respond.
         """
 
     @abc.abstractmethod
@@ -90,7 +91,8 @@ class Client(abc.ABC):
         """Sends an encoded image; returns its map as a PNG.
 
         Raises:
-            Refused, NoAnswer.
+            Refused: if the server rejects the request.
+            NoAnswer: if the server does not respond.
         """
 
     def _timeout_error(self) -> NoAnswer:
@@ -98,10 +100,10 @@ class Client(abc.ABC):
 
 
 def shorten_message(message: str) -> str:
-    """An error of TensorFlow's in one line for a user.
+    """Shortens a TensorFlow error to one readable line.
 
-    Leaves out the nodes of the graph, and the image's number in its batch, which the
-    server may have put together from several callers' images.
+    Omits graph nodes and the image's index in its batch, which is meaningless if the
+    server merges requests of several clients.
     """
     line = message.strip().splitlines()[0] if message.strip() else "no reason given"
     line = re.sub(r"\{\{function_node [^}]*\}\}\s*", "", line)

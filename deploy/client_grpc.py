@@ -1,12 +1,12 @@
-"""Saliency maps from TF Serving, over gRPC.
+"""Requests saliency maps from TF Serving over gRPC.
 
     python deploy/client_grpc.py --input photo.jpg --output out/
     python deploy/client_grpc.py --input photos/ --output out/ --label stable --resume
     python deploy/client_grpc.py --server host:8500 'photos/**/*.jpg' --output out/
 
-Results are 8-bit PNGs of their images' own sizes, in the same sub-folders. Images that
-fail are named, and the exit code is then 1. Needs `pip install --no-deps
-tensorflow-serving-api` beside TensorFlow, of which it imports only the messages. The
+Results are 8-bit PNGs at the original image sizes, in the same sub-folders. Failed
+images are reported, and the exit code is then 1. Requires TensorFlow and `pip install
+--no-deps tensorflow-serving-api`, but imports only their protobuf messages. The
 connection is not encrypted.
 """
 
@@ -32,12 +32,12 @@ from deploy.client import (
 from picanet_tf.core import cli
 from picanet_tf.core.errors import PicanetError
 
-# Photos and their maps may well be larger than gRPC's limit of 4 MB.
+# Photos and their maps may exceed gRPC's default limit of 4 MB.
 _OPTIONS = (
     ("grpc.max_send_message_length", -1),
     ("grpc.max_receive_message_length", -1),
-    # We pause between tries ourselves. During gRPC's own pauses, which grow to 2
-    # minutes, a try would fail without sending anything.
+    # The client has its own retries. During gRPC's backoff, which grows to 2 minutes,
+    # they would fail without sending anything.
     ("grpc.initial_reconnect_backoff_ms", 100),
     ("grpc.min_reconnect_backoff_ms", 100),
     ("grpc.max_reconnect_backoff_ms", 250),
@@ -45,14 +45,14 @@ _OPTIONS = (
 
 
 def import_messages() -> None:
-    """Makes `tensorflow_serving` importable without the seconds that TensorFlow takes.
+    """Makes `tensorflow_serving` importable without importing TensorFlow.
 
-    Its messages import `tensorflow.core....._pb2`, modules that need nothing else of
-    TensorFlow. So an empty package takes TensorFlow's place, unless that is imported
-    already.
+    Its messages import `tensorflow.core....._pb2` modules, which do not depend on the
+    rest of TensorFlow. So an empty package is substituted for TensorFlow unless it has
+    been imported already.
 
     Raises:
-        PicanetError: a package is missing.
+        PicanetError: if a package is missing.
     """
     for name, package in (
         ("grpc", "grpcio"),
@@ -71,7 +71,7 @@ def import_messages() -> None:
 
 
 class GrpcClient(Client):
-    """Speaks gRPC; `server` is HOST:PORT, such as `localhost:8500`."""
+    """gRPC client; `server` is HOST:PORT, such as `localhost:8500`."""
 
     def _connect(self, model: str, version: int | None, label: str | None) -> None:
         if "/" in self.server or ":" not in self.server:
@@ -143,5 +143,5 @@ def main(words: list[str]) -> int:
 
 
 if __name__ == "__main__":
-    common.define_flags("localhost:8500", "HOST:PORT of the server's gRPC port.")
+    common.define_flags("localhost:8500", "HOST:PORT of the server's gRPC endpoint.")
     cli.run(main, positional="[INPUT ...]")

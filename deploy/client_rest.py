@@ -1,13 +1,13 @@
-"""Saliency maps from TF Serving, over REST.
+"""Requests saliency maps from TF Serving over REST.
 
     python deploy/client_rest.py --input photo.jpg --output out/
     python deploy/client_rest.py --input photos/ --output out/ --label stable --resume
     python deploy/client_rest.py --server http://host:8501 'photos/**/*.jpg' --output o
 
-Results are 8-bit PNGs of their images' own sizes, in the same sub-folders. Images that
-fail are named, and the exit code is then 1. Needs `requests`, not TensorFlow. REST
-cannot ask for the PNG alone: the map comes with it as text, 50,176 numbers at 224
-pixels, which client_grpc.py avoids.
+Results are 8-bit PNGs at the original image sizes, in the same sub-folders. Failed
+images are reported, and the exit code is then 1. Requires `requests`, but not
+TensorFlow. REST cannot select outputs: the response also contains the map as text,
+50,176 numbers at 224 pixels, which client_grpc.py avoids.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ UNAVAILABLE, GATEWAY_TIMEOUT = 503, 504
 
 
 class RestClient(Client):
-    """Speaks REST; `server` is a URL, such as `http://localhost:8501`."""
+    """REST client; `server` is a URL, such as `http://localhost:8501`."""
 
     def _connect(self, model: str, version: int | None, label: str | None) -> None:
         if not self.server.startswith(("http://", "https://")):
@@ -53,7 +53,7 @@ class RestClient(Client):
             self._url += f"/versions/{version}"
         elif label:
             self._url += f"/labels/{quote(label, safe='')}"
-        # A session is not documented to be safe for several threads.
+        # One session per thread: they are not documented as thread-safe.
         self._threads = threading.local()
 
     def describe(self) -> ModelInfo:
@@ -69,7 +69,7 @@ class RestClient(Client):
                 },
             )
         except (KeyError, TypeError, AttributeError) as error:
-            raise Refused("its metadata are not those of TF Serving") from error
+            raise Refused("its metadata is not that of TF Serving") from error
 
     def predict(self, image: bytes) -> bytes:
         encoded = base64.b64encode(image).decode()
@@ -80,7 +80,7 @@ class RestClient(Client):
         answer = self._call("POST", f"{self._url}:predict", body)
         try:
             (prediction,) = answer["predictions"]
-            # TF Serving leaves out the name of a single output.
+            # TF Serving omits the name of a single output.
             encoded = prediction.get(OUTPUT, prediction)["b64"]
             return base64.b64decode(encoded, validate=True)
         except (KeyError, TypeError, ValueError, AttributeError) as error:
@@ -121,7 +121,7 @@ def _read_error(response: requests.Response) -> str:
 
 
 def _find_reason(error: BaseException | None) -> str:
-    """The operating system's reason for a lost connection, the deepest in the chain."""
+    """Returns the operating system's reason for a lost connection."""
     found = "no connection"
     while error is not None:
         if isinstance(error, OSError) and error.strerror:
@@ -135,5 +135,5 @@ def main(words: list[str]) -> int:
 
 
 if __name__ == "__main__":
-    common.define_flags("http://localhost:8501", "The URL of the server's REST port.")
+    common.define_flags("http://localhost:8501", "URL of the server's REST endpoint.")
     cli.run(main, positional="[INPUT ...]")

@@ -1,4 +1,4 @@
-"""The command that both clients share: flags, a check of the server, a report.
+"""The command shared by both clients: flags, server check and report.
 
 Imports no TensorFlow.
 """
@@ -24,19 +24,19 @@ from picanet_tf.core.inputs import Input, assign_outputs, find_inputs
 from picanet_tf.core.path_checks import check_folder
 from picanet_tf.core.signals import StopRequest
 
-INTERRUPTED = 130  # the exit code after Ctrl-C
-_STOPPING = "Waiting for the requests in flight; Ctrl-C again ends at once"
+INTERRUPTED = 130  # exit code after Ctrl-C
+_STOPPING = "Waiting for requests in flight; press Ctrl-C again to quit immediately"
 
 
 @dataclass(frozen=True)
 class Options:
-    """What to ask for, and how.
+    """Options of `send_images`.
 
     Attributes:
-        server, model, version, label, signature, timeout: of `Client`.
-        in_flight: requests, of one image each, at a time.
-        retries: how often a request is sent again while the server is unavailable.
-        resume: skip images whose maps exist.
+        server, model, version, label, signature, timeout: see `Client`.
+        in_flight: concurrent requests, of one image each.
+        retries: retries per request while the server is unavailable.
+        resume: skip images whose maps already exist.
     """
 
     server: str
@@ -64,7 +64,7 @@ class Options:
         )
 
     def describe_model(self) -> str:
-        """The model, as messages call it: "picanet, label stable"."""
+        """Returns the model as named in messages, such as "picanet, label stable"."""
         if self.version is not None:
             return f"{self.model}, version {self.version}"
         return f"{self.model}, label {self.label}" if self.label else self.model
@@ -77,60 +77,60 @@ def define_flags(server: str, description: str) -> None:
         server: default of `--server`.
         description: help of `--server`.
     """
-    flags.disclaim_key_flags()  # They are the calling script's, for its --help.
+    flags.disclaim_key_flags()  # attribute them to the calling script, for its --help
     flags.DEFINE_string("server", server, description)
-    flags.DEFINE_string("model", "picanet", "The model's name in models.config.")
+    flags.DEFINE_string("model", "picanet", "Name of the model in models.config.")
     flags.DEFINE_integer(
-        "version", None, "The model's version; by default the highest one served."
+        "version", None, "Version of the model; default: the highest one served."
     )
     flags.DEFINE_string(
-        "label", None, "Instead of --version: a label of models.config, as stable."
+        "label", None, "Version label in models.config, instead of --version."
     )
     flags.DEFINE_string(
-        "signature", SIGNATURE, f"The signature, from {INPUT} to {OUTPUT}."
+        "signature", SIGNATURE, f"Name of a signature from {INPUT} to {OUTPUT}."
     )
     flags.DEFINE_multi_string(
         "input",
         [],
-        "An image, a folder (with its sub-folders) or a pattern such as 'in/**/*.jpg'. "
-        "May be repeated; words without a flag are inputs, too.",
+        "An image, a folder (searched recursively) or a pattern such as "
+        "'in/**/*.jpg'. Repeatable; same as a positional argument.",
     )
-    flags.DEFINE_string("output", None, "The folder for the maps; made if missing.")
+    flags.DEFINE_string("output", None, "Folder for the maps; created if missing.")
     flags.DEFINE_integer(
-        "in_flight", 8, "Requests, of one image each, at a time.", lower_bound=1
+        "in_flight", 8, "Concurrent requests, of one image each.", lower_bound=1
     )
     flags.DEFINE_float(
-        "timeout", 30, "Seconds to wait for an answer.", lower_bound=0.001
+        "timeout", 30, "Seconds to wait for a response.", lower_bound=0.001
     )
     flags.DEFINE_integer(
         "retries",
         5,
-        "How often a request is sent again when the server is unavailable, after "
-        "pauses of about 0.25, 0.5, 1 ... seconds. Time-outs and refusals are final.",
+        "Retries per request while the server is unavailable, after pauses of about "
+        "0.25, 0.5, 1 ... seconds. Timeouts and rejected requests are not retried.",
         lower_bound=0,
     )
-    flags.DEFINE_bool("resume", False, "Skip images whose maps exist.")
+    flags.DEFINE_bool("resume", False, "Skip images whose maps already exist.")
 
 
 def run(client: type[Client], words: list[str]) -> int:
-    """Does what the flags say.
+    """Runs the command with its flags.
 
     Args:
-        client: speaks the protocol.
-        words: further inputs from the command line.
+        client: the client class.
+        words: positional arguments, further inputs.
 
     Returns:
-        The exit code, as `send_images`.
+        The exit code, see `send_images`.
 
     Raises:
-        PicanetError: nothing could be sent.
+        PicanetError: if nothing could be sent.
     """
     values = flags.FLAGS
     words = values.input + words
     if not words:
-        raise PicanetError("--input is missing: an image, a folder or a pattern")
+        raise PicanetError("--input is missing: give an image, a folder or a pattern")
     if not values.output:
-        raise PicanetError("--output is missing: the folder for the maps")
+        raise PicanetError("--output is missing: give a folder for the maps")
     options = Options(
         server=values.server,
         model=values.model,
@@ -151,21 +151,21 @@ def send_images(
     """Sends images, writes their maps and reports.
 
     Args:
-        client: speaks the protocol.
+        client: the client class.
         words: images, folders or patterns.
-        output: the folder for the maps.
-        options: what to ask for, and how.
+        output: folder for the maps.
+        options: further options.
 
     Returns:
         The exit code: 0; 1 if a map is missing; 130 after Ctrl-C.
 
     Raises:
-        PicanetError: nothing could be sent.
+        PicanetError: if nothing could be sent.
     """
     pairs = assign_outputs(find_inputs(words), check_folder(output))
     for item, _ in pairs:
         if item.is_video:
-            raise PicanetError(f"`input`: {item.path} is a video, images are wanted")
+            raise PicanetError(f"`input` must be images. Received: video {item.path}")
     todo = [pair for pair in pairs if not (options.resume and pair[1].exists())]
     if len(todo) < len(pairs):
         print(f"{len(pairs) - len(todo)} of {len(pairs)} exist already")
@@ -175,11 +175,11 @@ def send_images(
 
 
 def check_server(client: Client, options: Options) -> ModelInfo:
-    """Asks the server about the model, with as many retries as for a map.
+    """Checks that the server has the model and signature, with the usual retries.
 
     Raises:
-        PicanetError: there is no server, or it does not have the model, or the model
-            does not have the signature.
+        PicanetError: if the server does not respond, does not serve the model, or the
+            model does not have the signature.
     """
     model = options.describe_model()
     try:
@@ -199,8 +199,8 @@ def check_server(client: Client, options: Options) -> ModelInfo:
     inputs, outputs = info.signatures[options.signature]
     if inputs != {INPUT} or OUTPUT not in outputs:
         raise PicanetError(
-            f"`signature`: {options.signature} of {model} must go from {INPUT} to "
-            f"{OUTPUT}. It goes from {', '.join(sorted(inputs))} to "
+            f"`signature` must map {INPUT} to {OUTPUT}. Received: {options.signature} "
+            f"of {model}, which maps {', '.join(sorted(inputs))} to "
             f"{', '.join(sorted(outputs))}"
         )
     return info
@@ -262,13 +262,13 @@ def _send(
 def report_latency(
     seconds: list[float], elapsed: float, in_flight: int, resent: int = 0
 ) -> str:
-    """Percentiles and throughput, in one line.
+    """Formats latency percentiles and throughput as one line.
 
     Args:
-        seconds: of each answered image.
-        elapsed: of all together.
-        in_flight: requests at a time.
-        resent: how many requests were sent again.
+        seconds: latency of each image.
+        elapsed: total seconds.
+        in_flight: concurrent requests.
+        resent: number of retries.
     """
     p50, p90, p99 = (f"{1000 * s:.0f}" for s in np.percentile(seconds, [50, 90, 99]))
     line = (

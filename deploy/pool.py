@@ -1,4 +1,4 @@
-"""Sends files to a server, several at a time. Imports no TensorFlow."""
+"""Sends files to a server concurrently. Imports no TensorFlow."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ _PNG = b"\x89PNG\r\n\x1a\n"
 
 
 class Outcome(NamedTuple):
-    """What became of one file.
+    """The outcome of one file.
 
     Attributes:
         item: the file.
-        output: where its map goes.
-        png: the map; None if there is none.
-        error: why there is none.
-        seconds: from its first request to its answer, pauses included.
-        resent: how often its request was sent again.
+        output: output path of its map.
+        png: the map; None if failed.
+        error: error message if failed.
+        seconds: from the first request to the response, including pauses.
+        resent: number of retries.
     """
 
     item: Input
@@ -39,27 +39,27 @@ class Outcome(NamedTuple):
 
 
 def draw_pause(attempt: int) -> float:
-    """Seconds to wait after a try: the first one (0), the second one (1) ...
+    """Returns the seconds to wait after an attempt, counted from 0.
 
-    A bit random, so that requests that failed together do not come back together.
+    Randomized, so that requests that failed together are not retried together.
     """
     return FIRST_PAUSE * 2**attempt * random.uniform(0.75, 1.25)
 
 
 class Pool:
-    """Threads that send files, each one at a time.
+    """A pool of threads that each send one file at a time.
 
-    It starts no more files when it is told to stop, or when as many in a row as there
-    are threads got no answer: then the server is gone.
+    It starts no more files after `stop`, or after `in_flight` consecutive files without
+    a response: the server is then considered gone.
 
     Args:
         predict: `Client.predict`.
-        pairs: (file, where its map goes).
-        in_flight: how many threads.
-        retries: how often a file is sent again after a `NoAnswer` with `retry`.
+        pairs: (file, output path of its map).
+        in_flight: number of threads.
+        retries: retries per file after a `NoAnswer` with `retry`.
 
     Attributes:
-        gone: the last error of a server that is gone; otherwise empty.
+        gone: last error if the server is gone; otherwise empty.
     """
 
     def __init__(
@@ -77,12 +77,12 @@ class Pool:
         self._unanswered = 0
         self._lock = threading.Lock()
         self._stopped = threading.Event()
-        # Bounded, so that maps do not pile up in front of a slow disk.
+        # Bounded, so that maps do not accumulate if the disk is slow.
         self._results: queue.Queue = queue.Queue(maxsize=2 * in_flight)
 
     def outcomes(self) -> Iterator[Outcome]:
-        """Starts the threads; yields the outcome of each file started, as they come."""
-        # Daemons: whoever leaves this loop early need not wait for them.
+        """Starts the threads; yields outcomes in the order of completion."""
+        # Daemons, so that leaving this loop early does not wait for them.
         for _ in range(self._in_flight):
             threading.Thread(target=self._work, daemon=True).start()
         running = self._in_flight
@@ -96,7 +96,7 @@ class Pool:
                 raise result
 
     def stop(self) -> None:
-        """Starts no more files and retries none; requests in flight go on."""
+        """Starts no more files or retries; requests in flight continue."""
         self._stopped.set()
 
     def _work(self) -> None:
@@ -107,7 +107,7 @@ class Pool:
                 if pair is None:
                     break
                 self._results.put(self._send(*pair))
-        except Exception as error:  # A bug; unless it is passed on, `outcomes` hangs.
+        except Exception as error:  # a bug; passed on, or `outcomes` would hang
             self._results.put(error)
         self._results.put(None)
 

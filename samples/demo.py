@@ -1,7 +1,7 @@
-"""`make demo`: cuts the five sample photos out with the network that ships.
+"""`make demo`: cuts out the five sample photos with the default preset.
 
-Everything is left in build/demo/: maps, cut-outs, and demo.png, which shows them side
-by side with the masks that a person drew.
+Writes maps, cut-outs and demo.png, which compares them with hand-drawn masks, to
+build/demo/.
 """
 
 import os
@@ -17,7 +17,7 @@ BUILD = ROOT / "build" / "demo"
 
 
 def predict(form: str) -> Path:
-    """Runs the command that a user types, on all samples; the folder of its results."""
+    """Runs the predict command on all samples; returns the folder of its results."""
     folder = BUILD / form
     output = os.path.relpath(folder, ROOT)
     words = ["predict.py", "samples/images", "--format", form, "--output", output]
@@ -51,7 +51,7 @@ def draw(maps: Path, cutouts: Path) -> Path:
 
 
 def on_green(cutout):
-    """A cut-out over a colour that no photo has, so that its edges show."""
+    """Composites a cut-out over green, which no photo contains, to show its edges."""
     import numpy as np
     from PIL import Image
 

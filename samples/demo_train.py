@@ -1,8 +1,8 @@
-"""`make demo-train`: from the five sample photos to demo.png, by the README's commands.
+"""`make demo-train`: trains on the sample photos with the README's commands.
 
-Four of the photos train the full network from a pretrained encoder, the fifth is held
-out. Everything is left in build/demo-train/. That is far too little data to generalise
-from; it shows that all parts work, in a few minutes on two cores.
+Trains the full network from a pretrained encoder on four of the five photos and holds
+out the fifth. Writes everything to build/demo-train/. That is far too little data to
+generalize; it shows that all parts work, in a few minutes on two cores.
 """
 
 import csv
@@ -21,13 +21,13 @@ STEPS, BATCH_SIZE = 50, 2
 
 
 def command(*words: str) -> None:
-    """Shows a command and runs it."""
+    """Prints and runs a command."""
     print(f"\n$ python {' '.join(words)}", flush=True)
     subprocess.run([sys.executable, *words], cwd=ROOT, check=True)
 
 
 def training_folder() -> Path:
-    """The samples without the held-out one, as a user's own folder would be."""
+    """Copies the samples, except the held-out one, to a training folder."""
     folder = BUILD / "training"
     for kind in ("images", "masks"):
         (folder / kind).mkdir(parents=True)

@@ -68,21 +68,21 @@ def test_help(tmp_path):
 @pytest.mark.parametrize(
     "arguments, message",
     [
-        ("--baseline center", "no data set: give --tfrecords, or --masks"),
+        ("--baseline center", "No data set: give --tfrecords, or --masks"),
         ("--baseline center --tfrecords nowhere", "nowhere: no such data set folder"),
         ("--baseline center --masks nowhere", "nowhere: no such folder"),
         ("--baseline center --masks empty", "--masks: no images in empty"),
-        ("--baseline center --images empty", "must come as often as --masks"),
+        ("--baseline center --images empty", "must be given as often as --masks"),
         ("--baseline centre --masks S/masks", "--baseline.*center"),
-        ("--masks S/masks", "picanet_vgg16_duts needs images, ecssd has masks only"),
+        ("--masks S/masks", "duts needs images, but ecssd has only masks"),
         ("--model nothing --masks S/masks", "there is no nothing: neither a run"),
         ("--model empty --masks S/masks", "empty is not a run directory"),
         ("--model no.keras --masks S/masks", "there is no model file no.keras"),
         ("--predictions X=empty --masks S/masks", "empty: 3 of 3 maps for ecssd"),
         ("--predictions X=S/maps --predictions X=S/masks --masks S/masks",
-         "Two methods are called X"),
+         "Two methods are named X"),
         ("--baseline center --masks S/masks --masks S/masks",
-         "Two data sets are called ecssd"),
+         "Two data sets are named ecssd"),
         ("--baseline center --masks S/masks --output text.txt", "text.txt is a file"),
         ("--baseline center --masks S/masks --output text.txt/ev",
          "error: --output: cannot write to text.txt/ev: Not a directory"),
@@ -192,7 +192,7 @@ def test_no_stretching(tmp_path):
         assert done.returncode == 0, done.stderr
         row = done.stdout.splitlines()[2].split()
         assert row[0] == "maps" and row[5] == expected
-    assert "not stretched" in done.stdout
+    assert "maps not normalized" in done.stdout
     assert sorted(path.name for path in tmp_path.iterdir()) == ["maps", "set"]
 
 

@@ -122,7 +122,7 @@ def test_a_video(network, tmp_path):
     )
     errors = run.stderr.decode()
     assert run.returncode == 1 and "Traceback" not in errors
-    assert "broken.mp4: not a video that OpenCV reads" in errors
+    assert "broken.mp4: not a video that OpenCV can read" in errors
     assert re.search(
         f"spoilt.mp4: [1-4] of its 5 frames; the others are in {out}/spoilt", errors
     )

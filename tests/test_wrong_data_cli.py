@@ -175,20 +175,20 @@ CASES = [
     boxes("nowhere.json", "no such file or folder"),
     boxes("binary.json", "decode"),
     boxes("cut.json", "line 1"),
-    boxes("object.json", "a list of COCO's results is wanted"),
-    boxes("words.json", "entry 1 is none of COCO's results"),
-    boxes("three.json", "entry 0 is none of COCO's results"),
+    boxes("object.json", "must contain a list of COCO results"),
+    boxes("words.json", "entry 1 is not a COCO result"),
+    boxes("three.json", "entry 0 is not a COCO result"),
     boxes("negative.json", "entry 0 .*negative width or height"),
-    boxes("nan.json", "entry 0 .*no number"),
+    boxes("nan.json", "entry 0 .*not a number"),
     boxes("huge.json", "entry 0 .*too large"),
-    boxes("class.json", "entry 0 .*the class 90 is none of 1..20"),
+    boxes("class.json", "entry 0 .*the class 90 is not in 1..20"),
     boxes("image.json", "the image 'z', which is not in the data"),
     boxes("number.json", "the image 7, which is not in the data set"),
     boxes("columns", "comp3_det_test_dog.txt, line 2: .*5 words instead of 6"),
     boxes("score", "comp3_det_test_dog.txt, line 1: .*'sure'"),
     boxes("turned", "comp3_det_test_dog.txt, line 1: .*negative width or height"),
     boxes("stranger", "the image 'z', which is not in the data"),
-    boxes("unicorns", "comp3_det_test_unicorn.txt: 'unicorn' is no class of VOC"),
+    boxes("unicorns", "comp3_det_test_unicorn.txt: 'unicorn' is not a class of VOC"),
     boxes("notes", "no file of detections such as comp3_det_test_person.txt"),
     # Boxes where maps are wanted, and maps where boxes are.
     boxes("good.json", "not a folder", data="segmentation"),
@@ -209,16 +209,16 @@ CASES = [
           "error: detection: holds boxes, class maps are wanted"),
     train("detection", "detection --validation_tfrecords saliency", "SSD300",
           "error: saliency: holds masks, boxes are wanted"),
-    evaluate("--tfrecords detection,saliency", "the data sets hold boxes and masks: s"),
-    evaluate("--tfrecords detection --masks masks", "data sets hold boxes and masks"),
+    evaluate("--tfrecords detection,saliency", "data sets contain boxes and masks: s"),
+    evaluate("--tfrecords detection --masks masks", "sets contain boxes and masks"),
     evaluate("--tfrecords detection --baseline center",
              "baseline.? must be one of whole-image for these data. Received: center"),
     evaluate("--tfrecords segmentation --baseline whole-image",
              "baseline.? must be one of background for these data. Received: whole-i"),
     *[
         evaluate(f"--model runs/{network} --tfrecords {data}",
-                 f"--model runs/{network}: a {network.split('/')[0]} network, the data "
-                 f"are for {data}")
+                 f"--model runs/{network} is a {network.split('/')[0]} network, but "
+                 f"the data are for {data}")
         for network, data in (("saliency", "detection"), ("saliency", "segmentation"),
                               ("detection", "saliency"), ("detection", "segmentation"),
                               ("saliency/model.keras", "detection"))
@@ -229,7 +229,7 @@ CASES = [
 # A good run ahead of one that is wrong.
 RUNS = [
     evaluate("--model runs/detection,runs/saliency --tfrecords detection",
-             "--model runs/saliency: a saliency network, the data are for detection"),
+             "--model runs/saliency is a saliency network, but the data are for detec"),
     evaluate("--model runs/detection,runs/cut --tfrecords detection",
              "the model runs/cut/model.keras: not a .keras archive, or a truncated"),
 ]  # fmt: skip

@@ -33,14 +33,13 @@ class Input(NamedTuple):
         return self.path.suffix.lower() in VIDEO_EXTENSIONS
 
 
-def find_inputs(words: Sequence[str], *, argument: str = "input") -> list[Input]:
+def find_inputs(words: Sequence[str]) -> list[Input]:
     """Resolves command-line words to input files.
 
     Args:
         words: each a file with any extension; a folder, searched recursively for
             images; or a pattern with `*`, `?`, `[...]` or `**`, which matches images
             and videos.
-        argument: argument name used in error messages.
 
     Returns:
         The files without duplicates, in the order of the words; files of a folder or
@@ -52,32 +51,30 @@ def find_inputs(words: Sequence[str], *, argument: str = "input") -> list[Input]
     """
     found: dict[tuple[str, str], Input] = {}
     for word in words:
-        for item in _find(word, argument):
+        for item in _find(word):
             where = os.path.realpath(item.path.parent), item.path.name
             found.setdefault(where, item)
     return list(found.values())
 
 
-def _find(word: str, argument: str) -> list[Input]:
+def _find(word: str) -> list[Input]:
     if not word:  # An unset shell variable; Path("") is the current folder.
-        raise PicanetError(f"`{argument}`: an empty name")
+        raise PicanetError("`input`: an empty name")
     path = Path(word)
     if path.is_dir():
         images = list_images(path, recursive=True)
         if not images:
-            raise PicanetError(f"`{argument}`: no images in {word}")
+            raise PicanetError(f"`input`: no images in {word}")
         return [Input(image, image.relative_to(path), True) for image in images]
     # Try it as a file name first: a file may be called photo[1].jpg.
     if path.exists():
         return [Input(path, Path(path.name))]
     if not glob.has_magic(word):
-        raise PicanetError(f"`{argument}`: there is no {word}")
+        raise PicanetError(f"`input`: there is no {word}")
     root = _fixed_part(path)
     pattern = path.parts[len(root.parts) :]
     if ".." in pattern:
-        raise PicanetError(
-            f"`{argument}`: .. may not follow a wildcard. Received: {word}"
-        )
+        raise PicanetError(f"`input`: .. may not follow a wildcard. Received: {word}")
     known = EXTENSIONS | VIDEO_EXTENSIONS
     matches = [
         match
@@ -85,7 +82,7 @@ def _find(word: str, argument: str) -> list[Input]:
         if match.suffix.lower() in known and (match.is_file() or not match.exists())
     ]
     if not matches:
-        raise PicanetError(f"`{argument}`: no images match {word}")
+        raise PicanetError(f"`input`: no images match {word}")
     matches.sort(key=lambda match: natural_key(str(match)))
     return [Input(match, match.relative_to(root), True) for match in matches]
 
@@ -144,7 +141,6 @@ def assign_outputs(
     *,
     suffix: str = ".png",
     video_suffix: str = ".saliency.mp4",
-    argument: str = "output",
 ) -> list[tuple[Input, Path]]:
     """Assigns each input an output path below `folder`.
 
@@ -169,12 +165,11 @@ def assign_outputs(
         output = folder / place
         if output in outputs:
             raise PicanetError(
-                f"`{argument}`: {outputs[output]} and {item.path} would both go to "
-                f"{output}"
+                f"`output`: {outputs[output]} and {item.path} would both go to {output}"
             )
         if os.path.realpath(output) in taken:
             raise PicanetError(
-                f"`{argument}`: the result of {item.path} would overwrite the input "
+                f"`output`: the result of {item.path} would overwrite the input "
                 f"{output}"
             )
         outputs[output] = item.path

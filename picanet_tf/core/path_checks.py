@@ -15,7 +15,7 @@ from absl import logging
 from picanet_tf.core.errors import PicanetError
 
 
-def check_readable(words: Sequence[str], *, argument: str = "input") -> Sequence[str]:
+def check_readable(words: Sequence[str]) -> Sequence[str]:
     """Returns `words` if the folders among them can be listed.
 
     An unreadable folder would otherwise look empty. Unreadable sub-folders, such as a
@@ -23,34 +23,32 @@ def check_readable(words: Sequence[str], *, argument: str = "input") -> Sequence
 
     Args:
         words: files, folders or patterns.
-        argument: argument name used in error messages.
 
     Raises:
         PicanetError: if one of the folders cannot be listed.
     """
     for word in filter(os.path.isdir, words):
-        _list(word, argument)
+        _list(word)
     return words
 
 
-def _list(top: str, argument: str) -> None:
+def _list(top: str) -> None:
     def refused(error: OSError) -> None:
         if error.filename == top:
-            raise PicanetError(f"`{argument}`: cannot read {top}: {error.strerror}")
+            raise PicanetError(f"`input`: cannot read {top}: {error.strerror}")
         logging.warning("Skipped %s: %s", error.filename, error.strerror)
 
     for _, folders, _ in os.walk(top, onerror=refused):
         folders[:] = [name for name in folders if not name.startswith(".")]
 
 
-def check_writable(path: str | os.PathLike, *, argument: str = "output") -> Path:
+def check_writable(path: str | os.PathLike) -> Path:
     """Returns `path` if files can be created in it, or in its nearest existing parent.
 
     Leaves no files behind.
 
     Args:
         path: a folder, which need not exist.
-        argument: argument name used in error messages.
 
     Raises:
         PicanetError: if it is not writable, with the system's reason.
@@ -62,13 +60,13 @@ def check_writable(path: str | os.PathLike, *, argument: str = "output") -> Path
         tempfile.TemporaryFile(dir=there).close()
     except OSError as error:
         raise PicanetError(
-            f"`{argument}`: cannot write to {path}: {error.strerror}"
+            f"`output`: cannot write to {path}: {error.strerror}"
         ) from error
     return path
 
 
-def check_folder(path: str | os.PathLike, *, argument: str = "output") -> Path:
+def check_folder(path: str | os.PathLike) -> Path:
     """Returns `path` unless it exists and is not a folder."""
     if Path(path).exists() and not Path(path).is_dir():
-        raise PicanetError(f"`{argument}`: {path} is a file, not a folder")
+        raise PicanetError(f"`output`: {path} is a file, not a folder")
     return Path(path)

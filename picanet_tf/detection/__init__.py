@@ -1,6 +1,6 @@
 """Object detection by SSD300 with PiCANets (Sec. 5.6).
 
-Imports no TensorFlow before it builds a network.
+TensorFlow is imported only when a network is built.
 """
 
 from picanet_tf.detection.variants import DEFAULT_VARIANT, VARIANTS, parse_variant
@@ -10,5 +10,5 @@ __all__ = ["DEFAULT_VARIANT", "VARIANTS", "build_model", "parse_variant"]
 
 
 def build_model(*arguments, **options):
-    """Builds a network: `tasks.base.Task.build_model` of `task.DetectionTask`."""
+    """Builds a detection network; takes the arguments of `Task.build_model`."""
     return get_task("detection").build_model(*arguments, **options)

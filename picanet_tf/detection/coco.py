@@ -1,7 +1,7 @@
-"""COCO's mean average precision, by its own code (pycocotools).
+"""COCO's mean average precision, computed by pycocotools.
 
-Difficult objects are given to it as crowds: they are not missed, and a detection that
-lies on one is not wrong.
+Difficult objects are passed as crowds: they do not count as missed, and detections that
+match them do not count as false positives.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ import numpy as np
 from picanet_tf.core.errors import PicanetError
 from picanet_tf.core.voc import OBJECT_CLASSES
 
-# Our names of what its summary gives, by place there: AP over IoU 0.50 to 0.95, at 0.5,
-# at 0.75, of areas below 32², below 96² and above, and recall with 100 detections.
+# Our names of the summary's values by index: AP over IoU 0.50 to 0.95, at 0.5, at 0.75,
+# for areas below 32², below 96² and above, and recall with 100 detections.
 NAMES = {
     "coco_map": 0,
     "coco_map_50": 1,
@@ -29,12 +29,12 @@ INSTALL = "pip install pycocotools"
 
 
 class CocoMetrics:
-    """Adds up the detections.
+    """Accumulates detections and computes COCO's scores.
 
-    Of each class in an image, the 100 of highest score count.
+    Only the 100 highest-scoring detections per class and image count.
 
     Raises:
-        PicanetError: pycocotools is not installed.
+        PicanetError: if pycocotools is not installed.
 
     Example:
         >>> metrics = CocoMetrics()
@@ -48,14 +48,14 @@ class CocoMetrics:
             from pycocotools import cocoeval  # noqa: F401
         except ImportError as error:
             raise PicanetError(
-                f"COCO's scores need pycocotools ({error}): {INSTALL}"
+                f"COCO scores require pycocotools ({error}): {INSTALL}"
             ) from error
         self._images = 0
         self._objects: list[dict] = []
         self._detections: list[dict] = []
 
     def update(self, detections, boxes, labels, difficult) -> None:
-        """Adds an image; arguments as of `metrics.DetectionMetrics.update`."""
+        """Adds an image; arguments as in `metrics.DetectionMetrics.update`."""
         self._images += 1
         for box, label, skipped in zip(boxes, labels, difficult, strict=True):
             if label:
@@ -79,7 +79,7 @@ class CocoMetrics:
         )
 
     def result(self) -> dict[str, float]:
-        """{name: 0..1}; NaN of what no object is there for."""
+        """Returns {name: score in 0..1}; NaN where there are no objects."""
         from pycocotools.cocoeval import COCOeval
 
         with contextlib.redirect_stdout(io.StringIO()):

@@ -1,11 +1,11 @@
-"""How far apart detections are that should be the same but for rounding.
+"""Compares detections that should be equal up to rounding errors.
 
-Non-maximum suppression jumps: a rounding swaps two boxes of nearly the same score, or
-moves one over a threshold, which takes it out and lets in those it had suppressed. So
-boxes are not compared by their place in the list. What is compared is the scores as
-they fall, those left out counted as the least kept ones, and with it their number; and
-each box with the nearest one of its class, but for a few strays. The network's outputs
-that they come from are compared by themselves, number by number.
+Non-maximum suppression is discontinuous: rounding can swap two boxes with similar
+scores, or move one across a threshold, which adds or removes the boxes it suppresses.
+Boxes are therefore not compared by index. Instead, the sorted scores are compared
+(padding counts as the score threshold, which covers the number of boxes), and each box
+with the nearest one of its class, ignoring a few outliers. The raw outputs of the
+network are compared separately, element by element.
 """
 
 from __future__ import annotations
@@ -16,16 +16,16 @@ import numpy as np
 
 from picanet_tf.detection.decode import SCORE_THRESHOLD
 
-_STRAYS = 0.05  # the part of the boxes that need have no like
+_OUTLIERS = 0.05  # fraction of the boxes that is ignored
 _NO_LIKE = 1.0
 
 
 def difference(found: Mapping, wanted: Mapping) -> float:
-    """The largest of scores and boxes, both 0..1, strays left out.
+    """Returns the largest difference of scores and boxes (0..1), without outliers.
 
     Args:
         found: {"boxes": [N, n, 4], "scores": [N, n], "classes": [N, n], "count": [N]},
-            as of `postprocess.detections`.
+            from `postprocess.detections`.
         wanted: as `found`.
     """
     scores = [
@@ -41,12 +41,12 @@ def difference(found: Mapping, wanted: Mapping) -> float:
 
 
 def _valid_mask(found) -> np.ndarray:
-    """bool [N, n]: what is no padding."""
+    """Returns bool [N, n], False for padding."""
     return np.arange(found["scores"].shape[1]) < found["count"][:, np.newaxis]
 
 
 def _select_image(found, number) -> tuple[np.ndarray, np.ndarray]:
-    """(box and score [k, 5], classes [k]) of one image."""
+    """Returns (boxes and scores [k, 5], classes [k]) of one image."""
     kept = slice(found["count"][number])
     boxes, scores, classes = (
         found[name][number][kept] for name in ("boxes", "scores", "classes")
@@ -55,7 +55,7 @@ def _select_image(found, number) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _distance(these, those) -> float:
-    """How far these are from the nearest of those, strays left out."""
+    """Returns the largest distance to the nearest of `those`, without outliers."""
     (rows, classes), (others, other_classes) = these, those
     if not len(rows):
         return 0.0
@@ -63,4 +63,4 @@ def _distance(these, those) -> float:
     off[:, :-1] = np.abs(rows[:, np.newaxis] - others).max(axis=-1)
     off[:, :-1][classes[:, np.newaxis] != other_classes] = _NO_LIKE
     nearest = np.sort(off.min(axis=1))
-    return float(nearest[len(rows) - 1 - int(_STRAYS * len(rows))])
+    return float(nearest[len(rows) - 1 - int(_OUTLIERS * len(rows))])

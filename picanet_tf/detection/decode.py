@@ -1,12 +1,12 @@
-"""Boxes out of what an exported detection network gives, with NumPy alone.
+"""Decodes the output of an exported detection network to boxes, with NumPy only.
 
-`raw` float32 [N, A, 25] holds of each default box 4 offsets and 21 logits, the
-background's first. A file that stores it as integers is to be undone first, as the
-JSON beside it says.
+`raw`, float32 [N, A, 25], contains 4 offsets and 21 logits per default box, background
+first. Quantized outputs must be dequantized before, as described in the JSON file next
+to the model.
 
     python decode.py raw.npy 300      prints class, score, ymin, xmin, ymax, xmax
 
-Needs no other file of its project.
+This file is self-contained.
 """
 
 from __future__ import annotations
@@ -17,21 +17,21 @@ import numpy as np
 
 # Source maps, fine to coarse.
 SOURCES = ("conv4_3", "fc7", "conv8_2", "conv9_2", "conv10_2", "conv11_2")
-# Sides of the square boxes of each source, parts of the image's side; the last one ends
-# the range. 30, 60, 111, 162, 213, 264, 315 pixels of 300.
+# Sides of the square boxes of each source, relative to the image's side; the last one
+# is the upper end of the range. For 300 pixels: 30, 60, 111, 162, 213, 264, 315.
 SCALES = (0.1, 0.2, 0.37, 0.54, 0.71, 0.88, 1.05)
-# Width over height, each one also the other way round.
+# Width / height; each ratio is also used inverted.
 ASPECT_RATIOS = ((2,), (2, 3), (2, 3), (2, 3), (2,), (2,))
-# Boxes at each position: two squares, and two of each aspect ratio.
+# Boxes per position: two squares, and two for each aspect ratio.
 BOXES = tuple(2 + 2 * len(ratios) for ratios in ASPECT_RATIOS)
-# Pixels between the positions of the sources that the strides make; the coarser ones,
-# made by convolutions without padding, are laid over the image evenly.
+# Strides of the first sources; the coarser ones come from convolutions without padding,
+# and their positions are spread evenly over the image.
 _STRIDES = (8, 16, 32, 64)
-# Offsets are in these units: of centres, of the logarithms of sides.
+# Units of the offsets: centre y, centre x, log of height, log of width.
 VARIANCES = (0.1, 0.1, 0.2, 0.2)
-# Non-maximum suppression: the least score, the boxes of a class that are considered,
-# the overlap above which one of two is dropped, and how many are kept of an image (and
-# of a class before that).
+# Non-maximum suppression: minimum score, number of candidates per class, IoU above
+# which the lower-scoring box is dropped, and maximum number of boxes per image (and
+# before that, per class).
 SCORE_THRESHOLD = 0.01
 CANDIDATES = 400
 IOU_THRESHOLD = 0.45
@@ -39,7 +39,7 @@ TOP = 200
 
 
 def map_sides(image_size: int) -> tuple[int, ...]:
-    """Positions along a side of each source's map; 300: 38, 19, 10, 5, 3, 1."""
+    """Returns the side of each source's map; 38, 19, 10, 5, 3, 1 for 300 pixels."""
     sides = [-(-image_size // stride) for stride in _STRIDES]
     for _ in SOURCES[len(sides) :]:
         sides.append(shrink_side(sides[-1]))
@@ -47,18 +47,18 @@ def map_sides(image_size: int) -> tuple[int, ...]:
 
 
 def shrink_side(side: int) -> int:
-    """Side of a map after 3x3 without padding; too small a map is padded and stays."""
+    """Returns the side of a map after an unpadded 3x3 convolution (padded if < 3)."""
     return side - 2 if side >= 3 else side
 
 
 def default_boxes(image_size: int = 300) -> np.ndarray:
-    """Centre y, centre x, height, width of every default box, unclipped.
+    """Returns centre y, centre x, height and width of every default box, unclipped.
 
     Returns:
-        float32 [A, 4], relative to the image; A is 8,732 at 300 pixels. The sources
-        follow one another from fine to coarse; in each, rows, columns, then boxes: the
-        square of its scale, the square between its scale and the next, and those of
-        aspect ratio 2, 1/2, 3, 1/3.
+        float32 [A, 4], relative to the image; A is 8,732 for 300 pixels. Ordered by
+        source from fine to coarse, row, column, and box: the square at the source's
+        scale, the square between this scale and the next, and those with aspect ratios
+        2, 1/2, 3, 1/3.
     """
     boxes = []
     for number, side in enumerate(map_sides(image_size)):
@@ -76,7 +76,7 @@ def default_boxes(image_size: int = 300) -> np.ndarray:
 
 
 def _shapes(source: int) -> list[tuple[float, float]]:
-    """(height, width) of the boxes at each position of a source."""
+    """Returns (height, width) of the boxes at each position of a source."""
     scale, following = SCALES[source : source + 2]
     between = (scale * following) ** 0.5
     shapes = [(scale, scale), (between, between)]
@@ -87,15 +87,15 @@ def _shapes(source: int) -> list[tuple[float, float]]:
 
 
 def detections(raw, image_size: int) -> dict[str, np.ndarray]:
-    """The boxes of one image, by falling score.
+    """Decodes the boxes of one image, by descending score.
 
     Args:
-        raw: float [A, 25], of one image.
+        raw: float [A, 25], the output for one image.
         image_size: side of the network's input, in pixels.
 
     Returns:
         {"boxes": float32 [n, 4], ymin, xmin, ymax, xmax relative to the image, clipped
-        to it; "scores": float32 [n], falling; "classes": int32 [n], 1..20}, n up to
+        to it; "scores": float32 [n], descending; "classes": int32 [n], 1..20}, n up to
         `TOP`.
     """
     raw = np.asarray(raw, np.float32)
@@ -117,14 +117,14 @@ def detections(raw, image_size: int) -> dict[str, np.ndarray]:
 
 
 def non_max_suppression(boxes, scores) -> list[int]:
-    """Non-maximum suppression of one class.
+    """Applies non-maximum suppression to the boxes of one class.
 
     Args:
-        boxes: float [A, 4] of corners.
+        boxes: corners, float [A, 4].
         scores: float [A].
 
     Returns:
-        Indices of the boxes kept, by falling score, up to `TOP`.
+        Indices of the remaining boxes by descending score, at most `TOP`.
     """
     candidates = np.flatnonzero(scores > SCORE_THRESHOLD)
     candidates = candidates[np.argsort(-scores[candidates], kind="stable")]
@@ -139,7 +139,7 @@ def non_max_suppression(boxes, scores) -> list[int]:
 
 
 def _corners(locations, defaults):
-    """Offsets [A, 4] from default boxes -> corners [A, 4], not clipped."""
+    """Converts offsets [A, 4] from default boxes to corners [A, 4], not clipped."""
     offsets = locations * np.float32(VARIANCES)
     centres = offsets[:, :2] * defaults[:, 2:] + defaults[:, :2]
     halves = np.exp(offsets[:, 2:]) * defaults[:, 2:] / 2
@@ -152,7 +152,7 @@ def _softmax(logits):
 
 
 def _iou(box, boxes):
-    """Of one box with each of the others: [4], [n, 4] -> [n]."""
+    """Computes the IoU of a box with each of the others: [4], [n, 4] -> [n]."""
     lower = np.maximum(box[:2], boxes[:, :2])
     upper = np.minimum(box[2:], boxes[:, 2:])
     common = (upper - lower).clip(0).prod(axis=1)

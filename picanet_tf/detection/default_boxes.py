@@ -1,10 +1,10 @@
-"""SSD's default boxes, and boxes as offsets from them.
+"""SSD's default boxes, and the encoding of boxes as offsets from them.
 
-Boxes are of two forms, both relative to the image, 0..1: corners (ymin, xmin, ymax,
-xmax) and centres (centre y, centre x, height, width).
+Boxes are represented as corners (ymin, xmin, ymax, xmax) or centres (centre y, centre
+x, height, width), both relative to the image, 0..1.
 
-Reference: Liu et al., SSD, ECCV 2016, Sec. 2.2; the numbers are those of its release
-(`examples/ssd/ssd_pascal.py`), which gives conv4_3 the scale 0.1 and clips no box.
+Reference: Liu et al., SSD, ECCV 2016, Sec. 2.2. The values are those of the release
+(`examples/ssd/ssd_pascal.py`): conv4_3 has the scale 0.1, and boxes are not clipped.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from picanet_tf.detection.decode import (
     shrink_side,
 )
 
-# The layout itself is where an export can take it along.
+# The layout is defined in `decode`, a file that is shipped with exports.
 __all__ = [
     "ASPECT_RATIOS",
     "BOXES",
@@ -40,22 +40,22 @@ __all__ = [
 
 
 def to_corners(boxes):
-    """[..., 4] of centres -> [..., 4] of corners, not clipped to the image."""
+    """Converts centres [..., 4] to corners [..., 4], not clipped to the image."""
     boxes = tf.convert_to_tensor(boxes)
     centres, sizes = boxes[..., :2], boxes[..., 2:]
     return tf.concat([centres - sizes / 2, centres + sizes / 2], axis=-1)
 
 
 def encode(boxes, defaults):
-    """Offsets of boxes from default boxes, in units of `VARIANCES`.
+    """Encodes boxes as offsets from default boxes, in units of `VARIANCES`.
 
     Args:
-        boxes: float [..., A, 4] of corners, with areas above 0.
-        defaults: float [A, 4] of centres.
+        boxes: corners, float [..., A, 4], with areas above 0.
+        defaults: centres, float [A, 4].
 
     Returns:
-        float [..., A, 4]: of centre y and x in sides of the default box, of height and
-        width as logarithms of the ratio.
+        float [..., A, 4]: offsets of centre y and x relative to the default box's
+        height and width, and logarithms of the ratios of height and width.
     """
     boxes = tf.convert_to_tensor(boxes)
     defaults = tf.cast(defaults, boxes.dtype)
@@ -67,14 +67,14 @@ def encode(boxes, defaults):
 
 
 def decode(locations, defaults):
-    """The boxes that offsets tell: `encode` turned round.
+    """Decodes offsets to boxes, the inverse of `encode`.
 
     Args:
-        locations: float [..., A, 4] as `encode` gives them.
-        defaults: float [A, 4] of centres.
+        locations: offsets, float [..., A, 4].
+        defaults: centres, float [A, 4].
 
     Returns:
-        float [..., A, 4] of corners, not clipped to the image.
+        Corners, float [..., A, 4], not clipped to the image.
     """
     locations = tf.convert_to_tensor(locations)
     defaults = tf.cast(defaults, locations.dtype)
@@ -85,14 +85,14 @@ def decode(locations, defaults):
 
 
 def iou(a, b):
-    """Intersection over union of each pair of boxes.
+    """Computes the intersection over union of each pair of boxes.
 
     Args:
-        a: float [..., n, 4] of corners.
-        b: float [..., m, 4] of corners.
+        a: corners, float [..., n, 4].
+        b: corners, float [..., m, 4].
 
     Returns:
-        float [..., n, m]; 0 of a box without area, and of one turned inside out.
+        float [..., n, m]; 0 for boxes with an empty or negative area.
     """
     a = tf.convert_to_tensor(a)
     b = tf.cast(b, a.dtype)

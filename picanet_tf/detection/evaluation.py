@@ -1,6 +1,6 @@
-"""Scores a method on a data set: precision over all of its detections.
+"""Scores a method on a data set by average precision over all detections.
 
-Knows no files: samples and detections come in as iterables.
+Samples and detections are passed as iterables; files are handled elsewhere.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from picanet_tf.detection import metrics
 from picanet_tf.detection.results import Detections
 from picanet_tf.evaluation.samples import Example, shrink_picture
 
-SHOWN_SCORE = 0.3  # in pictures, detections from this score on
-WORST = 6  # images that `worst.png` shows
+SHOWN_SCORE = 0.3  # minimum score of detections in figures
+WORST = 6  # number of images in `worst.png`
 
 
 class Truth(NamedTuple):
@@ -28,7 +28,7 @@ class Truth(NamedTuple):
     Attributes:
         boxes: float32 [n, 4], ymin, xmin, ymax, xmax in pixels, from edge to edge.
         labels: int64 [n], 1..20.
-        difficult: bool [n]: not to be counted.
+        difficult: bool [n], True for objects that do not count.
         size: (height, width) of the image.
     """
 
@@ -39,15 +39,15 @@ class Truth(NamedTuple):
 
 
 class Row(NamedTuple):
-    """What a method made of one image.
+    """The result for one image.
 
     Attributes:
-        name: of the image.
-        ap: area under precision over recall of this image alone, all classes in one
-            ranking; NaN where no object counts.
-        objects: how many count.
-        detections: how many came.
-        true_positives: how many of them found an object.
+        name: name of the image.
+        ap: area under the precision-recall curve of this image, with all classes in one
+            ranking; NaN if no object counts.
+        objects: number of objects that count.
+        detections: number of detections.
+        true_positives: number of true positives.
     """
 
     name: str
@@ -58,14 +58,14 @@ class Row(NamedTuple):
 
 
 class Evaluation(NamedTuple):
-    """What a method reached on a data set.
+    """The results of a method on a data set.
 
     Attributes:
         scores: `metrics.DetectionScores` of the whole set.
-        coco: {name: COCO's number}; empty without pycocotools.
-        rows: of each image.
-        picked: the images asked for by number.
-        worst: those of the lowest AP, the lowest first.
+        coco: {name: COCO score}; empty without pycocotools.
+        rows: result for each image.
+        picked: the images requested by number.
+        worst: the images with the lowest AP, lowest first.
     """
 
     scores: metrics.DetectionScores
@@ -76,14 +76,15 @@ class Evaluation(NamedTuple):
 
 
 def evaluate(predicted: Iterable[tuple], *, pick: Collection[int] = ()) -> Evaluation:
-    """Scores detections against the true objects.
+    """Scores detections against the ground truth.
 
     Args:
         predicted: (sample, `Detections`); the sample's `truth` is a `Truth`.
-        pick: numbers of images, from 0, to keep.
+        pick: indices (from 0) of images to keep.
 
     Raises:
-        PicanetError: there is no image; or detections that are none, by image.
+        PicanetError: if there are no images, or detections are invalid; the message
+            names the image.
     """
     voc, coco = metrics.DetectionMetrics(), _coco_metrics()
     rows: list[Row] = []
@@ -121,7 +122,7 @@ def evaluate(predicted: Iterable[tuple], *, pick: Collection[int] = ()) -> Evalu
 
 
 def truth_of(record: Mapping) -> Truth:
-    """Of `data_pipeline.schema.decode_boxes_record`'s numpy arrays."""
+    """Converts the NumPy arrays of `data_pipeline.schema.decode_boxes_record`."""
     height, width = int(record["height"]), int(record["width"])
     objects = np.asarray(record["objects"])
     return Truth(
@@ -133,7 +134,7 @@ def truth_of(record: Mapping) -> Truth:
 
 
 def whole_image(truth: Truth) -> Detections:
-    """The method that knows no image: every class, as large as the image."""
+    """Baseline that predicts every class with a box as large as the image."""
     labels = np.arange(1, CLASSES)
     box = np.array([0, 0, *truth.size], np.float32)
     return Detections(
@@ -146,7 +147,7 @@ def _coco_metrics():
 
     try:
         return CocoMetrics()
-    except PicanetError:  # The report says that they are missing, and why.
+    except PicanetError:  # The report notes that the scores are missing.
         return None
 
 

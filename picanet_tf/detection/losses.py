@@ -1,4 +1,4 @@
-"""SSD's multibox loss: where the objects are, and what is in each box."""
+"""SSD's multibox loss: localization and classification."""
 
 from __future__ import annotations
 
@@ -6,18 +6,18 @@ import keras
 import tensorflow as tf
 from keras import ops
 
-NEGATIVES = 3  # for each positive
+NEGATIVES = 3  # hard negatives per positive
 
 
 @keras.saving.register_keras_serializable(package="picanet_tf")
 class LocationLoss(keras.losses.Loss):
-    """Smooth L1 of the offsets of all positives of the batch, by their number.
+    """Smooth L1 loss of the offsets, averaged over all positives of the batch.
 
-    With several replicas, of all of a replica's. A batch without positives has the
-    loss 0, and gradients of 0.
+    With several replicas, the mean is over the positives of each replica. The loss and
+    gradients of a batch without positives are 0.
 
-    Shapes: `y_true` float [N, A, 5], offsets and 1 of a positive or 0; `y_pred` float
-    [N, A, 4].
+    `y_true` is float [N, A, 5], the offsets and 1 for positives, else 0; `y_pred` is
+    float [N, A, 4].
 
     Reference: SSD, Eq. 2.
     """
@@ -31,23 +31,23 @@ class LocationLoss(keras.losses.Loss):
         size = ops.abs(y_true[..., :4] - y_pred)
         each = ops.where(size < 1, 0.5 * ops.square(size), size - 0.5)
         total = ops.sum(ops.sum(each, axis=-1) * positive)
-        # [1]: the base class means over it, and divides by the number of replicas.
+        # [1]: the base class averages over it and divides by the number of replicas.
         return ops.reshape(total / ops.maximum(ops.sum(positive), 1), [1])
 
 
 @keras.saving.register_keras_serializable(package="picanet_tf")
 class ScoreLoss(keras.losses.Loss):
-    """Softmax cross-entropy of positives and hard negatives, by number of positives.
+    """Softmax cross-entropy of positives and hard negatives, per positive.
 
-    Of each image the negatives of highest loss count, `negatives` times as many as it
-    has positives; of an image without objects none, as in SSD. With several replicas,
-    the sum and the number are each replica's own.
+    The negatives of an image with the highest losses count, `negatives` times as many
+    as it has positives, so none in an image without objects, as in SSD. With several
+    replicas, the sum and the number of positives are those of each replica.
+
+    `y_true` is integer [N, A], the label, or 0 for negatives; `y_pred` is float
+    [N, A, classes], logits.
 
     Args:
-        negatives: for each positive.
-
-    Shapes: `y_true` integer [N, A], the label, 0 of a negative; `y_pred` float
-    [N, A, classes], logits.
+        negatives: number of negatives per positive.
 
     Reference: SSD, Eq. 3 and "Hard negative mining".
     """
@@ -66,8 +66,8 @@ class ScoreLoss(keras.losses.Loss):
         return ops.reshape(total / ops.maximum(positives, 1), [1])
 
     def _hard(self, each, positive):
-        """Which negatives count: bool [N, A]."""
-        losses = tf.where(positive, -1.0, tf.stop_gradient(each))  # none is below 0
+        """Selects the hard negatives: bool [N, A]."""
+        losses = tf.where(positive, -1.0, tf.stop_gradient(each))  # losses are >= 0
         order = tf.argsort(losses, direction="DESCENDING", stable=True)
         ranks = tf.argsort(order)
         positives = tf.reduce_sum(tf.cast(positive, tf.int32), axis=1, keepdims=True)
@@ -81,10 +81,10 @@ _LOSSES = {"locations": LocationLoss, "scores": ScoreLoss}
 
 
 def losses(outputs) -> dict[str, keras.losses.Loss]:
-    """{output name: loss} of the named outputs."""
+    """Returns {output name: loss} for the given outputs."""
     return {name: _LOSSES[name]() for name in outputs}
 
 
 def loss_weights(outputs) -> dict[str, float]:
-    """{output name: weight}: alike; there is no attention loss, so no weight of it."""
+    """Returns {output name: loss weight}, all equal; there is no attention loss."""
     return dict.fromkeys(outputs, 1.0)

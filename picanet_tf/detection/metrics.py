@@ -1,10 +1,10 @@
-"""Mean average precision by VOC 2007's eleven points, and by VOC 2010's area.
+"""Mean average precision: 11-point (VOC 2007) and area under the curve (VOC 2010).
 
 Boxes are ymin, xmin, ymax, xmax in pixels from edge to edge, 0..H and 0..W. VOC's
-devkit numbers pixels from 1 and counts both ends in, so that it adds 1 to a width; our
-xmin is its xmin - 1 and our xmax its xmax, so that the areas are the same.
+devkit counts pixels from 1 with both ends included, and adds 1 to widths; our xmin is
+its xmin - 1 and our xmax its xmax, so that areas agree.
 
-Imports no TensorFlow. COCO's numbers are in `coco`.
+Does not import TensorFlow. COCO's scores are in `coco`.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ from picanet_tf.core.voc import CLASSES, OBJECT_CLASSES
 
 
 class Curve(NamedTuple):
-    """One class: precision after each detection, from the highest score on.
+    """Precision-recall curve of one class, by descending score.
 
     Attributes:
-        scores, recall, precision: float64 [detections], of those that count.
-        true_positive: bool [detections], those that found an object.
-        objects: how many objects count.
+        scores, recall, precision: float64 [detections], for the detections that count.
+        true_positive: bool [detections].
+        objects: number of objects that count.
     """
 
     scores: np.ndarray
@@ -34,16 +34,16 @@ class Curve(NamedTuple):
 
 
 class DetectionScores(NamedTuple):
-    """What a method reached on a set.
+    """Scores of a set of images.
 
     Attributes:
-        mean_ap: mean of `ap` over the classes that have an object that counts, 0..1;
-            NaN where none has.
-        mean_ap_area: as that, of `ap_area`.
-        ap: float64 [20], VOC 2007's AP of each class; NaN without an object.
-        ap_area: float64 [20], area under the precision that is made to fall (VOC 2010).
-        curves: of each class.
-        images, objects, difficult: how many.
+        mean_ap: mean of `ap` over the classes with objects that count, 0..1; NaN if
+            there are none.
+        mean_ap_area: mean of `ap_area`, likewise.
+        ap: float64 [20], VOC 2007's AP of each class; NaN without objects.
+        ap_area: float64 [20], area under the monotone precision curve (VOC 2010).
+        curves: precision-recall curve of each class.
+        images, objects, difficult: numbers of each.
     """
 
     mean_ap: float
@@ -57,15 +57,15 @@ class DetectionScores(NamedTuple):
 
 
 class DetectionMetrics:
-    """Adds up the detections of all images.
+    """Accumulates the detections of all images.
 
-    A detection is a true positive if, of all objects of its class in its image, the
-    one that it overlaps most reaches `iou_threshold`, and no detection of a higher
-    score has it. One that falls on a difficult object is neither a true nor a false
-    positive, and difficult objects are not missed: as VOC's devkit has it.
+    As in VOC's devkit, a detection is a true positive if its IoU with the object of its
+    class that it overlaps most is at least `iou_threshold`, and no detection with a
+    higher score matches that object. Detections that match a difficult object are
+    neither true nor false positives, and difficult objects do not count as missed.
 
     Args:
-        iou_threshold: overlap from which an object counts as found.
+        iou_threshold: minimum IoU of a match.
 
     Example:
         >>> metrics = DetectionMetrics()
@@ -81,7 +81,7 @@ class DetectionMetrics:
                 f"iou_threshold={iou_threshold}"
             )
         self._threshold = iou_threshold
-        # Of each class: (score, true positive) of every detection that counts.
+        # For each class, (score, true positive) of every detection that counts.
         self._found: list[list[tuple[float, bool]]] = [[] for _ in OBJECT_CLASSES]
         self._objects = np.zeros(len(OBJECT_CLASSES), np.int64)
         self._difficult = 0
@@ -91,19 +91,19 @@ class DetectionMetrics:
         """Adds an image.
 
         Args:
-            key: its name; each image comes once.
-            detections: `results.Detections`, or what has its `boxes`, `scores` and
-                `classes`; in any order.
-            boxes: float [n, 4], the true ones.
-            labels: integers [n], 1..20; 0 is padding.
-            difficult: [n], true where an object is not to be counted; none by default.
+            key: unique name of the image.
+            detections: `results.Detections` or an object with the same `boxes`,
+                `scores` and `classes`, in any order.
+            boxes: ground truth boxes, float [n, 4].
+            labels: integers [n], 1..20; 0 for padding.
+            difficult: [n], True for objects that do not count; None for all False.
 
         Raises:
-            ValueError: the image came before; shapes that do not fit, a class that is
-                none, a score or a corner that is no number, a true box without area.
+            ValueError: if the image was added before, shapes do not match, a class is
+                invalid, a score or corner is not finite, or a true box has no area.
         """
         if key in self._keys:
-            raise ValueError(f"The image {key!r} came before")
+            raise ValueError(f"The image {key!r} was already added")
         predicted = _check_detections(detections)
         truth = _check_objects(boxes, labels, difficult)
         self._keys.add(key)
@@ -123,7 +123,7 @@ class DetectionMetrics:
                 )
 
     def result(self) -> DetectionScores:
-        """Of all images so far."""
+        """Returns the scores of all images so far."""
         curves = tuple(map(precision_recall_curve, self._found, self._objects.tolist()))
         ap = np.array([average_precision_11(each) for each in curves])
         ap_area = np.array([average_precision_area(each) for each in curves])
@@ -146,12 +146,15 @@ def match(
     difficult: np.ndarray,
     threshold: float = 0.5,
 ) -> list[tuple[float, bool]]:
-    """One image, one class: (score, true positive) of each detection that counts.
+    """Matches the detections of one class in one image with its objects.
 
     Args:
         boxes, scores: [m, 4] and [m], the detections.
-        objects, difficult: [n, 4] and bool [n].
-        threshold: least IoU.
+        objects, difficult: [n, 4] and bool [n], the ground truth.
+        threshold: minimum IoU of a match.
+
+    Returns:
+        (score, true positive) of each detection that counts.
     """
     order = np.argsort(-scores, kind="stable")
     overlaps = iou(boxes, objects)
@@ -168,11 +171,11 @@ def match(
 
 
 def precision_recall_curve(found: Sequence[tuple[float, bool]], objects: int) -> Curve:
-    """Precision and recall over detections of all images.
+    """Computes precision and recall over the detections of all images.
 
     Args:
         found: (score, true positive) of each detection; equal scores keep their order.
-        objects: how many there are to find.
+        objects: number of objects that count.
     """
     scores = np.array([score for score, _ in found], np.float64)
     true_positive = np.array([hit for _, hit in found], bool)
@@ -190,17 +193,17 @@ def precision_recall_curve(found: Sequence[tuple[float, bool]], objects: int) ->
 
 
 def average_precision_11(found: Curve) -> float:
-    """VOC 2007: mean of the highest precision at recall 0, 0.1, ... 1 or more."""
+    """VOC 2007's AP: mean of the highest precision at recall >= 0, 0.1, ..., 1."""
     if not found.objects:
         return float("nan")
     hits = np.cumsum(found.true_positive)
-    # In whole numbers: 0.1 * 3 is more than 3 / 10.
+    # In integers, because 0.1 * 3 > 3 / 10.
     reached = [found.precision[10 * hits >= k * found.objects] for k in range(11)]
     return float(np.mean([part.max(initial=0.0) for part in reached]))
 
 
 def average_precision_area(found: Curve) -> float:
-    """VOC 2010 and later: the area under the precision, which is made to fall."""
+    """AP of VOC 2010 and later: area under the monotone precision curve."""
     if not found.objects:
         return float("nan")
     falling = np.maximum.accumulate(found.precision[::-1])[::-1]
@@ -208,7 +211,7 @@ def average_precision_area(found: Curve) -> float:
 
 
 def iou(boxes: np.ndarray, others: np.ndarray) -> np.ndarray:
-    """Intersection over union: [m, 4] and [n, 4] -> float64 [m, n]."""
+    """Computes intersection over union: [m, 4] and [n, 4] -> float64 [m, n]."""
     boxes = np.asarray(boxes, np.float64)[:, np.newaxis]
     others = np.asarray(others, np.float64)[np.newaxis]
     sides = np.minimum(boxes[..., 2:], others[..., 2:]) - np.maximum(
@@ -253,7 +256,7 @@ def _check_detections(detections) -> _Predicted:
             f"{boxes.shape}, {scores.shape} and {classes.shape}"
         )
     if not (np.isfinite(boxes).all() and np.isfinite(scores).all()):
-        raise ValueError("A box or a score of a detection is no number")
+        raise ValueError("A box or score of a detection is not finite")
     _check_labels("detection", classes)
     return _Predicted(boxes, scores, classes)
 
@@ -266,7 +269,7 @@ def _check_objects(boxes, labels, difficult) -> _Truth:
     difficult = np.asarray(difficult).astype(bool).ravel()
     if not len(boxes) == len(labels) == len(difficult):
         raise ValueError(
-            "Each object needs a box, a label and a difficult. Received: "
+            "Each object needs a box, a label and a `difficult` flag. Received: "
             f"{len(boxes)}, {len(labels)} and {len(difficult)}"
         )
     kept = labels != 0
@@ -281,5 +284,5 @@ def _check_labels(what: str, labels: np.ndarray) -> None:
     wrong = labels[(labels < 1) | (labels >= CLASSES)]
     if wrong.size:
         raise ValueError(
-            f"A {what} has the class {wrong[0]}; classes are 1..{CLASSES - 1}"
+            f"A {what} has class {wrong[0]}; classes must be in 1..{CLASSES - 1}"
         )

@@ -13,11 +13,11 @@ from picanet_tf.layers.initializers import xavier
 from picanet_tf.models.base import NetworkConfig
 from picanet_tf.models.context_modules import ATTENTIVE, CONVOLVING, context_layer
 
-# Channels of conv8_1 and conv8_2, and so on; the last two halve by no stride but lose
-# the border: 5, 3, 1 positions a side.
+# Channels of conv8_1 and conv8_2, and so on. The last two blocks have no stride and no
+# padding: 5, 3, 1 positions per side.
 EXTRA = {8: (256, 512), 9: (128, 256), 10: (128, 256), 11: (128, 256)}
 STRIDED = (8, 9)
-# {attach point: the layer whose output its module sees}
+# {attach point: the layer whose output is its module's input}
 CONTEXT_INPUTS = {
     4: "conv4_3_norm",
     7: "fc7_relu",
@@ -28,22 +28,22 @@ CONTEXT_INPUTS = {
 
 
 def detection_outputs(image, config: NetworkConfig) -> dict:
-    """The functional graph of a detection network.
+    """Builds the functional graph of a detection network.
 
     Args:
         image: Keras tensor, float32 [N, S, S, 3], RGB 0..255. Below 257 pixels the
-            coarsest maps are a single position. A network with GAP moves only between
-            sizes whose maps at conv9 and conv10 have as many positions.
-        config: variant, width and all other settings; 21 classes by default, the
-            background's first.
+            coarsest maps have a single position. A network with GAP can only be resized
+            to sizes at which its maps at conv9 and conv10 have the same size.
+        config: variant, width and all other settings; 21 classes by default, background
+            first.
 
     Returns:
         A dict of Keras tensors:
 
-        * `locations` float32 [N, A, 4]: each default box's offset to the object, as
-          `default_boxes.encode` has it; A is 8,732 at 300 pixels;
-        * `scores` float32 [N, A, classes]: logits;
-        * with `return_attention` `attention4` ... `attention10`, float32 [N, h, w,
+        * `locations` float32 [N, A, 4]: the offset of each default box to its object,
+          see `default_boxes.encode`; A is 8,732 at 300 pixels.
+        * `scores` float32 [N, A, classes]: logits.
+        * with `return_attention`, `attention4` ... `attention10`, float32 [N, h, w,
           K*K], of every attentive module.
 
     Reference: Liu et al., SSD, ECCV 2016; PiCANet, Sec. 5.6.
@@ -66,7 +66,7 @@ def detection_outputs(image, config: NetworkConfig) -> dict:
 
 
 def _sources(image, context: _Context, config: NetworkConfig) -> list:
-    """The maps that the heads see, fine to coarse."""
+    """Returns the input maps of the heads, fine to coarse."""
     features = vgg16_features(
         image,
         dilated=False,
@@ -80,7 +80,7 @@ def _sources(image, context: _Context, config: NetworkConfig) -> list:
     conv4_3 = L2Normalization(name="conv4_3_norm")(conv4_3)
     fc7 = keras.layers.ReLU(name="fc7_relu")(features["fc7"])
     sources = [context.on_top(4, conv4_3), context.on_top(7, fc7)]
-    # Context there is the heads' input only (Sec. 5.6): the network goes on without.
+    # This context is an input of the heads only (Sec. 5.6), not of later layers.
     below = fc7
     for number, channels in EXTRA.items():
         inner, outer = (scale_channels(channel, config.width) for channel in channels)
@@ -92,7 +92,7 @@ def _sources(image, context: _Context, config: NetworkConfig) -> list:
 
 
 class _Context:
-    """The plan's context modules, put in; gathers their attention."""
+    """Applies the context modules of a plan and collects their attention."""
 
     def __init__(self, plan, width, return_attention, **options):
         self.attention = {}
@@ -102,7 +102,7 @@ class _Context:
         self._options = options
 
     def on_top(self, key: int, inputs):
-        """What a head sees of conv4_3 or fc7: AC's map, or the map with its context."""
+        """Returns a head's input for conv4_3 or fc7: AC's map, or map and context."""
         kind = self._plan.get(key)
         if kind is None:
             return inputs
@@ -110,7 +110,7 @@ class _Context:
         return context if kind in CONVOLVING else self._beside(key, inputs, context)
 
     def instead(self, key: int, inputs, filters: int):
-        """conv8_2 and the like: AC in its place, or itself, on context as well."""
+        """Applies AC instead of conv8_2 etc., or the convolution on map and context."""
         kind = self._plan.get(key)
         strides = 2 if key in STRIDED else 1
         if kind in CONVOLVING:
@@ -120,20 +120,20 @@ class _Context:
             inputs = self._beside(key, inputs, context)
         name = f"conv{key}_2"
         side = inputs.shape[1]
-        # One position on all sides, as Caffe pads; Keras' "same" pads even sides
-        # behind only. A map too small to lose its border keeps it.
+        # Caffe pads one position on all sides, while Keras' "same" pads maps with even
+        # sides only at the end. Maps smaller than the kernel keep their size.
         if strides > 1 or shrink_side(side) == side:
             inputs = keras.layers.ZeroPadding2D(1, name=f"{name}_pad")(inputs)
         outputs = _conv(filters, 3, name, strides=strides)(inputs)
         return keras.layers.ReLU(name=f"{name}_relu")(outputs)
 
     def _take(self, key, inputs, **options):
-        """A context module's output; of one that convolves, normalised and ReLU'd."""
+        """Applies a context module, with normalization and ReLU if it convolves."""
         kind = self._plan[key]
         attends = self._return_attention and kind in ATTENTIVE
         size = inputs.shape[1]
         name = f"context{key}_{kind.lower()}"
-        if kind == "GAP" and key in (9, 10):  # the kernel as large as the map
+        if kind == "GAP" and key in (9, 10):  # a kernel as large as the map
             options["global_kernel_size"] = size
         context = context_layer(
             kind,
@@ -155,7 +155,7 @@ class _Context:
 
 
 def _head(name: str, sources, channels: int):
-    """One of the multibox heads: float32 [N, A, channels]."""
+    """Applies a multibox head: float32 [N, A, channels]."""
     parts = []
     for source, boxes, inputs in zip(SOURCES, BOXES, sources, strict=True):
         part = _conv(

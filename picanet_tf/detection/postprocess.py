@@ -1,4 +1,4 @@
-"""From a network's outputs to boxes, in the graph."""
+"""Converts a network's outputs to boxes, in TensorFlow."""
 
 from __future__ import annotations
 
@@ -22,23 +22,23 @@ def detections(
     iou_threshold: float = IOU_THRESHOLD,
     top: int = TOP,
 ) -> dict:
-    """Decodes boxes; of those that overlap, keeps the one of highest score.
+    """Decodes boxes and applies non-maximum suppression.
 
-    Non-maximum suppression considers the `CANDIDATES` boxes of highest score of each
-    class, as SSD's release does.
+    As in SSD's release, the `CANDIDATES` highest-scoring boxes of each class are
+    considered.
 
     Args:
-        locations: float [N, A, 4], as `default_boxes.encode` gives them.
-        scores: float [N, A, 21], logits, the background's first.
+        locations: offsets of `default_boxes.encode`, float [N, A, 4].
+        scores: logits, float [N, A, 21], background first.
         image_size: side of the network's input, in pixels.
-        score_threshold: boxes of a lower score are dropped.
-        iou_threshold: of boxes of one class that overlap by more, one is kept.
-        top: how many boxes of an image are kept at most, and of each class before.
+        score_threshold: boxes with lower scores are dropped.
+        iou_threshold: of two boxes of a class with a larger IoU, one is dropped.
+        top: maximum number of boxes per image, and before that, per class.
 
     Returns:
         {"boxes": float32 [N, top, 4], ymin, xmin, ymax, xmax relative to the image,
-        clipped to it; "scores": float32 [N, top], falling; "classes": int32 [N, top],
-        1..20, 0 for none; "count": int32 [N]}.
+        clipped to it; "scores": float32 [N, top], descending; "classes": int32
+        [N, top], 1..20, or 0 for padding; "count": int32 [N]}.
     """
     boxes = decode(tf.cast(locations, tf.float32), default_boxes(image_size))
     probabilities = tf.nn.softmax(tf.cast(scores, tf.float32), axis=-1)[..., 1:]
@@ -64,7 +64,7 @@ def detections(
 
 
 def _keep_top(probabilities, count: int):
-    """[N, A, classes], with 0 for all but the highest `count` of each class."""
+    """Sets all but the `count` highest values of each class to 0: [N, A, classes]."""
     by_class = tf.transpose(probabilities, [0, 2, 1])
     count = min(count, by_class.shape[-1])
     lowest = tf.math.top_k(by_class, count).values[..., -1]

@@ -1,4 +1,4 @@
-"""From a detection network's outputs to detections, in TensorFlow."""
+"""Converts a detection network's outputs to detections, in TensorFlow."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ _OFFSETS = 4
 
 
 def offsets_and_scores(outputs: dict):
-    """Offsets and scores side by side, [N, A, 25]: of Keras tensors or real ones."""
+    """Concatenates offsets and scores to [N, A, 25] (Keras or eager tensors)."""
     return keras.ops.concatenate([outputs["locations"], outputs["scores"]], axis=-1)
 
 
 def pack_detections(heads, side: int):
-    """The detections of each image as rows, float32 [N, 200, 6].
+    """Returns the detections of each image as rows, float32 [N, 200, 6].
 
-    A row is ymin, xmin, ymax, xmax (0..1), score, class; class 0 is no detection.
+    A row is ymin, xmin, ymax, xmax (0..1), score, class; class 0 is padding.
 
     Args:
-        heads: of `offsets_and_scores`.
-        side: of the network's input, in pixels.
+        heads: output of `offsets_and_scores`.
+        side: side of the network's input, in pixels.
     """
     found = detections(heads[..., :_OFFSETS], heads[..., _OFFSETS:], side)
     columns = [found["boxes"], found["scores"][..., tf.newaxis]]
@@ -32,10 +32,10 @@ def pack_detections(heads, side: int):
 
 
 def objectness(heads, side: int):
-    """Probability of any object at each position: float32 [N, h, w, 1] in 0..1.
+    """Returns the probability of any object: float32 [N, h, w, 1] in 0..1.
 
-    At each position of the finest map the highest of all default boxes there, those of
-    the coarser maps that cover it included.
+    This is the maximum over the default boxes at each position of the finest map,
+    including those of the coarser maps' positions that cover it.
     """
     sizes = map_sides(side)
     any_object = 1.0 - tf.nn.softmax(heads[..., _OFFSETS:])[..., :1]

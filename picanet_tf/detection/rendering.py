@@ -1,6 +1,6 @@
-"""Pictures of detections: boxes with class and score; and files of them all.
+"""Draws detections, and writes them in the formats of COCO and VOC.
 
-Imports no TensorFlow.
+Does not import TensorFlow.
 """
 
 from __future__ import annotations
@@ -15,16 +15,16 @@ from picanet_tf.core.voc import VOC_CLASSES, colour_of
 from picanet_tf.detection.results import VOC_PREFIX, Detections, to_coco, to_voc
 
 FORMATS = ("boxes",)
-COLLECTED_FORMATS = ("json", "voc")  # of all images together
+COLLECTED_FORMATS = ("json", "voc")  # one file for all images
 
 
 def render(
     form: str, image: np.ndarray, found: Detections, threshold: float
 ) -> Image.Image:
-    """The image with its boxes.
+    """Draws the boxes over the image.
 
     Raises:
-        ValueError: a format that is no picture.
+        ValueError: if the format is not an image format.
     """
     if form != "boxes":
         raise ValueError(f"`form` must be 'boxes'. Received: form={form!r}")
@@ -32,15 +32,15 @@ def render(
 
 
 def draw(image: np.ndarray, found: Detections, threshold: float) -> np.ndarray:
-    """Draws the boxes of at least a score over the image, the highest score on top.
+    """Draws boxes above a score threshold over the image, the highest score on top.
 
     Args:
         image: uint8 [H, W, 3].
-        found: in pixels of the image.
-        threshold: 0..1.
+        found: detections in pixels of the image.
+        threshold: minimum score, 0..1.
 
     Returns:
-        uint8 [H, W, 3]: boxes in VOC's colours, with class and score in hundredths.
+        uint8 [H, W, 3]: boxes in VOC's colours, labelled with class and score.
     """
     picture = Image.fromarray(image)
     canvas = ImageDraw.Draw(picture)
@@ -55,7 +55,7 @@ def draw(image: np.ndarray, found: Detections, threshold: float) -> np.ndarray:
         canvas.rectangle(box, outline=colour, width=line)
         text = f"{VOC_CLASSES[label]} {shown.scores[number]:.2f}"
         width = canvas.textlength(text, font_size=size)
-        # Above the box, or inside where there is no room.
+        # Above the box, or inside if there is no room.
         y = top - size - 4 if top >= size + 4 else top
         x = max(0, min(left, picture.width - width - 4))
         canvas.rectangle((x, y, x + width + 4, y + size + 4), fill=colour)
@@ -65,11 +65,11 @@ def draw(image: np.ndarray, found: Detections, threshold: float) -> np.ndarray:
 
 
 def collect(form: str, found: Mapping[str, Detections]) -> dict[str, str]:
-    """{file name: text} of the detections in all images.
+    """Formats the detections of all images as {file name: text}.
 
     Args:
-        form: `"json"`, COCO's list of results, or `"voc"`, a text a class as VOC's
-            devkit reads them.
+        form: `"json"`, COCO's results format, or `"voc"`, a text file per class for
+            VOC's devkit.
         found: {image: its detections}.
     """
     if form == "json":

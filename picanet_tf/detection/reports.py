@@ -1,4 +1,4 @@
-"""What the report on detection says of an evaluation. Imports no TensorFlow."""
+"""Formats detection scores for the report. Does not import TensorFlow."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from picanet_tf.evaluation.curves import line_style, new_figure
 from picanet_tf.evaluation.tables import csv_text, folder_name
 
 CONVENTIONS = """\
-mean_ap       average precision of each class by VOC 2007's eleven points, at an overlap
-              (IoU) of 0.5, averaged over the classes that have an object; difficult
-              objects are neither missed nor wrong
-mean_ap_area  as that, by the area under precision over recall (VOC 2010 and later)
-coco_*        pycocotools: mean over overlaps of 0.50 to 0.95; _50 and _75 at one; by
-              area below 32², below 96² and above; recall with 100 detections an image.
-              Difficult objects are its crowds
+mean_ap       11-point average precision of each class (VOC 2007) at an IoU of 0.5,
+              averaged over the classes that have objects; difficult objects count
+              neither as missed nor as false positives
+mean_ap_area  as mean_ap, but the area under the precision-recall curve (VOC 2010)
+coco_*        pycocotools: mean over IoUs of 0.50 to 0.95; _50 and _75 at one IoU; by
+              area below 32², below 96² and above; recall with 100 detections per
+              image. Difficult objects are passed as crowds
               Boxes are scored in pixels of the image, from edge to edge.
 """
 TABLE_4 = {
@@ -31,7 +31,7 @@ TABLE_4 = {
 
 
 def texts(evaluation: Evaluation) -> Iterator[tuple[str, str]]:
-    """Tables as (file name, CSV): images, classes, and each class's curve."""
+    """Yields (file name, CSV) for images, classes, and the curve of each class."""
     head = ("name", "ap", "objects", "detections", "true_positives")
     rows = [(row.name, _number(row.ap), *row[2:]) for row in evaluation.rows]
     yield "images.csv", csv_text([head, *rows])
@@ -55,10 +55,7 @@ def texts(evaluation: Evaluation) -> Iterator[tuple[str, str]]:
 
 
 def worst_panels(found: Mapping[str, Evaluation]) -> Iterator[tuple]:
-    """Pictures as (file name, column titles, rows of (label, pictures)).
-
-    `METHOD/worst.png` of each method.
-    """
+    """Yields `METHOD/worst.png` of each method, as `Scoring.panels`."""
     for name, evaluation in found.items():
         rows = [
             (
@@ -73,14 +70,14 @@ def worst_panels(found: Mapping[str, Evaluation]) -> Iterator[tuple]:
 
 
 def figures(found: Mapping[str, Evaluation], title: str) -> Iterator[tuple]:
-    """Curves as (file name, matplotlib `Figure`), a line a class."""
+    """Yields (file name, matplotlib `Figure`) with one curve per class."""
     for name, evaluation in found.items():
         drawing, axes = new_figure(f"{title}, {name}", "recall", "precision")
         scores = evaluation.scores
         curves = zip(OBJECT_CLASSES, scores.ap, scores.curves, strict=True)
         for number, (label, ap, curve) in enumerate(curves):
             if curve.objects:
-                # From recall 0, so that a class with one detection has a line too.
+                # From recall 0, so that a class with one detection also has a line.
                 recall = [0.0, *curve.recall]
                 precision = [*curve.precision[:1], *curve.precision] or [0.0]
                 axes.plot(recall, precision, label=f"{label} {ap:.3f}",
@@ -94,7 +91,7 @@ def figures(found: Mapping[str, Evaluation], title: str) -> Iterator[tuple]:
 
 
 class DetectionReport(ClassReport):
-    """The report on detection: mean AP, class by class, and COCO's scores."""
+    """Reports mean AP, the AP of each class, and COCO's scores."""
 
     title = "Detection scores"
     conventions = CONVENTIONS
@@ -126,7 +123,7 @@ class DetectionReport(ClassReport):
                 "difficult": scores.difficult,
             },
             columns={"objects": objects},
-            notes=() if evaluation.coco else [f"COCO's scores are left out: {INSTALL}"],
+            notes=() if evaluation.coco else [f"COCO scores are missing: {INSTALL}"],
         )
 
 

@@ -1,8 +1,8 @@
-"""Detections of one image, outside of any graph, and files of them. No TensorFlow.
+"""Detections of an image, and their files. Does not import TensorFlow.
 
 COCO's JSON is a list of {"image_id", "category_id" 1..20, "bbox": [x, y, width, height]
-in pixels, "score"}. VOC's texts are one a class, `comp3_det_test_CLASS.txt`, with lines
-`image score xmin ymin xmax ymax` in pixels that are numbered from 1 and counted in.
+in pixels, "score"}. VOC has a text file per class, `comp3_det_test_CLASS.txt`, with
+lines `image score xmin ymin xmax ymax` in pixels counted from 1, both ends included.
 """
 
 from __future__ import annotations
@@ -22,16 +22,16 @@ VOC_PREFIX = "comp3_det_test_"
 _VOC_FIELDS = 6
 _VOC_NAME = re.compile(r"(?:.*_)?([^_]+)\.txt")
 _LARGEST = float(np.finfo(np.float32).max)
-# A box of no size may seem to have less, once its corners have two decimals.
+# An empty box may get a negative size when its corners are rounded to two decimals.
 _ROUNDING = 0.02
 
 
 @dataclass(frozen=True)
 class Detections:
-    """What was found in an image, by falling score.
+    """The detections of an image, by descending score.
 
     Attributes:
-        boxes: float32 [n, 4]: ymin, xmin, ymax, xmax in pixels from edge to edge, 0..H
+        boxes: float32 [n, 4], ymin, xmin, ymax, xmax in pixels from edge to edge, 0..H
             and 0..W.
         scores: float32 [n], 0..1.
         classes: integers [n], 1..20.
@@ -45,21 +45,21 @@ class Detections:
         return len(self.scores)
 
     def __bool__(self) -> bool:
-        return True  # Of an image without detections, too.
+        return True  # Even without detections.
 
     def name(self, number: int) -> str:
-        """Class and score of one, such as "dog 0.93"."""
+        """Returns class and score of a detection, such as "dog 0.93"."""
         label = OBJECT_CLASSES[int(self.classes[number]) - 1]
         return f"{label} {self.scores[number]:.2f}"
 
     def above(self, score: float) -> Detections:
-        """Those of at least this score."""
+        """Returns the detections with at least this score."""
         kept = self.scores >= score
         return Detections(self.boxes[kept], self.scores[kept], self.classes[kept])
 
 
 def to_coco(found: Mapping[object, Detections]) -> list[dict]:
-    """{image: its detections} as COCO's results; an image stays as it is called."""
+    """Converts {image: its detections} to COCO's results, keeping the image names."""
     return [
         {
             "image_id": image,
@@ -75,13 +75,13 @@ def to_coco(found: Mapping[object, Detections]) -> list[dict]:
 
 
 def to_voc(found: Mapping[object, Detections]) -> dict[str, str]:
-    """{class name: text} of every class, as VOC's devkit reads them."""
+    """Formats {image: its detections} as {class name: text} for VOC's devkit."""
     lines: dict[str, list[str]] = {name: [] for name in OBJECT_CLASSES}
     for image, each in found.items():
         for (y0, x0, y1, x1), score, label in zip(
             each.boxes, each.scores, each.classes, strict=True
         ):
-            # From edge to edge, 0..W -> pixels from 1, both ends counted in.
+            # Edges in 0..W -> pixels counted from 1, both ends included.
             lines[OBJECT_CLASSES[int(label) - 1]].append(
                 f"{image} {score:.6f} {x0 + 1:.2f} {y0 + 1:.2f} {x1:.2f} {y1:.2f}\n"
             )
@@ -89,41 +89,41 @@ def to_voc(found: Mapping[object, Detections]) -> dict[str, str]:
 
 
 def read_coco(path: Path) -> dict:
-    """{image id: `Detections`} of a JSON file of COCO's results.
+    """Reads {image id: `Detections`} from a JSON file with COCO's results.
 
     Raises:
-        PicanetError: no such JSON, by the number of the wrong entry.
+        PicanetError: if the file is invalid; the message gives the entry's index.
     """
     try:
         entries = json.loads(Path(path).read_text("utf-8"))
     except (OSError, ValueError, RecursionError) as error:
         raise PicanetError(f"Cannot read {path}: {error}") from error
     if not isinstance(entries, list):
-        raise PicanetError(f"{path}: a list of COCO's results is wanted")
+        raise PicanetError(f"{path} must contain a list of COCO results")
     rows: dict = {}
     for number, entry in enumerate(entries):
         try:
             image = entry["image_id"]
             if not isinstance(image, (int, str)) or isinstance(image, bool):
-                raise ValueError("`image_id` must be a number or a word")
+                raise ValueError("`image_id` must be a number or a string")
             x, y, width, height = map(float, entry["bbox"])
             row = (y, x, y + height, x + width), float(entry["score"])
             label = entry["category_id"]
             _check(*row, label)
         except (KeyError, TypeError, ValueError, OverflowError) as error:
             raise PicanetError(
-                f"{path}: entry {number} is none of COCO's results: {error!r}"
+                f"{path}: entry {number} is not a COCO result: {error!r}"
             ) from error
         rows.setdefault(image, []).append((*row, label))
     return {image: _detections(those) for image, those in rows.items()}
 
 
 def read_voc(folder: Path) -> dict[str, Detections]:
-    """{image: `Detections`} of a folder of VOC's texts, `..._CLASS.txt`.
+    """Reads {image: `Detections`} from a folder of VOC's `..._CLASS.txt` files.
 
     Raises:
-        PicanetError: no such file in it, one of no class or two of one, or a wrong
-            line, by file and number.
+        PicanetError: if there is no such file, a file name has no known class, two
+            files have the same class, or a line is invalid.
     """
     rows: dict[str, list] = {}
     seen: dict[str, Path] = {}
@@ -132,14 +132,14 @@ def read_voc(folder: Path) -> dict[str, Detections]:
         name = matched.group(1) if matched else ""
         if name not in OBJECT_CLASSES:
             if path.name.startswith(VOC_PREFIX):
-                raise PicanetError(f"{path}: {name!r} is no class of VOC")
+                raise PicanetError(f"{path}: {name!r} is not a class of VOC")
             continue
         if name in seen:
-            raise PicanetError(f"{path}: {seen[name].name} is of the class {name}, too")
+            raise PicanetError(f"{path}: {seen[name].name} also has the class {name}")
         seen[name] = path
         label = OBJECT_CLASSES.index(name) + 1
         for number, line in enumerate(_lines(path), 1):
-            words = line.strip().rsplit(maxsplit=_VOC_FIELDS - 1)  # "my photo" is one.
+            words = line.strip().rsplit(maxsplit=_VOC_FIELDS - 1)  # names with spaces
             if not words:
                 continue
             try:
@@ -150,8 +150,8 @@ def read_voc(folder: Path) -> dict[str, Detections]:
                 _check(*row, label)
             except ValueError as error:
                 raise PicanetError(
-                    f"{path}, line {number}: `image score xmin ymin xmax ymax` is "
-                    f"wanted: {error}"
+                    f"{path}, line {number} must be `image score xmin ymin xmax ymax`: "
+                    f"{error}"
                 ) from error
             rows.setdefault(words[0], []).append((*row, label))
     if not seen:
@@ -169,15 +169,15 @@ def _lines(path: Path) -> list[str]:
 
 
 def _check(box: tuple, score: float, label) -> None:
-    if not all(abs(value) <= _LARGEST for value in (*box, score)):  # nor is NaN
-        raise ValueError("a corner or a score is no number, or too large")
+    if not all(abs(value) <= _LARGEST for value in (*box, score)):  # also for NaN
+        raise ValueError("a corner or score is not a number or too large")
     ymin, xmin, ymax, xmax = box
     if min(ymax - ymin, xmax - xmin) < -_ROUNDING:
         raise ValueError("a box of negative width or height")
     if isinstance(label, bool) or not isinstance(label, int):
-        raise ValueError("a class must be a whole number")
+        raise ValueError("a class must be an integer")
     if not 1 <= label <= len(OBJECT_CLASSES):
-        raise ValueError(f"the class {label} is none of 1..{len(OBJECT_CLASSES)}")
+        raise ValueError(f"the class {label} is not in 1..{len(OBJECT_CLASSES)}")
 
 
 def _detections(rows: Iterable[tuple]) -> Detections:

@@ -1,4 +1,4 @@
-"""How detections are scored and reported. Imports no TensorFlow."""
+"""Scoring and reports of detections. Does not import TensorFlow."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from picanet_tf.evaluation.sources import split_named_path
 
 
 class DetectionScoring(Scoring):
-    """Boxes against the true ones, by average precision of each class."""
+    """Scores detections by the average precision of each class."""
 
     report = reports.DetectionReport()
-    baselines = {"whole-image": "every class, a box as large as the image"}
+    baselines = {"whole-image": "a box as large as the image for every class"}
 
     def truth_of(self, record: Mapping) -> evaluation.Truth:
         return evaluation.truth_of(record)
@@ -27,7 +27,7 @@ class DetectionScoring(Scoring):
         return reports.texts(evaluation)
 
     def panels(self, evaluations: Mapping) -> Iterator[tuple]:
-        """`METHOD/worst.png` of each, and `examples.png`."""
+        """Yields `METHOD/worst.png` and `examples.png`."""
         yield from reports.worst_panels(evaluations)
         yield from super().panels(evaluations)
 
@@ -38,7 +38,7 @@ class DetectionScoring(Scoring):
         return evaluation.whole_image(truth)
 
     def predictions_on_disk(self, argument, list_images, read_truth) -> Method:
-        """COCO's JSON of results, or a folder of VOC's texts."""
+        """Detections in COCO's JSON format, or in a folder of VOC's text files."""
         name, path = split_named_path(argument)
 
         def check(data: DataSet) -> dict:

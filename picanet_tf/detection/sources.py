@@ -1,4 +1,4 @@
-"""Detections that some method left on disk: COCO's JSON, or VOC's texts."""
+"""Reads detections from disk: COCO's JSON or VOC's text files."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from picanet_tf.detection.results import Detections
 
 
 def read(path: Path) -> dict:
-    """{image as the file calls it: `Detections`}.
+    """Reads {image name in the file: `Detections`}.
 
     Args:
-        path: a JSON file of COCO's results, or a folder of VOC's `..._CLASS.txt`.
+        path: a JSON file with COCO's results, or a folder of VOC's `..._CLASS.txt`.
 
     Raises:
-        PicanetError: it is neither, or holds what it should not.
+        PicanetError: if it is neither, or its contents are invalid.
     """
     if path.is_dir():
         return results.read_voc(path)
@@ -31,17 +31,17 @@ def read(path: Path) -> dict:
 def by_key(
     found: Mapping, keys: Collection[str], origin: str = ""
 ) -> dict[str, Detections]:
-    """Gives each image its detections; an image that is not there has none.
+    """Maps detections to the images of a data set; missing images have none.
 
     Args:
-        found: as of `read`. COCO's image ids may be numbers: 1 is the image `000001`,
-            and 2008000002 is `2008_000002`.
-        keys: the images of the data set.
-        origin: where from, for errors.
+        found: detections from `read`. COCO's image ids can be numbers: 1 is the image
+            `000001`, and 2008000002 is `2008_000002`.
+        keys: names of the images in the data set.
+        origin: source of the detections, for error messages.
 
     Raises:
-        PicanetError: detections on an image that the data set has not; a number that
-            may be several images; two names of one image.
+        PicanetError: if an image is not in the data set, a number matches several
+            images, or two names match the same image.
     """
     numbers: dict[int | None, list[str]] = {}
     for key in keys:
@@ -54,21 +54,21 @@ def by_key(
         if not fitting:
             raise PicanetError(f"{where} is not in the data set")
         if len(fitting) > 1:
-            raise PicanetError(f"{where} may be {' or '.join(fitting)}")
+            raise PicanetError(f"{where} could be {' or '.join(fitting)}")
         if fitting[0] in taken:
-            raise PicanetError(f"{where} is {fitting[0]}, as another one is")
+            raise PicanetError(f"{where} is {fitting[0]}, like another one")
         taken[fitting[0]] = detections
     return {key: taken.get(key) or nothing() for key in keys}
 
 
 def nothing() -> Detections:
-    """No detection at all."""
+    """Returns empty detections."""
     return Detections(
         np.zeros((0, 4), np.float32), np.zeros(0, np.float32), np.zeros(0, np.int64)
     )
 
 
 def _number(key: str) -> int | None:
-    """Of the digits of a name, where it has nothing else but underscores."""
+    """Returns the number in a name that has only digits and underscores, or None."""
     digits = key.replace("_", "")
     return int(digits) if digits.isdecimal() else None

@@ -1,4 +1,4 @@
-"""What can be known of object detection without TensorFlow."""
+"""The TensorFlow-free half of object detection."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ from picanet_tf.detection.variants import (
 )
 from picanet_tf.tasks.spec import TaskSpec
 
-# {variant: (weights, bytes an image)}. Measured, a training step of one image on one
-# thread: SSD300 1.45 GB, 478LAP_910GAP 2.15 GB; the others are taken to need as much
-# for an image as the latter.
+# {variant: (number of weights, bytes per image)}. Measured peak of a training step with
+# one image on one thread: SSD300 1.45 GB, 478LAP_910GAP 2.15 GB; the other variants are
+# assumed to need as much per image as the latter.
 _MEMORY = {
     PLAIN: (26.3e6, 0.12e9),
     "478LC_910ReNet": (102.8e6, 0.2e9),
@@ -33,9 +33,9 @@ _OTHER = _MEMORY["478AC_910GAP"]
 
 
 class DetectionSpec(TaskSpec):
-    """Detection of VOC's objects by SSD300 (Sec. 5.6, Table 4).
+    """Object detection on VOC with SSD300 (Sec. 5.6, Table 4).
 
-    A result is a `results.Detections`, in pixels of the photo.
+    A result is a `results.Detections` in pixels of the photo.
     """
 
     name = "detection"
@@ -57,7 +57,7 @@ class DetectionSpec(TaskSpec):
         return IMAGE_SIZE
 
     def training_defaults(self, variant: str | None = None) -> Mapping:
-        """SSD300's own (VOC07+12): all layers train at one rate, nothing is dropped."""
+        """Returns SSD300's settings (VOC07+12): one rate for all layers, no dropout."""
         return {
             **super().training_defaults(variant),
             "steps": 120_000,
@@ -72,7 +72,7 @@ class DetectionSpec(TaskSpec):
     def postprocess(
         self, values: np.ndarray, size: tuple[int, int], side: int
     ) -> Detections:
-        """Of [200, 6] rows: ymin, xmin, ymax, xmax (0..1), score, class; 0 for none."""
+        """Converts rows [200, 6] of `prediction.pack_detections` to detections."""
         rows = np.asarray(values)
         rows = rows[rows[:, 5] > 0]
         height, width = int(size[0]), int(size[1])

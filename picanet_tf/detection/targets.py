@@ -1,4 +1,4 @@
-"""From objects to what each default box shall say."""
+"""Training targets of detection networks."""
 
 from __future__ import annotations
 
@@ -10,27 +10,28 @@ MATCHED_OVERLAP = 0.5
 
 
 def encode_targets(objects, outputs: dict, image_size: int) -> dict:
-    """The targets of a detection network's outputs.
+    """Encodes objects as targets of a detection network's outputs.
 
     Args:
         objects: float [N, M, 6]: ymin, xmin, ymax, xmax relative to the image, label
-            1..20, difficult; rows of label 0 are padding. Difficult objects are learnt
-            like others, as SSD does.
-        outputs: {output name: tensor or shape holder}, such as `model.output`.
+            1..20, difficult; rows with label 0 are padding. As in SSD, difficult
+            objects are trained on like others.
+        outputs: {output name: tensor or other object with a shape}, such as
+            `model.output`.
         image_size: side of the network's input, in pixels.
 
     Returns:
-        {"locations": float32 [N, A, 5], "scores": int32 [N, A]}: the offset to the
-        object that a default box is matched with, and 1, or zeros; the object's label,
-        or 0. Attention has no target.
+        {"locations": float32 [N, A, 5], the offset to the matched object and 1, or
+        zeros; "scores": int32 [N, A], the object's label, or 0}. Attention outputs have
+        no target.
 
     Raises:
-        ValueError: the outputs are not those of a network of that input.
+        ValueError: if the outputs do not belong to a network with this input size.
     """
     defaults = default_boxes(image_size)
     if outputs["locations"].shape[1] != len(defaults):
         raise ValueError(
-            f"A network of image_size={image_size} tells {len(defaults)} locations. "
+            f"A network with image_size={image_size} has {len(defaults)} locations. "
             f"Received: {outputs['locations'].shape}"
         )
     objects = tf.cast(objects, tf.float32)
@@ -38,7 +39,7 @@ def encode_targets(objects, outputs: dict, image_size: int) -> dict:
     positive = matches >= 0
     own = tf.gather(objects, tf.maximum(matches, 0), axis=1, batch_dims=1)
     labels = tf.where(positive, tf.cast(tf.round(own[..., 4]), tf.int32), 0)
-    # The default box itself where there is no object: padding has no logarithm.
+    # The default box itself where there is no object, as padding has no logarithm.
     positive = positive[..., tf.newaxis]
     boxes = tf.where(positive, own[..., :4], to_corners(defaults))
     offsets = tf.where(positive, encode(boxes, defaults), 0.0)
@@ -47,22 +48,22 @@ def encode_targets(objects, outputs: dict, image_size: int) -> dict:
 
 
 def match(objects, corners):
-    """Which object each default box shall find.
+    """Matches default boxes with objects.
 
-    First every object gets the free box that it overlaps most, pairs of most overlap
-    ahead; then every box that is still free gets the object that it overlaps most, by
-    `MATCHED_OVERLAP` or more.
+    First, each object is matched with the free box of highest IoU, in descending order
+    of IoU over all pairs. Then each remaining box is matched with the object of highest
+    IoU, if that is at least `MATCHED_OVERLAP`.
 
     Args:
-        objects: float32 [N, M, 6], as of `encode_targets`.
-        corners: float32 [A, 4], the default boxes.
+        objects: float32 [N, M, 6], see `encode_targets`.
+        corners: the default boxes, float32 [A, 4].
 
     Returns:
-        int32 [N, A]: number of the object, or -1.
+        int32 [N, A], the index of the object, or -1.
 
     Reference: SSD, Sec. 2.2; the release's `MatchBBox`.
     """
-    # Of the rows of padding only what the fullest image needs, and a row at least.
+    # Trims the padding to the largest number of objects in the batch, at least one.
     real = objects[..., 4] > 0
     rows = tf.range(1, tf.shape(real)[1] + 1)
     fullest = tf.maximum(tf.reduce_max(tf.where(real, rows, 0)), 1)
@@ -72,7 +73,7 @@ def match(objects, corners):
     nearest = tf.argmax(overlaps, axis=1, output_type=tf.int32)
     enough = tf.reduce_max(overlaps, axis=1) >= MATCHED_OVERLAP
     matches = tf.where(enough, nearest, -1)
-    # [N, m, A]: an object has one box by force, and a box one object.
+    # [N, m, A]: each object is forced on one box, and each box on at most one object.
     taken = tf.one_hot(_force_matches(overlaps), tf.shape(overlaps)[2]) > 0
     numbers = tf.range(fullest)[:, tf.newaxis]
     forced = tf.reduce_max(tf.where(taken, numbers, -1), axis=1)
@@ -80,10 +81,10 @@ def match(objects, corners):
 
 
 def _force_matches(overlaps):
-    """Each object's own box: int32 [N, m], -1 of an object that overlaps none.
+    """Returns the box forced on each object: int32 [N, m], or -1 without any overlap.
 
-    Of m objects, one of an object's m best boxes is always left for it, so only these
-    are looked at.
+    With m objects, one of an object's m best boxes is always free, so only these are
+    considered.
 
     Args:
         overlaps: float32 [N, m, A].
@@ -102,7 +103,7 @@ def _force_matches(overlaps):
         forced = tf.where(own, box[:, tf.newaxis], forced)
         gone = own[..., tf.newaxis] | (boxes == box[:, tf.newaxis, tf.newaxis])
         left = tf.where(gone, 0.0, values)
-        # Broadcasting forgets the sizes, which a loop's variables must keep.
+        # Broadcasting loses the static shapes, which loop variables must keep.
         left.set_shape(shape)
         forced.set_shape(shape[:2])
         return step + 1, left, forced

@@ -1,4 +1,4 @@
-"""Object detection: its networks, what trains them, what they predict."""
+"""The detection task: networks, training, prediction and export."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ from picanet_tf.tasks.base import Task
 from picanet_tf.tasks.serving_spec import ServingSpec
 
 _LABELS = {4: "conv4_3", 7: "fc7", 8: "conv8", 9: "conv9", 10: "conv10"}
-_QUERIED = 3  # boxes whose centres are shown when no pixel is chosen
-_LEAST_SCORE = 0.3  # of those, where there are any of it
+_QUERIED = 3  # number of boxes whose centres are the default query pixels
+_LEAST_SCORE = 0.3  # minimum score of those, if any box reaches it
 _FOUND = ("boxes", "scores", "classes", "count")
 
 
 @keras.saving.register_keras_serializable(package="picanet_tf")
 class DetectionHead(keras.layers.Layer):
-    """`postprocess.detections` of offsets and scores side by side, as a layer."""
+    """`postprocess.detections` as a layer on concatenated offsets and scores."""
 
     def __init__(self, image_size: int, **kwargs):
         super().__init__(**kwargs)
@@ -42,14 +42,14 @@ class DetectionHead(keras.layers.Layer):
 
 
 class DetectionServing(ServingSpec):
-    """An export gives boxes, and what they are made of."""
+    """Exports return boxes, and the raw offsets and logits."""
 
     output = "raw"
     signatures = {"serving_default": _FOUND, "detections": _FOUND, "raw": ("raw",)}
     image_bytes_outputs = _FOUND
     output_description = (
-        "of each default box 4 offsets and 21 logits; decode.py beside this file "
-        "makes boxes of them"
+        "4 offsets and 21 logits per default box; decode.py next to this file "
+        "converts them to boxes"
     )
     companion_files = {"decode.py": Path(decode.__file__)}
 
@@ -103,7 +103,7 @@ class DetectionTask(Task):
         return panel(image, truth, outputs)
 
     def logits(self, outputs):
-        """Offsets and scores side by side, [N, A, 25]."""
+        """Returns concatenated offsets and scores, [N, A, 25]."""
         return prediction.offsets_and_scores(outputs)
 
     def activate(self, logits, side):
@@ -115,7 +115,7 @@ class DetectionTask(Task):
     def default_query_pixels(
         self, foreground: np.ndarray, result: Detections
     ) -> dict[str, Pixel]:
-        """Centres of the boxes of highest score; without any, as of a saliency map."""
+        """Returns the centres of the top boxes; without any, as for a saliency map."""
         has_any = (result.scores >= _LEAST_SCORE).any()
         found = result.above(_LEAST_SCORE) if has_any else result
         centers = self.box_centers(found, foreground.shape)
@@ -125,7 +125,7 @@ class DetectionTask(Task):
     def box_centers(
         self, result: Detections, size: tuple[int, int]
     ) -> dict[str, Pixel]:
-        """{"box <rank>: <class> <score>": its centre}."""
+        """Returns {"box <rank>: <class> <score>": its centre}."""
         height, width = size
         centers = {}
         for number, (top, left, bottom, right) in enumerate(result.boxes):

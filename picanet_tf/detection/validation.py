@@ -1,4 +1,4 @@
-"""Validation in training: boxes scored at the network's own input."""
+"""Validation during training, at the network's input size."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from picanet_tf.detection.postprocess import detections
 from picanet_tf.detection.results import Detections
 from picanet_tf.tasks.base import Validation
 
-SHOWN_SCORE = 0.5  # of boxes that are drawn
+SHOWN_SCORE = 0.5  # minimum score of boxes to draw
 
 
 class DetectionValidation(Validation):
-    """Collects batches and scores them by VOC 2007's measure.
+    """Scores detections by mean AP.
 
-    Boxes are matched relative to the image: IoU does not change when an image is
-    resized, with or without its aspect.
+    Boxes are matched in coordinates relative to the image, because IoU is invariant to
+    resizing, even if it changes the aspect ratio.
 
     Args:
         image_size: side of the network's input, in pixels.
@@ -30,7 +30,7 @@ class DetectionValidation(Validation):
         {'mean_ap': 0.77, 'mean_ap_area': 0.79}
     """
 
-    best = "mean_ap"  # the score by which the best checkpoint is kept
+    best = "mean_ap"
 
     def __init__(self, image_size: int):
         self._image_size = image_size
@@ -38,11 +38,11 @@ class DetectionValidation(Validation):
         self._images = 0
 
     def update(self, outputs: dict[str, np.ndarray], objects: np.ndarray) -> None:
-        """Adds a batch: the network's outputs, objects float [N, M, 6]."""
+        """Adds a batch of network outputs and objects, float [N, M, 6]."""
         for found, true in zip(
             found_boxes(outputs, self._image_size), objects, strict=True
         ):
-            # Kept by its number: a batch has no keys.
+            # Keyed by its index, as batches have no keys.
             self._metrics.update(
                 str(self._images),
                 found,
@@ -53,14 +53,14 @@ class DetectionValidation(Validation):
             self._images += 1
 
     def result(self) -> dict[str, float]:
-        """Scores; 0 of a set without any object that counts."""
+        """Returns the scores, which are 0 if no object counts."""
         scores = self._metrics.result()
         named = {"mean_ap": scores.mean_ap, "mean_ap_area": scores.mean_ap_area}
         return {name: float(np.nan_to_num(value)) for name, value in named.items()}
 
 
 def found_boxes(outputs: dict[str, np.ndarray], image_size: int) -> list[Detections]:
-    """What a network found in each image of a batch, in pixels of its input."""
+    """Returns the detections of each image of a batch, in pixels of the input."""
     found = detections(outputs["locations"], outputs["scores"], image_size)
     found = {name: value.numpy() for name, value in found.items()}
     return [
@@ -78,12 +78,12 @@ def found_boxes(outputs: dict[str, np.ndarray], image_size: int) -> list[Detecti
 def panel(
     image: np.ndarray, objects: np.ndarray, outputs: dict[str, np.ndarray]
 ) -> np.ndarray:
-    """Image, its objects, and what was found, side by side.
+    """Draws image, objects and detections side by side.
 
     Args:
         image: float [S, S, 3], RGB 0..255.
         objects: float [M, 6].
-        outputs: of this image, without the batch's axis.
+        outputs: outputs for the image, without the batch axis.
 
     Returns:
         uint8 [S, 3 S, 3].

@@ -1,8 +1,7 @@
-"""The variants of Table 4. Imports no TensorFlow.
+"""The variants of Table 4. Does not import TensorFlow.
 
-``SSD300`` is SSD without context. ``478LAP_910GAP`` names where context is taken, by
-the number of the layer, and how: LAP at conv4_3, fc7 and conv8, GAP at conv9 and
-conv10.
+``SSD300`` is SSD without context modules. ``478LAP_910GAP`` lists layers and their
+context modules: LAP at conv4_3, fc7 and conv8, GAP at conv9 and conv10.
 """
 
 from __future__ import annotations
@@ -15,8 +14,8 @@ DEFAULT_VARIANT = "478LAP_910GAP"
 PLAIN = "SSD300"
 VARIANTS = (PLAIN, "478LC_910ReNet", "478AC_910GAP", "478LAP_910GAP")
 IMAGE_SIZE = 300
-# conv9_2 and conv10_2 take context beside their input; AC and LC would replace them,
-# which conv10_2, that has no padding, cannot be.
+# conv9_2 and conv10_2 get context as an additional input. AC and LC would replace them,
+# which is impossible for conv10_2, as it has no padding.
 _POOLING = ("GAP", "LAP", "ReNet")
 KINDS = {
     **dict.fromkeys((4, 7, 8), (*_POOLING, "AC", "LC")),
@@ -25,14 +24,14 @@ KINDS = {
 
 
 def parse_variant(name: str) -> dict[int, str]:
-    """The plan that a variant name spells.
+    """Parses a variant name.
 
     Returns:
         {attach point: kind of context module}: 4 (conv4_3), 7 (fc7), 8 (conv8), 9
         (conv9), 10 (conv10); `{}` for `"SSD300"`.
 
     Raises:
-        PicanetError: says which part of the name could not be read, and the rule.
+        PicanetError: if the name is invalid; the message gives the part and the rule.
 
     Example:
         >>> parse_variant("478AC_910GAP")
@@ -41,8 +40,8 @@ def parse_variant(name: str) -> dict[int, str]:
 
     def bad(why: str) -> PicanetError:
         return PicanetError(
-            f"Cannot read variant {name!r}: {why}. A variant names layers and what "
-            f"attends there, such as 478AC_910GAP. Those of the paper: "
+            f"Cannot read variant {name!r}: {why}. A variant lists layers and their "
+            f"context modules, such as 478AC_910GAP. Variants in the paper: "
             f"{', '.join(VARIANTS)}."
         )
 
@@ -52,16 +51,18 @@ def parse_variant(name: str) -> dict[int, str]:
     for part in name.split("_"):
         match = re.fullmatch(r"(\d+)([A-Za-z]+)", part)
         if match is None:
-            raise bad(f"{part!r} is not layers followed by a kind")
+            raise bad(f"{part!r} is not a list of layers followed by a kind")
         digits, kind = match.groups()
         for layer in map(int, re.findall(r"10|\d", digits)):
             if layer not in KINDS:
-                raise bad(f"layer {layer} has no context module, 4, 7, 8, 9 and 10 may")
+                raise bad(
+                    f"layer {layer} cannot have a context module, only 4, 7, 8, 9, 10"
+                )
             if layer in plan:
                 raise bad(f"layer {layer} is named twice")
             if kind not in KINDS[layer]:
                 raise bad(
-                    f"{kind!r} is none of the kinds of layer {layer}, "
+                    f"{kind!r} is not one of the kinds of layer {layer}, "
                     f"{', '.join(KINDS[layer])}"
                 )
             plan[layer] = kind
@@ -69,7 +70,7 @@ def parse_variant(name: str) -> dict[int, str]:
 
 
 def check_image_size(variant: str, image_size: int) -> None:
-    """Raises `PicanetError` for a size that the variant cannot be built at."""
+    """Raises `PicanetError` for an unsupported input size."""
     if image_size < 16:
         raise PicanetError(
             f"`image_size` must be at least 16. Received: image_size={image_size}"

@@ -1,1 +1,1 @@
-"""Pictures of what networks do: maps, attention, panels, videos. No TensorFlow."""
+"""Figures of maps and attention, panels, and videos. Does not import TensorFlow."""

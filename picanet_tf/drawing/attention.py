@@ -1,6 +1,6 @@
-"""Figures 4 and 5 of the paper: where pixels look, and what comes of it.
+"""Draws attention maps and feature maps as in Figures 4 and 5 of the paper.
 
-Imports no TensorFlow.
+Does not import TensorFlow.
 """
 
 from __future__ import annotations
@@ -16,22 +16,22 @@ from picanet_tf.drawing.maps import as_rgb, grey, heat, overlay, resize_map, sca
 from picanet_tf.drawing.panels import Row, save_panel
 from picanet_tf.drawing.pixels import Pixel
 
-_TILE = 448  # the longer side of what panels show, in pixels
+_TILE = 448  # longer side of a panel's images, in pixels
 _RED = (255, 0, 0)
 
 
 class Context(NamedTuple):
-    """What one pixel of one attentive module looks at.
+    """The attention of one pixel in one attentive module.
 
     Attributes:
-        weights: float [K, K], the attention to each position; GAP's and LAP's sum to
-            1, AC's are gates, each in 0..1.
-        rows, columns: [K], the positions, on the module's map; some of a local window
-            may lie outside it.
-        cell: (row, column) on the map of the pixel that looks.
+        weights: float [K, K], the attention to each position; for GAP and LAP the sum
+            is 1, for AC they are gates in 0..1.
+        rows, columns: [K], the positions on the module's map; those of a local window
+            can be outside the map.
+        cell: (row, column) of the query pixel on the map.
         size: (height, width) of the map.
         step: distance of neighbouring positions.
-        kind: of the module: "GAP", "LAP" or "AC".
+        kind: kind of the module, "GAP", "LAP" or "AC".
     """
 
     weights: np.ndarray
@@ -44,9 +44,9 @@ class Context(NamedTuple):
 
     @property
     def box(self) -> tuple[float, float, float, float]:
-        """(left, top, right, bottom) of the context region in 0..1 of the image.
+        """(left, top, right, bottom) of the context region, relative to the image.
 
-        A global context is all of the image; a local one ends at the image's border.
+        A global context covers the whole image; a local one is clipped to it.
         """
         if self.kind == "GAP":
             return 0.0, 0.0, 1.0, 1.0
@@ -60,15 +60,15 @@ class Context(NamedTuple):
 
 
 def spread(context: Context, size: tuple[int, int]) -> np.ndarray:
-    """The attention of a context, drawn over the image.
+    """Interpolates the attention of a context over the image.
 
     Args:
-        context: of `context_of`.
-        size: (height, width) to draw at.
+        context: the context of a pixel, from `context_of`.
+        size: (height, width) of the result.
 
     Returns:
-        float [height, width]: between the positions bilinear, beyond the outer ones
-        constant, outside the context region NaN.
+        float [height, width], bilinear between positions, constant beyond the outer
+        ones, and NaN outside the context region.
     """
     height, width = size
     y = (np.arange(height) + 0.5) / height
@@ -82,7 +82,7 @@ def spread(context: Context, size: tuple[int, int]) -> np.ndarray:
 
 
 def _interpolation(points: np.ndarray, positions: np.ndarray) -> np.ndarray:
-    """[P, K]: what each of K positions counts for at each of P points."""
+    """Returns the weights [P, K] of K positions at P points."""
     identity = np.eye(len(positions))
     return np.stack([np.interp(points, positions, row) for row in identity], axis=1)
 
@@ -90,20 +90,20 @@ def _interpolation(points: np.ndarray, positions: np.ndarray) -> np.ndarray:
 def attention_rows(
     image: np.ndarray, maps, pixels: Mapping[str, Pixel]
 ) -> tuple[list[str], list[Row]]:
-    """Figure 5 of the paper: from each pixel, what each attentive module looks at.
+    """Draws the attention of each module for each query pixel (Figure 5).
 
-    Each map is stretched over its own range, which is written below it.
+    Each map is min-max normalized; its range is printed below it.
 
     Args:
-        image: uint8 [H, W, 3], the frame that the maps lie over.
-        maps: the `inference.attention.AttentionMaps` of it.
+        image: uint8 [H, W, 3], the frame that the maps cover.
+        maps: its `inference.attention.AttentionMaps`.
         pixels: {label: pixel of the image}.
 
     Returns:
         Column titles and rows for `save_panel`.
 
     Raises:
-        PicanetError: a pixel outside the image.
+        PicanetError: if a pixel is outside the image.
     """
     small = _fit_tile(image)
     rows = []
@@ -124,13 +124,13 @@ def attention_rows(
 
 
 def feature_rows(image: np.ndarray, maps) -> tuple[list[str], list[Row]]:
-    """Figure 4 of the paper: what goes into each context module, and what comes out.
+    """Draws the input and output features of each context module (Figure 4).
 
-    Each map is stretched over its own range.
+    Each map is min-max normalized.
 
     Args:
-        image: uint8 [H, W, 3], the frame that the maps lie over.
-        maps: the `inference.attention.AttentionMaps` of it.
+        image: uint8 [H, W, 3], the frame that the maps cover.
+        maps: its `inference.attention.AttentionMaps`.
 
     Returns:
         Column titles and rows for `save_panel`.
@@ -156,14 +156,14 @@ def save_attention(
     pixels: Mapping[str, Pixel] | None = None,
     title: str = "",
 ) -> None:
-    """Writes `attention_rows`, by default from the maps' own query pixels."""
+    """Writes a panel of `attention_rows`, by default for the maps' query pixels."""
     columns, rows = attention_rows(image, maps, pixels or maps.query_pixels)
     path.parent.mkdir(parents=True, exist_ok=True)
     save_panel(path, columns, rows, title)
 
 
 def save_features(path: Path, image: np.ndarray, maps, title: str = "") -> None:
-    """Writes `feature_rows`."""
+    """Writes a panel of `feature_rows`."""
     columns, rows = feature_rows(image, maps)
     path.parent.mkdir(parents=True, exist_ok=True)
     save_panel(path, columns, rows, title)
@@ -176,14 +176,14 @@ def mark_pixel(
     context: Context | None = None,
     radius: int = 6,
 ) -> np.ndarray:
-    """A picture with the pixel as a white dot, its context region in a red rectangle.
+    """Marks a pixel with a white dot and its context region with a red rectangle.
 
     Args:
         picture: uint8 [h, w, 3], the image at any scale.
-        shape: (height, width, ...) of the image itself.
-        pixel: of the image.
-        context: what the pixel looks at; None draws no rectangle.
-        radius: of the dot, in the picture's pixels.
+        shape: (height, width, ...) of the original image.
+        pixel: pixel of the original image.
+        context: the pixel's context; None draws no rectangle.
+        radius: radius of the dot, in pixels of `picture`.
 
     Returns:
         uint8 [h, w, 3].
@@ -204,13 +204,13 @@ def mark_pixel(
 
 
 def _fit_tile(image: np.ndarray) -> np.ndarray:
-    """A uint8 image of which the longer side is a tile's."""
+    """Scales a uint8 image to the size of a tile."""
     return scale_to(image, _TILE)
 
 
 def _normalize(values: np.ndarray) -> np.ndarray:
-    """Over 0..1; one value alone becomes 0. NaN stays."""
-    if np.isnan(values).all():  # A region narrower than the picture's pixels.
+    """Min-max normalizes to 0..1; constant values become 0. NaN is kept."""
+    if np.isnan(values).all():  # The region is smaller than a pixel.
         return values
     low, high = np.nanmin(values), np.nanmax(values)
     return (values - low) / (high - low) if high > low else values * 0.0

@@ -1,4 +1,4 @@
-"""Maps of 0..1 as pictures: grey, heat, overlay. Imports no TensorFlow."""
+"""Draws maps as greyscale, heat map or overlay. Does not import TensorFlow."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ import base64
 import numpy as np
 from PIL import Image
 
-_BAND = 64  # lines
-# Google's Turbo (Anton Mikhailov, 2019, Apache-2.0), RGB of 256 steps: predictions are
-# drawn where matplotlib is not installed.
+_BAND = 64  # rows
+# Google's Turbo colormap (Anton Mikhailov, 2019, Apache-2.0) as 256 RGB values, so that
+# predictions can be drawn without matplotlib.
 _TURBO = np.frombuffer(
     base64.b85decode(
         "FcLd56+<%^N;Df$H6B<tAzwEnW;iEpIVy8HEqOaHfIKpWJvECyIFUa)mp?w7KtQ5FL#IJTtU^h#L"
@@ -31,17 +31,17 @@ _TURBO = np.frombuffer(
 
 
 def grey(values: np.ndarray) -> np.ndarray:
-    """float in 0..1 -> uint8 in 0..255, rounded."""
+    """Converts float in 0..1 to uint8 in 0..255, rounded."""
     return np.uint8(np.round(np.clip(values, 0, 1) * 255))
 
 
 def binary(values: np.ndarray, threshold: float) -> np.ndarray:
-    """float in 0..1 -> uint8, 255 where it reaches the threshold, else 0."""
+    """Thresholds float in 0..1 to uint8: 255 if >= threshold, else 0."""
     return np.uint8(values >= threshold) * np.uint8(255)
 
 
 def heat(values: np.ndarray, colormap: str = "turbo") -> np.ndarray:
-    """float [H, W] in 0..1 -> uint8 [H, W, 3], by Turbo or a colormap of matplotlib."""
+    """Applies Turbo or a matplotlib colormap: float [H, W] 0..1 -> uint8 [H, W, 3]."""
     if colormap == "turbo":
         table = _TURBO
     else:
@@ -52,18 +52,18 @@ def heat(values: np.ndarray, colormap: str = "turbo") -> np.ndarray:
 
 
 def overlay(image: np.ndarray, values: np.ndarray, opacity: float = 0.55) -> np.ndarray:
-    """The heat of `values` over the image.
+    """Blends a heat map of `values` over the image.
 
     Args:
         image: uint8 [H, W, 3].
-        values: float [H, W] in 0..1; where NaN, the image stays as it is.
-        opacity: of the heat, 0..1.
+        values: float [H, W] in 0..1; the image is unchanged where they are NaN.
+        opacity: opacity of the heat map, 0..1.
 
     Returns:
         uint8 [H, W, 3].
     """
     mixed = np.empty_like(image)
-    # In bands of lines: at once, a large photo would take 70 bytes a pixel.
+    # In bands of rows, because all at once would take 70 bytes per pixel.
     for first in range(0, len(image), _BAND):
         band = slice(first, first + _BAND)
         colours = heat(np.nan_to_num(values[band])).astype(np.float32)
@@ -74,12 +74,12 @@ def overlay(image: np.ndarray, values: np.ndarray, opacity: float = 0.55) -> np.
 
 
 def as_rgb(values: np.ndarray) -> np.ndarray:
-    """uint8 [H, W] -> uint8 [H, W, 3]."""
+    """Repeats uint8 [H, W] to uint8 [H, W, 3]."""
     return np.repeat(values[..., np.newaxis], 3, axis=-1)
 
 
 def scale_to(image: np.ndarray, longest: int) -> np.ndarray:
-    """A uint8 image, of which the longer side becomes `longest` pixels."""
+    """Scales a uint8 image to `longest` pixels on its longer side."""
     height, width = image.shape[:2]
     factor = longest / max(height, width)
     size = (max(1, round(width * factor)), max(1, round(height * factor)))
@@ -87,7 +87,7 @@ def scale_to(image: np.ndarray, longest: int) -> np.ndarray:
 
 
 def resize_map(values: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """float [H, W] -> float32 of the size (height, width), bilinear."""
+    """Resizes float [H, W] bilinearly to float32 with `size` (height, width)."""
     if values.shape == tuple(size):
         return values
     picture = Image.fromarray(values.astype(np.float32))

@@ -1,4 +1,4 @@
-"""Labelled panels of pictures, as PNGs. Imports no TensorFlow."""
+"""Writes labelled panels of images as PNGs. Does not import TensorFlow."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from picanet_tf.core.files import replacing
 
 
 class Row(NamedTuple):
-    """One row of a panel: a label and its pictures.
+    """One row of a panel.
 
     Attributes:
-        label: written to the left.
+        label: label to the left of the row.
         pictures: uint8 [H, W, 3], uint8 [H, W] or float [H, W] in 0..1, in the order of
-            the panel's columns; None leaves a gap.
+            the panel's columns; None for an empty cell.
     """
 
     label: str
@@ -28,13 +28,13 @@ class Row(NamedTuple):
 def save_panel(
     path: Path, columns: Sequence[str], rows: Sequence[Row], title=""
 ) -> None:
-    """Writes rows of pictures under column titles to a PNG.
+    """Writes rows of images with column titles to a PNG.
 
     Args:
-        path: where to; replaced in one step.
-        columns: titles, one for each picture of a row.
-        rows: from top to bottom.
-        title: above everything.
+        path: output file, replaced atomically.
+        columns: titles of the columns.
+        rows: rows from top to bottom.
+        title: title of the panel.
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
@@ -43,7 +43,7 @@ def save_panel(
         figsize=(2.6 * len(columns), 2.1 * len(rows) + 0.6), layout="constrained"
     )
     FigureCanvasAgg(figure)
-    # Names of files are no mathematics, whatever dollars are in them.
+    # Dollar signs in file names must not start math mode.
     plain = {"parse_math": False}
     if title:
         figure.suptitle(_in_utf8(title), fontsize=11, **plain)
@@ -60,11 +60,11 @@ def save_panel(
     for axis, name in zip(axes[0], columns, strict=True):
         axis.set_title(_in_utf8(name), fontsize=10, **plain)
     with replacing(Path(path)) as temporary, warnings.catch_warnings():
-        # A name in letters that the font lacks shows boxes in their place.
+        # Characters that the font lacks are drawn as boxes.
         warnings.filterwarnings("ignore", message="Glyph .* missing from font")
         figure.savefig(temporary, dpi=110)
 
 
 def _in_utf8(text: str) -> str:
-    """Text that can be written even where the name of a file in it is not UTF-8."""
+    """Makes text encodable even if it contains a file name that is not UTF-8."""
     return text.encode("utf-8", "backslashreplace").decode()

@@ -1,4 +1,4 @@
-"""Pixels of an image to look from. No TensorFlow."""
+"""Query pixels for attention maps. Does not import TensorFlow."""
 
 from __future__ import annotations
 
@@ -10,22 +10,22 @@ from picanet_tf.core.errors import PicanetError
 
 
 class Pixel(NamedTuple):
-    """A pixel of an image, from its upper left corner."""
+    """A pixel of an image, relative to the top left corner."""
 
     x: int
     y: int
 
 
-def parse_pixel(text: str, argument: str = "pixel") -> Pixel:
-    """`"120,80"` -> `Pixel(x=120, y=80)`.
+def parse_pixel(text: str) -> Pixel:
+    """Parses `"120,80"` to `Pixel(x=120, y=80)`.
 
     Raises:
-        PicanetError: names the argument and what it should be.
+        PicanetError: if the format is invalid; the message names the argument.
     """
     x, comma, y = text.partition(",")
     if not (comma and x.strip().isdecimal() and y.strip().isdecimal()):
         raise PicanetError(
-            f"`{argument}` must be x,y in pixels from the upper left corner, such as "
+            "`pixel` must be x,y in pixels from the upper left corner, such as "
             f"120,80. Received: {text}"
         )
     return Pixel(int(x), int(y))
@@ -38,19 +38,19 @@ def cell_of(
     argument: str = "pixel",
     image: object = "the image",
 ) -> tuple[int, int]:
-    """The position of a map under a pixel of the image.
+    """Returns the position on a map that contains a pixel of the image.
 
     Args:
-        pixel: of the image.
+        pixel: pixel of the image.
         image_size, map_size: (height, width).
-        argument: what errors call it.
-        image: what they call the image, such as its path.
+        argument: name of the argument in error messages.
+        image: name of the image in error messages, such as its path.
 
     Returns:
         (row, column).
 
     Raises:
-        PicanetError: the pixel is outside the image.
+        PicanetError: if the pixel is outside the image.
     """
     (height, width), (rows, columns) = image_size, map_size
     if not (0 <= pixel.x < width and 0 <= pixel.y < height):
@@ -58,7 +58,7 @@ def cell_of(
             f"`{argument}` {pixel.x},{pixel.y} is outside {image}: x must be in "
             f"0..{width - 1} and y in 0..{height - 1}"
         )
-    # Of the pixel's middle, in whole numbers: no rounding at the borders.
+    # From the pixel's centre, in integers to avoid rounding errors at the borders.
     return (
         (2 * pixel.y + 1) * rows // (2 * height),
         (2 * pixel.x + 1) * columns // (2 * width),
@@ -66,36 +66,33 @@ def cell_of(
 
 
 def pick_ranks(
-    centers: dict[str, Pixel], ranks: list[int], path: object, argument: str = "box"
+    centers: dict[str, Pixel], ranks: list[int], path: object
 ) -> dict[str, Pixel]:
-    """The centres of the objects that have these ranks, 1 being the highest score.
+    """Selects objects by rank, where 1 is the highest score.
 
     Args:
-        centers: {label: centre} of all objects, by falling score.
-        ranks: of those wanted.
-        path: what errors call the image.
-        argument: what errors call it.
+        centers: {label: centre} of all objects, by descending score.
+        ranks: ranks of the objects to select.
+        path: name of the image in error messages.
 
     Raises:
-        PicanetError: the image, named by `path`, has no object of such a rank.
+        PicanetError: if the image has no object with such a rank.
     """
     if ranks and max(ranks) > len(centers):
-        raise PicanetError(
-            f"`{argument}` {max(ranks)}: {path} has {len(centers)} boxes"
-        )
+        raise PicanetError(f"`box` {max(ranks)}: {path} has {len(centers)} boxes")
     found = list(centers.items())
     return dict(found[rank - 1] for rank in ranks)
 
 
 def default_query_pixels(saliency: np.ndarray, cells: int = 28) -> dict[str, Pixel]:
-    """A foreground and a background pixel to look from.
+    """Chooses a foreground and a background pixel as default query pixels.
 
-    Each is deep inside its region: the one farthest from the other region and from
-    the image's border.
+    Each is the pixel of its region that is farthest from the other region and from the
+    image border.
 
     Args:
-        saliency: float [H, W], of the image's own size.
-        cells: the finest grid, a side, on which they are looked for.
+        saliency: float [H, W], at the image's size.
+        cells: maximum side of the grid on which pixels are searched.
 
     Returns:
         {"foreground": pixel, "background": pixel}.
@@ -111,10 +108,10 @@ def default_query_pixels(saliency: np.ndarray, cells: int = 28) -> dict[str, Pix
         ("foreground", salient, coarse),
         ("background", ~salient, -coarse),
     ):
-        # Where a region is missing (a map of one value), its likeliest pixel.
+        # If a region is missing (e.g. in a constant map), its most likely pixel.
         score = _depth(inside) if inside.any() else values
         best = np.argwhere(score == score.max())
-        # Of several, the one in their middle.
+        # Among several, the one closest to their centre.
         off = ((best - best.mean(axis=0)) ** 2).sum(axis=1)
         row, column = best[np.argmin(off)]
         found[name] = Pixel(int(centres_x[column]), int(centres_y[row]))
@@ -122,9 +119,9 @@ def default_query_pixels(saliency: np.ndarray, cells: int = 28) -> dict[str, Pix
 
 
 def _depth(inside: np.ndarray) -> np.ndarray:
-    """Distance of each cell from the nearest one that is not `inside`, 0 for those.
+    """Returns each cell's distance to the nearest cell that is not `inside`.
 
-    What surrounds the map counts as outside.
+    Cells beyond the border of the map count as outside.
     """
     padded = np.pad(inside, 1)
     outside = np.argwhere(~padded)

@@ -1,4 +1,4 @@
-"""Videos as streams of frames, through OpenCV, which is imported where it is used."""
+"""Reads and writes videos as streams of frames; imports OpenCV lazily."""
 
 import contextlib
 import os
@@ -11,23 +11,23 @@ from picanet_tf.core.errors import PicanetError
 
 
 class VideoError(PicanetError):
-    """A video that cannot be read or written.  The message opens with its name."""
+    """A video cannot be read or written. The message starts with its path."""
 
 
 class VideoReader:
-    """The frames of a video, one after the other.
+    """Iterates over the frames of a video.
 
     Args:
-        path: of the video.
+        path: path of the video.
 
     Attributes:
-        frames_per_second: as the file says; 25 where it does not.
-        count: how many frames the file says it has; 0 where it does not.
-        missing: how many of these could not be read, known at the end; 0 where it is
-            less than a tenth of them, since some files only estimate their count.
+        frames_per_second: frame rate according to the file, or 25 if unknown.
+        count: number of frames according to the file, or 0 if unknown.
+        missing: number of these that could not be read, set at the end. It is 0 if less
+            than a tenth is missing, because some files only estimate their count.
 
     Raises:
-        VideoError: it cannot be opened, or OpenCV is missing.
+        VideoError: if it cannot be opened, or OpenCV is not installed.
 
     Example:
         >>> reader = VideoReader("clip.mp4")
@@ -40,12 +40,12 @@ class VideoReader:
         cv2 = _opencv()
         self._capture = cv2.VideoCapture(str(path))
         if not self._capture.isOpened():
-            reason = "not a video that OpenCV reads"
+            reason = "not a video that OpenCV can read"
             raise VideoError(
                 f"{path}: {reason if self.path.exists() else 'no such file'}"
             )
         rate = self._capture.get(cv2.CAP_PROP_FPS)
-        # Some files say 0, NaN, or the ticks of their clock.
+        # Some files give 0, NaN, or clock ticks.
         self.frames_per_second = rate if 0 < rate <= 1000 else 25.0
         self.count = max(0, int(self._capture.get(cv2.CAP_PROP_FRAME_COUNT)))
         self.missing = 0
@@ -61,8 +61,8 @@ class VideoReader:
             yield cv2.cvtColor(frame, cv2.COLOR_BGR2RGB)
         self._capture.release()
         if number == 0:
-            raise VideoError(f"{self.path}: no frame of it can be read")
-        # OpenCV takes damage for the end.
+            raise VideoError(f"{self.path}: no frame can be read")
+        # OpenCV treats corrupt data as the end of the file.
         if number < 0.9 * self.count:
             self.missing = self.count - number
 
@@ -71,11 +71,11 @@ class VideoReader:
 def video_writer(path: str | os.PathLike, frames_per_second: float):
     """Yields a function that adds a frame, uint8 [H, W] or [H, W, 3], to an MP4.
 
-    All frames must be of one size; a side of an odd length loses its last line, which
-    MPEG-4 cannot store.
+    All frames must have the same size. Odd sides are cropped by one pixel, because
+    MPEG-4 requires even sides.
 
     Raises:
-        VideoError: OpenCV is missing or has no encoder for MP4.
+        VideoError: if OpenCV is not installed or has no encoder for MP4.
     """
     cv2 = _opencv()
     writer = None
@@ -92,7 +92,7 @@ def video_writer(path: str | os.PathLike, frames_per_second: float):
             writer = cv2.VideoWriter(str(path), codec, frames_per_second, size)
             if 0 in size or not writer.isOpened():
                 raise VideoError(f"{path}: OpenCV cannot write frames of {size} here")
-        if (height, width) != first:  # OpenCV would drop it without a word.
+        if (height, width) != first:  # OpenCV would drop the frame silently.
             raise VideoError(f"{path}: a frame of another size, {height} x {width}")
         code = cv2.COLOR_GRAY2BGR if frame.ndim == 2 else cv2.COLOR_RGB2BGR
         writer.write(cv2.cvtColor(np.ascontiguousarray(frame), code))
@@ -105,15 +105,15 @@ def video_writer(path: str | os.PathLike, frames_per_second: float):
 
 
 def _opencv():
-    # Its own complaints and FFmpeg's, hundreds about one clip, would bury ours.
+    # Hundreds of messages from OpenCV and FFmpeg would hide ours.
     os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
     try:
         import cv2
     except ImportError as error:
         raise VideoError(
-            f"Videos want OpenCV ({error}). Install it with `pip install "
-            "opencv-python-headless`; the wheel opencv-python also wants libGL, "
-            "libglib and libX11 of the system"
+            f"Videos require OpenCV ({error}). Install it with `pip install "
+            "opencv-python-headless`; the package opencv-python also requires the "
+            "system libraries libGL, libglib and libX11"
         ) from error
     with contextlib.suppress(AttributeError):
         cv2.setLogLevel(0)

@@ -1,1 +1,1 @@
-"""What the scores of all tasks share: samples, methods, tables, curves, reports."""
+"""Evaluation code shared by all tasks: samples, methods, tables, curves, reports."""

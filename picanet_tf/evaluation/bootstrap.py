@@ -1,8 +1,7 @@
-"""How far a score would move with other images: bootstrap intervals.
+"""Bootstrap intervals of scores over the images of a data set.
 
-Images are drawn with replacement, as many as there are, and the set is scored anew.
-What another training run or another seed would change is not in it. Imports no
-TensorFlow.
+Images are resampled with replacement, and each resampled set is scored. The intervals
+do not cover the variance between trainings or seeds. Does not import TensorFlow.
 """
 
 from __future__ import annotations
@@ -18,10 +17,10 @@ _CHUNK = 100
 def resample_counts(
     images: int, resamples: int = RESAMPLES, seed: int = 0
 ) -> Iterator[np.ndarray]:
-    """How often each image is drawn, in chunks of resampled sets.
+    """Yields how often each image is drawn, in chunks of resampled sets.
 
-    Equal numbers of images and equal seeds draw the same images, so that the draws of
-    two methods on one data set are paired.
+    The same number of images and the same seed draw the same images, so that the draws
+    of two methods on a data set are paired.
 
     Yields:
         int64 [chunk, images]; each row sums to `images`.
@@ -33,7 +32,7 @@ def resample_counts(
 
 
 def interval(draws: np.ndarray, level: float = 0.95) -> tuple[float, float]:
-    """The central interval that holds `level` of the draws, NaNs left out."""
+    """Returns the central interval with `level` of the draws, ignoring NaN."""
     tail = (1 - level) / 2
     draws = draws[~np.isnan(draws)]
     if not draws.size:

@@ -1,7 +1,4 @@
-"""The report of a task that is scored class by class.
-
-Imports no TensorFlow.
-"""
+"""Base class of reports with scores per class. Does not import TensorFlow."""
 
 from __future__ import annotations
 
@@ -22,16 +19,16 @@ from picanet_tf.evaluation.tables import (
 
 @dataclasses.dataclass(frozen=True)
 class Scores:
-    """What a task's report says of an evaluation.
+    """The scores of an evaluation, as shown in the report.
 
     Attributes:
-        means: {name: 0..1}.
-        by_class: {class: 0..1}; NaN of one that cannot be scored.
-        more: of the method, for report.json only.
-        size: of the data set, in words.
-        counts: the same in numbers, for report.json.
-        columns: {title: {class: how many}}, beside the classes.
-        notes: on all methods, below the table.
+        means: {name: mean score in 0..1}.
+        by_class: {class: score in 0..1}; NaN for classes that cannot be scored.
+        more: further results, for report.json only.
+        size: size of the data set, as text.
+        counts: size of the data set in numbers, for report.json.
+        columns: {title: {class: count}}, additional columns of the table.
+        notes: notes below the table.
     """
 
     means: Mapping[str, float]
@@ -49,11 +46,11 @@ class Result:
 
     Attributes:
         method, dataset: names.
-        scores: what it reached.
-        seconds: wall time, reading and predicting included.
-        paper: mean that the paper reports for it, on all of the set; or None.
-        details: of the method, such as its run directory.
-        data: of the data set, such as its fingerprint.
+        scores: the scores.
+        seconds: wall time, including reading and prediction.
+        paper: the paper's mean score on the complete data set, or None.
+        details: metadata of the method, such as its run directory.
+        data: metadata of the data set, such as its fingerprint.
     """
 
     method: str
@@ -66,14 +63,14 @@ class Result:
 
 
 class ClassReport(Report):
-    """The report of a task that is scored class by class.
+    """Base class of reports with scores per class.
 
     Attributes:
-        mean: the one of `Scores.means` that methods are compared by.
-        mean_in_words: the same for people.
-        paper: {variant: mean that the paper reports}.
-        paper_set, paper_images: the data set it is on, and that set's size.
-        paper_digits: how many the paper gives.
+        mean: name of the main score in `Scores.means`.
+        mean_in_words: display name of the main score.
+        paper: {variant: main score in the paper}.
+        paper_set, paper_images: data set of these scores, and its number of images.
+        paper_digits: number of digits in the paper.
     """
 
     mean: ClassVar[str]
@@ -85,7 +82,7 @@ class ClassReport(Report):
 
     @abc.abstractmethod
     def scores_of(self, evaluation) -> Scores:
-        """What the report says of an evaluation."""
+        """Returns the scores of an evaluation."""
 
     def summarize(self, evaluation, method, data, seconds=math.nan) -> Result:
         paper = self.paper if data.name == self.paper_set else {}
@@ -100,7 +97,7 @@ class ClassReport(Report):
         )
 
     def table(self, results: Sequence[Result]) -> str:
-        """All scores of one data set's methods, class by class, for a terminal."""
+        """Formats all scores of the methods on a data set, with one row per class."""
         mean, digits, images = self.mean_in_words, self.paper_digits, self.paper_images
         notes = [
             f"{r.method}: the paper has {mean} {r.paper:.{digits}f} on all {images:,}"
@@ -108,7 +105,9 @@ class ClassReport(Report):
             if r.paper is not None
         ]
         notes += results[0].scores.notes
-        return "\n".join([_heading(results), align_columns(_rows(results)), *notes]) + "\n"
+        return (
+            "\n".join([_heading(results), align_columns(_rows(results)), *notes]) + "\n"
+        )
 
     def overview(self, results: Sequence[Result]) -> list[list[str]]:
         means = {(r.method, r.dataset): r.scores.means[self.mean] for r in results}

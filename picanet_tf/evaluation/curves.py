@@ -1,15 +1,15 @@
-"""The figures of a report. Imports no TensorFlow, and matplotlib where it draws."""
+"""Curves for reports. Does not import TensorFlow; imports matplotlib lazily."""
 
 from __future__ import annotations
 
 from picanet_tf.evaluation.tables import in_utf8
 
-# Ten colours, then the same dashed, then dotted.
+# Ten colours, each solid, dashed and dotted.
 _STYLES = ("-", "--", ":")
 
 
 def new_figure(title: str, x: str, y: str):
-    """A matplotlib `Figure` of one axes, 0..1 both ways, and the axes."""
+    """Returns a matplotlib `Figure` and its axes, both ranging from 0 to 1."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
@@ -22,6 +22,6 @@ def new_figure(title: str, x: str, y: str):
 
 
 def line_style(number: int) -> dict:
-    """Of the line of this number; 30 differ."""
+    """Returns the style of a line by its index; 30 styles are distinct."""
     style = _STYLES[number // 10 % len(_STYLES)]
     return {"color": f"C{number % 10}", "linestyle": style, "linewidth": 1.6}

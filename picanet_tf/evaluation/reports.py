@@ -1,4 +1,4 @@
-"""The report of what was scored: tables, Markdown, JSON. Imports no TensorFlow."""
+"""Base class of reports: tables, Markdown, JSON. Does not import TensorFlow."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ from picanet_tf.evaluation.tables import (
 
 
 class Report(abc.ABC):
-    """What is said of the scores of one task; each task has a subclass.
+    """Formats the scores of a task; each task has a subclass.
 
-    A result is what `summarize` gives: one method on one data set, with the attributes
-    `method`, `dataset` (names), `details` and `data` (facts on both).
+    A result, as returned by `summarize`, is for one method on one data set and has the
+    attributes `method`, `dataset` (names), `details` and `data` (metadata of both).
 
     Attributes:
-        title: its heading.
-        conventions: how everything is scored, in `--help` and in each report.
-        packages: that scores depend on, beside those of every task.
+        title: heading of the report.
+        conventions: description of the scores, for `--help` and reports.
+        packages: packages that affect the scores, in addition to the common ones.
     """
 
     title: ClassVar[str]
@@ -40,34 +40,34 @@ class Report(abc.ABC):
     def summarize(
         self, evaluation, method: Method, data: DataSet, seconds: float = math.nan
     ):
-        """What is kept of an evaluation once its pictures are drawn: a result."""
+        """Converts an evaluation to a result, without its images."""
 
     @abc.abstractmethod
     def table(self, results: Sequence) -> str:
-        """All scores of one data set's methods, for a terminal."""
+        """Formats all scores of the methods on a data set as plain text."""
 
     @abc.abstractmethod
     def overview(self, results: Sequence) -> list[list[str]]:
-        """The main scores as rows of cells: methods down, data sets across."""
+        """Returns a table of the main scores: methods as rows, data sets as columns."""
 
     @abc.abstractmethod
     def sections(self, results: Sequence) -> list[str]:
-        """Markdown: what the report says between its overview and the facts."""
+        """Returns Markdown sections between the overview and the metadata."""
 
     @abc.abstractmethod
     def dataset_json(self, results: Sequence) -> dict:
-        """What `to_json` says of one data set, of which these are the results."""
+        """Returns the part of `to_json` for the results on one data set."""
 
     def paper_variant(self, experiment) -> str:
-        """The row of the paper's table that an `Experiment` belongs to."""
+        """Returns the row of the paper's table that corresponds to an `Experiment`."""
         return experiment.variant
 
     def comparison(self, results: Sequence) -> str:
-        """The overview, for a terminal."""
+        """Formats the overview as plain text."""
         return align_columns(self.overview(results)) + "\n"
 
     def markdown(self, results: Sequence) -> str:
-        """The whole report for people."""
+        """Formats the report as Markdown."""
         parts = [
             f"# {self.title}",
             markdown_table(self.overview(results)),
@@ -80,14 +80,14 @@ class Report(abc.ABC):
         return in_utf8("\n\n".join(parts) + "\n")
 
     def notes(self, results: Sequence) -> list[str]:
-        """Markdown behind the facts; none by default."""
+        """Returns Markdown to append after the metadata; empty by default."""
         return []
 
     def to_json(self, results: Sequence) -> dict:
-        """The whole report for programs.
+        """Returns the report as JSON data.
 
-        `["datasets"][name]` holds the scores of the first method themselves, and under
-        `["methods"][method]` each one's.
+        `["datasets"][name]` contains the scores of the first method, and in
+        `["methods"][method]` those of each method.
         """
         return without_nan(
             {
@@ -102,5 +102,5 @@ class Report(abc.ABC):
         )
 
     def settings_json(self, results: Sequence) -> dict:
-        """What else `to_json` says of all data sets; nothing by default."""
+        """Returns further top-level items for `to_json`; empty by default."""
         return {}

@@ -1,7 +1,7 @@
-"""Scores methods on data sets and writes the report: `evaluate`.
+"""`evaluate`, which scores methods on data sets and writes the report.
 
-The end of this package's arrows: it imports `inference` and `data_pipeline`, and no
-other module imports it but the command and `picanet_tf`.
+Unlike the rest of this package, it imports `inference` and `data_pipeline`; only the
+command and `picanet_tf` import it.
 """
 
 from __future__ import annotations
@@ -31,9 +31,9 @@ from picanet_tf.inference import Located, load_model, locate
 from picanet_tf.inference.locate import LATEST
 from picanet_tf.tasks.registry import get_spec, load, specs_of_kind, task_names
 
-# {record kind: how a file of ground truth is read}; boxes have no files of their own
+# {record kind: reader of ground truth files}; there are no such files for boxes
 READERS = {kinds.MASK: read_mask, kinds.CLASS_MAP: read_class_map}
-# {name: scores that it measures}; None measures all
+# {name: scores to compute}; None computes all
 METRICS = {
     "all": None,
     "fast": ("max_f", "max_mean_f", "mean_f", "adaptive_f", "mae"),
@@ -43,23 +43,23 @@ _WORTH_WORKERS = 50  # images
 
 @dataclass(frozen=True, kw_only=True)
 class EvaluateOptions:
-    """What is scored, on what, and how.
+    """Options of `evaluate`.
 
     Attributes:
         tfrecords: converted data sets.
-        masks, images, names: folders of ground truth, of the images that belong to
-            them (or none), and names of these data sets (by default their folders').
-        models: of `inference.locate`; none and no other method: the default one.
-        predictions: `NAME=PATH` of predictions on the disk.
-        baseline: name of a method that knows no image.
-        output: folder for the report; None for none.
-        weights: of `inference.locate`.
-        engine, threads: of `inference.load_model`.
-        normalize: whether maps are stretched to 0..1 by their own range.
+        masks, images, names: folders of ground truth, of the corresponding images (if
+            any), and names of these data sets (by default those of the folders).
+        models: models, see `inference.locate`. Without any method, the default model.
+        predictions: `NAME=PATH` of predictions on disk.
+        baseline: name of a baseline.
+        output: folder for the report; None for no report.
+        weights: see `inference.locate`.
+        engine, threads: see `inference.load_model`.
+        normalize: whether to min-max normalize each map to 0..1.
         metrics: one of `METRICS`.
-        batch_size: images that go through a network at once.
-        workers: processes that score; 0 for none.
-        grid_images: images in the qualitative grid.
+        batch_size: batch size of the network.
+        workers: number of processes that score; 0 scores in this process.
+        grid_images: number of images in the qualitative grid.
     """
 
     tfrecords: Sequence[str] = ()
@@ -81,23 +81,23 @@ class EvaluateOptions:
 
 
 def scoring_of(task: str) -> Scoring:
-    """How a task's predictions are scored."""
+    """Returns the `Scoring` of a task."""
     return load(get_spec(task).scoring_class)
 
 
 def evaluate(*, show: Callable[[str], object] = lambda text: None, **options) -> dict:
-    """Scores every method on every data set, by the same code.
+    """Scores every method on every data set.
 
     Args:
-        show: called with each table as it is ready, and with the comparison.
-        **options: of `EvaluateOptions`.
+        show: called with each table when it is ready, and with the comparison.
+        **options: fields of `EvaluateOptions`.
 
     Returns:
         The report, `["datasets"][name]["methods"][method]`; see `report.json`.
 
     Raises:
-        PicanetError: data sets of several kinds, a method that cannot do a data set, or
-            an image that cannot be scored; named.
+        PicanetError: if the data sets have different kinds, a method does not support a
+            data set, or an image cannot be scored; the message names it.
 
     Example:
         >>> report = evaluate(tfrecords=["data/ecssd"], models=["runs/latest"])
@@ -114,7 +114,7 @@ class _Evaluation:
         self._task = self._find_task()
         self._scoring = scoring_of(self._task)
         self._read_truth = READERS.get(get_spec(self._task).record_kind)
-        # A model alone is checked and scored by one loading.
+        # Caches the model between the check and scoring.
         self._load = functools.lru_cache(maxsize=1)(self._load_model)
 
     def run(self) -> dict:
@@ -142,9 +142,9 @@ class _Evaluation:
         return found
 
     def _find_task(self) -> str:
-        """The task whose predictions are scored: one that learns such data.
+        """Returns the task to score: one that trains on this kind of data.
 
-        Of several, that of the first model whose task is known before it is loaded;
+        Among several, that of the first model whose task is known before loading it,
         otherwise the first.
         """
         folders = sources.split_commas(self._options.tfrecords)
@@ -153,7 +153,7 @@ class _Evaluation:
             found.add(kinds.MASK)
         if len(found) > 1:
             several = " and ".join(sorted(kinds.PLURALS[kind] for kind in found))
-            raise PicanetError(f"the data sets hold {several}: score them one by one")
+            raise PicanetError(f"The data sets contain {several}: score them apart")
         tasks = [spec.name for spec in specs_of_kind(found.pop())]
         if len(tasks) > 1:
             models = sources.split_commas(self._options.models)
@@ -166,12 +166,12 @@ class _Evaluation:
         masks, images = options.masks, options.images or [None] * len(options.masks)
         names = options.names or [Path(mask).resolve().parent.name for mask in masks]
         if not len(images) == len(names) == len(masks):
-            raise PicanetError("`images` and `name` must come as often as `masks`")
+            raise PicanetError("`images` and `name` must be given as often as `masks`")
         folders = sources.split_commas(options.tfrecords)
         found = [self._tfrecord_data_set(folder) for folder in folders]
         found += map(self._folder_data_set, names, images, masks)
         if not found:
-            raise PicanetError("no data set: give `tfrecords`, or `masks` and `images`")
+            raise PicanetError("No data set: give `tfrecords`, or `masks` and `images`")
         sources.check_unique([data.name for data in found], "data sets")
         return found
 
@@ -204,7 +204,7 @@ class _Evaluation:
             pairs, bad = pair_by_name(images, masks)
             if bad:
                 raise PicanetError(
-                    f"{len(bad)} files cannot be paired, the first: {bad[0]}"
+                    f"{len(bad)} files cannot be paired, the first is {bad[0]}"
                 )
             files = {pair.key: (pair.image, pair.truth) for pair in pairs}
         if not files:
@@ -255,7 +255,8 @@ class _Evaluation:
         task = model.spec.name
         if task != self._task:
             raise PicanetError(
-                f"`model` {found.name}: a {task} network, the data are for {self._task}"
+                f"`model` {found.name} is a {task} network, but the data are for "
+                f"{self._task}"
             )
         return model
 
@@ -277,14 +278,14 @@ class _Evaluation:
 
 
 def _task_of(found: Located) -> str | None:
-    """The task of a preset or a run; None of a file, which must be loaded for it."""
+    """Returns the task of a preset or run, or None for a file that is not loaded."""
     if found.preset:
         return found.preset.task
     return found.run.load_experiment().task if found.run else None
 
 
 def baselines() -> Mapping[str, str]:
-    """{name: what it is} of the baselines of all tasks."""
+    """Returns {name: description} of the baselines of all tasks."""
     found: dict[str, str] = {}
     for task in task_names():
         found |= scoring_of(task).baselines
@@ -292,7 +293,7 @@ def baselines() -> Mapping[str, str]:
 
 
 def conventions() -> str:
-    """How the scores of all tasks are measured, for `--help`."""
+    """Returns the description of the scores of all tasks, for `--help`."""
     texts = [scoring_of(task).report.conventions for task in task_names()]
     described = "; ".join(f"{name}: {what}" for name, what in baselines().items())
     return "\n".join([*texts, f"Baselines     {described}"])

@@ -1,6 +1,6 @@
-"""What is scored: samples with their ground truth, and methods that predict it.
+"""Data structures for samples with ground truth, data sets and methods.
 
-Opens no file. Imports no TensorFlow.
+Does not open files or import TensorFlow.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image
 
-# Pictures are kept no larger than they are shown.
+# Images are stored at the size at which they are shown.
 PICTURE_SIDE = 320
 
 
@@ -20,10 +20,11 @@ class Sample(NamedTuple):
     """One image of a data set.
 
     Attributes:
-        name: unique in its data set.
-        truth: what the task is scored against: a mask `(height, width)` uint8 0..255 or
-            bool, a class map `(height, width)` uint8, or `detection.evaluation.Truth`.
-        image: `(height, width, 3)` uint8, or None where only predictions are scored.
+        name: unique name in the data set.
+        truth: ground truth: a mask `(height, width)` uint8 0..255 or bool, a class map
+            `(height, width)` uint8, or `detection.evaluation.Truth`.
+        image: `(height, width, 3)` uint8, or None if only stored predictions are
+            scored.
     """
 
     name: str
@@ -31,18 +32,18 @@ class Sample(NamedTuple):
     image: np.ndarray | None = None
 
 
-# A sample, and what a method predicts for it.
+# A sample and its prediction.
 Predicted = tuple[Sample, object]
 
 
 class Example(NamedTuple):
-    """One image to look at; pictures at most `PICTURE_SIDE` pixels a side.
+    """An example for figures; all images have at most `PICTURE_SIDE` pixels per side.
 
     Attributes:
-        name: of the sample.
-        image: uint8 [h, w, 3], or None without images.
+        name: name of the sample.
+        image: uint8 [h, w, 3], or None.
         truth, prediction: uint8 [h, w] or [h, w, 3].
-        score: of this image alone, if there is one.
+        score: score of this image, or None.
     """
 
     name: str
@@ -53,14 +54,14 @@ class Example(NamedTuple):
 
 
 class DataSet(NamedTuple):
-    """Images with ground truth.
+    """A data set with ground truth.
 
     Attributes:
-        name: as in papers: "ECSSD".
-        count: images.
-        keys: gives their names, without decoding what they name.
-        samples: reads them, in order; anew at each call.
-        facts: for the report, such as where it lies.
+        name: name as in papers, such as "ECSSD".
+        count: number of images.
+        keys: function that returns the names of the samples without decoding them.
+        samples: function that reads the samples in order; starts over at each call.
+        facts: metadata for the report, such as the path.
     """
 
     name: str
@@ -71,15 +72,16 @@ class DataSet(NamedTuple):
 
 
 class Method(NamedTuple):
-    """What predicts.
+    """A method to score, such as a network or stored predictions.
 
     Attributes:
-        name: unique among the methods.
-        predict: samples and their predictions, of a data set.
-        facts: for the report, such as the run directory.
-        variant: its row in the paper's table; of saliency without one, its name is
+        name: unique name of the method.
+        predict: function from a data set to samples with predictions.
+        facts: metadata for the report, such as the run directory.
+        variant: row in the paper's table. For saliency methods without one, the name is
             looked up in Table 2.
-        check: raises `PicanetError` if it cannot do a data set; before any work.
+        check: raises `PicanetError` if the method does not support a data set; called
+            before any scoring.
     """
 
     name: str
@@ -93,11 +95,11 @@ def predict_samples(
     predict_arrays: Callable[[Iterable[np.ndarray]], Iterable],
     samples: Iterable[Sample],
 ) -> Iterator[Predicted]:
-    """Samples and their predictions.
+    """Yields samples with their predictions.
 
     Args:
-        predict_arrays: a function from images to predictions, both in order.
-        samples: with images.
+        predict_arrays: function from images to predictions in the same order.
+        samples: samples with images.
     """
     waiting: deque[Sample] = deque()
 
@@ -113,7 +115,7 @@ def predict_samples(
 def shrink_picture(
     picture: np.ndarray, resampling: Image.Resampling = Image.Resampling.BICUBIC
 ) -> np.ndarray:
-    """uint8, at most `PICTURE_SIDE` pixels a side."""
+    """Shrinks a uint8 image to at most `PICTURE_SIDE` pixels per side."""
     image = Image.fromarray(picture)
     image.thumbnail((PICTURE_SIDE, PICTURE_SIDE), resampling)
     return np.array(image)

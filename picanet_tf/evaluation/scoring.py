@@ -1,4 +1,4 @@
-"""How a task's predictions are scored and reported. Imports no TensorFlow."""
+"""`Scoring`, the evaluation interface of a task. Does not import TensorFlow."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from picanet_tf.evaluation.tables import folder_name
 
 
 class Scoring(abc.ABC):
-    """What evaluation asks of a task; one subclass in each task's package.
+    """Scores the predictions of a task; each task has a subclass.
 
     Attributes:
-        report: what is said of the scores.
-        baselines: {name: what it is} of methods that know no image.
+        report: the report on the scores.
+        baselines: {name: description} of methods that ignore the image.
     """
 
     report: ClassVar[Report]
@@ -29,11 +29,10 @@ class Scoring(abc.ABC):
 
     @abc.abstractmethod
     def truth_of(self, record: Mapping):
-        """The `Sample.truth` of a record.
+        """Returns the `Sample.truth` of a record.
 
         Args:
-            record: {name: NumPy array}, as `data_pipeline.readers.read_originals` gives
-                it.
+            record: {name: NumPy array} from `data_pipeline.readers.read_originals`.
         """
 
     @abc.abstractmethod
@@ -49,26 +48,27 @@ class Scoring(abc.ABC):
         """Scores predictions.
 
         Args:
-            predicted: samples and predictions; taken one by one.
-            pick: numbers of images, from 0, to keep as examples.
-            normalize, which, workers: of maps, see `saliency.evaluation.evaluate`;
-                other tasks have no use for them.
+            predicted: samples and predictions, consumed one by one.
+            pick: indices (from 0) of images to keep as examples.
+            normalize, which, workers: see `saliency.evaluation.evaluate`; ignored by
+                other tasks.
 
         Returns:
-            The task's evaluation, which has `picked`, the examples.
+            The task's evaluation, with the examples in `picked`.
 
         Raises:
-            PicanetError: there is no image, or one cannot be scored; named.
+            PicanetError: if there are no images, or one cannot be scored; the message
+                names it.
         """
 
     @abc.abstractmethod
     def texts(self, evaluation) -> Iterator[tuple[str, str]]:
-        """(file name, text) of each table of an evaluation."""
+        """Yields (file name, text) of each table of an evaluation."""
 
     def panels(self, evaluations: Mapping[str, object]) -> Iterator[tuple]:
-        """Pictures as (file name, column titles, rows of (label, pictures)).
+        """Yields panels as (file name, column titles, rows of (label, images)).
 
-        By default `examples.png`, the images picked, all methods side by side.
+        By default `examples.png`, which shows the picked images with all methods.
 
         Args:
             evaluations: {method: evaluation} of one data set.
@@ -76,18 +76,18 @@ class Scoring(abc.ABC):
         yield from draw_examples(evaluations)
 
     def figures(self, evaluations: Mapping[str, object], title: str) -> Iterable[tuple]:
-        """Curves as (file name, matplotlib `Figure`); none by default."""
+        """Yields curves as (file name, matplotlib `Figure`); none by default."""
         return ()
 
     def predict_baseline(self, name: str, truth):
-        """What a method that knows no image predicts, of the size of the truth."""
+        """Returns the prediction of a baseline, at the size of the ground truth."""
         raise NotImplementedError
 
     def baseline(self, name: str) -> Method:
-        """One of `baselines` as a method; `PicanetError` where there is no such."""
+        """Returns a baseline as a method; raises `PicanetError` if it is unknown."""
         if name not in self.baselines:
             raise PicanetError(
-                f"The baseline must be one of {', '.join(self.baselines)} for these "
+                f"`baseline` must be one of {', '.join(self.baselines)} for these "
                 f"data. Received: {name}"
             )
 
@@ -103,18 +103,18 @@ class Scoring(abc.ABC):
         list_images: Callable[[Path], Sequence[Path]],
         read_truth: Callable | None,
     ) -> Method:
-        """The method whose predictions are on the disk: by default maps in a folder.
+        """Returns a method with predictions on disk, by default maps in a folder.
 
         Args:
             argument: `NAME=PATH`.
-            list_images: the image files of a folder.
-            read_truth: a file of ground truth -> array.
+            list_images: function that lists the image files of a folder.
+            read_truth: function that reads a ground truth file to an array.
         """
         return maps_on_disk(argument, list_images, read_truth)
 
 
 def draw_examples(evaluations: Mapping[str, object]) -> Iterator[tuple]:
-    """`examples.png`: the images picked, as `Scoring.panels` gives pictures."""
+    """Yields `examples.png` with the picked images, as `Scoring.panels`."""
     rows = []
     picked = (evaluation.picked for evaluation in evaluations.values())
     for examples in zip(*picked, strict=True):
@@ -124,12 +124,12 @@ def draw_examples(evaluations: Mapping[str, object]) -> Iterator[tuple]:
 
 
 def panel_of(path: str, titles: list[str], rows: list) -> Iterator[tuple]:
-    """A panel of (label, [image, truth, *predictions]); without images, without them.
+    """Yields a panel, without the column of images if there are none.
 
     Args:
         path: file name.
-        titles: of the predictions' columns.
-        rows: none gives no panel.
+        titles: titles of the columns of predictions.
+        rows: (label, [image, truth, *predictions]); nothing is yielded without rows.
     """
     if not rows:
         return
@@ -143,11 +143,11 @@ def panel_of(path: str, titles: list[str], rows: list) -> Iterator[tuple]:
 def save_drawings(
     scoring: Scoring, output: Path, title: str, evaluations: Mapping[str, object]
 ) -> None:
-    """Writes tables and pictures of what each method reached on one data set.
+    """Writes the tables and figures for one data set.
 
     Args:
-        scoring: the task's.
-        output: the report's folder; the data set gets one in it.
+        scoring: the task's `Scoring`.
+        output: folder of the report; a subfolder is created for the data set.
         title: name of the data set.
         evaluations: {method: evaluation}.
     """

@@ -1,6 +1,6 @@
-"""Data sets and methods, whatever they come from.
+"""Creates data sets and methods from files and networks.
 
-Opens no file itself: readers are handed in. Imports no TensorFlow.
+File readers are passed as arguments. Does not import TensorFlow.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ Read = Callable[[Path], np.ndarray]
 def read_files(
     files: Mapping[str, tuple[Path | None, Path]], read_image: Read, read_truth: Read
 ) -> Iterator[Sample]:
-    """Samples of files.
+    """Yields samples read from files.
 
     Args:
-        files: {name: (image or None, ground truth)}.
+        files: {name: (image path or None, ground truth path)}.
 
     Raises:
-        PicanetError: an image and its ground truth differ in size.
+        PicanetError: if an image and its ground truth differ in size.
     """
     for name, (image_file, truth_file) in files.items():
         image = None if image_file is None else read_image(image_file)
@@ -46,12 +46,12 @@ def read_files(
 
 
 def split_commas(values: Iterable[str]) -> list[str]:
-    """`["a,b", "c"]` -> `["a", "b", "c"]`, of a flag that is repeated or a list."""
+    """Splits the values of a repeated flag: `["a,b", "c"]` -> `["a", "b", "c"]`."""
     return [part for value in values for part in value.split(",") if part]
 
 
 def by_name(paths: Iterable[Path]) -> dict[str, Path]:
-    """{name without extension: path}; raises `PicanetError` where two share one."""
+    """Returns {name without extension: path}; raises `PicanetError` on duplicates."""
     found: dict[str, Path] = {}
     for path in paths:
         if path.stem in found:
@@ -67,13 +67,14 @@ def maps_on_disk(
     *,
     same_size: bool = False,
 ) -> Method:
-    """Maps that some method left in a folder, named as the masks.
+    """Returns a method with maps in a folder that are named like the masks.
 
     Args:
-        flag: `NAME=DIR`, or `DIR` alone, whose own name is then the method's. The maps
-            are in DIR, or in a folder of it that is called as the data set.
-        list_images: the image files of a folder.
-        same_size: whether a map of another size than its mask is an error.
+        flag: `NAME=DIR`, or `DIR`, whose last part is then the method's name. The maps
+            are in DIR, or in a subfolder named after the data set.
+        list_images: function that lists the image files of a folder.
+        read_map: function that reads a map.
+        same_size: whether maps must have the size of their mask.
     """
     name, folder = split_named_path(flag)
 
@@ -107,7 +108,7 @@ def maps_on_disk(
 
 
 def split_named_path(flag: str) -> tuple[str, str]:
-    """`NAME=PATH`, or `PATH` alone, whose own name is then the method's."""
+    """Splits `NAME=PATH`; for `PATH` alone, its last part is the name."""
     name, separator, path = flag.partition("=")
     if not separator or Path(flag).exists():
         name, path = Path(flag).resolve().name, flag
@@ -119,17 +120,20 @@ def split_named_path(flag: str) -> tuple[str, str]:
 def network(
     name: str, load: Callable[[], Callable], facts: Mapping, variant: str | None
 ) -> Method:
-    """A network.
+    """Returns a network as a method.
 
     Args:
-        load: loads it: a function from images to maps, both in order. Called by `check`
-            too, so that a wrong one is told before any other is scored.
+        name: name of the method.
+        load: loads the network and returns a function from images to predictions. Also
+            called by `check`, so that an invalid network is reported before scoring.
+        facts: metadata for the report.
+        variant: row in the paper's table, or None.
     """
 
     def check(data: DataSet) -> None:
         if next(iter(data.samples())).image is None:
             raise PicanetError(
-                f"{name} needs images, {data.name} has masks only: give `images`"
+                f"{name} needs images, but {data.name} has only masks: give `images`"
             )
         load()
 
@@ -140,10 +144,10 @@ def network(
 
 
 def name_uniquely(methods: Sequence[Method]) -> list[Method]:
-    """Names methods of equal names after their runs or files as well.
+    """Adds the run or file to the names of methods with equal names.
 
     Raises:
-        PicanetError: two are still alike.
+        PicanetError: if two names are still equal.
     """
     counts = Counter(method.name for method in methods)
     named = [
@@ -157,14 +161,14 @@ def name_uniquely(methods: Sequence[Method]) -> list[Method]:
 
 
 def check_unique(names: Sequence[str], what: str) -> None:
-    """Raises `PicanetError` if a name comes twice: reports go by name."""
+    """Raises `PicanetError` for duplicate names, because reports are keyed by name."""
     name, count = Counter(names).most_common(1)[0]
     if count > 1:
-        raise PicanetError(f"Two {what} are called {name}; each needs its own name")
+        raise PicanetError(f"Two {what} are named {name}; names must be unique")
 
 
 def spread_evenly(count: int, wanted: int) -> set[int]:
-    """`wanted` numbers, evenly spread over 0..count - 1."""
+    """Returns `wanted` numbers spread evenly over 0..count - 1."""
     return {int(number) for number in np.linspace(0, count - 1, min(wanted, count))}
 
 

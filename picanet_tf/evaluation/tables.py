@@ -1,6 +1,6 @@
-"""What every report is written with: tables, facts, names of folders.
+"""Formatting helpers for reports: tables, metadata, folder names.
 
-Imports no TensorFlow.
+Does not import TensorFlow.
 """
 
 from __future__ import annotations
@@ -14,17 +14,17 @@ from importlib import metadata
 
 
 def folder_name(name: str) -> str:
-    """A data set's or a method's name as a folder's."""
+    """Converts the name of a data set or method to a folder name."""
     return re.sub(r"[^\w.+-]+", "_", name).strip("._") or "_"
 
 
 def in_utf8(text: str) -> str:
-    """Text that can be written even where the name of a file in it is no UTF-8."""
+    """Makes text encodable even if it contains a file name that is not UTF-8."""
     return text.encode("utf-8", "backslashreplace").decode()
 
 
 def by_dataset(results: Sequence) -> dict[str, list]:
-    """{name of the data set: its results}, in the order that came."""
+    """Groups results by data set, keeping their order."""
     groups: dict[str, list] = {}
     for result in results:
         groups.setdefault(result.dataset, []).append(result)
@@ -32,7 +32,7 @@ def by_dataset(results: Sequence) -> dict[str, list]:
 
 
 def align_columns(rows: Sequence[Sequence[str]]) -> str:
-    """A table for a terminal: the first column to the left, the others to the right."""
+    """Formats a plain-text table; the first column is left-aligned, others right."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return "\n".join(
         "  ".join(
@@ -44,7 +44,7 @@ def align_columns(rows: Sequence[Sequence[str]]) -> str:
 
 
 def markdown_table(rows: Sequence[Sequence[str]]) -> str:
-    """As Markdown, the first row being the head."""
+    """Formats a Markdown table; the first row is the header."""
     head, *body = ([cell.replace("|", "\\|") for cell in row] for row in rows)
     rule = ["---", *["---:"] * (len(head) - 1)]
     return "\n".join(f"| {' | '.join(row)} |" for row in (head, rule, *body))
@@ -57,7 +57,7 @@ def csv_text(rows: Sequence[Sequence]) -> str:
 
 
 def facts_list(results: Sequence) -> str:
-    """Markdown: the facts on each method, then on each data set."""
+    """Formats the metadata of each method, then of each data set, as Markdown."""
     facts = {r.method: r.details for r in results} | {
         r.dataset: r.data for r in results
     }
@@ -69,7 +69,7 @@ def in_words(facts: Mapping) -> str:
 
 
 def versions(*packages: str) -> dict[str, str]:
-    """Of what scores depend on: TensorFlow, Keras, NumPy and these packages."""
+    """Returns the versions of TensorFlow, Keras, NumPy and the given packages."""
     found = {}
     for package in ("tensorflow", "keras", "numpy", *packages):
         try:
@@ -80,12 +80,12 @@ def versions(*packages: str) -> dict[str, str]:
 
 
 def percent(value: float | None) -> str:
-    """0..1 -> "12.34"; what is not there, "-"."""
+    """Formats a fraction as a percentage: 0.1234 -> "12.34"; None and NaN -> "-"."""
     return "-" if value is None or math.isnan(value) else f"{100 * value:.2f}"
 
 
 def without_nan(value):
-    """None in place of each NaN, however deep: JSON has none."""
+    """Replaces NaN by None recursively, because JSON has no NaN."""
     if isinstance(value, Mapping):
         return {key: without_nan(each) for key, each in value.items()}
     if isinstance(value, list | tuple):

@@ -113,16 +113,13 @@ class Preset:
         return path
 
 
-def list_presets(folder: str | Path | None = None) -> dict[str, Preset]:
+def list_presets() -> dict[str, Preset]:
     """Returns {name: preset} of all presets, the default one first.
-
-    Args:
-        folder: folder of the entries; defaults to the bundled ones.
 
     Raises:
         PicanetError: if an entry cannot be read.
     """
-    found = [_read(path) for path in sorted(Path(folder or FOLDER).glob("*.json"))]
+    found = [_read(path) for path in sorted(FOLDER.glob("*.json"))]
     found.sort(key=lambda preset: not preset.default)
     return {preset.name: preset for preset in found}
 

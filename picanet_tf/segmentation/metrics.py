@@ -58,7 +58,7 @@ class SegmentationMetrics:
         predicted, truth = np.asarray(predicted), np.asarray(truth)
         if predicted.shape != truth.shape:
             raise ValueError(
-                "Prediction and truth must have the same shape. Received: "
+                "Prediction and truth must have equal shapes. Received: "
                 f"{predicted.shape} and {truth.shape}"
             )
         classes, ignore = self._metric.num_classes, self._metric.ignore_class

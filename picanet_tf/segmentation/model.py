@@ -57,7 +57,7 @@ def _deeplab(image, config: NetworkConfig, classes: int) -> dict:
 
 
 def _unet(image, config: NetworkConfig, classes: int) -> dict:
-    """Returns side outputs and attention of the saliency decoder's first four modules."""
+    """Returns side outputs and attention of the first four decoding modules."""
     features = vgg16_features(
         image,
         dilated=False,

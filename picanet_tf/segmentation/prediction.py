@@ -47,7 +47,7 @@ def upsample(logits, side: int):
 
 
 def crop_to_image(values, size, side: int):
-    """Crops [S, S, C] over the square to the image's [H, W, C] and resizes it.
+    """Resizes [S, S, C] to the square's size and crops the image, [H, W, C].
 
     Args:
         values: values over the network's input.

@@ -27,7 +27,9 @@ class SegmentationValidation(Validation):
 
     def update(self, outputs: dict[str, np.ndarray], classes: np.ndarray) -> None:
         """Adds a batch of network outputs and integer classes [N, S, S, 1]."""
-        self._metrics.update(_predict_classes(outputs, classes.shape[1]), classes[..., 0])
+        self._metrics.update(
+            _predict_classes(outputs, classes.shape[1]), classes[..., 0]
+        )
 
     def result(self) -> dict[str, float]:
         scores = self._metrics.result()

@@ -180,10 +180,10 @@ class _Export:
             for name, value in outputs.items():
                 if not np.isfinite(value).all():
                     raise PicanetError(f"The signature {signature} gives {name} = NaN")
-            worst = max(worst, self._outputsdifference_of(outputs, wanted))
+            worst = max(worst, self._output_difference(outputs, wanted))
         return worst
 
-    def _outputsdifference_of(self, outputs, wanted) -> float:
+    def _output_difference(self, outputs, wanted) -> float:
         """Returns the largest difference; the task may compare some outputs jointly."""
         worst = 0.0
         alone = {name for name in outputs if name in wanted}

@@ -102,9 +102,9 @@ class Experiment:
     )
     init_from: str = _setting(
         "",
-        "Start from the weights of this preset (see picanet models; it sets the "
-        "variant unless --variant is given), run directory or .keras file. Weights "
-        "that do not fit are initialized randomly and listed.",
+        "Start from the weights of this preset (see picanet models), run directory or "
+        ".keras file. A preset or a run sets the variant unless --variant is given. "
+        "Weights that do not fit are initialized randomly and listed.",
     )
     freeze_encoder: bool = _setting(
         False, "Freeze the encoder's pretrained layers and train the rest."

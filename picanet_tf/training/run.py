@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -118,8 +119,8 @@ def new_experiment(settings: Mapping, run: str, cluster: Cluster) -> Experiment:
     """Creates the experiment of a new run.
 
     Args:
-        settings: settings of `Experiment`; a preset in `init_from` sets the variant
-            unless it is given.
+        settings: settings of `Experiment`; a preset or a run in `init_from` sets the
+            variant unless it is given.
         run: the run directory; "" for one named by date.
         cluster: the workers of the training.
 
@@ -127,9 +128,10 @@ def new_experiment(settings: Mapping, run: str, cluster: Cluster) -> Experiment:
         PicanetError: if no data set is given or the run directory cannot be created.
     """
     settings = dict(settings)
-    preset = list_presets().get(settings.get("init_from"))
-    if preset and settings.get("task", Experiment.task) == preset.task:
-        settings.setdefault("variant", preset.variant)
+    if settings.get("init_from") and "variant" not in settings:
+        task = settings.get("task", Experiment.task)
+        if variant := _variant_of(settings["init_from"], task):
+            settings["variant"] = variant
     experiment = Experiment.of(**settings)
     _check_tfrecords(experiment)
     if cluster.size > 1 and not run:
@@ -139,6 +141,16 @@ def new_experiment(settings: Mapping, run: str, cluster: Cluster) -> Experiment:
     if run:  # Checked here, before workers wait for each other.
         RunDirectory.check_new(run)
     return experiment
+
+
+def _variant_of(init_from: str, task: str) -> str | None:
+    """The variant of a preset or run of the task; None of anything else."""
+    if preset := list_presets().get(init_from):
+        return preset.variant if preset.task == task else None
+    if not os.path.isdir(init_from):
+        return None
+    experiment = RunDirectory.open(init_from).load_experiment()
+    return experiment.variant if experiment.task == task else None
 
 
 def resumed_experiment(run: RunDirectory, settings: Mapping) -> Experiment:

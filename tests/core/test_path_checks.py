@@ -34,8 +34,8 @@ def test_a_locked_folder_is_told(tmp_path, locked):
     assert check_readable(words) == words
     locked("photos")
     with pytest.raises(PicanetError) as raised:
-        check_readable(words, argument="images")
-    assert str(raised.value) == f"`images`: cannot read {folder}: Permission denied"
+        check_readable(words)
+    assert str(raised.value) == f"`input`: cannot read {folder}: Permission denied"
 
 
 def test_a_locked_folder_inside_is_passed_over(tmp_path, locked, caplog):

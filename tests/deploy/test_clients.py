@@ -211,8 +211,8 @@ WRONG = {
     "Specific(picanet, 7)",
     "--signature=saliency": "--signature must be one of attention, image_bytes, "
     "serving_default",
-    "--signature=serving_default": "must go from image_bytes to saliency_png_bytes. It "
-    "goes from image to saliency",
+    "--signature=serving_default": "must map image_bytes to saliency_png_bytes. "
+    "Received: serving_default of picanet",
 }
 
 
@@ -236,7 +236,7 @@ MISTAKES = [
     (["in", "--output=o", "--version=1", "--label=stable"], "give only one of them"),
     (["in", "--output=o", "--server=/"], "--server must be"),
     (["in", "--output=o", "--in_flight=0"], "in_flight"),
-    (["film.mp4", "--output=o"], "--input: film.mp4 is a video"),
+    (["film.mp4", "--output=o"], "--input must be images. Received: video film.mp4"),
 ]
 
 
@@ -325,7 +325,7 @@ def test_ctrl_c_ends_what_is_in_flight(kind, serve, photos, tmp_path):
     client.send_signal(signal.SIGINT)
     stdout, stderr = client.communicate(timeout=30)
     assert client.returncode == 130 and "Traceback" not in stderr
-    assert "Waiting for the requests in flight" in stderr
+    assert "Waiting for requests in flight" in stderr
     written = len(files(tmp_path / "out"))
     assert 2 <= written <= 6 and written == len(server.model.served)
     assert f"{written} of 10 maps" in stdout

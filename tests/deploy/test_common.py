@@ -17,11 +17,11 @@ PNG = b"\x89PNG\r\n\x1a\nand so on"
     "message, line",
     [
         (
-            "assertion failed: [Cannot decode image_bytes: a PNG of 1 to 9 pixels is "
-            "accepted, its header announces (width, height)] [4] [3] [in image number] "
+            "assertion failed: [Cannot decode image_bytes: a PNG must have 1 to 9 "
+            "pixels, its header declares (width, height)] [4] [3] [in image number] "
             "[2]\n\t [[{{node map/Assert}}]]",
-            "Cannot decode image_bytes: a PNG of 1 to 9 pixels is accepted, its header "
-            "announces (width, height) 4 3",
+            "Cannot decode image_bytes: a PNG must have 1 to 9 pixels, its header "
+            "declares (width, height) 4 3",
         ),
         ("{{function_node f_1}} Invalid JPEG data, size 40 [[{{node d}}]]",
          "Invalid JPEG data, size 40"),

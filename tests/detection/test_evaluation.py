@@ -215,10 +215,16 @@ def test_without_pycocotools_there_are_vocs_scores_alone(monkeypatch):
 @pytest.mark.parametrize(
     "detections, message",
     [
-        (found((SMALL, DOG, math.nan)), "0: A box or a score of a detection is no num"),
-        (found(((0, 0, math.inf, 1), DOG, 0.5)), "0: A box or a score of a detection"),
-        (found((SMALL, 21, 0.5)), "0: A detection has the class 21; classes are 1..20"),
-        (found((SMALL, 0, 0.5)), "0: A detection has the class 0"),
+        (
+            found((SMALL, DOG, math.nan)),
+            "0: A box or score of a detection is not finite",
+        ),
+        (found(((0, 0, math.inf, 1), DOG, 0.5)), "0: A box or score of a detection"),
+        (
+            found((SMALL, 21, 0.5)),
+            "0: A detection has class 21; classes must be in 1..20",
+        ),
+        (found((SMALL, 0, 0.5)), "0: A detection has class 0"),
         (Detections(np.zeros((2, 4)), np.ones(1), np.ones(1, int)), "0: .*boxes"),
     ],
 )
@@ -230,5 +236,5 @@ def test_what_is_no_detection_is_told_by_image(detections, message):
 def test_no_image_and_an_image_twice_are_told():
     with pytest.raises(PicanetError, match="There are no images to score"):
         evaluate([])
-    with pytest.raises(PicanetError, match="a: The image 'a' came before"):
+    with pytest.raises(PicanetError, match="a: The image 'a' was already added"):
         evaluate([(sample("a", []), nothing())] * 2)

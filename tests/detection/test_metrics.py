@@ -57,5 +57,5 @@ def test_overlaps_are_of_edges_and_one_half_counts():
 def test_an_image_comes_once():
     metrics = DetectionMetrics()
     metrics.update("k", detections(), [A], [1])
-    with pytest.raises(ValueError, match="'k' came before"):
+    with pytest.raises(ValueError, match="'k' was already added"):
         metrics.update("k", detections(), [A], [1])

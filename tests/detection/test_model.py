@@ -109,10 +109,10 @@ def test_variants():
     }
     assert parse_variant("47LAP_10GAP") == {4: "LAP", 7: "LAP", 10: "GAP"}
     for name, why in {
-        "5AC": "layer 5 has no context",
+        "5AC": "layer 5 cannot have a context",
         "44AC": "layer 4 is named twice",
-        "9AC": "'AC' is none of the kinds of layer 9",
-        "UNet": "'UNet' is not layers followed by a kind",
+        "9AC": "'AC' is not one of the kinds of layer 9",
+        "UNet": "'UNet' is not a list of layers followed by a kind",
     }.items():
         with pytest.raises(ValueError, match=why):
             parse_variant(name)

@@ -184,7 +184,7 @@ def test_the_papers_number_stands_beside_its_set_and_variant_only(better):
 
 
 def test_missing_cocos_scores_are_told(monkeypatch, better):
-    note = "COCO's scores are left out: pip install pycocotools"
+    note = "COCO scores are missing: pip install pycocotools"
     assert note not in REPORT.table([result(better)])
     monkeypatch.setitem(sys.modules, "pycocotools", None)
     alone = result(scored(perfect((SMALL, DOG))))

@@ -81,13 +81,13 @@ GOOD = {"image_id": 1, "category_id": 1, "bbox": [0, 0, 1, 1], "score": 0.5}
         (json.dumps([{**GOOD, "image_id": 1.5}]), "image_id"),
         (json.dumps([{**GOOD, "image_id": True}]), "image_id"),
         (json.dumps([{**GOOD, "image_id": ["a"]}]), "image_id"),
-        (json.dumps([{**GOOD, "category_id": 0}]), "the class 0 is none of 1..20"),
-        (json.dumps([{**GOOD, "category_id": "dog"}]), "a class must be a whole"),
-        (json.dumps([{**GOOD, "category_id": 1.5}]), "a class must be a whole"),
-        (json.dumps([{**GOOD, "category_id": True}]), "a class must be a whole"),
+        (json.dumps([{**GOOD, "category_id": 0}]), "the class 0 is not in 1..20"),
+        (json.dumps([{**GOOD, "category_id": "dog"}]), "a class must be an int"),
+        (json.dumps([{**GOOD, "category_id": 1.5}]), "a class must be an int"),
+        (json.dumps([{**GOOD, "category_id": True}]), "a class must be an int"),
         (json.dumps([{**GOOD, "bbox": [0, 0, -1, 1]}]), "negative width or height"),
         (json.dumps([{**GOOD, "bbox": [0, 0, 1, -1]}]), "negative width or height"),
-        (json.dumps([{**GOOD, "bbox": [0, 0, 1, float("inf")]}]), "is no number"),
+        (json.dumps([{**GOOD, "bbox": [0, 0, 1, float("inf")]}]), "is not a number"),
         (json.dumps([{**GOOD, "bbox": [0, 0, 1, 1e39]}]), "too large"),
         (json.dumps([{**GOOD, "bbox": [0, 0, 1, 10**400]}]), "entry 0"),
         (json.dumps([{**GOOD, "bbox": "box"}]), "entry 0"),
@@ -149,10 +149,12 @@ def test_classes_without_a_file_have_no_detections(tmp_path):
 def test_files_of_no_class_or_twice_of_one_are_told(tmp_path):
     for name in ("comp3_det_test_dog.txt", "comp3_det_test_Cat.txt"):
         (tmp_path / name).write_text("a 0.5 1 2 3 4\n")
-    with pytest.raises(PicanetError, match="Cat.txt: 'Cat' is no class of VOC"):
+    with pytest.raises(PicanetError, match="Cat.txt: 'Cat' is not a class of VOC"):
         read_voc(tmp_path)
     (tmp_path / "comp3_det_test_Cat.txt").rename(tmp_path / "dog.txt")
-    with pytest.raises(PicanetError, match="comp3_det_test_dog.txt is of the class d"):
+    with pytest.raises(
+        PicanetError, match="comp3_det_test_dog.txt also has the class d"
+    ):
         read_voc(tmp_path)
 
 

@@ -43,9 +43,9 @@ def test_images_without_detections_have_none():
         ([3], "the image 3, which is not in the data set"),
         # Not an image whose name has no number.
         ([-1], "the image -1, which is not in the data set"),
-        ([20], "the image 20, which may be 0020 or 00_20"),
-        ([1, "000001"], "the image '000001', which is 000001, as another one is"),
-        (["000001", 1], "the image 1, which is 000001, as another one is"),
+        ([20], "the image 20, which could be 0020 or 00_20"),
+        ([1, "000001"], "the image '000001', which is 000001, like another one"),
+        (["000001", 1], "the image 1, which is 000001, like another one"),
     ],
 )
 def test_what_is_no_image_of_the_set_is_told(images, message):

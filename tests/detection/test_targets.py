@@ -153,5 +153,5 @@ def test_in_a_graph_of_batches_of_any_size(drop_remainder):
 
 
 def test_another_image_size_is_an_error():
-    with pytest.raises(ValueError, match="image_size=300 tells 8732 locations"):
+    with pytest.raises(ValueError, match="image_size=300 has 8732 locations"):
         encode_targets(objects_of([]), {"locations": np.zeros([1, 390, 4])}, 300)

@@ -54,7 +54,7 @@ def test_equal_methods_are_told_apart():
         "UNet (other)",
         "center",
     ]
-    with pytest.raises(PicanetError, match="Two methods are called DSS"):
+    with pytest.raises(PicanetError, match="Two methods are named DSS"):
         sources.name_uniquely([method("DSS")._replace(facts={})] * 2)
 
 

@@ -76,18 +76,18 @@ def test_litert_of_what_has_no_such_file(place, word):
         load_model(word, engine="litert")
     assert str(raised.value).startswith(f"`engine` litert: {word} has no LiteRT file. ")
     assert (
-        "--formats tflite --quantize dynamic, take the engine keras, or name a preset"
+        "--formats tflite --quantize dynamic, use the engine keras, or give a preset"
         in str(raised.value)
     )
 
 
 def test_keras_of_a_litert_file(place):
     with pytest.raises(
-        PicanetError, match="tiny.tflite: a LiteRT file predicts, and no"
+        PicanetError, match="tiny.tflite: a LiteRT file can only be used for"
     ):
         load_model("tiny.tflite", engine="keras")
     with pytest.raises(
-        PicanetError, match="Name the run, the .keras file or the preset"
+        PicanetError, match="Give the run, .keras file or preset it was"
     ):
         load_network(locate("tiny.tflite"))
 

@@ -99,7 +99,7 @@ def test_a_latest_run_that_cannot_be_read_is_told(place, said):
 def test_without_a_default_preset(place):
     entries.write(place / "shelf", entries.entry("tiny"))
     registry._read.cache_clear()
-    with pytest.raises(PicanetError, match="No preset is the default one: name a"):
+    with pytest.raises(PicanetError, match="There is no default preset: give a"):
         locate()
 
 

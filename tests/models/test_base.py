@@ -208,8 +208,8 @@ def test_a_network_that_does_not_know_itself_is_refused(tiny_network):
         with pytest.raises(PicanetError) as raised:
             KerasModel(foreign)
         assert str(raised.value) == (
-            f"The model {foreign.name} was not built by `build_model`: it does not say "
-            "which network it is"
+            f"The model {foreign.name} was not built by `build_model`: it has no "
+            "network configuration"
         )
 
 

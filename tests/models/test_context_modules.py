@@ -142,7 +142,7 @@ def test_errors_say_what_was_wrong():
     with pytest.raises(ValueError, match="`kind` must be one of.*kind='gap'"):
         context_layer("gap", name="context", size=28)
     for kind in ("LC", "ReNet", "G_AveP", "L_MaxP"):
-        with pytest.raises(ValueError, match=f"attention to return.*kind='{kind}'"):
+        with pytest.raises(ValueError, match=f"return an attention.*kind='{kind}'"):
             context_layer(kind, name="context", return_attention=True, **SMALL)
     with pytest.raises(ValueError, match="`filters`.*kind='AC'"):
         context_layer("AC", name="context")

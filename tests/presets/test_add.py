@@ -248,8 +248,8 @@ WRITTEN = {
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        ("a", r"^RUN_OR_WEIGHTS NAME are wanted. Received: \['a'\]"),
-        ("a b c", "RUN_OR_WEIGHTS NAME are wanted"),
+        ("a", r"^expected RUN_OR_WEIGHTS NAME. Received: \['a'\]"),
+        ("a b c", "^expected RUN_OR_WEIGHTS NAME. Received"),
         ("a ../b --facts facts.json", "NAME must be letters, .*Received: '../b'"),
         ("a b/c --facts facts.json", "NAME must be letters"),
         ("a hed --facts facts.json", "NAME may not be imagenet, hed, none"),
@@ -264,7 +264,7 @@ WRITTEN = {
         ("a b --facts score.json", "each of `scores` has set, images, max_f, mae"),
         ("a b --facts row.json", "each of `scores` has .*Received: 3"),
         ("a b --facts null.json", "scores must be a list. Received: None"),
-        ("a b --facts facts.json --scores report.json", "report.json is no report"),
+        ("a b --facts facts.json --scores report.json", "report.json is not a report"),
         (
             "a b --facts facts.json --scores nan.json",
             "max_f of a score is of the wrong",

@@ -127,7 +127,8 @@ def test_sklearn_agrees(maps):
 
 def test_what_cannot_be_scored_is_told():
     metrics = SegmentationMetrics()
-    with pytest.raises(ValueError, match=r"one shape. Received: \(2, 3\) and \(2, 2\)"):
+    shapes = r"equal shapes. Received: \(2, 3\) and \(2, 2\)"
+    with pytest.raises(ValueError, match=shapes):
         metrics.update(np.zeros([2, 3], np.uint8), np.zeros([2, 2], np.uint8))
     with pytest.raises(ValueError, match="`predicted` has the class 255"):
         metrics.update(np.full([2, 2], 255, np.uint8), np.zeros([2, 2], np.uint8))

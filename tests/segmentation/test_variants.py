@@ -25,7 +25,7 @@ def test_plans():
 @pytest.mark.parametrize(
     "name, message",
     [
-        ("DeepLab_GAP", "DeepLab's branches may have LC, AC, LAP"),
+        ("DeepLab_GAP", "DeepLab's branches can have LC, AC, LAP"),
         ("6GAP_5432AC", "stage 2 cannot have a context module, only 6 to 3"),
         ("Deeplab", "'Deeplab' is not a list of stages followed by a kind"),
     ],

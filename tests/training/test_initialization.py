@@ -10,12 +10,14 @@ from picanet_tf.presets import find_preset, registry
 from picanet_tf.presets.arrays import quantize, read_arrays
 from picanet_tf.saliency import build_model
 from picanet_tf.tasks import get_task
+from picanet_tf.training.cluster import ALONE
 from picanet_tf.training.initialization import (
     ENCODER_LAYERS,
     build,
     load_initial_weights,
     make_optimizer,
 )
+from picanet_tf.training.run import new_experiment
 from picanet_tf.training.run_directory import RunDirectory
 from tests.presets import entries
 from tests.training import disks
@@ -118,3 +120,15 @@ def test_a_training_from_a_preset(preset, tmp_path):
             expected = arrays[variable.path]
             np.testing.assert_allclose(variable.numpy(), expected, atol=1e-3)
             assert np.abs(expected).max() > 5e-3
+
+
+def test_a_run_sets_the_variant_unless_it_is_given(tmp_path):
+    """As a preset does; a run of another task, or a file, does not."""
+    RunDirectory.create(disks.experiment(variant="6GAP_5AC"), str(tmp_path / "old"))
+    settings = {"tfrecords": "x", "init_from": str(tmp_path / "old")}
+    assert new_experiment(settings, "", ALONE).variant == "6GAP_5AC"
+    assert new_experiment({**settings, "variant": "UNet"}, "", ALONE).variant == "UNet"
+    other = {**settings, "task": "segmentation"}
+    assert new_experiment(other, "", ALONE).variant == "6GAP_543LAP"
+    file = {**settings, "init_from": "x.keras"}
+    assert new_experiment(file, "", ALONE).variant == "6GAP_5432AC"
