@@ -21,9 +21,13 @@ def run_command():
 
 @pytest.fixture(scope="session")
 def tiny_network():
-    """Builds a network of 1/32 of the channels, always with the same weights."""
+    """Builds a network of 1/32 of the channels, always with the same weights.
 
-    def build(variant=None, task="saliency", image_size=None, **options):
+    Its outputs hardly vary with the image; with a `gain` on its kernels, of 20 or so,
+    they do.
+    """
+
+    def build(variant=None, task="saliency", image_size=None, gain=1, **options):
         import keras
 
         from picanet_tf.tasks import get_task
@@ -31,6 +35,10 @@ def tiny_network():
         keras.utils.set_random_seed(0)
         side = image_size or {"saliency": 32, "segmentation": 64, "detection": 64}[task]
         options = {"width": 1 / 32, **options}
-        return get_task(task).build_model(variant, side, **options)
+        network = get_task(task).build_model(variant, side, **options)
+        for variable in network.weights:
+            if gain != 1 and variable.path.endswith("kernel"):
+                variable.assign(variable * gain)
+        return network
 
     return build

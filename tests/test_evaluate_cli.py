@@ -219,24 +219,16 @@ def test_ctrl_c_leaves_nothing(photos, tmp_path):
 
 
 @pytest.fixture(scope="module")
-def trained(tmp_path_factory):
+def trained(tiny_network, tmp_path_factory):
     """A run directory with a network that nobody trained."""
-    import keras
-
-    from picanet_tf.saliency import build_model
     from picanet_tf.training.experiments import Experiment
     from picanet_tf.training.run_directory import RunDirectory
 
-    keras.utils.set_random_seed(3)
     path = tmp_path_factory.mktemp("runs") / "tiny"
     run = RunDirectory.create(
         Experiment(variant="UNet", image_size=32, width=1 / 32), str(path)
     )
-    model = build_model("UNet", image_size=32, width=1 / 32)
-    for variable in model.weights:  # else 0.5 everywhere
-        if variable.path.endswith("kernel"):
-            variable.assign(variable * 20)
-    model.save(run.path / "model.keras")
+    tiny_network("UNet", gain=20).save(run.path / "model.keras")
     return run.path
 
 

@@ -156,6 +156,7 @@ def test_sizes_that_do_not_fit(folder, words, message):
 def test_help(folder):
     code, output, errors = export("--help", cwd=folder)
     assert code == 0
+    output = " ".join(output.split())  # It is wrapped.
     for word in ("--calibration_tfrecords", "none, float16, dynamic, int8", "latest"):
         assert word in output
     assert "tensorflow" not in errors.lower()

@@ -7,24 +7,17 @@ import signal
 import time
 from pathlib import Path
 
-import keras
 import numpy as np
 import pytest
 from PIL import Image
 
 from picanet_tf.inference import KerasModel
-from picanet_tf.saliency import build_model
-from picanet_tf.tasks.registry import get_task
 from tests import bad_images, commands
 
 
 @pytest.fixture(scope="module")
-def network(tmp_path_factory):
-    keras.utils.set_random_seed(3)
-    model = build_model("UNet", image_size=32, width=1 / 32)
-    for variable in model.weights:
-        if variable.path.endswith("kernel"):
-            variable.assign(variable * 20)
+def network(tiny_network, tmp_path_factory):
+    model = tiny_network("UNet", gain=20)
     path = tmp_path_factory.mktemp("network") / "model.keras"
     model.save(path)
     return path, KerasModel(model)
@@ -134,7 +127,7 @@ def test_a_video(network, tmp_path):
 
 
 @pytest.mark.parametrize("task", ["segmentation", "detection"])
-def test_a_video_is_called_after_the_task(task, tmp_path):
+def test_a_video_is_called_after_the_task(task, tiny_network, tmp_path):
     cv2 = pytest.importorskip("cv2")
     clip = tmp_path / "clip.mp4"
     writer = cv2.VideoWriter(str(clip), cv2.VideoWriter_fourcc(*"mp4v"), 10, (64, 48))
@@ -143,7 +136,7 @@ def test_a_video_is_called_after_the_task(task, tmp_path):
     writer.write(np.asarray(photo((48, 64))))
     writer.release()
     variant = {"segmentation": "DeepLab", "detection": "SSD300"}[task]
-    get_task(task).build_model(variant, 64, width=1 / 32).save(tmp_path / "n.keras")
+    tiny_network(variant, task).save(tmp_path / "n.keras")
     words = ("--model", "n.keras", "--input", "clip.mp4", "--output", "out", "--resume")
     assert predict(*words, cwd=tmp_path).returncode == 0
     assert written(tmp_path / "out") == [f"clip.{task}.mp4"]

@@ -4,21 +4,18 @@ import functools
 import json
 from pathlib import Path
 
-import keras
 import numpy as np
 import pytest
 from PIL import Image
 
 from data_pipeline.convert import convert_folders
-from picanet_tf.saliency import build_model
 from tests import bad_images, commands
 
 
 @pytest.fixture(scope="module")
-def network(tmp_path_factory):
-    keras.utils.set_random_seed(3)
+def network(tiny_network, tmp_path_factory):
     path = tmp_path_factory.mktemp("network") / "model.keras"
-    build_model("6GAP_5AC", image_size=32, width=1 / 32).save(path)
+    tiny_network("6GAP_5AC").save(path)
     return path
 
 

@@ -59,7 +59,8 @@ def test_train_evaluate_predict_visualize(devkit, run_command):  # noqa: F811
     assert abs(ap - scored["methods"]["478LAP_910GAP"]["mean_ap"]) < 1e-6
 
     mask = ("predict.py", "--model", "r", *photos, "--output", "m", "--format", "mask")
-    assert "has boxes, json, voc" in run_command(*mask, cwd=devkit).error
+    refused = run_command(*mask, cwd=devkit).error
+    assert "--format must be one of boxes, json, voc for r" in refused
     resumed = ("predict.py", "--model", "r", *photos, "--output", "m", "--resume")
     wrong = run_command(*resumed, "--format", "json", cwd=devkit)
     assert "cannot be combined with --resume" in wrong.error

@@ -131,7 +131,7 @@ class TestScores:
         for workers in (0, 1):
             with pytest.raises(PicanetError, match="im7: `ground_truth`.*maximum of 1"):
                 evaluate([(sample, np.zeros((2, 2), np.uint8))], workers=workers)
-        with pytest.raises(PicanetError, match="no image to score"):
+        with pytest.raises(PicanetError, match="no images to score"):
             evaluate([])
 
     @pytest.mark.parametrize("shape", [(1, 1), (1, 9), (10, 20_000)])

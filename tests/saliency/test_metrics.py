@@ -287,7 +287,7 @@ class TestRows:
         (np.full((4, 4), np.nan), np.zeros((4, 4)), r"in 0..1.*nan"),
         (np.zeros((4, 4), int), np.zeros((4, 4)), r"dtype=int64"),
         (np.zeros((4, 4)), np.full((4, 4), 255.0), r"`ground_truth`.*255"),
-        (np.zeros((4, 4)), np.ones((4, 4), np.uint8), r"hand bool"),
+        (np.zeros((4, 4)), np.ones((4, 4), np.uint8), r"pass 0 and 1 as bool"),
     ],
 )
 def test_bad_input_is_an_error_and_counts_nothing(prediction, ground_truth, match):

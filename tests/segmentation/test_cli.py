@@ -63,7 +63,8 @@ def test_train_resume_evaluate_predict_visualize(tmp_path, run_command):
     assert done.code == 0, done.stderr
     assert read_class_map(tmp_path / "p" / "3.png").shape == (48, 48)
     mask = ("predict.py", "--model", "r", "images", "--output", "m", "--format", "mask")
-    assert "has map, overlay, panel" in run_command(*mask, cwd=tmp_path).error
+    refused = run_command(*mask, cwd=tmp_path).error
+    assert "--format must be one of map, overlay, panel for r" in refused
 
     look = ("visualize.py", "--model", "r", "images/0.png", "--output", "v")
     done = run_command(*look, "--pixel", "20,20", cwd=tmp_path)

@@ -134,7 +134,7 @@ def test_what_cannot_be_scored_is_told():
         metrics.update(np.full([2, 2], 255, np.uint8), np.zeros([2, 2], np.uint8))
     with pytest.raises(ValueError, match="`truth` has the class 21; classes are 0..20"):
         metrics.update(np.zeros([2, 2], np.uint8), np.full([2, 2], 21, np.uint8))
-    with pytest.raises(PicanetError, match="no image to score"):
+    with pytest.raises(PicanetError, match="no images to score"):
         evaluate([])
     sample = Sample("cat", np.zeros([2, 2], np.uint8))
     with pytest.raises(PicanetError, match="^cat: Prediction and truth"):

@@ -58,7 +58,7 @@ def test_another_size():
 
 
 def test_sizes_that_do_not_fit(network):
-    with pytest.raises(PicanetError, match="trained at image_size 64 .* to 96"):
+    with pytest.raises(PicanetError, match="trained at image_size 64 .* at 96"):
         serving_network(network, 96)
     with pytest.raises(PicanetError, match="multiple of 8.*image_size=70"):
         serving_network(network, 70)
