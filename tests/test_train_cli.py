@@ -149,7 +149,7 @@ def test_changed_data_are_told(data, tmp_path):
         Experiment(tfrecords=str(data)), str(tmp_path / "run"), training_set=old
     )
     error = error_of(run("train.py", "--resume", "--run", "run", cwd=tmp_path))
-    assert "The training set has changed since the run began" in error
+    assert f"The training set {data} has changed since the run began" in error
     assert "f00d" in error and load_manifest(data).fingerprint in error
 
 

@@ -48,8 +48,9 @@ class TrainingData:
                     f"{manifest.folder}: holds {kinds.PLURALS[manifest.kind]}, "
                     f"{kinds.PLURALS[kind]} are wanted"
                 )
-        for name, described in self.describe().items():
-            _check_unchanged(name, described, recorded)
+        described = self.describe().items()
+        for (name, now), folder in zip(described, folders, strict=True):
+            _check_unchanged(name, folder, now, recorded)
 
         from data_pipeline import corrupt, readers
 
@@ -136,11 +137,13 @@ def _describe(manifest: Manifest | None) -> dict | None:
     }
 
 
-def _check_unchanged(name: str, now: dict | None, recorded: Mapping) -> None:
+def _check_unchanged(
+    name: str, folder: str, now: dict | None, recorded: Mapping
+) -> None:
     before = recorded.get(name)
     if before and before != now:
         raise PicanetError(
-            f"The {name.replace('_', ' ')} has changed since the run began: it was "
-            f"{before}, now it is {now}. Restore the old data, or start a new run "
-            "with `init_from`"
+            f"The {name.replace('_', ' ')} {folder} has changed since the run began: "
+            f"it was {before}, now it is {now}. Restore the old data, or start a new "
+            "run with `init_from`"
         )
