@@ -60,6 +60,13 @@ class Manifest:
     def fingerprint(self) -> str:
         return hashlib.sha256(_dump(self).encode()).hexdigest()
 
+    def check_kind(self, kind: str) -> None:
+        """Raises `DatasetError` if the ground truth is not of this kind."""
+        if self.kind != kind:
+            raise DatasetError(
+                f"{self.folder}: holds {PLURALS[self.kind]}, {PLURALS[kind]} are wanted"
+            )
+
     def summary(self) -> str:
         """One line for people: "ECSSD, masks, 1,000 records in 4 shards"."""
         shards = "1 shard" if len(self.shards) == 1 else f"{len(self.shards)} shards"

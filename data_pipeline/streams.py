@@ -4,7 +4,6 @@ import os
 
 import tensorflow as tf
 
-from data_pipeline.kinds import PLURALS
 from data_pipeline.manifest import Manifest, load_manifest
 from picanet_tf.core.errors import DatasetError
 
@@ -26,11 +25,8 @@ def open_dataset(path: str | os.PathLike, kind: str | None = None) -> Manifest:
             shard is missing or has another size than the manifest says.
     """
     manifest = load_manifest(path)
-    if kind and manifest.kind != kind:
-        raise DatasetError(
-            f"{manifest.folder}: holds {PLURALS[manifest.kind]}, {PLURALS[kind]} are "
-            "wanted"
-        )
+    if kind:
+        manifest.check_kind(kind)
     if manifest.count == 0:
         raise DatasetError(f"{manifest.folder}: the data set is empty")
     for shard, file in zip(manifest.shards, manifest.paths, strict=True):

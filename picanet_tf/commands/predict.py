@@ -33,7 +33,7 @@ from picanet_tf.inference.files import (
     PredictOptions,
     collected_formats,
     picture_formats,
-    predict,
+    predict_files,
 )
 from picanet_tf.inference.loading import MOST_THREADS
 from picanet_tf.inference.locate import DESCRIPTION
@@ -109,7 +109,7 @@ def main(words: list[str]) -> int:
     with sigterm_unwinds():  # removes temporary files on SIGTERM
         if STANDARD_STREAM in words:
             return predict_stream(words)
-        return 1 if predict(words, **vars(read_options())).failed else 0
+        return 1 if predict_files(words, read_options()).failed else 0
 
 
 def predict_stream(words: list[str]) -> int:

@@ -28,15 +28,10 @@ from absl import flags
 from picanet_tf.core import cli
 from picanet_tf.core.errors import PicanetError
 from picanet_tf.core.images import read_image
-from picanet_tf.core.path_checks import check_folder, check_writable
 from picanet_tf.drawing.pixels import parse_pixel
 from picanet_tf.inference import load_model, locate
 from picanet_tf.inference.locate import DESCRIPTION
-from picanet_tf.inference.visualize import (
-    load_attention,
-    measure_attention,
-    visualize,
-)
+from picanet_tf.inference.visualize import load_attention, visualize
 from picanet_tf.serving import page
 from picanet_tf.training.run_directory import WEIGHTS
 
@@ -104,20 +99,17 @@ def main(words: list[str]) -> int:
             raise PicanetError(f"--{name} goes with --input")
     if not values.output:
         raise PicanetError("--output is missing: give a folder for the results")
-    pixels = [parse_pixel(text) for text in values.pixel]
-    model = {"model": values.model, "weights": values.weights}
-    if values.tfrecords:
-        folder = check_writable(check_folder(values.output))
-        text = measure_attention(
-            values.tfrecords,
-            folder / "attention.json",
-            max_images=values.max_images,
-            batch_size=values.batch_size,
-            **model,
-        )
-        print(text, end="")
-    failed = words and visualize(
-        words, values.output, pixels=pixels, boxes=values.box, **model
+    failed = visualize(
+        words,
+        values.output,
+        pixels=[parse_pixel(text) for text in values.pixel],
+        boxes=values.box,
+        tfrecords=values.tfrecords,
+        max_images=values.max_images,
+        batch_size=values.batch_size,
+        model=values.model,
+        weights=values.weights,
+        show=functools.partial(print, end=""),
     )
     return 1 if failed else 0
 

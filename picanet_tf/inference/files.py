@@ -96,7 +96,7 @@ class PredictOptions:
 
 
 @dataclass(frozen=True)
-class Predicted:
+class PredictionReport:
     """Outcome of `predict`.
 
     Attributes:
@@ -122,7 +122,7 @@ def collected_formats() -> tuple[str, ...]:
     return tuple(dict.fromkeys(f for spec in specs for f in spec.collected_formats))
 
 
-def predict(inputs: str | Path | Sequence[str], **options) -> Predicted:
+def predict(inputs: str | Path | Sequence[str], **options) -> PredictionReport:
     """Predicts images and videos, and writes the results.
 
     Unreadable inputs are reported and skipped.
@@ -140,8 +140,13 @@ def predict(inputs: str | Path | Sequence[str], **options) -> Predicted:
         [PosixPath('out/cat.png'), PosixPath('out/dog.png')]
     """
     words = [str(inputs)] if isinstance(inputs, str | Path) else list(map(str, inputs))
-    form = options.pop("format", None)
-    options = PredictOptions(**{"form": form, **options})
+    if "format" in options:
+        options["form"] = options.pop("format")
+    return predict_files(words, PredictOptions(**options))
+
+
+def predict_files(words: Sequence[str], options: PredictOptions) -> PredictionReport:
+    """`predict` with the words of a command line and validated options."""
     if not words:
         raise PicanetError(
             "`input` is missing: give an image, a folder, a pattern, or -"
@@ -169,7 +174,7 @@ def predict(inputs: str | Path | Sequence[str], **options) -> Predicted:
     todo = [pair for pair in pairs if not (options.resume and pair[1].exists())]
     if len(todo) < len(pairs):
         logging.info("%d of %d exist already", len(pairs) - len(todo), len(pairs))
-    result = Predicted(skipped=len(pairs) - len(todo))
+    result = PredictionReport(skipped=len(pairs) - len(todo))
     if todo:
         if model is None:
             model, options = options.load()
@@ -180,7 +185,7 @@ def predict(inputs: str | Path | Sequence[str], **options) -> Predicted:
 
 
 class _FilePredictor:
-    def __init__(self, model: Model, options: PredictOptions, result: Predicted):
+    def __init__(self, model: Model, options: PredictOptions, result: PredictionReport):
         self._model = model
         self._options = options
         self._result = result

@@ -1,19 +1,20 @@
-"""Draws and measures a network's attention: `visualize`, `measure_attention`."""
+"""`visualize`, which draws and measures a network's attention."""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from absl import logging
 from tqdm import tqdm
 
+from data_pipeline.manifest import load_manifest
 from picanet_tf.core.errors import PicanetError
 from picanet_tf.core.files import write_json
 from picanet_tf.core.images import ImageError, read_image
-from picanet_tf.core.inputs import assign_outputs, find_inputs
+from picanet_tf.core.inputs import Input, assign_outputs, find_inputs
 from picanet_tf.core.path_checks import check_folder, check_readable, check_writable
 from picanet_tf.drawing.pixels import Pixel, cell_of, pick_ranks
 from picanet_tf.inference.loading import load_model
@@ -30,28 +31,37 @@ def visualize(
     *,
     pixels: Sequence[Pixel] = (),
     boxes: Sequence[int] = (),
-    model: str | Located | None = None,
+    tfrecords: str = "",
+    max_images: int = 0,
+    batch_size: int = 8,
+    model: str | None = None,
     weights: str | None = None,
+    show: Callable[[str], object] = lambda text: None,
 ) -> list[PicanetError]:
     """Draws attention maps and features of images, as in the paper's Figures 4 and 5.
 
-    Writes `NAME.attention.png` and `NAME.features.png` for each image. Unreadable
-    inputs are reported and skipped.
+    Writes `NAME.attention.png` and `NAME.features.png` for each image, and with
+    `tfrecords` `attention.json`, what the attention falls on. Unreadable images are
+    reported and skipped.
 
     Args:
-        inputs: files, folders or patterns, as for `picanet visualize`.
+        inputs: files, folders or patterns, as for `picanet visualize`; may be empty.
         output: folder for the pictures; created if missing.
         pixels: query pixels, used for every image.
         boxes: ranks of detected objects (1: highest score) whose centres are used as
             query pixels. Without pixels or boxes, the task's default query pixels.
+        tfrecords: a converted data set of the network's task to measure on; "": none.
+        max_images: measure only the first N images; 0: all.
+        batch_size: images per network call when measuring.
         model, weights: see `inference.locate`.
+        show: called with the measurements as printable text.
 
     Returns:
         An error for each image that could not be read.
 
     Raises:
-        PicanetError: if an input does not exist, the model has no attention, or a pixel
-            is outside an image.
+        PicanetError: if an input does not exist, the model has no attention, it cannot
+            be measured, or a pixel is outside an image.
     """
     words = [str(inputs)] if isinstance(inputs, str | Path) else list(map(str, inputs))
     folder = check_folder(output)
@@ -61,13 +71,29 @@ def visualize(
             raise PicanetError(f"`input` must be images. Received: video {item.path}")
     pairs = assign_outputs(found, folder, suffix="")
     check_writable(folder)
-    if not isinstance(model, Located):
-        model = locate(model, weights)
-    attention = load_attention(model)
+    if tfrecords:
+        load_manifest(tfrecords)
+    located = locate(model, weights)
+    attention = load_attention(located)
     if boxes and not attention.finds_objects:
         raise PicanetError(
-            f"`box` requires a detection network. {model.name} has no boxes"
+            f"`box` requires a detection network. {located.name} has no boxes"
         )
+    if tfrecords:
+        results, text = _measure(attention, tfrecords, max_images, batch_size)
+        facts = {"model": located.name, "tfrecords": tfrecords}
+        write_json(folder / "attention.json", {**facts, **results})
+        show(text)
+    return _draw_all(attention, pairs, pixels, boxes, folder) if pairs else []
+
+
+def _draw_all(
+    attention: AttentionModel,
+    pairs: Sequence[tuple[Input, Path]],
+    pixels: Sequence[Pixel],
+    boxes: Sequence[int],
+    folder: Path,
+) -> list[PicanetError]:
     named = {f"pixel {number}": pixel for number, pixel in enumerate(pixels, 1)}
     failed: list[PicanetError] = []
     for item, path in tqdm(pairs, unit="image", disable=len(pairs) == 1):
@@ -96,41 +122,13 @@ def _draw(attention: AttentionModel, image, named, boxes, item, path) -> None:
     save_features(Path(f"{path}.features.png"), image, maps, title)
 
 
-def measure_attention(
-    tfrecords: str,
-    path: Path,
-    *,
-    model: str | Located | None = None,
-    weights: str | None = None,
-    max_images: int = 0,
-    batch_size: int = 8,
-) -> str:
-    """Measures what a network's attention falls on, over a data set.
-
-    Args:
-        tfrecords: a converted data set of the network's task.
-        path: JSON file to write the results to.
-        model, weights: see `inference.locate`.
-        max_images: measure only the first N images; 0: all.
-        batch_size: images per network call.
-
-    Returns:
-        The results as printable text.
-
-    Raises:
-        PicanetError: if the model's attention cannot be measured, or the data set
-            cannot be read.
-    """
-    from data_pipeline.manifest import load_manifest
-
-    manifest = load_manifest(tfrecords)
-    if not isinstance(model, Located):
-        model = locate(model, weights)
-    attention = load_attention(model)
+def _measure(
+    attention: AttentionModel, tfrecords: str, max_images: int, batch_size: int
+) -> tuple[dict, str]:
+    """Returns what the attention falls on over a data set, and printable text."""
     from data_pipeline.readers import READERS
 
-    read = READERS[attention.task.spec.record_kind]
-    batches = read(
+    batches = READERS[attention.task.spec.record_kind](
         tfrecords,
         batch_size=batch_size,
         training=False,
@@ -138,12 +136,7 @@ def measure_attention(
     )
     if max_images:
         batches = batches.unbatch().take(max_images).batch(batch_size)
-    results, text = attention.task.measure_attention(
-        attention, tqdm(batches, unit="batch")
-    )
-    logging.info("Measured on %s", manifest.name)
-    write_json(path, {"model": model.name, "tfrecords": tfrecords, **results})
-    return text
+    return attention.task.measure_attention(attention, tqdm(batches, unit="batch"))
 
 
 def load_attention(found: Located, model: Model | None = None) -> AttentionModel:

@@ -119,7 +119,7 @@ class Network(keras.Model):
         Raises:
             PicanetError: if a setting is invalid or the task unknown.
         """
-        config = {key: config[key] for key in config if key != "name"}
+        config = dict(config)
         lstm_options = LSTMOptions.convert(config.pop("lstm_options", None))
         return build(NetworkConfig(**config, lstm_options=lstm_options))
 
@@ -183,7 +183,6 @@ def build_network(
     if preset:
         variant, width = preset.variant, _width_of(preset, width)
     variant = variant or spec.default_variant
-    spec.parse_variant(variant)
     if image_size is None:
         image_size = preset.image_size if preset else spec.default_image_size(variant)
     network = build(

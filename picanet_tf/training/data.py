@@ -6,9 +6,8 @@ import contextlib
 import os
 from collections.abc import Iterator, Mapping
 
-from data_pipeline import kinds
 from data_pipeline.manifest import Manifest, load_manifest
-from picanet_tf.core.errors import DatasetError, PicanetError
+from picanet_tf.core.errors import PicanetError
 from picanet_tf.tasks.registry import get_spec
 from picanet_tf.training.experiments import Experiment
 
@@ -16,7 +15,7 @@ from picanet_tf.training.experiments import Experiment
 class TrainingData:
     """The training and validation sets of an experiment.
 
-    TensorFlow is imported on the first read.
+    TensorFlow is imported once the manifests have been checked.
 
     Args:
         experiment: specifies the data sets and how to read them.
@@ -40,14 +39,10 @@ class TrainingData:
         self._folders = [folder for folder in folders if folder]
         kind = get_spec(experiment.task).record_kind
         self.manifest, self.validation_manifest = (
-            folder and load_manifest(folder) or None for folder in folders
+            load_manifest(folder) if folder else None for folder in folders
         )
         for manifest in filter(None, (self.manifest, self.validation_manifest)):
-            if manifest.kind != kind:
-                raise DatasetError(
-                    f"{manifest.folder}: holds {kinds.PLURALS[manifest.kind]}, "
-                    f"{kinds.PLURALS[kind]} are wanted"
-                )
+            manifest.check_kind(kind)
         described = self.describe().items()
         for (name, now), folder in zip(described, folders, strict=True):
             _check_unchanged(name, folder, now, recorded)

@@ -1,8 +1,6 @@
 """Networks that know themselves: config, file and rebuilding, whatever the task."""
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import keras
@@ -14,8 +12,8 @@ from picanet_tf.inference import KerasModel
 from picanet_tf.layers import LSTMOptions
 from picanet_tf.models import Network
 from picanet_tf.tasks import get_task
+from tests import commands
 
-ROOT = Path(__file__).parents[2]
 NETWORKS = [
     ("saliency", "6GAP_5432AC", 32),
     ("segmentation", "UNet", 32),
@@ -145,13 +143,7 @@ def test_a_fresh_process_loads_it_by_importing_the_models_only(
         "print(network.task.spec.name, network.variant, network.image_size)\n"
         "print(repr(float(sum(abs(w.numpy()).sum() for w in network.weights))))"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", code],
-        cwd=tmp_path,
-        env={"PATH": "/usr/bin:/bin", "PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        text=True,
-    )
+    done = commands.call("-c", code, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     told, total = done.stdout.splitlines()
     assert told == f"{task} {variant} {side}"
@@ -220,7 +212,5 @@ def test_the_library_itself_imports_no_tensorflow():
         "found = [name for name in ('tensorflow', 'keras') if name in sys.modules]\n"
         "assert not found, found"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True
-    )
+    done = commands.call("-c", code)
     assert done.returncode == 0, done.stderr

@@ -6,8 +6,6 @@ class TestMine(TaskContract):
 
 import dataclasses
 import math
-import subprocess
-import sys
 from pathlib import Path
 
 import keras
@@ -37,9 +35,9 @@ from picanet_tf.tasks import (
 from picanet_tf.tasks.base import Validation
 from picanet_tf.tasks.registry import specs_of_kind
 from picanet_tf.training.experiments import Experiment
+from tests import commands
 from tests.tasks.datasets import SIZES, make_dataset
 
-ROOT = Path(__file__).parents[2]
 # (height, width): smaller and larger than the networks' inputs, which are 32 or so.
 PHOTOS = ((31, 23), (67, 101))
 
@@ -107,9 +105,7 @@ class TaskContract:
             "found = {'tensorflow', 'keras'} & set(sys.modules)\n"
             "assert not found, found"
         )
-        done = subprocess.run(
-            [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True
-        )
+        done = commands.call("-c", code)
         assert done.returncode == 0, done.stderr
 
     def test_it_is_registered_by_its_name(self, name, spec, task):

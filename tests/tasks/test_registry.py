@@ -1,8 +1,5 @@
 """A task that is registered at run time is one like the library's own."""
 
-import subprocess
-import sys
-
 import keras
 import numpy as np
 import pytest
@@ -17,7 +14,8 @@ from picanet_tf.serving.request import ExportRequest
 from picanet_tf.serving.saved_model import Loaded
 from picanet_tf.tasks import get_spec, get_task, register, registry, task_names
 from picanet_tf.training.run import train
-from tests.tasks.contract import ROOT, TaskContract, photo
+from tests import commands
+from tests.tasks.contract import TaskContract, photo
 from tests.tasks.datasets import make_dataset
 from tests.tasks.toy import ToySpec
 
@@ -184,9 +182,7 @@ def test_the_command_offers_it():
         "print('--task toy: 0.5' in flags.FLAGS['learning_rate'].help)\n"
         "print('tensorflow' in sys.modules)"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True
-    )
+    done = commands.call("-c", code)
     assert done.returncode == 0, done.stderr
     offered, options, *told = done.stdout.splitlines()
     assert offered == "['saliency', 'segmentation', 'detection', 'toy']"
