@@ -62,7 +62,11 @@ class ImageError(PicanetError):
 
 
 def read_image(
-    source: ImageSource, *, max_pixels: int = MAX_PIXELS, name: str | None = None
+    source: ImageSource,
+    *,
+    max_pixels: int = MAX_PIXELS,
+    name: str | None = None,
+    keep_alpha: bool = False,
 ) -> np.ndarray:
     """Reads an image in colour.
 
@@ -75,16 +79,35 @@ def read_image(
             decoding. Above `MAX_PIXELS`, Pillow's own limit
             `PIL.Image.MAX_IMAGE_PIXELS` must be raised too.
         name: name of the image in error messages; defaults to the path.
+        keep_alpha: return the transparency of an image that has any, see below.
 
     Returns:
-        uint8 array `(height, width, 3)`, RGB, 0..255, EXIF orientation applied.
+        uint8 array `(height, width, 3)`, RGB, 0..255, EXIF orientation applied. With
+        `keep_alpha`, if any pixel is not opaque: `(height, width, 4)`, RGBA, with
+        straight colours, as stored; `over_white` makes it what is returned otherwise.
 
     Raises:
         ImageError: if the image is missing, not an image, truncated, too large, or has
             pixels without a known range, such as floating point.
     """
     with errors_named(name or _name_of(source)):
-        return np.array(to_rgb(load(source, max_pixels=max_pixels)))
+        image = load(source, max_pixels=max_pixels)
+        return np.array(to_rgb(image, keep_alpha=keep_alpha))
+
+
+def over_white(image: np.ndarray) -> np.ndarray:
+    """Composites an image over white.
+
+    Args:
+        image: uint8 `(height, width, 4)`, RGBA with straight colours; or
+            `(height, width, 3)`, RGB, which is returned unchanged.
+
+    Returns:
+        uint8 `(height, width, 3)`, RGB.
+    """
+    if image.shape[2] == 3:
+        return image
+    return np.array(_over(Image.fromarray(image), "white").convert("RGB"))
 
 
 def read_mask(
@@ -156,8 +179,22 @@ def _load(image: Image.Image, max_pixels: int) -> Image.Image:
             f"at most {max_pixels:,} pixels are accepted, the image has "
             f"{width} x {height}"
         )
+    rawmode = image.tile[0].args if image.format == "PNG" and image.tile else ""
     image.load()
+    _scale_clear_colour(image, rawmode)
     return image
+
+
+def _scale_clear_colour(image: Image.Image, rawmode: object) -> None:
+    """Scales the colour that a PNG declares transparent (tRNS) as Pillow's pixels.
+
+    Pillow scales pixels of 2, 4 and 3 x 16 bits to 8, but not this colour (Pillow 13).
+    """
+    clear = image.info.get("transparency")
+    if rawmode in ("L;2", "L;4") and isinstance(clear, int):
+        image.info["transparency"] = clear * 255 // (3 if rawmode == "L;2" else 15)
+    elif rawmode == "RGB;16B" and isinstance(clear, tuple):
+        image.info["transparency"] = tuple(value >> 8 for value in clear)
 
 
 def orientation(image: Image.Image) -> int:
@@ -169,10 +206,15 @@ def orientation(image: Image.Image) -> int:
     return value if value in _TRANSPOSE else 1
 
 
-def to_rgb(image: Image.Image) -> Image.Image:
-    """Converts a loaded image to upright RGB, transparency over white."""
+def to_rgb(image: Image.Image, *, keep_alpha: bool = False) -> Image.Image:
+    """Converts a loaded image to upright RGB, transparency over white.
+
+    With `keep_alpha`, to RGBA if any pixel is not opaque.
+    """
     image = _upright_8_bit(image)
-    if image.has_transparency_data:
+    if _is_transparent(image):
+        if keep_alpha:
+            return image
         image = _over(image, "white")
     return image.convert("RGB")
 
@@ -180,26 +222,39 @@ def to_rgb(image: Image.Image) -> Image.Image:
 def to_grey(image: Image.Image) -> Image.Image:
     """Converts a loaded image to upright grey (L), transparency over black."""
     image = _upright_8_bit(image)
-    if image.has_transparency_data:
+    if _is_transparent(image):
         image = _over(image, "black")
     if image.mode == "LAB":  # Pillow converts LAB to RGB, but not to L.
         image = image.convert("RGB")
     return image.convert("L")
 
 
+def _is_transparent(image: Image.Image) -> bool:
+    """Whether any pixel of an image from `_upright_8_bit` is not opaque."""
+    return image.mode == "RGBA" and image.getchannel("A").getextrema()[0] < 255
+
+
 def _over(image: Image.Image, colour: str) -> Image.Image:
-    image = image.convert("RGBA")
     return Image.alpha_composite(Image.new("RGBA", image.size, colour), image)
 
 
 def _upright_8_bit(image: Image.Image) -> Image.Image:
+    """Turns an image upright, with 8 bits per channel; RGBA if it may have alpha."""
     turn = orientation(image)
     if image.mode.startswith("I"):
         # 16 bits per pixel; Pillow's own conversion to L clips at 255.
         deep = np.clip(np.asarray(image).astype(np.int64), 0, 65535)
-        image = Image.fromarray(((deep + 128) // 257).astype(np.uint8))
+        grey = Image.fromarray(((deep + 128) // 257).astype(np.uint8))
+        if (clear := image.info.get("transparency")) is not None:
+            alpha = Image.fromarray(np.where(deep == clear, 0, 255).astype(np.uint8))
+            grey = Image.merge("LA", (grey, alpha))
+        image = grey
     elif image.mode == "F":
         raise ValueError("floating-point pixels have no known range; store 8 or 16 bit")
+    if image.mode == "La":  # Pillow converts grey with premultiplied alpha to LA only.
+        image = image.convert("LA")
+    if image.has_transparency_data:
+        image = image.convert("RGBA")
     return image.transpose(_TRANSPOSE[turn]) if turn != 1 else image
 
 

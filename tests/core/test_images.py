@@ -1,4 +1,3 @@
-import io
 import pickle
 
 import numpy as np
@@ -8,13 +7,8 @@ from PIL import Image
 from picanet_tf.core import images
 from picanet_tf.core.errors import PicanetError
 from picanet_tf.core.images import ImageError, list_images, read_image, read_mask
+from tests.core.image_files import encoded
 from tests.data_pipeline.conftest import picture, save
-
-
-def encoded(image: Image.Image, file_format: str = "PNG", **options) -> bytes:
-    buffer = io.BytesIO()
-    image.save(buffer, file_format, **options)
-    return buffer.getvalue()
 
 
 def test_reads_paths_bytes_and_pillow_images_alike(tmp_path):
