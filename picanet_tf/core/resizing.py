@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -42,14 +43,31 @@ def resize(values: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     return np.asarray(values, np.float32)
 
 
-def _resize_axis(values: np.ndarray, axis: int, length: int) -> np.ndarray:
+def resized_bands(
+    values: np.ndarray, size: tuple[int, int], rows: int = 256
+) -> Iterator[tuple[slice, np.ndarray]]:
+    """Like `resize`, in bands of rows, which need less memory.
+
+    Yields:
+        (rows of the result, float32 [at most `rows`, width] or [..., width, C]).
+    """
+    values = _resize_axis(np.asarray(values), 1, size[1])
+    for first in range(0, size[0], rows):
+        band = slice(first, min(first + rows, size[0]))
+        yield band, np.asarray(_resize_axis(values, 0, size[0], band), np.float32)
+
+
+def _resize_axis(
+    values: np.ndarray, axis: int, length: int, part: slice = slice(None)
+) -> np.ndarray:
+    """Resizes an axis to `length`; returns that part of it."""
     before = values.shape[axis]
     if before == length:
-        return values
+        return values[(slice(None),) * axis + (part,)]
     # In float32, like TensorFlow's kernel: at 4,000 pixels the rounding of the
     # coordinates changes results by more than the tolerance.
     scale = np.float32(before) / np.float32(length)
-    places = (np.arange(length, dtype=np.float32) + np.float32(0.5)) * scale
+    places = (np.arange(length, dtype=np.float32)[part] + np.float32(0.5)) * scale
     places -= np.float32(0.5)
     lower = np.floor(places)
     fractions = (places - lower).reshape(

@@ -8,6 +8,7 @@ from fractions import Fraction
 import numpy as np
 from PIL import Image
 
+from picanet_tf.core.images import over_white
 from picanet_tf.detection import rendering
 from picanet_tf.detection.results import Detections
 from picanet_tf.detection.variants import (
@@ -18,6 +19,7 @@ from picanet_tf.detection.variants import (
     check_image_size,
     parse_variant,
 )
+from picanet_tf.drawing.cutouts import DEFAULT_CUTOUT, CutoutOptions
 from picanet_tf.tasks.spec import TaskSpec
 
 # {variant: (number of weights, bytes per image)}. Measured peak of a training step with
@@ -80,9 +82,14 @@ class DetectionSpec(TaskSpec):
         return Detections(rows[:, :4] * edges, rows[:, 4], rows[:, 5].astype(np.int64))
 
     def render(
-        self, form: str, image: np.ndarray, result: Detections, threshold: float
+        self,
+        form: str,
+        image: np.ndarray,
+        result: Detections,
+        threshold: float,
+        cutout: CutoutOptions = DEFAULT_CUTOUT,
     ) -> Image.Image:
-        return rendering.render(form, image, result, threshold)
+        return rendering.render(form, over_white(image), result, threshold)
 
     def collect(self, form: str, results: Mapping[str, Detections]) -> dict[str, str]:
         return rendering.collect(form, results)

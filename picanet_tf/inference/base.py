@@ -9,6 +9,8 @@ from typing import ClassVar
 import numpy as np
 from PIL import Image
 
+from picanet_tf.core.images import over_white
+from picanet_tf.drawing.cutouts import DEFAULT_CUTOUT, CutoutOptions
 from picanet_tf.inference.sources import Source, no_image, to_array
 from picanet_tf.tasks.spec import TaskSpec
 
@@ -93,8 +95,12 @@ class Model:
             yield (*waiting.popleft(), result)
 
     def resize(self, image: np.ndarray) -> np.ndarray:
-        """Resizes uint8 [H, W, 3] to the network's input size, float32, as trained."""
-        return self.spec.resize(image, self.image_size)
+        """Resizes uint8 [H, W, 3], or [H, W, 4] over white, to the network's input.
+
+        Returns:
+            float32 [S, S, 3], RGB 0..255, as in training.
+        """
+        return self.spec.resize(over_white(image), self.image_size)
 
     def infer(self, batch: np.ndarray) -> Iterable[np.ndarray]:
         """Runs the network.
@@ -113,13 +119,18 @@ class Model:
 
     def frame(self, image: np.ndarray) -> np.ndarray:
         """Returns the area covered by the maps: the image, or it padded to a square."""
-        return self.spec.frame(image, self.image_size)
+        return self.spec.frame(over_white(image), self.image_size)
 
     def render(
-        self, form: str, image: np.ndarray, result: np.ndarray, threshold: float = 0.5
+        self,
+        form: str,
+        image: np.ndarray,
+        result: np.ndarray,
+        threshold: float = 0.5,
+        cutout: CutoutOptions = DEFAULT_CUTOUT,
     ) -> Image.Image:
-        """Draws a result of `predict` in one of `spec.formats`."""
-        return self.spec.render(form, image, result, threshold)
+        """Draws a result of `predict` in one of `spec.formats`: `TaskSpec.render`."""
+        return self.spec.render(form, image, result, threshold, cutout)
 
     def _results(self, batch, sizes) -> Iterator[np.ndarray]:
         for small, size in zip(self.infer(np.stack(batch)), sizes, strict=True):

@@ -6,6 +6,7 @@ import numpy as np
 from PIL import Image
 
 from picanet_tf.core.resizing import resize
+from picanet_tf.drawing.cutouts import DEFAULT_CUTOUT, CutoutOptions
 from picanet_tf.saliency import rendering
 from picanet_tf.saliency.variants import (
     DEFAULT_VARIANT,
@@ -45,6 +46,12 @@ class SaliencySpec(TaskSpec):
         return resize(np.asarray(values)[..., 0], size)
 
     def render(
-        self, form: str, image: np.ndarray, result: np.ndarray, threshold: float
+        self,
+        form: str,
+        image: np.ndarray,
+        result: np.ndarray,
+        threshold: float,
+        cutout: CutoutOptions = DEFAULT_CUTOUT,
     ) -> Image.Image:
-        return Image.fromarray(rendering.render(form, image, result, threshold))
+        picture = rendering.render(form, image, result, threshold, cutout)
+        return Image.fromarray(picture)

@@ -12,7 +12,9 @@ import numpy as np
 from PIL import Image
 
 from picanet_tf.core.constants import MEAN_RGB
+from picanet_tf.core.images import over_white
 from picanet_tf.core.resizing import resize
+from picanet_tf.drawing.cutouts import DEFAULT_CUTOUT, CutoutOptions
 from picanet_tf.segmentation import rendering
 from picanet_tf.segmentation.variants import (
     DEFAULT_VARIANT,
@@ -93,9 +95,14 @@ class SegmentationSpec(TaskSpec):
         return classes
 
     def render(
-        self, form: str, image: np.ndarray, result: np.ndarray, threshold: float
+        self,
+        form: str,
+        image: np.ndarray,
+        result: np.ndarray,
+        threshold: float,
+        cutout: CutoutOptions = DEFAULT_CUTOUT,
     ) -> Image.Image:
-        return rendering.render(form, image, result)
+        return rendering.render(form, over_white(image), result)
 
 
 def _square(image: np.ndarray, side: int, color: np.ndarray) -> np.ndarray:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, ClassVar
 import numpy as np
 
 from picanet_tf.core.resizing import resize
+from picanet_tf.drawing.cutouts import DEFAULT_CUTOUT, CutoutOptions
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -120,15 +121,21 @@ class TaskSpec(abc.ABC):
 
     @abc.abstractmethod
     def render(
-        self, form: str, image: np.ndarray, result, threshold: float
+        self,
+        form: str,
+        image: np.ndarray,
+        result,
+        threshold: float,
+        cutout: CutoutOptions = DEFAULT_CUTOUT,
     ) -> Image.Image:
         """Draws a result.
 
         Args:
             form: one of `formats`.
-            image: uint8 [H, W, 3].
+            image: uint8 [H, W, 3], or [H, W, 4] if the photo has transparency.
             result: result of `postprocess` for the image.
             threshold: threshold in 0..1, for the formats that use one.
+            cutout: options of the format `cutout`, for the tasks that have it.
         """
 
     def collect(self, form: str, results: Mapping[str, object]) -> dict[str, str]:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from picanet_tf.core.errors import PicanetError
-from picanet_tf.core.resizing import resize, save_image
+from picanet_tf.core.resizing import resize, resized_bands, save_image
 
 
 def noise(*shape, dtype=np.uint8):
@@ -200,3 +200,12 @@ def test_folders_are_made_and_errors_name_the_picture(tmp_path):
     )
     assert sorted(p.name for p in tmp_path.iterdir()) == ["deep", "file", "full"]
     assert [p.name for p in path.parent.iterdir()] == ["map.png"]
+
+
+@pytest.mark.parametrize("size", [(100, 77), (20, 60), (33, 21), (1, 9)])
+def test_bands_are_the_rows_of_the_whole(size):
+    values = np.random.default_rng(0).random((33, 21, 4))
+    bands = list(resized_bands(values, size, 32))
+    assert [band.start for band, _ in bands] == list(range(0, size[0], 32))
+    whole = np.concatenate([rows for _, rows in bands])
+    np.testing.assert_allclose(whole, resize(values, size), atol=1e-6)

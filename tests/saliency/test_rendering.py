@@ -3,6 +3,8 @@
 import numpy as np
 import pytest
 
+from picanet_tf.drawing.cutouts import CutoutOptions
+from picanet_tf.drawing.edges import guide_edges
 from picanet_tf.drawing.maps import heat, overlay
 from picanet_tf.saliency.rendering import FORMATS, render
 
@@ -34,9 +36,31 @@ def test_mask(image, saliency):
 
 
 def test_cutout(image, saliency):
-    drawn = render("cutout", image, saliency)
-    np.testing.assert_array_equal(drawn[..., :3], image)
+    drawn = render("cutout", image, saliency, cutout=CutoutOptions(edges="plain"))
+    assert drawn.shape == (6, 8, 4)
     np.testing.assert_array_equal(drawn[..., 3], render("map", image, saliency))
+    guided = render("cutout", image, saliency)
+    assert (guided[..., 3] != drawn[..., 3]).any()
+
+
+def test_edges_largest_and_invert_apply_to_maps_and_masks(image, saliency):
+    inverted = CutoutOptions(invert=True)
+    np.testing.assert_array_equal(
+        render("map", image, saliency, cutout=inverted), np.round((1 - saliency) * 255)
+    )
+    guided = render("mask", image, saliency, cutout=CutoutOptions(edges="guided"))
+    expected = guide_edges(saliency, image) >= 0.5
+    np.testing.assert_array_equal(guided == 255, expected)
+
+
+def test_a_transparent_photo_is_drawn_over_white(image, saliency):
+    clear = np.dstack([image, np.zeros((6, 8), np.uint8)])
+    white = np.full_like(image, 255)
+    np.testing.assert_array_equal(
+        render("overlay", clear, saliency), render("overlay", white, saliency)
+    )
+    assert (render("panel", clear, saliency)[:, :8] == 255).all()
+    assert (render("cutout", clear, saliency)[..., 3] == 0).all()
 
 
 def test_overlay_mixes_the_image_with_its_heat(image, saliency):
@@ -80,7 +104,10 @@ def test_panel_holds_the_others_side_by_side(image, saliency):
     np.testing.assert_array_equal(drawn[:, 24:32], overlay(image, saliency))
     # The cut-out lies on a checkerboard: nothing of it where the map is 0.
     assert drawn[0, 36].tolist() == [204, 204, 204]
-    np.testing.assert_array_equal(drawn[5, 43], image[5, 7])
+    cut = render("cutout", image, saliency)
+    share = cut[5, 7, 3] / 255
+    expected = share * cut[5, 7, :3] + (1 - share) * 255
+    np.testing.assert_allclose(drawn[5, 43], expected, atol=1)
 
 
 @pytest.mark.parametrize(

@@ -55,7 +55,7 @@ class ToySpec(TaskSpec):
     def postprocess(self, values, size, side):
         return resize(np.asarray(values)[..., 0], size)
 
-    def render(self, form, image, result, threshold):
+    def render(self, form, image, result, threshold, cutout=None):
         if form not in self.formats:
             raise ValueError(f"`form` must be 'map'. Received: form={form!r}")
         return Image.fromarray(np.uint8(np.round(result * 255)))

@@ -1,0 +1,179 @@
+"""Cuts an object out of its photo, given a saliency map. Does not import TensorFlow."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+from dataclasses import dataclass
+
+import numpy as np
+
+from picanet_tf.core.errors import PicanetError
+from picanet_tf.core.images import over_white
+from picanet_tf.drawing.backgrounds import (
+    TRANSPARENT,
+    Background,
+    lay_over,
+    parse_background,
+)
+from picanet_tf.drawing.edges import EDGES, guide_edges
+from picanet_tf.drawing.foreground import estimate_foreground
+from picanet_tf.drawing.maps import grey
+from picanet_tf.drawing.matting import refine_alpha
+
+# `crop` keeps pixels with at least this alpha, so that faint specks do not count.
+_VISIBLE = 0.1
+
+
+@dataclass(frozen=True, kw_only=True)
+class CutoutOptions:
+    """How an object is cut out.
+
+    Attributes:
+        edges: `"guided"`: the map gets the edges of the photo; `"plain"`: it is used as
+            resized; None: guided for cut-outs, plain for maps and masks.
+        matting: refine alpha with pymatting.
+        background: `"transparent"`, `"blur"`, a colour or the path of a photo, see
+            `parse_background`.
+        crop: crop to the object.
+        largest_only: keep only the largest connected object.
+        invert: keep the background in place of the object.
+
+    Raises:
+        PicanetError: if a value is invalid, or a background photo cannot be read.
+    """
+
+    edges: str | None = None
+    matting: bool = False
+    background: str = TRANSPARENT
+    crop: bool = False
+    largest_only: bool = False
+    invert: bool = False
+
+    def __post_init__(self):
+        if self.edges not in (None, *EDGES):
+            raise PicanetError(
+                f"`edges` must be one of {', '.join(EDGES)}. Received: {self.edges}"
+            )
+        self.draw_background  # noqa: B018  An invalid background fails here.
+
+    @functools.cached_property
+    def draw_background(self) -> Background | None:
+        return parse_background(self.background)
+
+    @property
+    def is_opaque(self) -> bool:
+        """Whether the results have no alpha channel."""
+        return self.draw_background is not None
+
+    def only_for_cutouts(self) -> list[str]:
+        """Names of the options given that have no meaning for maps and masks."""
+        names = ("matting", "background", "crop")
+        default = CutoutOptions()
+        return [n for n in names if getattr(self, n) != getattr(default, n)]
+
+
+DEFAULT_CUTOUT = CutoutOptions()
+
+
+def adjust_map(
+    image: np.ndarray, saliency: np.ndarray, options: CutoutOptions = DEFAULT_CUTOUT
+) -> np.ndarray:
+    """Applies `edges`, `largest_only` and `invert` to a map.
+
+    Args:
+        image: uint8 [H, W, 3] or [H, W, 4].
+        saliency: float [H, W] in [0, 1].
+
+    Returns:
+        float [H, W] in [0, 1].
+    """
+    if options.edges == "guided":
+        saliency = guide_edges(saliency, over_white(image))
+    if options.largest_only:
+        saliency = keep_largest(saliency)
+    return 1 - saliency if options.invert else saliency
+
+
+def cut_out(
+    image: np.ndarray, saliency: np.ndarray, options: CutoutOptions = DEFAULT_CUTOUT
+) -> np.ndarray:
+    """Cuts the object out.
+
+    Args:
+        image: uint8 [H, W, 3], or [H, W, 4] if the photo has transparency, whose alpha
+            is multiplied with the map.
+        saliency: float [H, W] in [0, 1].
+
+    Returns:
+        uint8 [h, w, 4] with straight alpha, or [h, w, 3] with an opaque background, of
+        the photo's size unless cropped.
+
+    Raises:
+        PicanetError: if there is no object to crop to, or an option requires a package
+            that is not installed.
+    """
+    if options.edges is None:
+        options = dataclasses.replace(options, edges="guided")
+    opaque = over_white(image)
+    alpha = adjust_map(image, saliency, dataclasses.replace(options, invert=False))
+    if options.matting:
+        alpha = refine_alpha(alpha, opaque)
+    if options.invert:
+        alpha = 1 - alpha
+    opacity = np.float32(image[..., 3]) / 255 if image.shape[2] == 4 else None
+    colours = estimate_foreground(image[..., :3], alpha, opacity)
+    share = alpha if opacity is None else alpha * opacity
+    frame = _frame(share) if options.crop else (slice(None), slice(None))
+    if options.draw_background is None:
+        return np.dstack([colours[frame], grey(share[frame])])
+    background = options.draw_background(image[..., :3], alpha, opacity)
+    return lay_over(colours, share, background)[frame]
+
+
+def keep_largest(saliency: np.ndarray) -> np.ndarray:
+    """Clears a map around all objects but the largest.
+
+    Objects are connected regions of at least 0.5. A pixel below 0.5 belongs to the
+    nearest of them.
+
+    Args:
+        saliency: float [H, W] in [0, 1].
+
+    Raises:
+        PicanetError: if OpenCV is not installed.
+    """
+    cv2 = _opencv()
+    salient = np.uint8(saliency >= 0.5)
+    count, labels, stats, _ = cv2.connectedComponentsWithStats(salient)
+    if count <= 2:  # The background and one object.
+        return saliency
+    largest = labels == 1 + np.argmax(stats[1:, cv2.CC_STAT_AREA])
+    others = salient & ~largest
+
+    def distance(objects):
+        return cv2.distanceTransform(np.uint8(~objects), cv2.DIST_L2, 5)
+
+    nearer = distance(largest) <= distance(others > 0)
+    return np.where(nearer, saliency, np.float32(0))
+
+
+def _frame(alpha: np.ndarray) -> tuple[slice, slice]:
+    visible = alpha >= _VISIBLE
+    if not visible.any():
+        raise PicanetError(
+            f"`crop`: there is no object, since alpha is below {_VISIBLE} everywhere"
+        )
+    rows, columns = (np.flatnonzero(visible.any(axis)) for axis in (1, 0))
+    return slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1)
+
+
+def _opencv():
+    try:
+        import cv2
+    except ImportError as error:
+        raise PicanetError(
+            f"`largest_only` requires OpenCV ({error}): pip install "
+            "opencv-python-headless"
+        ) from error
+    return cv2

@@ -1,0 +1,36 @@
+"""Alpha refined by pymatting."""
+
+import sys
+
+import numpy as np
+import pytest
+
+from picanet_tf.core.errors import PicanetError
+from picanet_tf.drawing.cutouts import CutoutOptions, cut_out
+from picanet_tf.drawing.matting import refine_alpha
+from tests.drawing.scenes import disc, mix
+
+
+@pytest.mark.parametrize("size", [(120, 160), (1200, 1600)])
+def test_alpha_near_the_edge_comes_from_the_photo(size):
+    """The map has a hard edge where the photo has a soft one; one is over the limit."""
+    pytest.importorskip("pymatting")
+    truth = disc(size, softness=0.03 * size[0])
+    rough = np.float32(truth >= 0.5)
+    refined = refine_alpha(rough, mix(truth))
+    assert refined.shape == size and refined.dtype == np.float32
+    assert np.abs(refined - truth).mean() < 0.5 * np.abs(rough - truth).mean()
+
+
+def test_maps_without_an_edge_are_kept():
+    pytest.importorskip("pymatting")
+    photo = np.zeros((20, 30, 3), np.uint8)
+    for value in (0, 1):
+        saliency = np.full((20, 30), value, np.float32)
+        np.testing.assert_array_equal(refine_alpha(saliency, photo), saliency)
+
+
+def test_without_pymatting(monkeypatch):
+    monkeypatch.setitem(sys.modules, "pymatting", None)
+    with pytest.raises(PicanetError, match="`matting` .*pip install pymatting"):
+        cut_out(mix(disc()), disc(), CutoutOptions(matting=True))
