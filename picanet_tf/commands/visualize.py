@@ -132,7 +132,9 @@ def serve(words: list[str]) -> int:
 
 
 def read_upload(path: str):
-    return read_image(path, max_pixels=MAX_UPLOAD_PIXELS, name=Path(path).name)
+    return read_image(
+        path, max_pixels=MAX_UPLOAD_PIXELS, name=Path(path).name, keep_alpha=True
+    )
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ from absl import logging
 from picanet_tf.core.errors import PicanetError
 from picanet_tf.core.resizing import save_image
 from picanet_tf.drawing.attention import attention_rows, mark_pixel
+from picanet_tf.drawing.cutouts import cut_out
 from picanet_tf.drawing.maps import as_rgb, binary, grey, resize_map, scale_to
 from picanet_tf.drawing.pixels import Pixel, cell_of, default_query_pixels
 from picanet_tf.serving.page.later import Later
@@ -34,7 +35,8 @@ class Seen:
 
     Attributes:
         name: file name.
-        image: uint8 [H, W, 3].
+        original: uint8 [H, W, 3], or [H, W, 4] if the photo has transparency.
+        image: uint8 [H, W, 3], the photo over white, as the network sees it.
         map: float32 [H, W] in [0, 1], the saliency map.
         photo: uint8 [h, w, 3], the image at its displayed size.
         saliency: float32 [h, w], the map at the displayed size.
@@ -43,6 +45,7 @@ class Seen:
     """
 
     name: str
+    original: np.ndarray
     image: np.ndarray
     map: np.ndarray
     photo: np.ndarray
@@ -62,7 +65,8 @@ class Page:
         model: the model to predict with.
         load_attention: loads the network with its attention, may take long; called
             once in a thread, see `start`. None for LiteRT files, which have none.
-        read: path -> uint8 [H, W, 3]; raises `PicanetError` if it is not an image.
+        read: path -> uint8 [H, W, 3] or [H, W, 4]; raises `PicanetError` if it is not
+            an image.
 
     Attributes:
         predicts_maps: whether `model` itself predicts the map.
@@ -126,7 +130,10 @@ class Page:
         Raises:
             PicanetError: if it is not an image or too large.
         """
-        image = self._model.frame(self._read(path))
+        original = self._read(path)
+        image = self._model.frame(original)
+        if original.shape[:2] != image.shape[:2]:  # Padded to a square.
+            original = image
         if self.predicts_maps:
             maps, values = None, self._model.predict(image)
             pixels = default_query_pixels(values)
@@ -136,7 +143,9 @@ class Page:
         photo = scale_to(image, _PHOTO_SIDE)
         saliency = resize_map(values, photo.shape[:2])
         pixel = next(iter(pixels.values()))
-        return Seen(Path(path).name, image, values, photo, saliency, pixel, maps)
+        return Seen(
+            Path(path).name, original, image, values, photo, saliency, pixel, maps
+        )
 
     def click(self, seen: Seen, x: int, y: int) -> None:
         """Sets the query pixel from a position on the displayed photo.
@@ -181,15 +190,19 @@ class Page:
         return pixel, pictures
 
     def cut(self, seen: Seen, threshold: float) -> tuple[np.ndarray, np.ndarray]:
-        """Returns mask and cut-out of the photo: uint8 [h, w, 3] and [h, w, 4]."""
+        """Returns mask and cut-out of the photo: uint8 [h, w, 3] and [h, w, 4].
+
+        At threshold 0.5, the cut-out is that of `picanet predict`.
+        """
         mask = binary(seen.saliency, threshold)
-        return as_rgb(mask), np.dstack([seen.photo, mask])
+        small = scale_to(seen.original, max(seen.photo.shape[:2]))
+        return as_rgb(mask), cut_out(small, _center(seen.saliency, threshold))
 
     def save_cutout(self, seen: Seen, threshold: float, folder: Path) -> Path:
         """Writes the cut-out at the image's size as an RGBA PNG; returns its path."""
-        mask = binary(seen.map, threshold)
+        cut = cut_out(seen.original, _center(seen.map, threshold))
         path = Path(folder) / f"{Path(seen.name).stem}.cutout.png"
-        save_image(path, np.dstack([seen.image, mask]))
+        save_image(path, cut)
         return path
 
     def _load(self) -> AttentionModel:
@@ -220,3 +233,11 @@ class Page:
                 f"It could not be loaded: {error} ({type(error).__name__})"
             ) from error
         return model
+
+
+def _center(saliency: np.ndarray, threshold: float) -> np.ndarray:
+    """Scales the odds of a map so that `threshold` becomes 0.5."""
+    if threshold in (0, 1):
+        return np.float32(saliency >= threshold)
+    inside, outside = saliency * (1 - threshold), (1 - saliency) * threshold
+    return inside / (inside + outside)

@@ -12,6 +12,7 @@ from PIL import Image
 from picanet_tf.commands import visualize
 from picanet_tf.core.errors import PicanetError
 from picanet_tf.drawing.attention import attention_rows
+from picanet_tf.drawing.cutouts import cut_out
 from picanet_tf.drawing.pixels import Pixel
 from picanet_tf.inference import AttentionModel, KerasModel
 from picanet_tf.serving.page import Page
@@ -219,21 +220,45 @@ print(*seen.pixel, mask.mean() / 255, page.no_attention())
 
 def test_mask_and_cutout_follow_the_threshold(page, tmp_path):
     seen = page.drop(str(photo(tmp_path)[0]))
-    low, high = np.quantile(seen.map, [0.3, 0.7])
+    low = np.quantile(seen.map, 0.3)
+    high = (low + 1) / 2
+    areas = []
     for threshold in (low, high):
         mask, cutout = page.cut(seen, threshold)
         kept = seen.saliency >= threshold
         assert 0 < kept.mean() < 1
-        for channel in (*np.moveaxis(mask, -1, 0), cutout[..., 3]):
+        for channel in np.moveaxis(mask, -1, 0):
             np.testing.assert_array_equal(channel, np.where(kept, 255, 0))
-        np.testing.assert_array_equal(cutout[..., :3], seen.photo)
+        assert cutout.shape == (*mask.shape[:2], 4)
+        areas.append(cutout[..., 3].mean())
 
         saved = Image.open(page.save_cutout(seen, threshold, tmp_path))
         assert (saved.mode, saved.size) == ("RGBA", (45, 30))
-        saved, kept = np.asarray(saved), seen.map >= threshold
-        np.testing.assert_array_equal(saved[..., :3], seen.image)
-        np.testing.assert_array_equal(saved[..., 3], np.where(kept, 255, 0))
+        odds = np.float64(seen.map) / np.maximum(1 - seen.map, 1e-9)
+        odds *= (1 - threshold) / threshold
+        expected = cut_out(seen.image, odds / (1 + odds))
+        assert np.abs(np.int16(saved) - expected).max() <= 1
+    assert areas[0] > areas[1] > 0
     assert page.cut(seen, 0)[0].min() == 255
+
+
+def test_the_cutout_at_one_half_is_the_commands(page, network, tmp_path):
+    path, _ = photo(tmp_path)
+    seen = page.drop(str(path))
+    saved = Image.open(page.save_cutout(seen, 0.5, tmp_path))
+    command = network.render("cutout", seen.image, network.predict(path))
+    np.testing.assert_array_equal(np.asarray(saved), np.asarray(command))
+
+
+def test_a_transparent_photo_stays_transparent(page, tmp_path):
+    pixels = np.random.default_rng(0).integers(0, 256, (30, 45, 4)).astype(np.uint8)
+    pixels[:, :20, 3] = 0
+    Image.fromarray(pixels).save(tmp_path / "clear.png")
+    seen = page.drop(str(tmp_path / "clear.png"))
+    assert (seen.image[:, :20] == 255).all()  # seen over white
+    saved = np.asarray(Image.open(page.save_cutout(seen, 0, tmp_path)))
+    np.testing.assert_array_equal(saved[..., 3], pixels[..., 3])
+    np.testing.assert_array_equal(saved[..., :3], pixels[..., :3])
 
 
 def test_uploads_are_turned_upright_or_answered_by_name(tmp_path, monkeypatch):
