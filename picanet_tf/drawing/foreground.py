@@ -30,7 +30,7 @@ def estimate_foreground(
             colour. None for 1 everywhere.
 
     Returns:
-        uint8 [H, W, 3]; the photo's colours where alpha is 0 or 1.
+        uint8 [H, W, 3]; the photo's colours where alpha rounds to 0 or 255.
     """
     size = working_size(alpha.shape)
     small, inside = shrink(image, size), shrink(alpha, size)[..., np.newaxis]
@@ -48,7 +48,8 @@ def estimate_foreground(
     colours = image.copy()
     for rows, band in resized_bands(means, alpha.shape):
         share = alpha[rows]
-        mixed = (share > 0) & (share < 1)
+        # Other shares are 0 or 1 in 8 bits.
+        mixed = (share > 1 / 510) & (share < 1 - 1 / 510)
         share, band = share[mixed][:, np.newaxis], 255 * band[mixed]
         fused = share * band[:, :3] + (1 - share) * band[:, 3:]
         estimate = band[:, :3] + share * (image[rows][mixed] - fused)

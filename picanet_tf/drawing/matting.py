@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
+import threading
+
 import numpy as np
 
 from picanet_tf.core.errors import PicanetError
@@ -12,6 +16,7 @@ from picanet_tf.drawing.edges import fit_edges
 # with the pixels, about 10 s and 1.5 GB at 1024 x 768.
 MATTING_SIDE = 1024
 _BAND = 0.01  # around the edge, as a fraction of the longer side
+_one_at_a_time = threading.Lock()
 
 
 def refine_alpha(saliency: np.ndarray, image: np.ndarray) -> np.ndarray:
@@ -41,7 +46,9 @@ def refine_alpha(saliency: np.ndarray, image: np.ndarray) -> np.ndarray:
         return np.float32(saliency)
     trimap = np.float64(values >= 0.5)
     trimap[unknown] = 0.5
-    alpha = np.float32(estimate_alpha(np.float64(small), trimap))
+    # pymatting prints to standard output, which may be where the picture goes.
+    with _one_at_a_time, contextlib.redirect_stdout(io.StringIO()):
+        alpha = np.float32(estimate_alpha(np.float64(small), trimap))
     return alpha if size == saliency.shape else fit_edges(alpha, image)
 
 
