@@ -26,6 +26,7 @@ def parse_background(text: str, *, files: bool = True) -> Background | None:
     Args:
         text: `"transparent"`, `"blur"`, a colour (`"white"`, `"#ff8800"`) or the path
             of a photo, which is scaled and cropped to cover the result.
+            A name that is also a colour is the colour: ./white is the file.
         files: whether paths are accepted.
 
     Returns:
@@ -38,18 +39,18 @@ def parse_background(text: str, *, files: bool = True) -> Background | None:
         return None
     if text == BLUR:
         return blurred_background
-    if files and Path(text).is_file():
-        photo = Image.fromarray(read_image(text))
-        return lambda image, *_: _cover(photo, image.shape[:2])
     try:
         colour = ImageColor.getrgb(text)
     except ValueError:
         colour = ()
-    if len(colour) != 3:
-        choices = "transparent, blur, a colour such as white or #ff8800"
-        choices += ", or the path of a photo" * files
-        raise PicanetError(f"`background` must be {choices}. Received: {text}")
-    return lambda *_: np.array(colour, np.uint8)
+    if len(colour) == 3:
+        return lambda *_: np.array(colour, np.uint8)
+    if files and Path(text).is_file():
+        photo = Image.fromarray(read_image(text))
+        return lambda image, *_: _cover(photo, image.shape[:2])
+    choices = "transparent, blur, a colour such as white or #ff8800"
+    choices += ", or the path of a photo" * files
+    raise PicanetError(f"`background` must be {choices}. Received: {text}")
 
 
 def lay_over(

@@ -24,6 +24,13 @@ def test_colours(text, colour):
     assert tuple(parse_background(text)(IMAGE, ALPHA, None)) == colour
 
 
+def test_a_colours_name_is_no_file(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Image.fromarray(IMAGE).save("white", "PNG")
+    assert parse_background("white")(IMAGE, ALPHA, None).tolist() == [255] * 3
+    assert parse_background("./white")(IMAGE, ALPHA, None).shape == IMAGE.shape
+
+
 def test_transparent_is_none():
     assert parse_background("transparent") is None
 
