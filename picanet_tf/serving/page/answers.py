@@ -12,7 +12,7 @@ import numpy as np
 from absl import logging
 
 from picanet_tf.core.errors import PicanetError
-from picanet_tf.core.resizing import save_image
+from picanet_tf.core.pictures import save_picture
 from picanet_tf.drawing.attention import attention_rows, mark_pixel
 from picanet_tf.drawing.maps import as_rgb, binary, grey, resize_map, scale_to
 from picanet_tf.drawing.pixels import Pixel, cell_of, default_query_pixels
@@ -189,7 +189,7 @@ class Page:
         """Writes the cut-out at the image's size as an RGBA PNG; returns its path."""
         mask = binary(seen.map, threshold)
         path = Path(folder) / f"{Path(seen.name).stem}.cutout.png"
-        save_image(path, np.dstack([seen.image, mask]))
+        save_picture(path, np.dstack([seen.image, mask]))
         return path
 
     def _load(self) -> AttentionModel:
