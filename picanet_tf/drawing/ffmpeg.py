@@ -19,7 +19,7 @@ from typing import BinaryIO
 import numpy as np
 
 from picanet_tf.core.errors import PicanetError
-from picanet_tf.core.files import FULL, DiskFullError
+from picanet_tf.core.files import FULL, DiskFullError, replacing
 
 INSTALL = "pip install imageio-ffmpeg"
 # Video formats with transparency; "frames" is a folder of PNGs, without ffmpeg.
@@ -87,19 +87,20 @@ def alpha_video_writer(
 ) -> Iterator[Callable[[np.ndarray], None]]:
     """Yields a function that adds a frame, uint8 [H, W, 4], RGBA, to a video.
 
-    All frames must have the same size, which may be odd. After an exception, ffmpeg is
-    ended, and the file is incomplete.
+    All frames must have the same size, which may be odd. The file appears once it is
+    complete; after an exception, ffmpeg is ended.
 
     Args:
         path: path of the video.
         frames_per_second: frame rate.
         video_format: "webm" (VP9) or "mov" (ProRes 4444).
-        sound: video to copy the sound from, if it has any.
+        sound: video whose sound, if any, is kept.
 
     Raises:
         FFmpegError: if there is no ffmpeg, or it fails; with its message.
+        PicanetError: if the file cannot be written.
     """
-    program = require_ffmpeg()
+    path, program = Path(path), require_ffmpeg()
     process: subprocess.Popen | None = None
     first: tuple[int, ...] = ()
     rate = Fraction(frames_per_second).limit_denominator(1001)  # 30000/1001
@@ -110,7 +111,7 @@ def alpha_video_writer(
         line += ["-i", "pipe:0"]
         if sound is not None:
             line += ["-i", _url(sound), "-map", "0:v:0", "-map", "1:a?", *_LAYOUTS]
-        line += [*_CODECS[video_format], "-map_metadata", "-1", _url(path)]
+        line += [*_CODECS[video_format], "-map_metadata", "-1", _url(temporary)]
         return subprocess.Popen(line, stdin=subprocess.PIPE, stderr=errors)
 
     def add(frame: np.ndarray) -> None:
@@ -128,7 +129,7 @@ def alpha_video_writer(
             raise FFmpegError(f"{path}: ffmpeg ended too early") from None
 
     # A file, because nobody reads a pipe while frames are written.
-    with tempfile.TemporaryFile() as errors:
+    with replacing(path) as temporary, tempfile.TemporaryFile() as errors:
         try:
             yield add
             if process is not None:
@@ -143,8 +144,13 @@ def alpha_video_writer(
                 process.wait()
 
 
-def add_sound(video: Path, source: Path) -> None:
+def add_sound(video: Path, source: str | os.PathLike, name: str | os.PathLike) -> None:
     """Adds the sound of `source`, if it has any, to an MP4 without sound.
+
+    Args:
+        video: the MP4, changed in place.
+        source: video with the sound.
+        name: name of the MP4 in error messages.
 
     Raises:
         FFmpegError: if there is no ffmpeg, or it fails; the video is then unchanged.
@@ -162,7 +168,7 @@ def add_sound(video: Path, source: Path) -> None:
         with tempfile.TemporaryFile() as errors:
             process = subprocess.Popen(line, stderr=errors)
             try:
-                _finish(process, video, errors)
+                _finish(process, name, errors)
             finally:
                 process.kill()
                 process.wait()
@@ -179,7 +185,7 @@ def _url(path: str | os.PathLike) -> str:
     return f"file:{os.fspath(path)}"
 
 
-def _has_sound(program: str, path: Path) -> bool:
+def _has_sound(program: str, path: str | os.PathLike) -> bool:
     # Without an output, ffmpeg describes the input, and fails.
     line = [program, "-hide_banner", "-nostdin", "-i", _url(path)]
     told = subprocess.run(line, capture_output=True).stderr

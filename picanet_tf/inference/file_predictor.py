@@ -17,6 +17,7 @@ from picanet_tf.core.files import DiskFullError
 from picanet_tf.core.images import ImageError, read_image
 from picanet_tf.core.inputs import Input
 from picanet_tf.core.pictures import PictureFormatError, save_picture
+from picanet_tf.drawing.ffmpeg import INSTALL
 from picanet_tf.drawing.videos import VideoError
 from picanet_tf.inference.base import Model
 from picanet_tf.inference.options import PredictionReport, PredictOptions
@@ -127,6 +128,13 @@ class FilePredictor:
 
     def _predict_video(self, item: Input, output: Path) -> Exception | None:
         form = self._options.video_form(self._model.spec)
+        video_format = self._options.resolve_video_format(form)
+        if video_format == "frames" and self._options.video_format is None:
+            logging.warning(
+                "%s will be a folder of frames. For a video, install ffmpeg: %s",
+                output,
+                INSTALL,
+            )
         try:
             check_name_length(item, output)
             predict_video(
@@ -134,7 +142,7 @@ class FilePredictor:
                 item.path,
                 output,
                 draw=lambda frame, result: self._draw(form, frame, result),
-                video_format=self._options.resolve_video_format(form),
+                video_format=video_format,
                 batch_size=self._options.batch_size,
             )
         except _FATAL:

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import numpy as np
-from absl import logging
 from PIL import Image
 from tqdm import tqdm
 
-from picanet_tf.core.files import cannot_write, replacing
-from picanet_tf.drawing import ffmpeg
+from picanet_tf.core.files import cannot_write
+from picanet_tf.drawing.ffmpeg import alpha_video_writer
 from picanet_tf.drawing.frames import frames_folder
 from picanet_tf.drawing.videos import VideoError, VideoReader, video_writer
 from picanet_tf.inference.base import Model
@@ -36,7 +35,8 @@ def predict_video(
         path: the video.
         output: path of the result; a folder for "frames".
         draw: (frame, result) -> picture of the result.
-        video_format: "mp4", or one of `ffmpeg.VIDEO_FORMATS`, which keep transparency.
+        video_format: "mp4", or one of `drawing.ffmpeg.VIDEO_FORMATS`, which keep
+            transparency.
         batch_size: frames per network call.
 
     Raises:
@@ -64,24 +64,11 @@ def predict_video(
         )
 
 
-@contextlib.contextmanager
 def _writer(
     output: Path, source: Path, frames_per_second: float, video_format: str
-) -> Iterator[Callable[[np.ndarray], None]]:
+) -> AbstractContextManager[Callable[[np.ndarray], None]]:
     if video_format == "frames":
-        with frames_folder(output) as add:
-            yield add
-        return
-    with replacing(output) as temporary:
-        if video_format != "mp4":
-            with ffmpeg.alpha_video_writer(
-                temporary, frames_per_second, video_format, sound=source
-            ) as add:
-                yield add
-            return
-        with video_writer(temporary, frames_per_second) as add:
-            yield add
-        try:
-            ffmpeg.add_sound(temporary, source)
-        except ffmpeg.FFmpegError as error:
-            logging.warning("%s has no sound: %s", output, error)
+        return frames_folder(output)
+    if video_format == "mp4":
+        return video_writer(output, frames_per_second, sound=source)
+    return alpha_video_writer(output, frames_per_second, video_format, sound=source)

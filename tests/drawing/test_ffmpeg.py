@@ -102,7 +102,7 @@ def test_sound_is_kept(program, tmp_path):
         for frame in VideoReader(source):
             add(frame)
     before = list(VideoReader(path))
-    add_sound(path, source)
+    add_sound(path, source, path)
     told = describe(program, path)
     assert "Audio: aac" in told
     # The frames are the same.
@@ -123,7 +123,7 @@ def test_without_sound_the_video_stays_as_it_is(program, tmp_path):
     with video_writer(path, 25) as add:
         add(np.zeros([48, 64, 3], np.uint8))
     content = path.read_bytes()
-    add_sound(path, path)
+    add_sound(path, path, path)
     assert path.read_bytes() == content
 
 
@@ -136,15 +136,33 @@ def test_a_turned_video_is_read_upright(program, tmp_path):
     assert np.abs(difference).mean() < 3
 
 
-def test_what_ffmpeg_says_is_told(program, tmp_path):
-    folder = tmp_path / "a.webm"
-    folder.mkdir()
-    message = f"Cannot write {folder}: ffmpeg: .*[Ii]s a directory|invalid|Error"
-    with pytest.raises(FFmpegError, match=message) as raised:
-        with alpha_video_writer(folder, 25, "webm") as add:
+@pytest.fixture
+def fake_ffmpeg(tmp_path, monkeypatch):
+    """Puts a program first on the PATH that says something and fails."""
+
+    def fake(says, closes_early=True):
+        path = tmp_path / "bin" / "ffmpeg"
+        path.parent.mkdir()
+        read = "" if closes_early else "cat > /dev/null; "
+        path.write_text(f'#!/bin/sh\n{read}echo "{says}" >&2\nexit 1\n')
+        path.chmod(0o700)
+        monkeypatch.setenv("PATH", f"{path.parent}:{os.environ['PATH']}")
+        assert find_ffmpeg() == str(path)  # That of the PATH comes first.
+
+    return fake
+
+
+@pytest.mark.parametrize("closes_early", [True, False])
+def test_what_ffmpeg_says_is_told(closes_early, fake_ffmpeg, tmp_path):
+    fake_ffmpeg("\nUnknown encoder 'libvpx-vp9'\nError opening output", closes_early)
+    path = tmp_path / "a.webm"
+    with pytest.raises(FFmpegError) as raised:
+        with alpha_video_writer(path, 25, "webm") as add:
             for frame in frames(50, 480, 640):
                 add(frame)
-    assert len(str(raised.value).splitlines()) == 1
+    message = f"Cannot write {path}: ffmpeg: Unknown encoder 'libvpx-vp9'"
+    assert str(raised.value) == message
+    assert [inner.name for inner in tmp_path.iterdir()] == ["bin"]
 
 
 def test_frames_of_one_size(program, tmp_path):
@@ -170,14 +188,8 @@ def test_an_interrupted_ffmpeg_is_ended(program, tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("closes_early", [True, False])
-def test_a_full_disk_is_told_apart(closes_early, tmp_path, monkeypatch):
-    fake = tmp_path / "ffmpeg"
-    read = "" if closes_early else "cat > /dev/null; "
-    full = os.strerror(errno.ENOSPC)
-    fake.write_text(f"#!/bin/sh\n{read}echo '[out] x: {full}' >&2\nexit 1\n")
-    fake.chmod(0o700)
-    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
-    assert find_ffmpeg() == str(fake)  # That of the PATH comes first.
+def test_a_full_disk_is_told_apart(closes_early, fake_ffmpeg, tmp_path):
+    fake_ffmpeg(f"[out] x: {os.strerror(errno.ENOSPC)}", closes_early)
     with pytest.raises(DiskFullError, match="Cannot write .*a.webm: the disk is full"):
         with alpha_video_writer(tmp_path / "a.webm", 25, "webm") as add:
             for frame in frames(50, 480, 640):
@@ -192,7 +204,7 @@ def test_without_ffmpeg_the_command_is_told(monkeypatch, tmp_path):
     with pytest.raises(FFmpegError, match=message):
         require_ffmpeg()
     with pytest.raises(FFmpegError, match="pip install imageio-ffmpeg"):
-        add_sound(tmp_path / "a.mp4", tmp_path / "b.mp4")
+        add_sound(tmp_path / "a.mp4", tmp_path / "b.mp4", "a.mp4")
 
 
 def test_no_ffmpeg_anywhere(monkeypatch):
