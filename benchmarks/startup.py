@@ -65,7 +65,7 @@ def parts(run: str) -> dict[str, float]:
     import tensorflow  # noqa: F401
 
     lap("import TensorFlow")
-    from picanet_tf.core.resizing import save_image  # noqa: F401
+    from picanet_tf.core.pictures import save_picture  # noqa: F401
     from picanet_tf.inference import load_model
 
     lap("import the rest")

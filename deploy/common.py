@@ -20,7 +20,8 @@ from deploy.client import INPUT, OUTPUT, SIGNATURE, Client, ModelInfo, NoAnswer,
 from deploy.pool import Pool, draw_pause
 from picanet_tf.core.errors import PicanetError
 from picanet_tf.core.files import replacing
-from picanet_tf.core.inputs import Input, assign_outputs, find_inputs
+from picanet_tf.core.inputs import Input, find_inputs
+from picanet_tf.core.outputs import assign_outputs
 from picanet_tf.core.path_checks import check_folder
 from picanet_tf.core.signals import StopRequest
 

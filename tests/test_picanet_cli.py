@@ -104,7 +104,7 @@ def test_a_folder_twice(tiny, predict, tmp_path):
         for seed, place in enumerate(("a", "b", "sub/a"))
     }
     first = predict("in")
-    assert "3 written beside the inputs" in first and "Skipped" not in first
+    assert "3 written beside the inputs" in first and "Passed over" not in first
     after = sorted([*images, "a.cutout.png", "b.cutout.png", "sub/a.cutout.png"])
     assert written(tmp_path / "in") == after
     for place, image in images.items():
@@ -114,10 +114,10 @@ def test_a_folder_twice(tiny, predict, tmp_path):
     for words in (["in"], ["in/**/*.png"]):
         said = predict(*words)
         assert "3 written beside the inputs" in said
-        assert "Skipped 3 results of earlier runs" in said
+        assert "Passed over 3 files: 3 results of earlier runs" in said
         assert written(tmp_path / "in") == after
     said = predict("in", "--resume")
-    assert "3 of 3 exist already" in said and "Skipped 3 results of" in said
+    assert "3 of 3 exist already" in said and "Passed over 3 files" in said
 
 
 def test_a_folder_in_many_formats(predict, tmp_path):
@@ -129,7 +129,7 @@ def test_a_folder_in_many_formats(predict, tmp_path):
     photos = ["a.png", "b.bmp", "b.png"]
     results = [f"{p}.{f}.png" for f in forms for p in ("a", "b.bmp", "b.png")]
     assert written(tmp_path / "in") == sorted(photos + results)
-    assert "Skipped 15 results of earlier runs" in predict("in")
+    assert "Passed over 15 files: 15 results of earlier runs" in predict("in")
 
 
 def test_only_results_are_passed_over(predict, tmp_path):
@@ -141,7 +141,9 @@ def test_only_results_are_passed_over(predict, tmp_path):
         *("a.b.png", "map.png", "x.map.png", "y.overlay.png", "z.mask.png")
     ]
     save(tmp_path / "in" / "x.png")
-    assert "Skipped 1 results of earlier runs" in predict("in", "--output", "more")
+    assert "Passed over 1 file: 1 result of an earlier run" in predict(
+        "in", "--output", "more"
+    )
     assert "x.png" in written(tmp_path / "more")
     assert "x.map.png" not in written(tmp_path / "more")
 
@@ -151,7 +153,8 @@ def test_a_cutout_that_is_named_is_taken(predict, tmp_path):
     predict("x.cutout.png")
     assert written(tmp_path) == ["x.cutout.cutout.png", "x.cutout.png"]
     said = predict(".", code=1)
-    assert "--input: only results of earlier runs found" in said
+    line = "--input: no images. Passed over 2 files: 2 results of earlier runs"
+    assert line in said
 
 
 def test_photos_of_one_name(tiny, predict, tmp_path):
@@ -163,7 +166,7 @@ def test_photos_of_one_name(tiny, predict, tmp_path):
     assert written(tmp_path) == names
     for name, image in images.items():
         check_cutout(tmp_path / f"{name}.cutout.png", image, tiny[1])
-    assert "Skipped 2 results of earlier runs" in predict(".")
+    assert "Passed over 2 files: 2 results of earlier runs" in predict(".")
     assert written(tmp_path) == names
 
 
@@ -209,7 +212,7 @@ def test_resume_does_what_is_missing(tiny, predict, tmp_path):
     marked.write_bytes(b"mine")
     said = predict("in", "--resume")
     assert "2 of 4 exist already" in said and "2 written" in said
-    assert "Skipped 2 results of earlier runs" in said
+    assert "Passed over 2 files: 2 results of earlier runs" in said
     assert marked.read_bytes() == b"mine"
     for n in "123":
         check_cutout(tmp_path / "in" / f"{n}.cutout.png", images[n], tiny[1])
@@ -363,7 +366,7 @@ def test_a_video_alone_gets_maps(predict, tmp_path):
     frame = cv2.VideoCapture(str(tmp_path / "clip.saliency.mp4")).read()[1]
     assert np.abs(frame - frame.mean(-1, keepdims=True)).max() < 12  # grey
     said = predict("*.mp4")
-    assert "Skipped 1 results of earlier runs" in said
+    assert "Passed over 1 file: 1 result of an earlier run" in said
     assert not (tmp_path / "clip.saliency.saliency.mp4").exists()
 
 

@@ -5,38 +5,44 @@
     picanet predict photo.jpg --output out/          out/photo.png, the grey map
     picanet predict photos/ --output out/ --format cutout --resume
     picanet predict 'photos/**/*.jpg' --output out/ --format overlay
+    picanet predict photos/ --output_format webp --quality 80
+    picanet predict --watch inbox/ --output out/     until Ctrl-C
     picanet predict - --format cutout < photo.jpg > cut.png
     picanet predict clip.mp4 --output out/           out/clip.saliency.mp4
+    picanet predict clip.mp4 --format cutout         clip.cutout.webm, with alpha
     picanet predict photo.jpg --output out/ --model runs/latest
 
-Results are PNGs at the original image size; --output keeps file names and sub-folders.
+Results have the original image size; --output keeps file names and sub-folders.
 Segmentation networks write palette PNGs of class numbers with --format map. Videos
 become clip.saliency.mp4, clip.segmentation.mp4 or clip.detection.mp4, depending on the
-task. Unreadable inputs are reported and skipped; the exit code is then 1. Results of
-earlier runs (photo.cutout.png and the like) found in a folder are skipped.
+task. Inputs that fail are reported and the others continue; the exit code is then 1.
+Folders are searched for images, also through links; what is passed over is told, such
+as videos, files in --output, and results of earlier runs (photo.cutout.png).
 """
 
 from __future__ import annotations
 
 import dataclasses
-import io
-import sys
 
 from absl import flags
 
 from picanet_tf.core import cli
 from picanet_tf.core.errors import PicanetError
-from picanet_tf.core.images import MAX_PIXELS, read_image
+from picanet_tf.core.images import MAX_PIXELS
+from picanet_tf.core.pictures import OUTPUT_FORMATS
 from picanet_tf.core.signals import sigterm_unwinds
+from picanet_tf.drawing.ffmpeg import VIDEO_FORMATS
 from picanet_tf.inference import ENGINES
-from picanet_tf.inference.files import (
+from picanet_tf.inference.files import predict_files
+from picanet_tf.inference.loading import MOST_THREADS
+from picanet_tf.inference.locate import DESCRIPTION
+from picanet_tf.inference.options import (
     PredictOptions,
     collected_formats,
     picture_formats,
-    predict_files,
 )
-from picanet_tf.inference.loading import MOST_THREADS
-from picanet_tf.inference.locate import DESCRIPTION
+from picanet_tf.inference.stream import predict_stream
+from picanet_tf.inference.watch import watch_folder
 from picanet_tf.training.run_directory import WEIGHTS
 
 POSITIONAL = "[INPUT ...]"
@@ -62,6 +68,11 @@ def define_flags() -> None:
         "video, or - for standard input. Repeatable; same as a positional argument.",
     )
     text(
+        "watch",
+        None,
+        "A folder: predict its images, and those that arrive or change, until Ctrl-C.",
+    )
+    text(
         "output",
         None,
         "Folder for the results; created if missing. Default: next to each input, as "
@@ -81,6 +92,15 @@ def define_flags() -> None:
     flags.DEFINE_float(
         "threshold", 0.5, "mask: minimum saliency; boxes: minimum score.", 0, 1
     )
+    one_of("output_format", "png", tuple(OUTPUT_FORMATS), "File format of pictures.")
+    whole("quality", None, "1 to 100, for jpg and webp; default: 90.", 1, 100)
+    one_of(
+        "video_format",
+        None,
+        VIDEO_FORMATS,
+        "File format of videos with --format cutout: webm (VP9), mov (ProRes 4444), or "
+        "frames: a folder of PNGs. Default: webm, without ffmpeg frames.",
+    )
     whole("batch_size", 4, "Images per network call.", 1)
     whole("max_pixels", MAX_PIXELS, "Largest width x height accepted.", 1, MAX_PIXELS)
     flags.DEFINE_bool("resume", False, "Skip inputs whose result already exists.")
@@ -90,55 +110,30 @@ def read_options() -> PredictOptions:
     values = flags.FLAGS
     if values["threshold"].present and values.format not in ("mask", "boxes"):
         raise PicanetError("--threshold goes with --format mask or boxes only")
-    return PredictOptions(
-        output=values.output,
-        form=values.format,
-        threshold=values.threshold,
-        batch_size=values.batch_size,
-        max_pixels=values.max_pixels,
-        resume=values.resume,
-        model=values.model,
-        weights=values.weights,
-        engine=values.engine,
-        threads=values.threads,
-    )
+    names = {field.name for field in dataclasses.fields(PredictOptions)} - {"form"}
+    options = {name: values[name].value for name in names}
+    return PredictOptions(form=values.format, **options)
 
 
 def main(words: list[str]) -> int:
-    words = flags.FLAGS.input + words
+    values, options = flags.FLAGS, read_options()
+    words = values.input + words
     with sigterm_unwinds():  # removes temporary files on SIGTERM
-        if STANDARD_STREAM in words:
-            return predict_stream(words)
-        return 1 if predict_files(words, read_options()).failed else 0
-
-
-def predict_stream(words: list[str]) -> int:
-    """Reads an image from standard input, writes the result to standard output."""
-    values = flags.FLAGS
-    if values.resume:
-        raise PicanetError("--resume cannot be combined with --input -")
-    if values.format in collected_formats():
-        raise PicanetError(
-            f"--format {values.format} cannot be combined with --input -"
-        )
-    if len(words) > 1 or values.output not in (None, STANDARD_STREAM):
-        raise PicanetError(
-            "--input - must be the only input; its result goes to standard output"
-        )
-    if sys.stdin.isatty() or sys.stdout.isatty():
-        raise PicanetError(
-            "--input - requires a pipe: picanet predict - < in.jpg > out.png"
-        )
-    options, buffer = read_options(), io.BytesIO()
-    data = sys.stdin.buffer.read()
-    image = read_image(data, max_pixels=options.max_pixels, name="standard input")
-    # The default format is the one used with --output, not a cut-out.
-    model, options = dataclasses.replace(options, output=STANDARD_STREAM).load()
-    result = model.predict(image)
-    model.render(options.form, image, result, options.threshold).save(buffer, "PNG")
-    sys.stdout.buffer.write(buffer.getvalue())
-    sys.stdout.buffer.flush()
-    return 0
+        if values.watch is not None:
+            if words:
+                raise PicanetError(
+                    f"--watch takes no other input. Received: {words[0]}"
+                )
+            watch_folder(values.watch, options)
+            return 0
+        if STANDARD_STREAM not in words:
+            return 1 if predict_files(words, options).failed else 0
+        if len(words) > 1 or options.output not in (None, STANDARD_STREAM):
+            raise PicanetError(
+                "--input - must be the only input; its result goes to standard output"
+            )
+        predict_stream(options)
+        return 0
 
 
 if __name__ == "__main__":

@@ -9,7 +9,6 @@ global: define them in a function that only the script calls, and import whateve
 TensorFlow inside `main`.
 """
 
-import errno
 import os
 import re
 import signal
@@ -20,12 +19,11 @@ from typing import NoReturn
 from absl import flags, logging
 
 from picanet_tf.core.errors import PicanetError
+from picanet_tf.core.files import FULL
 from picanet_tf.core.signals import Terminated
 
 __all__ = ["run"]
 
-# With these, the OSError does not name the file.
-_FULL = (errno.ENOSPC, errno.EDQUOT)
 # TensorFlow modules that log at INFO for every checkpoint or distributed function.
 _TALKATIVE = ("functional_saver.py", "cross_device_ops.py", "mirrored_run.py")
 _HELP_WORDS = ("--help", "-help", "-h", "--helpshort", "--helpfull")
@@ -84,7 +82,8 @@ def _run(main: Callable, positional: str, argv: list[str], module: str) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return _fail(program, "the output was closed before all was written")
     except OSError as error:
-        if error.filename is None and error.errno not in _FULL:
+        # With a full disk, the OSError does not name the file.
+        if error.filename is None and error.errno not in FULL:
             raise
         name = "" if error.filename is None else f"{error.filename}: "
         return _fail(program, f"{name}{error.strerror}")

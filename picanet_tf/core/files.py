@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import json
 import os
@@ -10,6 +11,12 @@ import threading
 from pathlib import Path
 
 from picanet_tf.core.errors import PicanetError
+
+FULL = (errno.ENOSPC, errno.EDQUOT)
+
+
+class DiskFullError(PicanetError):
+    """A file cannot be written because the disk or the quota is full."""
 
 
 @contextlib.contextmanager
@@ -49,15 +56,19 @@ def move_into_place(source: Path, target: Path) -> None:
 
 
 def _short(stem: str) -> str:
-    """Truncates a stem to 100 bytes, to leave room for the temporary suffix."""
-    return os.fsdecode(os.fsencode(stem)[:100])
+    """Truncates a stem to 100 bytes, to leave room for the temporary suffix.
+
+    Drops an incomplete last character, which some file systems would reject.
+    """
+    return os.fsencode(stem)[:100].decode(errors="ignore")
 
 
 def cannot_write(path: Path, error: OSError) -> PicanetError:
     """Returns the error for a file that cannot be written."""
     # Messages of h5py and the like are cryptic and do not name the file.
     reason = error.strerror or (os.strerror(error.errno) if error.errno else error)
-    return PicanetError(f"Cannot write {path}: {reason}")
+    kind = DiskFullError if error.errno in FULL else PicanetError
+    return kind(f"Cannot write {path}: {reason}")
 
 
 def sync(path: Path) -> None:

@@ -1,15 +1,18 @@
-"""Resolves a command's input files and their output paths."""
+"""Resolves a command's words to input files."""
 
 import fnmatch
+import functools
 import glob
 import os
-from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from absl import logging
+
 from picanet_tf.core.errors import PicanetError
-from picanet_tf.core.images import EXTENSIONS, list_images, natural_key
+from picanet_tf.core.images import EXTENSIONS, natural_key
+from picanet_tf.core.passed_over import Reason, describe
 
 VIDEO_EXTENSIONS = frozenset(".mp4 .m4v .mov .avi .mkv .webm .mpg .mpeg".split())
 
@@ -33,6 +36,18 @@ class Input(NamedTuple):
         return self.path.suffix.lower() in VIDEO_EXTENSIONS
 
 
+class Found(NamedTuple):
+    """The files of folders and patterns.
+
+    Attributes:
+        inputs: the files to read.
+        passed_over: the other files, with the reason.
+    """
+
+    inputs: list[Input]
+    passed_over: dict[Path, Reason]
+
+
 def find_inputs(words: Sequence[str]) -> list[Input]:
     """Resolves command-line words to input files.
 
@@ -46,45 +61,144 @@ def find_inputs(words: Sequence[str]) -> list[Input]:
         pattern in natural order.
 
     Raises:
-        PicanetError: if a file does not exist, a folder or pattern yields no files, or
-            `..` follows a wildcard, which makes relative output paths ambiguous.
+        PicanetError: if a file does not exist, a folder cannot be listed, a folder or
+            pattern yields no files, or `..` follows a wildcard, which makes relative
+            output paths ambiguous.
     """
-    found: dict[tuple[str, str], Input] = {}
+    return scan_inputs(words).inputs
+
+
+def scan_inputs(words: Sequence[str], output: str | os.PathLike | None = None) -> Found:
+    """Like `find_inputs`; also returns the files that were passed over.
+
+    Linked folders are searched, each real folder once. Hidden files and folders, and
+    files in sub-folders that cannot be listed, are passed over; the latter with a
+    warning.
+
+    Args:
+        words: see `find_inputs`.
+        output: folder for results; if it is inside a folder or pattern root, its files
+            are passed over.
+
+    Raises:
+        PicanetError: see `find_inputs`.
+    """
+    inputs: dict[tuple[str, str], Input] = {}
+    passed_over: dict[tuple[str, str], tuple[Path, Reason]] = {}
     for word in words:
-        for item in _find(word):
-            where = os.path.realpath(item.path.parent), item.path.name
-            found.setdefault(where, item)
-    return list(found.values())
+        found = _find(word, output)
+        for item in found.inputs:
+            inputs.setdefault(_identity(item.path), item)
+        for path, reason in found.passed_over.items():
+            passed_over.setdefault(_identity(path), (path, reason))
+    left = (passed_over[key] for key in passed_over if key not in inputs)
+    return Found(list(inputs.values()), dict(left))
 
 
-def _find(word: str) -> list[Input]:
+def scan_folder(
+    folder: str | os.PathLike, output: str | os.PathLike | None = None
+) -> Found:
+    """`scan_inputs` of one folder, which may be empty.
+
+    Raises:
+        PicanetError: if the folder cannot be listed.
+    """
+    root = Path(folder)
+    paths = (
+        path / name
+        for path, names in _walk(root, hidden=True)
+        for name in names
+        if not name.startswith(".") or _is_known(name)
+    )
+    return _sort_out(root, paths, output, videos=False)
+
+
+def _identity(path: Path) -> tuple[str, str]:
+    return os.path.realpath(path.parent), path.name
+
+
+def _is_known(name: str) -> bool:
+    return Path(name).suffix.lower() in EXTENSIONS | VIDEO_EXTENSIONS
+
+
+def _find(word: str, output: str | os.PathLike | None) -> Found:
     if not word:  # An unset shell variable; Path("") is the current folder.
         raise PicanetError("`input`: an empty name")
     path = Path(word)
-    if path.is_dir():
-        images = list_images(path, recursive=True)
-        if not images:
-            raise PicanetError(f"`input`: no images in {word}")
-        return [Input(image, image.relative_to(path), True) for image in images]
+    if os.path.isdir(path):  # `Path.is_dir` raises if the name is too long.
+        found = scan_folder(path, output)
+        if not found.inputs:
+            raise PicanetError(f"`input`: no images in {word}{_others(found)}")
+        return found
     # Try it as a file name first: a file may be called photo[1].jpg.
-    if path.exists():
-        return [Input(path, Path(path.name))]
+    if os.path.exists(path):
+        return Found([Input(path, Path(path.name))], {})
     if not glob.has_magic(word):
         raise PicanetError(f"`input`: there is no {word}")
     root = _fixed_part(path)
     pattern = path.parts[len(root.parts) :]
     if ".." in pattern:
         raise PicanetError(f"`input`: .. may not follow a wildcard. Received: {word}")
-    known = EXTENSIONS | VIDEO_EXTENSIONS
-    matches = [
-        match
-        for match in dict.fromkeys(_matches(root, pattern))
-        if match.suffix.lower() in known and (match.is_file() or not match.exists())
-    ]
-    if not matches:
-        raise PicanetError(f"`input`: no images match {word}")
-    matches.sort(key=lambda match: natural_key(str(match)))
-    return [Input(match, match.relative_to(root), True) for match in matches]
+    matches = dict.fromkeys(_matches(root, pattern))
+    files = (match for match in matches if not match.is_dir())
+    found = _sort_out(root, files, output, videos=True)
+    if not found.inputs:
+        raise PicanetError(f"`input`: no images match {word}{_others(found)}")
+    return found
+
+
+def _others(found: Found) -> str:
+    return f". {text}" if (text := describe(found.passed_over)) else ""
+
+
+def _sort_out(
+    root: Path,
+    paths: Iterable[Path],
+    output: str | os.PathLike | None,
+    *,
+    videos: bool,
+) -> Found:
+    """Sorts the files found below `root` into inputs and others.
+
+    Args:
+        root: folder or pattern root.
+        paths: the files, in any order.
+        output: folder for results.
+        videos: whether videos are inputs.
+    """
+    target = None if output is None else os.path.realpath(output)
+    if target is not None and _is_within(os.path.realpath(root), target):
+        target = None  # `root` itself is read.
+
+    @functools.cache
+    def is_output(folder: Path) -> bool:
+        return target is not None and _is_within(os.path.realpath(folder), target)
+
+    def reason(path: Path) -> Reason | None:
+        extension = path.suffix.lower()
+        if is_output(path.parent):
+            return Reason.OUTPUT
+        if extension not in EXTENSIONS | VIDEO_EXTENSIONS:
+            return Reason.UNKNOWN
+        if path.name.startswith("."):
+            return Reason.HIDDEN
+        if extension in VIDEO_EXTENSIONS and not videos:
+            return Reason.VIDEO
+        # Broken links are inputs, so that reading them names them.
+        return None if path.is_file() or not path.exists() else Reason.SPECIAL
+
+    found = Found([], {})
+    relative = {path: path.relative_to(root) for path in paths}
+    for path in sorted(relative, key=lambda path: natural_key(str(relative[path]))):
+        if why := reason(path):
+            found.passed_over[path] = why
+        else:
+            found.inputs.append(Input(path, relative[path], True))
+    return found
+
+
+def _is_within(path: str, folder: str) -> bool:
+    return path == folder or path.startswith(folder.rstrip(os.sep) + os.sep)
 
 
 def _fixed_part(pattern: Path) -> Path:
@@ -118,8 +232,15 @@ def _matches(root: Path, pattern: Sequence[str]) -> Iterator[Path]:
         yield from _matches(root / part, rest)
 
 
-def _walk(root: Path) -> Iterator[tuple[Path, list[str]]]:
-    """Yields folders and their files without hidden ones; symlinked folders last."""
+def _walk(root: Path, hidden: bool = False) -> Iterator[tuple[Path, list[str]]]:
+    """Yields folders and the names of their files; symlinked folders come last.
+
+    Each real folder is visited once, even with symlink loops. Hidden folders are not
+    visited, and hidden files are listed only if `hidden`.
+
+    Raises:
+        PicanetError: if `root` cannot be listed.
+    """
     waiting, seen = [root], set()
     while waiting:
         folder = waiting.pop(0)
@@ -127,56 +248,25 @@ def _walk(root: Path) -> Iterator[tuple[Path, list[str]]]:
         if real in seen or not folder.is_dir():
             continue
         seen.add(real)
-        shown = [e for e in os.scandir(folder) if not e.name.startswith(".")]
-        inner = [e for e in sorted(shown, key=lambda e: e.name) if e.is_dir()]
-        own = [folder / e.name for e in inner if not e.is_symlink()]
-        waiting[:0] = own
+        try:
+            entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
+        except OSError as error:
+            if folder == root:
+                raise PicanetError(
+                    f"`input`: cannot read {root}: {error.strerror}"
+                ) from error
+            logging.warning("Skipped %s: %s", folder, error.strerror)
+            continue
+        shown = [entry for entry in entries if not entry.name.startswith(".")]
+        inner = [entry for entry in shown if _is_folder(entry)]
+        waiting[:0] = [folder / e.name for e in inner if not e.is_symlink()]
         waiting += [folder / e.name for e in inner if e.is_symlink()]
-        yield folder, [e.name for e in shown if not e.is_dir()]
+        files = (e for e in (entries if hidden else shown) if not _is_folder(e))
+        yield folder, [entry.name for entry in files]
 
 
-def assign_outputs(
-    inputs: Iterable[Input],
-    folder: str | os.PathLike,
-    *,
-    suffix: str = ".png",
-    video_suffix: str = ".saliency.mp4",
-) -> list[tuple[Input, Path]]:
-    """Assigns each input an output path below `folder`.
-
-    `cat.jpg` is written to `cat.png`. Inputs whose outputs would collide all keep their
-    extension: `cat.jpg` and `cat.webp` are written to `cat.jpg.png` and `cat.webp.png`,
-    independently of their order.
-
-    Raises:
-        PicanetError: if two inputs still map to the same file, or a result would
-            overwrite one of the inputs.
-    """
-    folder, inputs = Path(folder), list(inputs)
-    short = [_result(item, item.place.stem, suffix, video_suffix) for item in inputs]
-    often = Counter(short)
-    outputs: dict[Path, Path] = {}
-    # Not `Path.resolve`, which raises on symlink loops.
-    taken = {os.path.realpath(item.path) for item in inputs}
-    pairs = []
-    for item, place in zip(inputs, short, strict=True):
-        if often[place] > 1:
-            place = _result(item, item.place.name, suffix, video_suffix)
-        output = folder / place
-        if output in outputs:
-            raise PicanetError(
-                f"`output`: {outputs[output]} and {item.path} would both go to {output}"
-            )
-        if os.path.realpath(output) in taken:
-            raise PicanetError(
-                f"`output`: the result of {item.path} would overwrite the input "
-                f"{output}"
-            )
-        outputs[output] = item.path
-        pairs.append((item, output))
-    return pairs
-
-
-def _result(item: Input, name: str, suffix: str, video_suffix: str) -> Path:
-    # Not `with_name`, which rejects the name "." ("..jpg" without its suffix).
-    return item.place.parent / (name + (video_suffix if item.is_video else suffix))
+def _is_folder(entry: os.DirEntry) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # A link to itself.
+        return False

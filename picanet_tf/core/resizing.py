@@ -1,18 +1,10 @@
-"""Resizes arrays like TensorFlow and writes images. Imports no TensorFlow."""
+"""Resizes arrays like TensorFlow. Imports no TensorFlow."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import numpy as np
-from PIL import Image
-
-from picanet_tf.core.errors import PicanetError
-from picanet_tf.core.files import replacing
-
-# Half the time of Pillow's default 6, for files that are 1% to 5% larger.
-PNG_COMPRESSION = 4
 
 
 def resize(values: np.ndarray, size: tuple[int, int]) -> np.ndarray:
@@ -81,23 +73,3 @@ def _resize_axis(
     result *= fractions
     result += start
     return result
-
-
-def save_image(path: Path, picture: np.ndarray | Image.Image) -> None:
-    """Atomically writes a uint8 array or a PIL image; creates parent folders.
-
-    Raises:
-        PicanetError: if the file cannot be written.
-    """
-    path = Path(path)
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with replacing(path) as temporary:
-            if isinstance(picture, np.ndarray):
-                picture = Image.fromarray(picture)
-            picture.save(temporary, compress_level=PNG_COMPRESSION)
-    except PicanetError:  # From `replacing`, already names the file.
-        raise
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise PicanetError(f"Cannot write {path}: {reason}") from error

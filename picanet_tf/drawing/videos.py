@@ -2,12 +2,15 @@
 
 import contextlib
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
+from absl import logging
 
 from picanet_tf.core.errors import PicanetError
+from picanet_tf.core.files import replacing
+from picanet_tf.drawing.ffmpeg import FFmpegError, add_sound
 
 
 class VideoError(PicanetError):
@@ -68,40 +71,65 @@ class VideoReader:
 
 
 @contextlib.contextmanager
-def video_writer(path: str | os.PathLike, frames_per_second: float):
+def video_writer(
+    path: str | os.PathLike,
+    frames_per_second: float,
+    *,
+    sound: str | os.PathLike | None = None,
+) -> Iterator[Callable[[np.ndarray], None]]:
     """Yields a function that adds a frame, uint8 [H, W] or [H, W, 3], to an MP4.
 
     All frames must have the same size. Odd sides are cropped by one pixel, because
-    MPEG-4 requires even sides.
+    MPEG-4 requires even sides. The file appears once it is complete.
+
+    Args:
+        path: path of the video.
+        frames_per_second: frame rate.
+        sound: video whose sound, if any, is kept. If ffmpeg cannot do that, a warning
+            says why.
 
     Raises:
         VideoError: if OpenCV is not installed or has no encoder for MP4.
+        PicanetError: if the file cannot be written.
     """
-    cv2 = _opencv()
-    writer = None
-    first = None
+    cv2, path = _opencv(), Path(path)
+    writer = first = None
+    number = 0
 
     def add(frame: np.ndarray) -> None:
-        nonlocal writer, first
+        nonlocal writer, first, number
         frame = frame[: frame.shape[0] // 2 * 2, : frame.shape[1] // 2 * 2]
         height, width = frame.shape[:2]
         if writer is None:
             first = (height, width)
             codec = cv2.VideoWriter_fourcc(*"mp4v")
             size = (width, height)
-            writer = cv2.VideoWriter(str(path), codec, frames_per_second, size)
+            writer = cv2.VideoWriter(str(temporary), codec, frames_per_second, size)
             if 0 in size or not writer.isOpened():
                 raise VideoError(f"{path}: OpenCV cannot write frames of {size} here")
         if (height, width) != first:  # OpenCV would drop the frame silently.
             raise VideoError(f"{path}: a frame of another size, {height} x {width}")
         code = cv2.COLOR_GRAY2BGR if frame.ndim == 2 else cv2.COLOR_RGB2BGR
         writer.write(cv2.cvtColor(np.ascontiguousarray(frame), code))
+        number += 1
 
-    try:
-        yield add
-    finally:
-        if writer is not None:
-            writer.release()
+    with replacing(path) as temporary:
+        try:
+            yield add
+        finally:
+            if writer is not None:
+                writer.release()
+        # OpenCV does not tell when the disk is full.
+        if int(cv2.VideoCapture(str(temporary)).get(cv2.CAP_PROP_FRAME_COUNT)) < number:
+            raise PicanetError(
+                f"Cannot write {path}: OpenCV did not write all frames; the disk may "
+                "be full"
+            )
+        if sound is not None:
+            try:
+                add_sound(temporary, sound, path)
+            except FFmpegError as error:
+                logging.warning("%s has no sound: %s", path, error)
 
 
 def _opencv():

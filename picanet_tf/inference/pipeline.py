@@ -29,26 +29,28 @@ def predict_jobs(
     read: Callable[[Job], np.ndarray],
     write: Callable[[Job, np.ndarray, object], None],
     *,
-    expected: type[Exception],
+    fatal: tuple[type[Exception], ...] = (),
     batch_size: int = 1,
 ) -> Iterator[tuple[Job, Exception | None]]:
     """Runs a model on many photos; threads read and write while the network runs.
 
-    When the iterator is closed or an exception is raised, writes in progress are
-    completed and pending jobs are dropped.
+    One bad photo does not end it: exceptions of `read` and `write` are yielded, and the
+    other jobs continue. An exception of the network is raised. When the iterator is
+    closed or an exception is raised, writes in progress are completed and pending jobs
+    are dropped.
 
     Args:
         model: the model.
         jobs: arbitrary objects, passed to `read` and `write`.
         read: job -> uint8 [H, W, 3]; called in a thread.
         write: (job, image, result) -> None; called concurrently in threads.
-        expected: exception that `read` raises for a bad photo; it is yielded with its
-            job, and the remaining jobs continue.
+        fatal: exceptions of `read` and `write` that are raised, because they would
+            recur with the other photos.
         batch_size: images per network call.
 
     Yields:
-        (job, None) once its result is written, or (job, exception) for a bad photo, in
-        approximately the order of the jobs.
+        (job, None) once its result is written, or (job, exception), in approximately
+        the order of the jobs.
     """
     workers = min(os.cpu_count() or 1, _MOST_AHEAD)
     most = max(batch_size, workers + 1)
@@ -68,21 +70,29 @@ def predict_jobs(
     def complete(photo: _Photo, small) -> None:
         write(photo.job, photo.image, model.postprocess(small, photo.image.shape[:2]))
 
-    def written(most_left: int) -> Iterator[tuple[Job, None]]:
+    def error_of(future: Future) -> Exception | None:
+        """Waits for a future, and returns its exception unless that is fatal."""
+        error = future.exception()
+        if error is None or (
+            isinstance(error, Exception) and not isinstance(error, fatal)
+        ):
+            return error
+        raise error
+
+    def written(most_left: int) -> Iterator[tuple[Job, Exception | None]]:
         while len(writing) > most_left:
             job, future = writing.popleft()
-            future.result()  # Raises, for example if the disk is full.
-            yield job, None
+            yield job, error_of(future)
 
     try:
         batch: list[_Photo] = []
         start_reading()
         while reading:
             job, future = reading.popleft()
-            try:
-                batch.append(future.result())
-            except expected as error:
+            if error := error_of(future):
                 yield job, error
+            else:
+                batch.append(future.result())
             start_reading()
             if batch and (len(batch) == batch_size or not reading):
                 results = model.infer(np.stack([photo.resized for photo in batch]))

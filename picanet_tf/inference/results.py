@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
+import functools
 import os
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 from picanet_tf.core.errors import PicanetError
 from picanet_tf.core.images import EXTENSIONS
-from picanet_tf.core.inputs import (
-    VIDEO_EXTENSIONS,
-    Input,
-    assign_outputs,
-)
+from picanet_tf.core.inputs import VIDEO_EXTENSIONS, Found, Input
+from picanet_tf.core.outputs import assign_outputs
+from picanet_tf.core.passed_over import Reason
 from picanet_tf.core.path_checks import check_folder, check_writable
+from picanet_tf.core.pictures import OUTPUT_EXTENSIONS
+from picanet_tf.drawing.ffmpeg import VIDEO_FORMATS
+from picanet_tf.drawing.frames import is_frame
+from picanet_tf.inference.base import Model
+from picanet_tf.inference.options import CUTOUT, PredictOptions
 from picanet_tf.tasks.registry import get_spec, task_names
+
+_LONGEST_NAME = 255  # bytes, on all common file systems
 
 
 def check_output(output: str) -> None:
@@ -42,78 +49,152 @@ def check_beside(inputs: Iterable[Input]) -> None:
             ) from error
 
 
-def without_results(inputs: Sequence[Input]) -> tuple[list[Input], int]:
-    """Drops results of earlier runs; returns the other inputs and the number dropped.
+class Endings(NamedTuple):
+    """The ends of the names of results.
 
-    Among files found in a folder or by a pattern, `NAME.cutout.png` and videos
-    `NAME.saliency.mp4` are results. Among all files, including those named explicitly
-    (the shell may have expanded `*`), so are `NAME.cutout.png`, `NAME.map.png` and the
-    like if the photo `NAME.*` is also an input.
+    Attributes:
+        picture: extension of pictures.
+        beside: end of pictures next to their input, with the output format.
+        video: end of videos, and of folders of frames.
+    """
+
+    picture: str
+    beside: str
+    video: str
+
+    @classmethod
+    def of(cls, options: PredictOptions, model: Model | None) -> Endings:
+        """Returns the endings.
+
+        Args:
+            options: options.
+            model: the model; None if there are no videos, and the output folder or
+                format is given.
+        """
+        form = options.form or (model and options.photo_form(model.spec)) or ""
+        video = ""
+        if model is not None:
+            video_form = options.video_form(model.spec)
+            file_format = options.resolve_video_format(video_form)
+            kind = CUTOUT if video_form == CUTOUT else model.spec.name
+            video = f".{kind}" + ("" if file_format == "frames" else f".{file_format}")
+        return cls(options.extension, f".{form}{options.extension}", video)
+
+
+def without_results(found: Found) -> Found:
+    """Passes over the results of earlier runs.
+
+    Among files found in a folder or by a pattern, these are `NAME.cutout.png` (or
+    another extension of results), videos such as `NAME.saliency.mp4` and
+    `NAME.cutout.webm`, and the frames in folders `NAME.cutout`. Among all files,
+    including those named explicitly (the shell may have expanded `*`), so are
+    `NAME.map.png` and the like if the photo `NAME.*` is also an input.
     """
     # For c.jpg and c.webp in one folder, the results are c.jpg.map.png and so on.
     stems = {
         (item.path.parent, name)
-        for item in inputs
+        for item in found.inputs
         for name in (item.path.stem, item.path.name)
     }
-
     formats = {form for task in task_names() for form in get_spec(task).formats}
 
     def is_result(item: Input) -> bool:
         name, _, form = item.path.stem.rpartition(".")
-        if (
-            item.scanned
-            and name
-            and form in task_names()
-            and item.path.suffix == ".mp4"
-        ):
+        if item.scanned and _is_video_or_frame(item.place):
             return True
-        if not name or form not in formats or item.path.suffix != ".png":
+        if not name or form not in formats or item.path.suffix not in OUTPUT_EXTENSIONS:
             return False
-        if form == "cutout" and item.scanned:
+        if form == CUTOUT and item.scanned:
             return True
         return (item.path.parent, name) in stems
 
-    kept = [item for item in inputs if not is_result(item)]
-    if not kept:
-        raise PicanetError("`input`: only results of earlier runs found")
-    return kept, len(inputs) - len(kept)
+    results = {item.path: Reason.RESULT for item in found.inputs if is_result(item)}
+    passed_over = {
+        path: Reason.RESULT if _is_video_or_frame(path) else reason
+        for path, reason in found.passed_over.items()
+    }
+    kept = [item for item in found.inputs if item.path not in results]
+    return Found(kept, {**passed_over, **results})
+
+
+def _is_video_or_frame(path: Path) -> bool:
+    """Whether a file has the name of a result for a video."""
+    if path.parent.suffix == f".{CUTOUT}" and is_frame(path.name):
+        return True
+    name, _, form = path.stem.rpartition(".")
+    return bool(name) and (
+        (path.suffix == ".mp4" and form in task_names())
+        or (path.suffix[1:] in VIDEO_FORMATS and form == CUTOUT)
+    )
 
 
 def outputs_of(
     inputs: Sequence[Input],
     folder: str | None,
     *,
-    form: str,
-    task: str,
-    overwrite: bool,
+    endings: Endings,
+    pictures: bool = True,
+    overwrite: bool = False,
 ) -> list[tuple[Input, Path]]:
     """Assigns each input its output path.
 
     Args:
         inputs: inputs without results of earlier runs.
         folder: folder for the results; None: next to each input.
-        form: output format, part of the name of results next to their input.
-        task: task of the network, part of the name of videos; "" without videos.
+        endings: ends of the names.
+        pictures: whether there is a result per input.
         overwrite: whether existing files may be overwritten if `folder` is the input's
             own folder.
 
     Raises:
-        PicanetError: if a result would overwrite an input, another result or, unless
-            `overwrite`, an existing file next to its input.
+        PicanetError: if `folder` is a folder that inputs are searched in, or a result
+            would overwrite an input, another result or, unless `overwrite`, an
+            existing file next to its input.
     """
-    video_suffix = f".{task}.mp4"
     if folder is None:
-        return _beside(inputs, f".{form}.png", video_suffix)
-    pairs = assign_outputs(inputs, folder, video_suffix=video_suffix)
-    for item, output in pairs:
+        return _beside(inputs, endings.beside, endings.video)
+    if pictures:
+        _check_not_searched(inputs, Path(folder))
+    pairs = assign_outputs(
+        inputs, folder, suffix=endings.picture, video_suffix=endings.video
+    )
+    for item, output in pairs if pictures and not overwrite else ():
         in_place = os.path.realpath(output.parent) == os.path.realpath(item.path.parent)
-        if in_place and output.exists() and not overwrite:
+        if in_place and os.path.exists(output):
             raise PicanetError(
                 f"`output`: the result of {item.path} would overwrite {output} next "
                 "to it. Give another folder, or omit `output`"
             )
     return pairs
+
+
+def _check_not_searched(inputs: Sequence[Input], folder: Path) -> None:
+    real = functools.cache(os.path.realpath)
+    searched = {real(item.path.parent) for item in inputs if item.scanned}
+    for item in inputs:
+        target = folder / item.place.parent
+        if real(target) in searched:
+            raise output_is_input(target)
+
+
+def output_is_input(folder: str | os.PathLike) -> PicanetError:
+    """Returns the error for results in a folder that is searched for inputs."""
+    return PicanetError(
+        f"`output` must not be the folder of the inputs, {folder}: the next run would "
+        "take the results for photos. Give another folder, or omit it for results such "
+        "as NAME.cutout.png next to the inputs"
+    )
+
+
+def check_name_length(item: Input, output: Path) -> None:
+    """Raises `PicanetError` if the name of a result is too long for a file."""
+    length = len(os.fsencode(output.name))
+    if length > _LONGEST_NAME:
+        raise PicanetError(
+            f"{item.path}: a file name has at most {_LONGEST_NAME} bytes, and that of "
+            f"the result, with {''.join(output.suffixes[-2:])}, would have {length}. "
+            "Give `output` for shorter names, or rename the file"
+        )
 
 
 def _beside(
@@ -143,4 +224,8 @@ def _beside(
 def _stems(folder: Path) -> Counter:
     """Counts the images and videos of a folder by stem."""
     known = EXTENSIONS | VIDEO_EXTENSIONS
-    return Counter(p.stem for p in folder.iterdir() if p.suffix.lower() in known)
+    try:
+        paths = list(folder.iterdir())
+    except FileNotFoundError:  # Removed in the meantime.
+        return Counter()
+    return Counter(path.stem for path in paths if path.suffix.lower() in known)

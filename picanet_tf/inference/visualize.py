@@ -14,8 +14,9 @@ from data_pipeline.manifest import load_manifest
 from picanet_tf.core.errors import PicanetError
 from picanet_tf.core.files import write_json
 from picanet_tf.core.images import ImageError, read_image
-from picanet_tf.core.inputs import Input, assign_outputs, find_inputs
-from picanet_tf.core.path_checks import check_folder, check_readable, check_writable
+from picanet_tf.core.inputs import Input, find_inputs
+from picanet_tf.core.outputs import assign_outputs
+from picanet_tf.core.path_checks import check_folder, check_writable
 from picanet_tf.drawing.pixels import Pixel, cell_of, pick_ranks
 from picanet_tf.inference.loading import load_model
 from picanet_tf.inference.locate import Located, locate
@@ -65,7 +66,7 @@ def visualize(
     """
     words = [str(inputs)] if isinstance(inputs, str | Path) else list(map(str, inputs))
     folder = check_folder(output)
-    found = find_inputs(check_readable(words))
+    found = find_inputs(words)
     for item in found:
         if item.is_video:
             raise PicanetError(f"`input` must be images. Received: video {item.path}")

@@ -136,3 +136,13 @@ def test_checksums(tmp_path):
     assert sha256_of(str(path)) == (
         "cdc76e5c9914fb9281a1c7e284d73e67f1809a48a497200e046d39ccc7112cd0"
     )
+
+
+@pytest.mark.parametrize("stem", ["n" * 250, "é" * 125, "日" * 83, "\udcff" * 250])
+def test_names_as_long_as_they_may_be(stem, tmp_path):
+    path = tmp_path / f"{stem}.png"
+    with replacing(path) as temporary:
+        assert len(os.fsencode(temporary.name)) < 200
+        temporary.name.encode()  # Characters are whole.
+        temporary.write_text("new")
+    assert names(tmp_path) == [path.name]

@@ -1,11 +1,14 @@
-"""Which files are read, and where their results go."""
+"""Which files are read, and which are passed over."""
 
-from pathlib import Path
+import errno
+import os
 
 import pytest
 
 from picanet_tf.core.errors import PicanetError
-from picanet_tf.core.inputs import Input, assign_outputs, find_inputs
+from picanet_tf.core.inputs import find_inputs, scan_folder, scan_inputs
+from picanet_tf.core.outputs import assign_outputs
+from picanet_tf.core.passed_over import Reason, describe
 from picanet_tf.core.path_checks import check_folder
 
 
@@ -75,47 +78,6 @@ def test_an_empty_folder_is_an_error(tmp_path):
         find_inputs([str(tmp_path)])
 
 
-def outputs(*names, folder="out", root="in"):
-    inputs = [Input(Path(root, name), Path(name)) for name in names]
-    return [path.as_posix() for _, path in assign_outputs(inputs, folder)]
-
-
-def test_results_keep_names_and_sub_folders():
-    assert outputs("a.jpg", "deep/a.jpg", "clip.mp4") == [
-        "out/a.png",
-        "out/deep/a.png",
-        "out/clip.saliency.mp4",
-    ]
-
-
-def test_colliding_results_all_keep_their_whole_names():
-    expected = ["out/a.jpg.png", "out/a.png.png", "out/b.png"]
-    assert outputs("a.jpg", "a.png", "b.jpg") == expected
-    # In any order, so that --resume never takes one for the other.
-    assert set(outputs("a.png", "b.jpg", "a.jpg")) == set(expected)
-
-
-def test_results_that_cannot_be_told_apart_are_an_error():
-    same = [
-        Input(Path("x/a.jpg"), Path("a.jpg")),
-        Input(Path("y/a.jpg"), Path("a.jpg")),
-    ]
-    with pytest.raises(PicanetError, match="`output`: x/a.jpg and y/a.jpg would both"):
-        assign_outputs(same, "out")
-
-
-def test_no_input_is_overwritten(tmp_path):
-    with pytest.raises(PicanetError, match="would overwrite the input .*a.png"):
-        outputs("a.png", folder=tmp_path, root=tmp_path)
-    # Nor another one's.
-    inputs = [
-        Input(tmp_path / "deep/a.jpg", Path("a.jpg")),
-        Input(tmp_path / "a.png", Path("deep/a.png")),
-    ]
-    with pytest.raises(PicanetError, match="result of .*deep/a.jpg would overwrite"):
-        assign_outputs(inputs, tmp_path)
-
-
 def test_a_file_is_no_folder(tmp_path):
     (tmp_path / "file").write_bytes(b"")
     with pytest.raises(PicanetError, match="`output`: .*file is a file, not a"):
@@ -157,12 +119,123 @@ def test_a_link_to_itself_is_told_when_it_is_read(photos):
     assert "loop.png" in [path.name for _, path in assign_outputs(inputs, "out")]
 
 
-def test_names_of_dots(tmp_path):
-    names = ("..jpg", "...jpg")
-    found = [Input(tmp_path / name, Path(name)) for name in names]
-    for suffix, expected in (
-        (".png", ["out/..png", "out/...png"]),
-        (".map", ["out/..map", "out/...map"]),
-    ):
-        pairs = assign_outputs(found, "out", suffix=suffix)
-        assert [path.as_posix() for _, path in pairs] == expected
+def passed_over(found, folder):
+    return {
+        path.relative_to(folder).as_posix(): reason
+        for path, reason in found.passed_over.items()
+    }
+
+
+def test_what_is_passed_over_is_known(photos):
+    for name in (".DS_Store", ".trash/a.jpg", "a.xcf"):
+        (photos / name).parent.mkdir(exist_ok=True)
+        (photos / name).touch()
+    os.mkfifo(photos / "pipe.png")
+    found = scan_inputs([str(photos)])
+    assert passed_over(found, photos) == {
+        ".hidden.jpg": Reason.HIDDEN,
+        "a.xcf": Reason.UNKNOWN,
+        "deep/clip.mp4": Reason.VIDEO,
+        "notes.txt": Reason.UNKNOWN,
+        "pipe.png": Reason.SPECIAL,
+    }
+    assert describe(found.passed_over) == (
+        "Passed over 5 files: 1 video (name it to predict it), 2 of unknown formats "
+        "(.txt, .xcf), 1 hidden, 1 not a regular file"
+    )
+    assert describe({}) == ""
+    # A pattern matches videos, but no hidden files.
+    found = scan_inputs([str(photos / "**/*")])
+    assert set(passed_over(found, photos)) == {"a.xcf", "notes.txt", "pipe.png"}
+    # What is named is read, wherever else it was passed over.
+    found = scan_inputs([str(photos), str(photos / "deep/clip.mp4")])
+    assert "deep/clip.mp4" not in passed_over(found, photos)
+
+
+def test_one_line_for_many_formats(tmp_path):
+    for number in range(9):
+        (tmp_path / f"a.x{number}").touch()
+    (tmp_path / "noext").touch()
+    (tmp_path / "a.png").touch()
+    assert describe(scan_inputs([str(tmp_path)]).passed_over) == (
+        "Passed over 10 files: 10 of unknown formats (.x0, .x1, .x2, .x3, .x4, ...)"
+    )
+
+
+def test_linked_folders_are_searched_once(photos):
+    other = photos.parent / "elsewhere"
+    other.mkdir()
+    (other / "b.png").touch()
+    (other / "back").symlink_to(photos)
+    (photos / "link").symlink_to(other)
+    (photos / "link2").symlink_to(other)
+    (photos / "deep" / "up").symlink_to("..")
+    (photos / "self").symlink_to("self")
+    assert places([photos]) == [
+        *("deep/er/a.png", "im2.JPG", "im10.jpg", "link/b.png", "odd[1].jpg")
+    ]
+
+
+@pytest.mark.parametrize("output", ["out", "deep/../out", "link"])
+def test_an_output_folder_inside_is_not_read(photos, output):
+    (photos / "out" / "sub").mkdir(parents=True)
+    (photos / "link").symlink_to("out")
+    for name in ("out/im2.png", "out/sub/x.png", "outside.png"):
+        (photos / name).touch()
+    for word in (photos, photos / "**/*"):
+        found = scan_inputs([str(word)], photos / output)
+        names = [item.path.name for item in found.inputs]
+        assert "im2.png" not in names and "x.png" not in names
+        assert "outside.png" in names and "im2.JPG" in names
+        reasons = list(found.passed_over.values())
+        assert reasons.count(Reason.OUTPUT) == 2
+    # A folder that is named is read, even if it is the output folder.
+    found = scan_inputs([str(photos / "out")], photos / "out")
+    assert [item.place.as_posix() for item in found.inputs] == ["im2.png", "sub/x.png"]
+
+
+def test_without_images_it_is_told_what_is_there(tmp_path):
+    (tmp_path / "clip.mp4").touch()
+    with pytest.raises(PicanetError) as raised:
+        find_inputs([str(tmp_path)])
+    assert str(raised.value) == (
+        f"`input`: no images in {tmp_path}. Passed over 1 file: 1 video (name it to "
+        "predict it)"
+    )
+    assert scan_folder(tmp_path).inputs == []
+
+
+def test_a_word_too_long_for_a_name(tmp_path):
+    with pytest.raises(PicanetError, match="`input`: there is no nnn"):
+        find_inputs(["n" * 300])
+
+
+@pytest.fixture
+def locked(monkeypatch):
+    """Locks folders, the names of which it is given; a mode would not stop root."""
+
+    def lock(*names):
+        whole = os.scandir
+
+        def scandir(path):
+            if os.path.basename(path) in names:
+                raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), path)
+            return whole(path)
+
+        monkeypatch.setattr(os, "scandir", scandir)
+
+    return lock
+
+
+def test_a_locked_folder_is_told(photos, locked):
+    locked("photos")
+    with pytest.raises(PicanetError) as raised:
+        find_inputs([str(photos)])
+    assert str(raised.value) == f"`input`: cannot read {photos}: Permission denied"
+
+
+def test_a_locked_folder_inside_is_passed_over(photos, locked, caplog):
+    (photos / ".trash").mkdir()
+    locked("deep", ".trash")
+    assert places([photos]) == ["im2.JPG", "im10.jpg", "odd[1].jpg"]
+    assert caplog.messages == [f"Skipped {photos}/deep: Permission denied"]

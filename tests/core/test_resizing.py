@@ -1,7 +1,4 @@
-"""`resize` beside TensorFlow's, for which it stands; pictures written whole."""
-
-import errno
-import os
+"""`resize` beside TensorFlow's, for which it stands."""
 
 import numpy as np
 import pytest
@@ -10,8 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from picanet_tf.core.errors import PicanetError
-from picanet_tf.core.resizing import resize, resized_bands, save_image
+from picanet_tf.core.resizing import resize, resized_bands
 
 
 def noise(*shape, dtype=np.uint8):
@@ -117,89 +113,6 @@ def test_what_cannot_be_resized(shape, size):
         ValueError, match=r"`values` must be \[H, W\] .*Received: shape"
     ):
         resize(np.zeros(shape), size)
-
-
-@pytest.mark.parametrize(
-    ("shape", "mode"), [((5, 7), "L"), ((5, 7, 3), "RGB"), ((5, 7, 4), "RGBA")]
-)
-def test_arrays_are_written_as_they_are(shape, mode, tmp_path):
-    path = tmp_path / "new" / "folder" / "picture.png"
-    save_image(path, noise(*shape))
-    image = Image.open(path)
-    assert (image.format, image.mode, image.size) == ("PNG", mode, (7, 5))
-    np.testing.assert_array_equal(np.asarray(image), noise(*shape))
-
-
-def test_a_palette_is_kept(tmp_path):
-    picture = Image.fromarray(noise(5, 7) % 4)
-    picture.putpalette([0, 0, 0, 255, 0, 0, 0, 255, 0, 0, 0, 255])
-    save_image(tmp_path / "classes.png", picture)
-    read = Image.open(tmp_path / "classes.png")
-    assert read.mode == "P"
-    np.testing.assert_array_equal(np.asarray(read), noise(5, 7) % 4)
-    assert read.getpalette()[3:6] == [255, 0, 0]
-
-
-def names(folder):
-    return sorted(path.name for path in folder.iterdir())
-
-
-@pytest.mark.parametrize("error", [OSError(errno.ENOSPC, ""), KeyboardInterrupt()])
-def test_a_picture_appears_whole_or_not_at_all(error, tmp_path, monkeypatch):
-    path = tmp_path / "picture.png"
-    save_image(path, noise(5, 7))
-
-    def fail(image, file, **_):
-        with open(file, "wb") as begun:
-            begun.write(b"half")
-        raise error
-
-    monkeypatch.setattr(Image.Image, "save", fail)
-    with pytest.raises((PicanetError, KeyboardInterrupt)) as raised:
-        save_image(path, noise(9, 9))
-    monkeypatch.undo()
-    assert names(tmp_path) == ["picture.png"]
-    np.testing.assert_array_equal(np.asarray(Image.open(path)), noise(5, 7))
-    if isinstance(error, OSError):
-        reason = os.strerror(errno.ENOSPC)
-        assert str(raised.value) == f"Cannot write {path}: {reason}"
-
-
-@pytest.mark.parametrize(
-    ("make", "path", "reason"),
-    [
-        (lambda folder: (folder / "a").write_text(""), "a/b.png", "exists|directory"),
-        (lambda folder: (folder / "b.png").mkdir(), "b.png", "Is a directory"),
-        (lambda folder: None, "picture.xyz", "unknown file extension: .xyz"),
-    ],
-)
-def test_places_that_cannot_be_written(make, path, reason, tmp_path):
-    make(tmp_path)
-    before = names(tmp_path)
-    with pytest.raises(PicanetError, match=f"^Cannot write {tmp_path}/{path}: .*") as e:
-        save_image(tmp_path / path, noise(5, 7))
-    assert any(word in str(e.value) for word in reason.split("|"))
-    assert names(tmp_path) == before
-
-
-def test_folders_are_made_and_errors_name_the_picture(tmp_path):
-    path = tmp_path / "deep" / "map.png"
-    save_image(path, np.full([2, 3], 9, np.uint8))
-    assert np.asarray(Image.open(path)).tolist() == [[9] * 3] * 2
-    with pytest.raises(PicanetError, match="Cannot write .*map.xyz: unknown file ext"):
-        save_image(tmp_path / "map.xyz", np.zeros([2, 2], np.uint8))
-    (tmp_path / "file").write_text("")
-    with pytest.raises(PicanetError, match="Cannot write .*file/map.png"):
-        save_image(tmp_path / "file" / "map.png", np.zeros([2, 2], np.uint8))
-    (tmp_path / "full").mkdir()
-    (tmp_path / "full" / "map.png").mkdir()  # In whose place no file can be put.
-    with pytest.raises(PicanetError) as raised:
-        save_image(tmp_path / "full" / "map.png", np.zeros([2, 2], np.uint8))
-    assert str(raised.value) == (
-        f"Cannot write {tmp_path}/full/map.png: Is a directory"
-    )
-    assert sorted(p.name for p in tmp_path.iterdir()) == ["deep", "file", "full"]
-    assert [p.name for p in path.parent.iterdir()] == ["map.png"]
 
 
 @pytest.mark.parametrize("size", [(100, 77), (20, 60), (33, 21), (1, 9)])

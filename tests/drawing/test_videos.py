@@ -5,6 +5,8 @@ import builtins
 import numpy as np
 import pytest
 
+from picanet_tf.core.errors import PicanetError
+from picanet_tf.drawing import ffmpeg
 from picanet_tf.drawing.videos import VideoError, VideoReader, video_writer
 
 cv2 = pytest.importorskip("cv2")
@@ -98,3 +100,40 @@ def test_a_missing_opencv_says_what_to_install(monkeypatch, tmp_path):
     monkeypatch.setattr(builtins, "__import__", missing)
     with pytest.raises(VideoError, match="libGL.*pip install opencv-python-headless"):
         VideoReader(tmp_path / "clip.mp4")
+
+
+def test_frames_that_are_not_written_are_told(tmp_path, monkeypatch):
+    """OpenCV itself does not, on a full disk for one."""
+
+    class Full:
+        def __init__(self, path, *_):
+            open(path, "wb").close()
+
+        def isOpened(self):
+            return True
+
+        def write(self, frame):
+            pass
+
+        def release(self):
+            pass
+
+    monkeypatch.setattr(cv2, "VideoWriter", Full)
+    with (
+        pytest.raises(PicanetError, match="a.mp4: OpenCV did not write all frames"),
+        video_writer(tmp_path / "a.mp4", 10) as add,
+    ):
+        add(np.zeros([48, 64, 3], np.uint8))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_without_ffmpeg_there_is_no_sound(clip, tmp_path, monkeypatch, caplog):
+    monkeypatch.setattr(ffmpeg, "find_ffmpeg", lambda: None)
+    path = tmp_path / "a.mp4"
+    with video_writer(path, 12, sound=clip) as add:
+        for frame in frames():
+            add(frame)
+    assert len(list(VideoReader(path))) == 5
+    assert caplog.messages == [
+        f"{path} has no sound: keeping it requires ffmpeg; `pip install imageio-ffmpeg`"
+    ]

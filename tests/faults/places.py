@@ -12,7 +12,8 @@ import numpy as np
 from data_pipeline.convert import convert_folders
 from data_pipeline.kinds import MASK
 from data_pipeline.pairs import pair_by_name
-from picanet_tf.core.inputs import assign_outputs, find_inputs
+from picanet_tf.core.inputs import find_inputs
+from picanet_tf.core.outputs import assign_outputs
 from tests.faults.outcomes import ERROR, READ, SKIP, Attempt, result_or_error, rule
 from tests.faults.pictures import photo
 from tests.faults.records import encoded, frame, good_fields, payload_of

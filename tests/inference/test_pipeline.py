@@ -19,6 +19,10 @@ class Bad(Exception):
     """What `read` says of a bad photo."""
 
 
+class Full(Exception):
+    """What every photo would raise."""
+
+
 class Means(Model):
     """Instead of a network: a map of the mean of the image."""
 
@@ -67,7 +71,7 @@ def four_cores_and_nothing_left_running(monkeypatch):
 
 
 def run(jobs, write, *, read=read, **options):
-    return predict_jobs(Means(), jobs, read, write, expected=Bad, **options)
+    return predict_jobs(Means(), jobs, read, write, fatal=(Full,), **options)
 
 
 @pytest.mark.parametrize("batch_size", [1, 3, 50])
@@ -77,7 +81,7 @@ def test_every_job_is_told_once(batch_size, cores, monkeypatch):
     written, model = Written(), Means()
     told = []
     for job, error in predict_jobs(
-        model, range(44), read, written, expected=Bad, batch_size=batch_size
+        model, range(44), read, written, batch_size=batch_size
     ):
         # "Once its result is written".
         assert error or job in written.maps
@@ -146,9 +150,7 @@ def test_a_slow_writer_is_waited_for():
     """The network does not run away from it: results are photos in memory, too."""
     written, model = Written(seconds=0.01), Means()
     ahead = 0
-    for told, _ in enumerate(
-        predict_jobs(model, [1] * 40, read, written, expected=Bad), start=1
-    ):
+    for told, _ in enumerate(predict_jobs(model, [1] * 40, read, written), start=1):
         ahead = max(ahead, len(model.batches) - told)
     assert ahead <= 6 and 2 <= written.most_at_once <= 4
 
@@ -190,23 +192,22 @@ def test_reading_and_writing_go_on_while_the_network_runs():
             range(30),
             noted("read", slow_read),
             noted("write", slow_write),
-            expected=Bad,
         )
     )
     assert len(done) == 30 and seen["read"] == seen["write"] == 30
     assert seen["together"] > 10
 
 
-def test_an_error_in_write_ends_it():
+def test_a_fatal_error_in_write_ends_it():
     done = []
 
     def full(number, *_):
         if number == 7:
-            raise OSError("No space left on device")
+            raise Full("No space left on device")
         done.append(number)
 
     told = []
-    with pytest.raises(OSError, match="No space left"):
+    with pytest.raises(Full, match="No space left"):
         for job, _ in run([n for n in range(200) if n % 10 != 3], full):
             told.append(job)
     assert told == [0, 1, 2, 4, 5, 6]
@@ -214,16 +215,42 @@ def test_an_error_in_write_ends_it():
     assert {0, 1, 2, 4, 5, 6} <= set(done) and max(done) < 7 + 2 * AHEAD
 
 
-def test_an_error_in_read_that_nobody_expects_ends_it():
+def test_a_fatal_error_in_read_ends_it():
     def broken(number):
         if number == 7:
-            raise ZeroDivisionError
+            raise Full
         return np.zeros([2, 2, 3], np.uint8)
 
     done = []
-    with pytest.raises(ZeroDivisionError):
+    with pytest.raises(Full):
         list(run(range(200), lambda job, *_: done.append(job), read=broken))
     assert set(done) <= set(range(7))
+
+
+@pytest.mark.parametrize("error", [ZeroDivisionError, OSError, MemoryError])
+@pytest.mark.parametrize("batch_size", [1, 4])
+def test_one_photo_does_not_end_the_others(error, batch_size):
+    """Whatever goes wrong with it, and wherever."""
+
+    def odd_read(number):
+        if number == 7:
+            raise error("read")
+        # Of a shape that nothing can resize.
+        return np.zeros([2, 2, 3] if number != 9 else [0, 2, 3], np.uint8)
+
+    done = []
+
+    def odd_write(number, *_):
+        if number == 11:
+            raise error("write")
+        done.append(number)
+
+    told = list(run(range(40), odd_write, read=odd_read, batch_size=batch_size))
+    assert sorted(job for job, _ in told) == list(range(40))
+    errors = {job: raised for job, raised in told if raised}
+    assert errors.keys() == {7, 9, 11} and sorted(done + [7, 9, 11]) == list(range(40))
+    assert [type(errors[n]) for n in (7, 9, 11)] == [error, ValueError, error]
+    assert str(errors[11]) == "write"
 
 
 @pytest.mark.parametrize("error", [MemoryError, KeyboardInterrupt])
@@ -236,7 +263,7 @@ def test_an_error_of_the_network_ends_it(error):
 
     written = Written()
     with pytest.raises(error):
-        list(predict_jobs(Broken(), range(200), read, written, expected=Bad))
+        list(predict_jobs(Broken(), range(200), read, written))
     assert set(written.maps) <= {0, 1, 2, 4}
 
 
@@ -279,9 +306,5 @@ def test_what_has_not_begun_is_dropped():
         return np.zeros([2, 2, 3], np.uint8)
 
     with pytest.raises(MemoryError):
-        list(
-            predict_jobs(
-                Broken(), range(200), slow, Written(), expected=Bad, batch_size=20
-            )
-        )
+        list(predict_jobs(Broken(), range(200), slow, Written(), batch_size=20))
     assert 20 <= len(begun) <= 30

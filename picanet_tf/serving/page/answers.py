@@ -12,7 +12,7 @@ import numpy as np
 from absl import logging
 
 from picanet_tf.core.errors import PicanetError
-from picanet_tf.core.resizing import save_image
+from picanet_tf.core.pictures import save_picture
 from picanet_tf.drawing.attention import attention_rows, mark_pixel
 from picanet_tf.drawing.cutouts import cut_out
 from picanet_tf.drawing.maps import as_rgb, binary, grey, resize_map, scale_to
@@ -202,7 +202,7 @@ class Page:
         """Writes the cut-out at the image's size as an RGBA PNG; returns its path."""
         cut = cut_out(seen.original, _center(seen.map, threshold))
         path = Path(folder) / f"{Path(seen.name).stem}.cutout.png"
-        save_image(path, cut)
+        save_picture(path, cut)
         return path
 
     def _load(self) -> AttentionModel:

@@ -13,7 +13,7 @@ from PIL import Image
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
-from picanet_tf.core.resizing import PNG_COMPRESSION
+from picanet_tf.core.pictures import PNG_COMPRESSION
 from picanet_tf.inference.litert import LiteRTModel
 from picanet_tf.inference.sources import to_array
 from picanet_tf.serving.service.jobs import Job

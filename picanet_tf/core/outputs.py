@@ -1,0 +1,56 @@
+"""Assigns inputs their output paths."""
+
+import os
+from collections import Counter
+from collections.abc import Iterable
+from pathlib import Path
+
+from picanet_tf.core.errors import PicanetError
+from picanet_tf.core.inputs import Input
+
+
+def assign_outputs(
+    inputs: Iterable[Input],
+    folder: str | os.PathLike,
+    *,
+    suffix: str = ".png",
+    video_suffix: str = ".saliency.mp4",
+) -> list[tuple[Input, Path]]:
+    """Assigns each input an output path below `folder`.
+
+    `cat.jpg` is written to `cat.png`. Inputs whose outputs would collide all keep their
+    extension: `cat.jpg` and `cat.webp` are written to `cat.jpg.png` and `cat.webp.png`,
+    independently of their order.
+
+    Raises:
+        PicanetError: if two inputs still map to the same file, or a result would
+            overwrite one of the inputs.
+    """
+    folder, inputs = Path(folder), list(inputs)
+    short = [_result(item, item.place.stem, suffix, video_suffix) for item in inputs]
+    often = Counter(short)
+    outputs: dict[Path, Path] = {}
+    # Not `Path.resolve`, which raises on symlink loops.
+    taken = {os.path.realpath(item.path) for item in inputs}
+    pairs = []
+    for item, place in zip(inputs, short, strict=True):
+        if often[place] > 1:
+            place = _result(item, item.place.name, suffix, video_suffix)
+        output = folder / place
+        if output in outputs:
+            raise PicanetError(
+                f"`output`: {outputs[output]} and {item.path} would both go to {output}"
+            )
+        if os.path.realpath(output) in taken:
+            raise PicanetError(
+                f"`output`: the result of {item.path} would overwrite the input "
+                f"{output}"
+            )
+        outputs[output] = item.path
+        pairs.append((item, output))
+    return pairs
+
+
+def _result(item: Input, name: str, suffix: str, video_suffix: str) -> Path:
+    # Not `with_name`, which rejects the name "." ("..jpg" without its suffix).
+    return item.place.parent / (name + (video_suffix if item.is_video else suffix))

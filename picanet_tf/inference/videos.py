@@ -1,0 +1,74 @@
+"""Predicts a video frame by frame. Imports no TensorFlow itself."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+from tqdm import tqdm
+
+from picanet_tf.core.files import cannot_write
+from picanet_tf.drawing.ffmpeg import alpha_video_writer
+from picanet_tf.drawing.frames import frames_folder
+from picanet_tf.drawing.videos import VideoError, VideoReader, video_writer
+from picanet_tf.inference.base import Model
+
+
+def predict_video(
+    model: Model,
+    path: Path,
+    output: Path,
+    *,
+    draw: Callable[[np.ndarray, object], Image.Image],
+    video_format: str,
+    batch_size: int,
+) -> None:
+    """Predicts a video, and writes the results as a video of the same frame rate.
+
+    Sound is kept if there is an ffmpeg.
+
+    Args:
+        model: the model.
+        path: the video.
+        output: path of the result; a folder for "frames".
+        draw: (frame, result) -> picture of the result.
+        video_format: "mp4", or one of `drawing.ffmpeg.VIDEO_FORMATS`, which keep
+            transparency.
+        batch_size: frames per network call.
+
+    Raises:
+        VideoError: if the video cannot be read, or part of it is missing.
+        PicanetError: if the result cannot be written.
+    """
+    reader = VideoReader(path)
+    mode = "RGB" if video_format == "mp4" else "RGBA"
+    try:
+        output.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise cannot_write(output, error) from error
+    with (
+        _writer(output, path, reader.frames_per_second, video_format) as add,
+        tqdm(total=reader.count or None, unit="frame", desc=path.name) as bar,
+    ):
+        named = ((None, frame) for frame in reader)
+        for _, frame, result in model.predict_named(named, batch_size):
+            add(np.asarray(draw(frame, result).convert(mode)))
+            bar.update()
+    if reader.missing:
+        raise VideoError(
+            f"{path}: {reader.missing:,} of its {reader.count:,} frames; the others "
+            f"are in {output}"
+        )
+
+
+def _writer(
+    output: Path, source: Path, frames_per_second: float, video_format: str
+) -> AbstractContextManager[Callable[[np.ndarray], None]]:
+    if video_format == "frames":
+        return frames_folder(output)
+    if video_format == "mp4":
+        return video_writer(output, frames_per_second, sound=source)
+    return alpha_video_writer(output, frames_per_second, video_format, sound=source)

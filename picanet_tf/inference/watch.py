@@ -1,0 +1,186 @@
+"""Predicts the images of a folder as they arrive. Imports no TensorFlow itself."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from pathlib import Path
+from typing import NamedTuple
+
+from absl import logging
+
+from picanet_tf.core.errors import PicanetError
+from picanet_tf.core.inputs import Input, scan_folder
+from picanet_tf.core.passed_over import describe
+from picanet_tf.core.path_checks import check_writable
+from picanet_tf.core.signals import StopRequest
+from picanet_tf.inference.file_predictor import FilePredictor
+from picanet_tf.inference.options import PredictionReport, PredictOptions
+from picanet_tf.inference.results import (
+    Endings,
+    check_output,
+    output_is_input,
+    outputs_of,
+    without_results,
+)
+
+_SHORTEST_SLEEP = 0.1  # seconds after which Ctrl-C is noticed
+
+
+class _Version(NamedTuple):
+    """Changes when a file does."""
+
+    size: int
+    time: int
+    number: int
+
+
+def watch_folder(
+    folder: str | os.PathLike, options: PredictOptions, *, seconds: float = 1.0
+) -> PredictionReport:
+    """Predicts the images of a folder, and each that is added or changed later.
+
+    Ends on Ctrl-C, after the image in progress. An image is read once its size and time
+    are the same in two looks at the folder, so that it is not read while it is copied.
+    An image that fails is tried again only when it changes.
+
+    Args:
+        folder: the folder, searched as by `predict`.
+        options: options; `resume` applies to the first look only.
+        seconds: time between two looks.
+
+    Returns:
+        The report of all images.
+
+    Raises:
+        PicanetError: if the folder or the output folder cannot be used, or the disk is
+            full.
+        SystemExit: after SIGTERM.
+    """
+    if not os.path.isdir(folder):
+        raise PicanetError(f"`watch` must be a folder. Received: {folder}")
+    if options.is_collected:
+        raise PicanetError(f"`watch` cannot be combined with `format` {options.form}")
+    if options.output:
+        check_output(options.output)
+        if os.path.realpath(options.output) == os.path.realpath(folder):
+            raise output_is_input(options.output)
+    else:
+        check_writable(folder)
+    with StopRequest() as stop:
+        watcher = _Watcher(Path(folder), options, stop)
+        where = options.output or "beside them"
+        logging.info("Watching %s, results %s; Ctrl-C ends it", folder, where)
+        while not stop.received:
+            watcher.look()
+            _sleep(seconds, stop)
+    report = watcher.report
+    logging.info("%d written, %d failed", len(report.written), len(report.failed))
+    if watcher.passed_over:
+        logging.info("%s", describe(watcher.passed_over))
+    if stop.received == signal.SIGTERM:
+        stop.obey()
+    return report
+
+
+def _sleep(seconds: float, stop: StopRequest) -> None:
+    # In short steps: a signal whose handler returns does not end `time.sleep`.
+    end = time.monotonic() + seconds
+    while not stop.received and time.monotonic() < end:
+        time.sleep(min(seconds, _SHORTEST_SLEEP))
+
+
+class _Watcher:
+    """Remembers the version of each image.
+
+    Attributes:
+        report: report of all images so far.
+        passed_over: files passed over in the last look.
+    """
+
+    def __init__(self, folder: Path, options: PredictOptions, stop: StopRequest):
+        self.report = PredictionReport()
+        self.passed_over: dict = {}
+        self._folder = folder
+        self._options = options
+        self._stop = stop
+        model = options.load()
+        self._endings = Endings.of(options, model)
+        self._predictor = FilePredictor(model, options, self.report)
+        self._resume = options.resume
+        self._seen: dict[Path, _Version] = {}
+        self._done: dict[Path, _Version] = {}
+        # Removed images, too, so that the names of results do not change.
+        self._inputs: dict[Path, Input] = {}
+        # In the first look, mistakes in the options are raised.
+        self._outputs(self._scan())
+
+    def look(self) -> None:
+        """Predicts the images that have not changed since the last look."""
+        inputs = self._scan()
+        versions = {item.path: _version(item.path) for item in inputs}
+        ready = {
+            path
+            for path, version in versions.items()
+            if version and version == self._seen.get(path) != self._done.get(path)
+        }
+        self._seen = {path: version for path, version in versions.items() if version}
+        if not ready:
+            return
+        try:
+            pairs = [pair for pair in self._outputs(inputs) if pair[0].path in ready]
+        except PicanetError as error:  # Two images for one result.
+            self._done.update((path, versions[path]) for path in ready)
+            self.report.failed.append(error)
+            logging.error("%s", error)
+            return
+        if self._resume:
+            self._resume = False
+            pairs = self._without_existing(pairs, versions)
+        for item, output, error in self._predictor.run(pairs, self._stops):
+            self._done[item.path] = versions[item.path]
+            if error is None:
+                logging.info("%s -> %s", item.path, output)
+
+    def _stops(self) -> bool:
+        return self._stop.received is not None
+
+    def _scan(self) -> list[Input]:
+        if not self._folder.is_dir():
+            raise PicanetError(f"`watch`: {self._folder} is gone")
+        found = without_results(scan_folder(self._folder, self._options.output))
+        self.passed_over = found.passed_over
+        # A result such as a.map.png is recognized by a.jpg, which may be removed.
+        results = set(self.report.written)
+        return [item for item in found.inputs if item.path not in results]
+
+    def _outputs(self, inputs: list[Input]) -> list[tuple[Input, Path]]:
+        self._inputs.update((item.path, item) for item in inputs)
+        return outputs_of(
+            list(self._inputs.values()),
+            self._options.output,
+            endings=self._endings,
+            overwrite=True,
+        )
+
+    def _without_existing(
+        self, pairs: list[tuple[Input, Path]], versions: dict[Path, _Version | None]
+    ) -> list[tuple[Input, Path]]:
+        todo = [pair for pair in pairs if not os.path.exists(pair[1])]
+        existing = {pair[0].path for pair in pairs} - {pair[0].path for pair in todo}
+        self._done.update((path, versions[path]) for path in existing)
+        logging.info("%d of %d exist already", len(existing), len(pairs))
+        return todo
+
+
+def _version(path: Path) -> _Version | None:
+    """Returns the version of a file; None if it has been removed."""
+    try:
+        status = os.stat(path)
+    except OSError:
+        try:
+            status = os.lstat(path)  # A broken link, which reading reports.
+        except OSError:
+            return None
+    return _Version(status.st_size, status.st_mtime_ns, status.st_ino)

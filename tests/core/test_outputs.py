@@ -1,0 +1,61 @@
+"""Where results go."""
+
+from pathlib import Path
+
+import pytest
+
+from picanet_tf.core.errors import PicanetError
+from picanet_tf.core.inputs import Input
+from picanet_tf.core.outputs import assign_outputs
+
+
+def outputs(*names, folder="out", root="in"):
+    inputs = [Input(Path(root, name), Path(name)) for name in names]
+    return [path.as_posix() for _, path in assign_outputs(inputs, folder)]
+
+
+def test_results_keep_names_and_sub_folders():
+    assert outputs("a.jpg", "deep/a.jpg", "clip.mp4") == [
+        "out/a.png",
+        "out/deep/a.png",
+        "out/clip.saliency.mp4",
+    ]
+
+
+def test_colliding_results_all_keep_their_whole_names():
+    expected = ["out/a.jpg.png", "out/a.png.png", "out/b.png"]
+    assert outputs("a.jpg", "a.png", "b.jpg") == expected
+    # In any order, so that --resume never takes one for the other.
+    assert set(outputs("a.png", "b.jpg", "a.jpg")) == set(expected)
+
+
+def test_results_that_cannot_be_told_apart_are_an_error():
+    same = [
+        Input(Path("x/a.jpg"), Path("a.jpg")),
+        Input(Path("y/a.jpg"), Path("a.jpg")),
+    ]
+    with pytest.raises(PicanetError, match="`output`: x/a.jpg and y/a.jpg would both"):
+        assign_outputs(same, "out")
+
+
+def test_no_input_is_overwritten(tmp_path):
+    with pytest.raises(PicanetError, match="would overwrite the input .*a.png"):
+        outputs("a.png", folder=tmp_path, root=tmp_path)
+    # Nor another one's.
+    inputs = [
+        Input(tmp_path / "deep/a.jpg", Path("a.jpg")),
+        Input(tmp_path / "a.png", Path("deep/a.png")),
+    ]
+    with pytest.raises(PicanetError, match="result of .*deep/a.jpg would overwrite"):
+        assign_outputs(inputs, tmp_path)
+
+
+def test_names_of_dots(tmp_path):
+    names = ("..jpg", "...jpg")
+    found = [Input(tmp_path / name, Path(name)) for name in names]
+    for suffix, expected in (
+        (".png", ["out/..png", "out/...png"]),
+        (".map", ["out/..map", "out/...map"]),
+    ):
+        pairs = assign_outputs(found, "out", suffix=suffix)
+        assert [path.as_posix() for _, path in pairs] == expected
