@@ -1,20 +1,23 @@
 """Reads image files or bytes into uint8 arrays.
 
-EXIF orientation is always applied, so that the array matches what a viewer shows; pixel
-values are scaled by the file's bit depth, never clipped.
+EXIF orientation and the colour profile are always applied, so that the array matches
+what a viewer shows; pixel values are scaled by the file's bit depth, never clipped.
 """
 
 import contextlib
+import functools
 import io
 import os
 import re
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
+from absl import logging
 from PIL import Image
 
+from picanet_tf.core.colour import to_srgb
 from picanet_tf.core.errors import PicanetError
 
 ImageSource = str | os.PathLike | bytes | Image.Image
@@ -70,8 +73,9 @@ def read_image(
 ) -> np.ndarray:
     """Reads an image in colour.
 
-    Grey, palette, 1-bit and CMYK images become RGB; 16-bit grey is scaled to 8 bits;
-    transparency is composited over white; the first frame of an animation is read.
+    Grey, palette, 1-bit and CMYK images become RGB; colours become sRGB, by the ICC
+    profile of the file; 16-bit grey is scaled to 8 bits; transparency is composited
+    over white; the first frame of an animation is read.
 
     Args:
         source: path, encoded bytes, or a Pillow image.
@@ -90,9 +94,11 @@ def read_image(
         ImageError: if the image is missing, not an image, truncated, too large, or has
             pixels without a known range, such as floating point.
     """
-    with errors_named(name or _name_of(source)):
+    name = name or _name_of(source)
+    with errors_named(name):
         image = load(source, max_pixels=max_pixels)
-        return np.array(to_rgb(image, keep_alpha=keep_alpha))
+        warn = functools.partial(logging.warning, "%s: %s", name)
+        return np.array(to_rgb(image, keep_alpha=keep_alpha, warn=warn))
 
 
 def over_white(image: np.ndarray) -> np.ndarray:
@@ -206,17 +212,25 @@ def orientation(image: Image.Image) -> int:
     return value if value in _TRANSPOSE else 1
 
 
-def to_rgb(image: Image.Image, *, keep_alpha: bool = False) -> Image.Image:
-    """Converts a loaded image to upright RGB, transparency over white.
+def to_rgb(
+    image: Image.Image,
+    *,
+    keep_alpha: bool = False,
+    warn: Callable[[str], None] = logging.warning,
+) -> Image.Image:
+    """Converts a loaded image to upright RGB in sRGB, transparency over white.
 
-    With `keep_alpha`, to RGBA if any pixel is not opaque.
+    Args:
+        image: from `load`.
+        keep_alpha: return RGBA instead if any pixel is not opaque.
+        warn: called with a message if something in the file is ignored.
     """
-    image = _upright_8_bit(image)
-    if _is_transparent(image):
-        if keep_alpha:
-            return image
-        image = _over(image, "white")
-    return image.convert("RGB")
+    upright = _upright_8_bit(image)
+    colours = to_srgb(upright, image.info, warn)
+    if _is_transparent(upright):
+        colours.putalpha(upright.getchannel("A"))
+        return colours if keep_alpha else _over(colours, "white").convert("RGB")
+    return colours
 
 
 def to_grey(image: Image.Image) -> Image.Image:
