@@ -1,15 +1,17 @@
-"""Embedded ICC profiles: converts the colours of an image to sRGB.
+"""Converts the colours of an image to sRGB, by its ICC profile.
 
 Relative colorimetric with black point compensation, by Little CMS (`PIL.ImageCms`).
 """
 
 import functools
 import io
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 from PIL import Image, ImageCms
+
+from picanet_tf.core.icc import ProfileError, profile_of
 
 # {colour space of a profile: mode of the images that it describes}
 _MODES = {"RGB": "RGB", "GRAY": "L", "CMYK": "CMYK"}
@@ -21,10 +23,6 @@ _SRGB_TOLERANCE = 2
 _SRGB = ImageCms.createProfile("sRGB")
 
 
-class ProfileError(ValueError):
-    """A profile that cannot be applied; the message says why."""
-
-
 def to_srgb(
     image: Image.Image, info: Mapping[str, Any], warn: Callable[[str], None]
 ) -> Image.Image:
@@ -32,20 +30,20 @@ def to_srgb(
 
     Args:
         image: of any mode with 8 bits or 1 bit per channel.
-        info: `info` of the loaded image, with its ICC profile. Without one: sRGB.
+        info: `info` of the loaded image, see `icc.profile_of`.
         warn: called with a message if the profile is ignored, as viewers do: it is
             broken, or made for other images.
     """
-    profile = info.get("icc_profile", b"")
-    if profile != b"" and image.mode != "LAB":  # Lab needs no profile.
-        try:
+    try:
+        profile = profile_of(info)
+        if profile and image.mode != "LAB":  # Lab needs no profile.
             mode, transform = _transform(profile)
             if transform is not None:
                 converted = transform.apply(_channels(image, mode))
                 converted.info.clear()  # of Pillow's sRGB profile
                 return converted
-        except ProfileError as error:
-            warn(f"its colour profile is ignored: {error}")
+    except ProfileError as error:
+        warn(f"its colour profile is ignored: {error}")
     return image.convert("RGB")
 
 
@@ -65,11 +63,8 @@ def _channels(image: Image.Image, mode: str) -> Image.Image:
 
 # Most photos of a folder share their profile.
 @functools.lru_cache(maxsize=16)
-def _transform(profile: Hashable) -> tuple[str, ImageCms.ImageCmsTransform | None]:
+def _transform(profile: bytes) -> tuple[str, ImageCms.ImageCmsTransform | None]:
     """Returns the mode that a profile describes and its transform; None for sRGB."""
-    if not isinstance(profile, bytes):
-        # Pillow's None: a part of it is missing.
-        raise ProfileError("it is incomplete")
     try:
         opened = ImageCms.ImageCmsProfile(io.BytesIO(profile))
         facts = opened.profile

@@ -6,10 +6,8 @@ what a viewer shows; pixel values are scaled by the file's bit depth, never clip
 
 import contextlib
 import functools
-import io
 import os
 import re
-import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -19,18 +17,7 @@ from PIL import Image
 
 from picanet_tf.core.colour import to_srgb
 from picanet_tf.core.errors import PicanetError
-
-ImageSource = str | os.PathLike | bytes | Image.Image
-
-# Pillow's hard limit, twice `PIL.Image.MAX_IMAGE_PIXELS`.
-MAX_PIXELS = 178_956_970
-
-EXTENSIONS = frozenset(
-    ".jpg .jpeg .jpe .jfif .png .bmp .gif .tif .tiff .webp .avif "
-    ".pbm .pgm .ppm .pnm".split()
-)
-# Explicit, because Pillow also opens formats that run other programs (EPS, PDF).
-FORMATS = ("JPEG", "PNG", "BMP", "GIF", "TIFF", "WEBP", "PPM", "AVIF")
+from picanet_tf.core.opening import EXTENSIONS, MAX_PIXELS, ImageSource, load
 
 _ORIENTATION_TAG = 0x0112
 _TRANSPOSE = {
@@ -42,9 +29,6 @@ _TRANSPOSE = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
-
-# Between MAX_IMAGE_PIXELS and the hard limit Pillow only warns; see `max_pixels`.
-warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
 
 
 class ImageError(PicanetError):
@@ -164,43 +148,6 @@ def natural_key(text: str) -> tuple:
     parts = re.split(r"(\d+)", text)
     numbers = [int(part) if part.isdecimal() else part for part in parts]
     return tuple(numbers), text
-
-
-def load(source: ImageSource, *, max_pixels: int = MAX_PIXELS) -> Image.Image:
-    """Opens and decodes an image as stored; raises Pillow's errors (`errors_named`)."""
-    if isinstance(source, Image.Image):
-        return _load(source, max_pixels)
-    # Not by path: Pillow would memory-map uncompressed files, which garbles the EXIF
-    # rotation of a TIFF (Pillow 13.0).
-    with (
-        io.BytesIO(source) if isinstance(source, bytes) else open(source, "rb") as file
-    ):
-        return _load(Image.open(file, formats=FORMATS), max_pixels)
-
-
-def _load(image: Image.Image, max_pixels: int) -> Image.Image:
-    width, height = image.size
-    if width * height > max_pixels:
-        raise ValueError(
-            f"at most {max_pixels:,} pixels are accepted, the image has "
-            f"{width} x {height}"
-        )
-    rawmode = image.tile[0].args if image.format == "PNG" and image.tile else ""
-    image.load()
-    _scale_clear_colour(image, rawmode)
-    return image
-
-
-def _scale_clear_colour(image: Image.Image, rawmode: object) -> None:
-    """Scales the colour that a PNG declares transparent (tRNS) as Pillow's pixels.
-
-    Pillow scales pixels of 2, 4 and 3 x 16 bits to 8, but not this colour (Pillow 13).
-    """
-    clear = image.info.get("transparency")
-    if rawmode in ("L;2", "L;4") and isinstance(clear, int):
-        image.info["transparency"] = clear * 255 // (3 if rawmode == "L;2" else 15)
-    elif rawmode == "RGB;16B" and isinstance(clear, tuple):
-        image.info["transparency"] = tuple(value >> 8 for value in clear)
 
 
 def orientation(image: Image.Image) -> int:

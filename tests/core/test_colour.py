@@ -1,5 +1,7 @@
 """Colour profiles, against the definitions of the colour spaces."""
 
+import struct
+
 import numpy as np
 import pytest
 from PIL import Image, ImageCms
@@ -8,11 +10,13 @@ from picanet_tf.core.images import over_white, read_image, read_mask
 from tests.core.image_files import (
     ADOBE_RGB,
     DISPLAY_P3,
+    RGB,
     SRGB,
     SRGB_CURVE,
     cmyk_profile,
     encoded,
     grey_profile,
+    png,
     rgb_profile,
 )
 
@@ -189,3 +193,58 @@ def test_masks_have_no_colours():
     mask = Image.fromarray(np.array([[0, 90, 255]], np.uint8))
     data = encoded(mask, icc_profile=grey_profile(1.0))
     np.testing.assert_array_equal(read_mask(data), [[0, 90, 255]])
+
+
+def chunk_xy(*values: float) -> bytes:
+    return struct.pack(">8I", *(round(value * 100_000) for value in values))
+
+
+D65 = (0.3127, 0.329)
+CHRM = {
+    space: chunk_xy(*D65, *(value for pair in pairs for value in pair))
+    for space, pairs in PRIMARIES.items()
+}
+RED = [230, 30, 30]
+RED_OF_P3 = expected_srgb("p3", RED)
+# A gamma g of PNG means value = light ** g.
+LIGHT_OF_18 = (np.array(RED) / 255) ** 1.8
+GAMMA_18, GAMMA_22 = (struct.pack(">I", value) for value in (55_556, 45_455))
+CHUNKS = {
+    "nothing": ({}, RED),
+    "sRGB's gamma": ({b"gAMA": GAMMA_22}, RED),
+    "sRGB in full": ({b"gAMA": GAMMA_22, b"cHRM": CHRM["srgb"]}, RED),
+    "gamma": ({b"gAMA": GAMMA_18}, encode_srgb(LIGHT_OF_18)),
+    "primaries": ({b"cHRM": CHRM["p3"]}, RED_OF_P3),
+    "primaries and sRGB's gamma": (
+        {b"gAMA": GAMMA_22, b"cHRM": CHRM["p3"]}, RED_OF_P3),
+    "sRGB wins": ({b"cHRM": CHRM["p3"], b"sRGB": b"\0"}, RED),
+    "cICP": ({b"cICP": bytes((12, 13, 0, 1))}, RED_OF_P3),
+    "cICP wins": (
+        {b"sRGB": b"\0", b"cHRM": CHRM["srgb"], b"cICP": bytes((12, 13, 0, 1))},
+        RED_OF_P3),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", CHUNKS)
+def test_the_chunks_of_a_png(name, caplog):
+    chunks, expected = CHUNKS[name]
+    (pixel,) = read_image(png(8, RGB, 1, [bytes(RED)], chunks))[0]
+    tolerance = 0 if expected is RED else 1.5
+    np.testing.assert_allclose(pixel, expected, atol=tolerance)
+    assert not caplog.messages
+
+
+@pytest.mark.parametrize(
+    ("chunks", "reason"),
+    [
+        ({b"cICP": bytes((9, 16, 0, 1))}, "high dynamic range (PQ) is not supported"),
+        ({b"cICP": bytes((200, 13, 0, 1))}, "primaries 200 with transfer 13"),
+        ({b"gAMA": bytes(4)}, "a gamma of 0"),
+        ({b"cHRM": bytes(32)}, "its primaries span no colour space"),
+    ],
+)
+def test_chunks_that_are_ignored_are_told(chunks, reason, caplog):
+    np.testing.assert_array_equal(
+        read_image(png(8, RGB, 1, [bytes(RED)], chunks)), [[RED]]
+    )
+    assert reason in caplog.text
