@@ -54,7 +54,7 @@ def profile_of(info: Mapping[str, Any]) -> bytes:
     Raises:
         ProfileError: if it is incomplete, or the numbers mean no known colours.
     """
-    if "cicp" in info:
+    if len(info.get("cicp", b"")) == 4:
         return _coded_profile(*info["cicp"][:2])
     if "icc_profile" in info:
         profile = info["icc_profile"]

@@ -16,6 +16,7 @@ from absl import logging
 from PIL import Image
 
 from picanet_tf.core.colour import to_srgb
+from picanet_tf.core.depth import to_8_bit
 from picanet_tf.core.errors import PicanetError
 from picanet_tf.core.opening import EXTENSIONS, MAX_PIXELS, ImageSource, load
 
@@ -172,7 +173,7 @@ def to_rgb(
         keep_alpha: return RGBA instead if any pixel is not opaque.
         warn: called with a message if something in the file is ignored.
     """
-    upright = _upright_8_bit(image)
+    upright = _upright_8_bit(image, warn)
     colours = to_srgb(upright, image.info, warn)
     if _is_transparent(upright):
         colours.putalpha(upright.getchannel("A"))
@@ -199,19 +200,17 @@ def _over(image: Image.Image, colour: str) -> Image.Image:
     return Image.alpha_composite(Image.new("RGBA", image.size, colour), image)
 
 
-def _upright_8_bit(image: Image.Image) -> Image.Image:
-    """Turns an image upright, with 8 bits per channel; RGBA if it may have alpha."""
+def _upright_8_bit(
+    image: Image.Image, warn: Callable[[str], None] | None = None
+) -> Image.Image:
+    """Turns an image upright, with 8 bits per channel; RGBA if it may have alpha.
+
+    For `warn` see `depth.to_8_bit`.
+    """
     turn = orientation(image)
-    if image.mode.startswith("I"):
-        # 16 bits per pixel; Pillow's own conversion to L clips at 255.
-        deep = np.clip(np.asarray(image).astype(np.int64), 0, 65535)
-        grey = Image.fromarray(((deep + 128) // 257).astype(np.uint8))
-        if (clear := image.info.get("transparency")) is not None:
-            alpha = Image.fromarray(np.where(deep == clear, 0, 255).astype(np.uint8))
-            grey = Image.merge("LA", (grey, alpha))
-        image = grey
-    elif image.mode == "F":
+    if image.mode == "F":
         raise ValueError("floating-point pixels have no known range; store 8 or 16 bit")
+    image = to_8_bit(image, warn)
     if image.mode == "La":  # Pillow converts grey with premultiplied alpha to LA only.
         image = image.convert("LA")
     if image.has_transparency_data:

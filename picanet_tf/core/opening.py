@@ -8,6 +8,8 @@ from typing import BinaryIO
 
 from PIL import Image, UnidentifiedImageError
 
+from picanet_tf.core.depth import read_lower_bits, reduced_mode
+
 ImageSource = str | os.PathLike | bytes | Image.Image
 
 # Pillow's hard limit, twice `PIL.Image.MAX_IMAGE_PIXELS`.
@@ -20,8 +22,8 @@ EXTENSIONS = frozenset(
 # Explicit, because Pillow also opens formats that run other programs (EPS, PDF).
 FORMATS = ("JPEG", "PNG", "BMP", "GIF", "TIFF", "WEBP", "PPM", "AVIF")
 
-# {chunk: length}; sBIT of grey images, the only ones that Pillow reads with 16 bits.
-_PNG_CHUNKS = {b"cICP": 4, b"sBIT": 1}
+# {chunk: largest length}
+_PNG_CHUNKS = {b"cICP": 4, b"sBIT": 4}
 # Brands of ISO 23008-12's file type box. The first kind means HEVC; files of the second
 # kind hold any codec, and are AVIF if a brand says so.
 _HEVC_BRANDS = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs"}
@@ -79,12 +81,22 @@ def load(source: ImageSource, *, max_pixels: int = MAX_PIXELS) -> Image.Image:
 
 def _load(image: Image.Image, max_pixels: int) -> Image.Image:
     _check_size(image, max_pixels)
-    is_png = image.format == "PNG" and getattr(image, "tile", None)
-    rawmode = image.tile[0].args if is_png else ""
+    tile = getattr(image, "tile", None)
+    rawmode = tile[0].args if image.format == "PNG" and tile else ""
+    file, reduced = getattr(image, "fp", None), reduced_mode(image)
     image.load()
     _check_size(image, max_pixels)  # In a HEIC, the pixels may say otherwise.
+    # Only then are the lower bits of 16 more than noise.
+    if reduced and not file.closed and _is_nearly_black(image):
+        file.seek(0)
+        image.info["lower_bits"] = read_lower_bits(Image.open(file, formats=FORMATS))
     _scale_clear_colour(image, rawmode)
     return image
+
+
+def _is_nearly_black(image: Image.Image) -> bool:
+    """Whether no colour of an RGB or RGBA image is above the darkest 16 of 256."""
+    return all(largest < 16 for _, largest in image.getextrema()[:3])
 
 
 def _check_size(image: Image.Image, max_pixels: int) -> None:
@@ -117,7 +129,7 @@ def _png_chunks(file: BinaryIO) -> dict[str, bytes]:
         length, name = struct.unpack(">I4s", head)
         if name == b"IDAT":
             break
-        if _PNG_CHUNKS.get(name) == length:
+        if length <= _PNG_CHUNKS.get(name, -1):
             found[name.decode().lower()] = file.read(length)
             length = 0
         file.seek(length + 4, os.SEEK_CUR)  # 4: the checksum
