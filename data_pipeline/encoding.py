@@ -27,7 +27,7 @@ class EncodedExample:
 
     Attributes:
         key: the name that the image and its ground truth share.
-        image: JPEG or PNG bytes that every decoder shows upright, in RGB or grey.
+        image: JPEG or PNG bytes that every decoder shows upright, in RGB or grey; sRGB.
         height, width: in pixels.
         truth: the ground truth as keyword arguments for the encoder of its kind in
             `schema`: `mask`, or `boxes`, `labels` and `difficult`.
@@ -56,6 +56,7 @@ class _EncodedImage(NamedTuple):
     data: bytes
     size: tuple[int, int]
     rotated: bool
+    warnings: list[str]
 
 
 def encode_pair(
@@ -64,9 +65,9 @@ def encode_pair(
     """Reads, checks and encodes an image and its ground truth.
 
     The bytes of image and mask are kept as they are if every decoder makes the same
-    upright 8-bit picture of them. Otherwise the picture is turned upright and encoded
-    again: a JPEG image as JPEG, at quality 95 without chroma subsampling, all else as
-    PNG.
+    upright 8-bit picture of them, the image in sRGB. Otherwise the picture is turned
+    upright, converted to sRGB and encoded again: a JPEG image as JPEG, at quality 95
+    without chroma subsampling, all else as PNG.
 
     Args:
         pair: the files.
@@ -98,22 +99,22 @@ def encode_pair(
         if image.rotated and truth.size == (width, height):
             reason += " after its EXIF rotation, which this file lacks"
         return [BadFile(str(pair.truth), reason)]
-    return EncodedExample(
-        pair.key, image.data, height, width, truth.fields, truth.warning
-    )
+    warning = "; ".join(filter(None, [*image.warnings, truth.warning]))
+    return EncodedExample(pair.key, image.data, height, width, truth.fields, warning)
 
 
 def _encode_image(path: Path, max_pixels: int) -> _EncodedImage:
+    """The image as `images.read_image` reads it."""
+    warnings: list[str] = []
     with images.errors_named(str(path)):
         data = path.read_bytes()
         # Decoded even if the bytes are kept: this is what finds truncated files.
         image = images.load(data, max_pixels=max_pixels)
-        plain = _is_plain(image)
-        upright = image if plain else images.to_rgb(image)
-    if not plain:
+        upright = images.to_rgb(image, warn=warnings.append)
+    if not (_is_plain(image) and np.array_equal(upright, image.convert("RGB"))):
         data = _encode(upright, "JPEG" if image.format in _JPEG_FORMATS else "PNG")
     size = (upright.height, upright.width)
-    return _EncodedImage(data, size, upright.size != image.size)
+    return _EncodedImage(data, size, upright.size != image.size, warnings)
 
 
 def _read_mask(path: Path, max_pixels: int) -> _Truth:
@@ -152,7 +153,10 @@ def _is_grey_png(data: bytes) -> bool:
 
 
 def _is_plain(image: Image.Image) -> bool:
-    """Whether TensorFlow decodes the file to the same pixels as `images.to_rgb`."""
+    """Whether TensorFlow decodes the file to the same upright pixels as Pillow.
+
+    Colour profiles aside: neither applies them.
+    """
     return (
         image.format in ("JPEG", "PNG")
         and image.mode in ("RGB", "L")

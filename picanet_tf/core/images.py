@@ -1,33 +1,24 @@
 """Reads image files or bytes into uint8 arrays.
 
-EXIF orientation is always applied, so that the array matches what a viewer shows; pixel
-values are scaled by the file's bit depth, never clipped.
+EXIF orientation and the colour profile are always applied, so that the array matches
+what a viewer shows; pixel values are scaled by the file's bit depth, never clipped.
 """
 
 import contextlib
-import io
+import functools
 import os
 import re
-import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
+from absl import logging
 from PIL import Image
 
+from picanet_tf.core.colour import to_srgb
+from picanet_tf.core.depth import to_8_bit
 from picanet_tf.core.errors import PicanetError
-
-ImageSource = str | os.PathLike | bytes | Image.Image
-
-# Pillow's hard limit, twice `PIL.Image.MAX_IMAGE_PIXELS`.
-MAX_PIXELS = 178_956_970
-
-EXTENSIONS = frozenset(
-    ".jpg .jpeg .jpe .jfif .png .bmp .gif .tif .tiff .webp .avif "
-    ".pbm .pgm .ppm .pnm".split()
-)
-# Explicit, because Pillow also opens formats that run other programs (EPS, PDF).
-FORMATS = ("JPEG", "PNG", "BMP", "GIF", "TIFF", "WEBP", "PPM", "AVIF")
+from picanet_tf.core.opening import EXTENSIONS, MAX_PIXELS, ImageSource, load
 
 _ORIENTATION_TAG = 0x0112
 _TRANSPOSE = {
@@ -39,9 +30,6 @@ _TRANSPOSE = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
-
-# Between MAX_IMAGE_PIXELS and the hard limit Pillow only warns; see `max_pixels`.
-warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
 
 
 class ImageError(PicanetError):
@@ -70,8 +58,9 @@ def read_image(
 ) -> np.ndarray:
     """Reads an image in colour.
 
-    Grey, palette, 1-bit and CMYK images become RGB; 16-bit grey is scaled to 8 bits;
-    transparency is composited over white; the first frame of an animation is read.
+    Grey, palette, 1-bit and CMYK images become RGB; colours become sRGB, by the ICC
+    profile of the file; 16-bit grey is scaled to 8 bits; transparency is composited
+    over white; the first frame of an animation is read.
 
     Args:
         source: path, encoded bytes, or a Pillow image.
@@ -90,9 +79,11 @@ def read_image(
         ImageError: if the image is missing, not an image, truncated, too large, or has
             pixels without a known range, such as floating point.
     """
-    with errors_named(name or _name_of(source)):
+    name = name or _name_of(source)
+    with errors_named(name):
         image = load(source, max_pixels=max_pixels)
-        return np.array(to_rgb(image, keep_alpha=keep_alpha))
+        warn = functools.partial(logging.warning, "%s: %s", name)
+        return np.array(to_rgb(image, keep_alpha=keep_alpha, warn=warn))
 
 
 def over_white(image: np.ndarray) -> np.ndarray:
@@ -160,43 +151,6 @@ def natural_key(text: str) -> tuple:
     return tuple(numbers), text
 
 
-def load(source: ImageSource, *, max_pixels: int = MAX_PIXELS) -> Image.Image:
-    """Opens and decodes an image as stored; raises Pillow's errors (`errors_named`)."""
-    if isinstance(source, Image.Image):
-        return _load(source, max_pixels)
-    # Not by path: Pillow would memory-map uncompressed files, which garbles the EXIF
-    # rotation of a TIFF (Pillow 13.0).
-    with (
-        io.BytesIO(source) if isinstance(source, bytes) else open(source, "rb") as file
-    ):
-        return _load(Image.open(file, formats=FORMATS), max_pixels)
-
-
-def _load(image: Image.Image, max_pixels: int) -> Image.Image:
-    width, height = image.size
-    if width * height > max_pixels:
-        raise ValueError(
-            f"at most {max_pixels:,} pixels are accepted, the image has "
-            f"{width} x {height}"
-        )
-    rawmode = image.tile[0].args if image.format == "PNG" and image.tile else ""
-    image.load()
-    _scale_clear_colour(image, rawmode)
-    return image
-
-
-def _scale_clear_colour(image: Image.Image, rawmode: object) -> None:
-    """Scales the colour that a PNG declares transparent (tRNS) as Pillow's pixels.
-
-    Pillow scales pixels of 2, 4 and 3 x 16 bits to 8, but not this colour (Pillow 13).
-    """
-    clear = image.info.get("transparency")
-    if rawmode in ("L;2", "L;4") and isinstance(clear, int):
-        image.info["transparency"] = clear * 255 // (3 if rawmode == "L;2" else 15)
-    elif rawmode == "RGB;16B" and isinstance(clear, tuple):
-        image.info["transparency"] = tuple(value >> 8 for value in clear)
-
-
 def orientation(image: Image.Image) -> int:
     """Returns the EXIF orientation of a loaded image, 1..8; 1 (upright) if missing."""
     try:
@@ -206,17 +160,25 @@ def orientation(image: Image.Image) -> int:
     return value if value in _TRANSPOSE else 1
 
 
-def to_rgb(image: Image.Image, *, keep_alpha: bool = False) -> Image.Image:
-    """Converts a loaded image to upright RGB, transparency over white.
+def to_rgb(
+    image: Image.Image,
+    *,
+    keep_alpha: bool = False,
+    warn: Callable[[str], None] = logging.warning,
+) -> Image.Image:
+    """Converts a loaded image to upright RGB in sRGB, transparency over white.
 
-    With `keep_alpha`, to RGBA if any pixel is not opaque.
+    Args:
+        image: from `load`.
+        keep_alpha: return RGBA instead if any pixel is not opaque.
+        warn: called with a message if something in the file is ignored.
     """
-    image = _upright_8_bit(image)
-    if _is_transparent(image):
-        if keep_alpha:
-            return image
-        image = _over(image, "white")
-    return image.convert("RGB")
+    upright = _upright_8_bit(image, warn)
+    colours = to_srgb(upright, image.info, warn)
+    if _is_transparent(upright):
+        colours.putalpha(upright.getchannel("A"))
+        return colours if keep_alpha else _over(colours, "white").convert("RGB")
+    return colours
 
 
 def to_grey(image: Image.Image) -> Image.Image:
@@ -238,19 +200,17 @@ def _over(image: Image.Image, colour: str) -> Image.Image:
     return Image.alpha_composite(Image.new("RGBA", image.size, colour), image)
 
 
-def _upright_8_bit(image: Image.Image) -> Image.Image:
-    """Turns an image upright, with 8 bits per channel; RGBA if it may have alpha."""
+def _upright_8_bit(
+    image: Image.Image, warn: Callable[[str], None] | None = None
+) -> Image.Image:
+    """Turns an image upright, with 8 bits per channel; RGBA if it may have alpha.
+
+    For `warn` see `depth.to_8_bit`.
+    """
     turn = orientation(image)
-    if image.mode.startswith("I"):
-        # 16 bits per pixel; Pillow's own conversion to L clips at 255.
-        deep = np.clip(np.asarray(image).astype(np.int64), 0, 65535)
-        grey = Image.fromarray(((deep + 128) // 257).astype(np.uint8))
-        if (clear := image.info.get("transparency")) is not None:
-            alpha = Image.fromarray(np.where(deep == clear, 0, 255).astype(np.uint8))
-            grey = Image.merge("LA", (grey, alpha))
-        image = grey
-    elif image.mode == "F":
+    if image.mode == "F":
         raise ValueError("floating-point pixels have no known range; store 8 or 16 bit")
+    image = to_8_bit(image, warn)
     if image.mode == "La":  # Pillow converts grey with premultiplied alpha to LA only.
         image = image.convert("LA")
     if image.has_transparency_data:

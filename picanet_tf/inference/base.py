@@ -11,7 +11,7 @@ from PIL import Image
 
 from picanet_tf.core.images import over_white
 from picanet_tf.drawing.cutouts import DEFAULT_CUTOUT, CutoutOptions
-from picanet_tf.inference.sources import Source, no_image, to_array
+from picanet_tf.inference.sources import Source, is_image, to_array, to_arrays
 from picanet_tf.tasks.spec import TaskSpec
 
 
@@ -37,8 +37,10 @@ class Model:
         """Predicts one or more images.
 
         Args:
-            images: a path, encoded bytes, a PIL image or a uint8 array [H, W, 3], RGB;
-                an iterable of these, of any sizes; or a uint8 array [N, H, W, 3].
+            images: a path; an encoded image as bytes or as a file open in binary mode;
+                a PIL image; or a uint8 array [H, W, 3], [H, W, 4] with alpha (the
+                network sees it over white), [H, W] or [H, W, 1]. Or an iterable of
+                these, of any sizes, or a uint8 array [N, H, W, C].
             batch_size: images per network call.
 
         Returns:
@@ -47,16 +49,13 @@ class Model:
             `detection.results.Detections`. A list of results for several images.
 
         Raises:
-            PicanetError: if an image cannot be read.
-            ValueError: if an array is not uint8 [H, W, 3].
+            PicanetError: if an image cannot be read, or an array is of another type or
+                shape.
             TypeError: if an input is of another type.
         """
-        several = isinstance(images, np.ndarray) and images.ndim == 4
-        if isinstance(images, Source) and not several:
+        if is_image(images):
             return next(self.predict_arrays([to_array(images)], 1))
-        if not isinstance(images, Iterable):
-            raise no_image(images)
-        return list(self.predict_arrays(map(to_array, images), batch_size))
+        return list(self.predict_arrays(to_arrays(images), batch_size))
 
     def predict_arrays(
         self, images: Iterable[np.ndarray], batch_size: int = 8

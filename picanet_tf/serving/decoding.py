@@ -1,10 +1,10 @@
 """Decodes untrusted images to upright RGB inside a TensorFlow graph.
 
-Equals `core.images.read_image` for JPEG, PNG, BMP and GIF, up to one grey level of
-rounding: EXIF orientation is applied, transparent PNGs are composited over white, GIFs
-give their first frame (transparent pixels black). Images whose header declares too many
-pixels are rejected before decoding. Uses only built-in TensorFlow operations, so that
-any server can run it.
+Equals `core.images.read_image` for JPEG, PNG, BMP and GIF in sRGB, up to one grey level
+of rounding: EXIF orientation is applied, transparent PNGs are composited over white,
+GIFs give their first frame (transparent pixels black). Colour profiles are ignored.
+Images whose header declares too many pixels are rejected before decoding. Uses only
+built-in TensorFlow operations, so that any server can run it.
 """
 
 from __future__ import annotations

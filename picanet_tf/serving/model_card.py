@@ -29,6 +29,8 @@ _IMAGE_BYTES = {
     "formats": "JPEG, PNG, BMP (grey, 24 and 32 bits) and the first frame of a GIF",
     "max_pixels": MAX_PIXELS,
     "orientation": "EXIF orientation of JPEG and PNG is applied in the graph",
+    "colour": "colour profiles are ignored: send sRGB photos",
+    "depth": "16 bits per channel are reduced to the upper 8",
     "transparency": "PNG over white; transparent pixels of a GIF are black",
     "errors": "an image that cannot be decoded fails its whole batch with "
     "INVALID_ARGUMENT: let the server merge requests of serving_default only",

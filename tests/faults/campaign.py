@@ -22,12 +22,13 @@ from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
-from tests.faults import documents, models, pictures, places, records
+from tests.faults import colours, documents, models, pictures, places, records
 from tests.faults.outcomes import BROKE, OUTCOMES, Tried, attempt_number
 
 KINDS = {
     **records.KINDS,
     **pictures.KINDS,
+    **colours.KINDS,
     **documents.KINDS,
     **models.KINDS,
     **places.KINDS,

@@ -119,7 +119,7 @@ def make_images(folder: Path) -> Attempt:
     folder.mkdir(parents=True, exist_ok=True)
     whole = files()
     names = sorted(whole)
-    decode = _export_decoder()
+    decode = export_decoder()
 
     def attempt(rng: random.Random) -> str:
         name = rng.choice(names)
@@ -187,7 +187,7 @@ def decoded(example: EncodedExample) -> tuple[np.ndarray, np.ndarray]:
     return record["image"].numpy(), record["mask"].numpy()[..., 0]
 
 
-def _export_decoder():
+def export_decoder():
     import tensorflow as tf
 
     from picanet_tf.serving.decoding import decode_image
@@ -219,7 +219,7 @@ def make_bombs(folder: Path) -> Attempt:
     import resource
 
     folder.mkdir(parents=True, exist_ok=True)
-    decode = _export_decoder()
+    decode = export_decoder()
 
     def attempt(rng: random.Random) -> str:
         side = rng.choice((65_000, 65_000, 20_000, 13_500, 1001))

@@ -70,7 +70,7 @@ def test_exif_orientation_is_applied(network, photo):
 
 def test_errors(network, tmp_path):
     model = KerasModel(network)
-    with pytest.raises(ValueError, match=r"uint8 \[height, width, 3\].*float64"):
+    with pytest.raises(ValueError, match=r"uint8, 0 to 255, \[H, W, 3\].*float64"):
         model.predict(np.zeros([4, 4, 3]))
     with pytest.raises(PicanetError, match="nowhere.jpg"):
         model.predict("nowhere.jpg")
@@ -127,7 +127,7 @@ def test_predict_named_holds_no_more_than_a_batch(network, photo):
         assert len(read) <= 3 * (number // 3 + 1)
 
 
-@pytest.mark.parametrize("shape", [(0, 5, 3), (4, 4), (4, 4, 4)])
+@pytest.mark.parametrize("shape", [(0, 5, 3), (4,), (4, 4, 2), (2, 1, 4, 4, 3)])
 def test_arrays_that_are_no_images(network, shape):
     with pytest.raises(ValueError, match="not empty. Received: uint8"):
         KerasModel(network).predict(np.zeros(shape, np.uint8))

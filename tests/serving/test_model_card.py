@@ -54,5 +54,6 @@ def test_the_card(tmp_path):
     assert card["variant"] == "UNet" and card["steps"] is None
     assert "bilinear" in card["preprocessing"]
     assert card["image_bytes"]["max_pixels"] == 64_000_000
+    assert "profiles are ignored" in card["image_bytes"]["colour"]
     assert card["exported_with"]["keras"].startswith("3.")
     assert "research" in card["licence_notes"]

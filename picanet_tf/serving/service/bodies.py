@@ -13,7 +13,7 @@ from starlette.exceptions import HTTPException
 from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import Request
 
-from picanet_tf.core.images import FORMATS
+from picanet_tf.core.opening import open_image as open_file
 from picanet_tf.serving.service.limits import Limits
 
 FIELD = "image"
@@ -135,7 +135,7 @@ def open_image(content: bytes, limits: Limits) -> Image.Image:
         HTTPException: 400 if it is not an image, 413 if it has too many pixels.
     """
     try:
-        image = Image.open(io.BytesIO(content), formats=FORMATS)
+        image = open_file(io.BytesIO(content))
     except Image.DecompressionBombError:
         pixels = "more"
     except UnidentifiedImageError:

@@ -5,11 +5,13 @@ import json
 import zlib
 
 import numpy as np
+import pillow_heif
 import pytest
 from PIL import Image
 
 from picanet_tf.core import images
-from picanet_tf.serving.service import Limits, bodies, create_app
+from picanet_tf.core.opening import FORMATS
+from picanet_tf.serving.service import Limits, create_app
 from tests import bad_images
 from tests.serving import load
 from tests.serving.load import encoded, form
@@ -99,8 +101,8 @@ def test_odd_files(client, tmp_path, name):
 
 
 def test_it_takes_the_formats_that_others_take(client):
-    assert bodies.FORMATS is images.FORMATS
-    for kind in bodies.FORMATS:
+    pillow_heif.register_heif_opener()
+    for kind in (*FORMATS, "HEIF"):
         content = encoded(Image.fromarray(photo((8, 9))), kind)
         assert client.post(content)[0] == 200, kind
 

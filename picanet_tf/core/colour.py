@@ -1,0 +1,102 @@
+"""Converts the colours of an image to sRGB, by its ICC profile.
+
+Relative colorimetric with black point compensation, by Little CMS (`PIL.ImageCms`).
+"""
+
+import functools
+import io
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+from PIL import Image, ImageCms
+
+from picanet_tf.core.icc import ProfileError, profile_of
+
+# {colour space of a profile: mode of the images that it describes}
+_MODES = {"RGB": "RGB", "GRAY": "L", "CMYK": "CMYK"}
+# Profiles of devices and colour spaces; the others (links, effects) describe no image.
+_CLASSES = ("scnr", "mntr", "prtr", "spac")
+# Grey levels by which a profile that is called sRGB, or is meant to be, may differ.
+_SRGB_TOLERANCE = 2
+
+_SRGB = ImageCms.createProfile("sRGB")
+
+
+def to_srgb(
+    image: Image.Image, info: Mapping[str, Any], warn: Callable[[str], None]
+) -> Image.Image:
+    """Converts an image with 8 bits per channel to RGB in sRGB, without alpha.
+
+    Args:
+        image: of any mode with 8 bits or 1 bit per channel.
+        info: `info` of the loaded image, see `icc.profile_of`.
+        warn: called with a message if the profile is ignored, as viewers do: it is
+            broken, or made for other images.
+    """
+    try:
+        profile = profile_of(info)
+        if profile and image.mode != "LAB":  # Lab needs no profile.
+            mode, transform = _transform(profile)
+            if transform is not None:
+                converted = transform.apply(_channels(image, mode))
+                converted.info.clear()  # of Pillow's sRGB profile
+                return converted
+    except ProfileError as error:
+        warn(f"its colour profile is ignored: {error}")
+    return image.convert("RGB")
+
+
+def _channels(image: Image.Image, mode: str) -> Image.Image:
+    """Returns the channels that a profile for `mode` describes."""
+    if (image.mode == "CMYK") == (mode == "CMYK"):
+        if mode != "L":
+            return image.convert(mode)
+        if image.mode in ("L", "1"):
+            return image.convert("L")
+        red, green, blue = image.convert("RGB").split()
+        if red == green == blue:  # Grey, in a format without grey.
+            return red
+    kind = "grey" if mode == "L" else mode
+    raise ProfileError(f"it is for {kind} images, this one is {image.mode}")
+
+
+# Most photos of a folder share their profile.
+@functools.lru_cache(maxsize=16)
+def _transform(profile: bytes) -> tuple[str, ImageCms.ImageCmsTransform | None]:
+    """Returns the mode that a profile describes and its transform; None for sRGB."""
+    try:
+        opened = ImageCms.ImageCmsProfile(io.BytesIO(profile))
+        facts = opened.profile
+        space, device_class = facts.xcolor_space.strip(), facts.device_class
+        if device_class not in _CLASSES or space not in _MODES:
+            raise ProfileError(f"it is of the kind {device_class}, for {space} colours")
+        mode = _MODES[space]
+        transform = ImageCms.buildTransform(
+            opened,
+            _SRGB,
+            mode,
+            "RGB",
+            ImageCms.Intent.RELATIVE_COLORIMETRIC,
+            ImageCms.Flags.BLACKPOINTCOMPENSATION,
+        )
+        if mode != "CMYK" and _changes_little(transform, mode):
+            transform = None
+    except ProfileError:
+        raise
+    except Exception as error:  # Pillow raises several kinds.
+        raise ProfileError(f"it cannot be read ({error})") from None
+    return mode, transform
+
+
+def _changes_little(transform: ImageCms.ImageCmsTransform, mode: str) -> bool:
+    """Whether a transform leaves all greys and a grid of colours as they are."""
+    greys = np.repeat(np.arange(256, dtype=np.uint8)[:, np.newaxis], 3, axis=1)
+    levels = np.linspace(0, 255, 6).astype(np.uint8)
+    grid = np.stack(np.meshgrid(levels, levels, levels), axis=-1).reshape(-1, 3)
+    colours = (
+        np.concatenate([greys, grid])[np.newaxis] if mode == "RGB" else greys[None]
+    )
+    before = Image.fromarray(colours)
+    after = np.asarray(transform.apply(before.convert(mode)))
+    return np.abs(after.astype(int) - colours).max() <= _SRGB_TOLERANCE

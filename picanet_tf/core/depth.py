@@ -1,0 +1,128 @@
+"""Reduces 16-bit images to 8 bits by the depth that their values really have.
+
+Cameras and scanners store 10 or 12 bits in files of 16, often without scaling them: by
+the depth of the file such an image is nearly black.
+"""
+
+import re
+from collections.abc import Callable
+
+import numpy as np
+from PIL import Image
+
+# Depths that are recognised by the largest value. Not 14 bits: many a dark image of 16
+# bits has no value above a quarter of white.
+_GUESSES = (8, 10, 12)
+_BITS_PER_SAMPLE, _MAX_SAMPLE_VALUE = 258, 281  # tags of TIFF
+# Pillow's name of pixels of which it keeps the upper 8 of 16 bits, with byte order.
+_REDUCED = re.compile(r"(RGB|RGBX|RGBA);16([BLN])")
+
+
+def reduced_mode(image: Image.Image) -> str:
+    """Returns how an opened image stores its pixels if Pillow reduces 16 bits to 8."""
+    tile = getattr(image, "tile", None)
+    rawmode = _rawmode(tile[0]) if tile else ""
+    return rawmode if _REDUCED.fullmatch(rawmode) else ""
+
+
+def read_lower_bits(opened: Image.Image) -> Image.Image:
+    """Decodes the lower 8 of 16 bits per channel.
+
+    Pillow drops the second byte of each sample. In the other byte order, that is the
+    upper one.
+
+    Args:
+        opened: not yet decoded, with a `reduced_mode`.
+    """
+    tiles = []
+    for tile in opened.tile:
+        rawmode = _rawmode(tile)
+        other = rawmode[:-1] + ("L" if rawmode[-1] == "B" else "B")
+        rest = () if isinstance(tile.args, str) else tile.args[1:]
+        args = other if isinstance(tile.args, str) else (other, *rest)
+        tiles.append(tile._replace(args=args))
+    opened.tile = tiles
+    opened.load()
+    return opened
+
+
+def _rawmode(tile) -> str:
+    args = tile.args
+    return str(args[0] if isinstance(args, tuple) else args)
+
+
+def to_8_bit(image: Image.Image, warn: Callable[[str], None] | None) -> Image.Image:
+    """Reduces a loaded image to 8 bits per channel, if it has more.
+
+    The depth is what the file says: sBIT of PNG, BitsPerSample or MaxSampleValue of
+    TIFF. Otherwise it is 8, 10 or 12 bits if no value needs more, else 16.
+
+    Args:
+        image: from `opening.load`.
+        warn: called with a message if the depth is a guess. None: all images have 16
+            bits, as masks do.
+
+    Returns:
+        The image in 8 bits: L or LA from grey, RGB or RGBA from colours.
+    """
+    values = _values(image, lower_bits=warn is not None)
+    if values is None:
+        return image
+    bits = 16 if warn is None else _depth(image, values, warn)
+    top = 2**bits - 1
+    table = (2 * 255 * np.arange(65536) + top) // (2 * top)  # Rounded.
+    small = table.clip(0, 255).astype(np.uint8)[values]
+    if image.mode == "RGBA" and values[..., 3].max(initial=0) > top:
+        small[..., 3] = values[..., 3] >> 8  # Alpha has 16 bits all the same.
+    reduced = Image.fromarray(small)
+    source = image.info.get("lower_bits", image)
+    if (clear := source.info.get("transparency")) is not None:
+        same = (values == np.array(clear)).reshape(*values.shape[:2], -1).all(axis=-1)
+        reduced.putalpha(Image.fromarray(np.where(same, 0, 255).astype(np.uint8)))
+    return reduced
+
+
+def _values(image: Image.Image, lower_bits: bool) -> np.ndarray | None:
+    """Returns 16-bit values, uint16 [H, W] or [H, W, C]; None if there are none."""
+    if image.mode.startswith("I"):
+        # Pillow's own conversion to L clips at 255.
+        return np.asarray(image).clip(0, 65535).astype(np.uint16)
+    if lower_bits and "lower_bits" in image.info:
+        upper = np.asarray(image).astype(np.uint16) << 8
+        return upper | np.asarray(image.info["lower_bits"])
+    return None
+
+
+def _depth(image: Image.Image, values: np.ndarray, warn: Callable[[str], None]) -> int:
+    colours = values[..., :3] if values.ndim == 3 else values
+    largest = int(colours.max(initial=0))
+    if image.format == "PPM" or not largest:
+        return 16  # Pillow scales PPM by its largest value.
+    tags = getattr(image, "tag_v2", {})
+    if 8 < (bits := _number(tags.get(_BITS_PER_SAMPLE))) < 16:
+        return bits
+    declared = _number(tags.get(_MAX_SAMPLE_VALUE))
+    bits = declared.bit_length()
+    # Many writers put the largest value of the image here, which says nothing.
+    if largest <= declared < 65535 and declared == 2**bits - 1 and bits >= 8:
+        return bits
+    if significant := max(image.info.get("sbit", b""), default=0):
+        # They are the upper bits, unless the file breaks PNG's rules, which shows.
+        below = (1 << max(0, 16 - significant)) - 1
+        is_scaled = largest >> significant or not (colours & below).any()
+        return 16 if is_scaled else significant
+    for bits in _GUESSES:
+        if largest < 2**bits:
+            warn(
+                f"taken as {bits} bits per channel, since no value of this 16-bit file "
+                f"is above {largest}"
+            )
+            return bits
+    return 16
+
+
+def _number(value: object) -> int:
+    """A tag's number, the first of several; 0 if it is none."""
+    if isinstance(value, tuple):
+        value = value[0] if value else 0
+    return value if isinstance(value, int) else 0

@@ -1,0 +1,159 @@
+"""Opens and decodes image files with Pillow, as they are stored."""
+
+import io
+import os
+import struct
+import warnings
+from typing import BinaryIO
+
+from PIL import Image, UnidentifiedImageError
+
+from picanet_tf.core.depth import read_lower_bits, reduced_mode
+
+ImageSource = str | os.PathLike | bytes | Image.Image
+
+# Pillow's hard limit, twice `PIL.Image.MAX_IMAGE_PIXELS`.
+MAX_PIXELS = 178_956_970
+
+EXTENSIONS = frozenset(
+    ".jpg .jpeg .jpe .jfif .png .bmp .gif .tif .tiff .webp .avif .heic .heif .hif "
+    ".pbm .pgm .ppm .pnm".split()
+)
+# Explicit, because Pillow also opens formats that run other programs (EPS, PDF).
+FORMATS = ("JPEG", "PNG", "BMP", "GIF", "TIFF", "WEBP", "PPM", "AVIF")
+
+# {chunk: largest length}
+_PNG_CHUNKS = {b"cICP": 4, b"sBIT": 4}
+# Brands of ISO 23008-12's file type box. The first kind means HEVC; files of the second
+# kind hold any codec, and are AVIF if a brand says so.
+_HEVC_BRANDS = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs"}
+_HEIF_BRANDS = {b"mif1", b"mif2", b"msf1"}
+_AVIF_BRANDS = {b"avif", b"avis"}
+
+# Between MAX_IMAGE_PIXELS and the hard limit Pillow only warns; see `max_pixels`.
+warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
+
+
+def open_image(file: BinaryIO) -> Image.Image:
+    """Opens an image without decoding its pixels.
+
+    Args:
+        file: a seekable binary file of one of `FORMATS` or HEIF. Not a path: Pillow
+            would memory-map uncompressed files, which garbles the EXIF rotation of a
+            TIFF (Pillow 13.0).
+
+    Returns:
+        The image. `info` of a PNG also has its chunks `cicp` and `sbit`, as bytes.
+
+    Raises:
+        ValueError: a HEIC file, and pillow-heif is not installed or cannot read it.
+        Exception: Pillow's, of many kinds; see `images.errors_named`.
+    """
+    start = file.tell()
+    if _is_heif(file.read(256)):
+        _register_heif()
+        file.seek(start)
+        try:
+            return Image.open(file, formats=("HEIF",))
+        except UnidentifiedImageError:
+            raise ValueError("a damaged HEIC (HEIF) file") from None
+    file.seek(start)
+    chunks = _png_chunks(file)
+    file.seek(start)
+    image = Image.open(file, formats=FORMATS)
+    image.info.update(chunks)
+    return image
+
+
+def load(source: ImageSource, *, max_pixels: int = MAX_PIXELS) -> Image.Image:
+    """Opens and decodes an image as stored.
+
+    Raises:
+        Exception: see `open_image`.
+    """
+    if isinstance(source, Image.Image):
+        return _load(source, max_pixels)
+    with (
+        io.BytesIO(source) if isinstance(source, bytes) else open(source, "rb") as file
+    ):
+        return _load(open_image(file), max_pixels)
+
+
+def _load(image: Image.Image, max_pixels: int) -> Image.Image:
+    _check_size(image, max_pixels)
+    tile = getattr(image, "tile", None)
+    rawmode = tile[0].args if image.format == "PNG" and tile else ""
+    file, reduced = getattr(image, "fp", None), reduced_mode(image)
+    image.load()
+    _check_size(image, max_pixels)  # In a HEIC, the pixels may say otherwise.
+    # Only then are the lower bits of 16 more than noise.
+    if reduced and not file.closed and _is_nearly_black(image):
+        file.seek(0)
+        image.info["lower_bits"] = read_lower_bits(Image.open(file, formats=FORMATS))
+    _scale_clear_colour(image, rawmode)
+    return image
+
+
+def _is_nearly_black(image: Image.Image) -> bool:
+    """Whether no colour of an RGB or RGBA image is above the darkest 16 of 256."""
+    return all(largest < 16 for _, largest in image.getextrema()[:3])
+
+
+def _check_size(image: Image.Image, max_pixels: int) -> None:
+    width, height = image.size
+    if width * height > max_pixels:
+        raise ValueError(
+            f"at most {max_pixels:,} pixels are accepted, the image has "
+            f"{width} x {height}"
+        )
+
+
+def _scale_clear_colour(image: Image.Image, rawmode: object) -> None:
+    """Scales the colour that a PNG declares transparent (tRNS) as Pillow's pixels.
+
+    Pillow scales pixels of 2, 4 and 3 x 16 bits to 8, but not this colour (Pillow 13).
+    """
+    clear = image.info.get("transparency")
+    if rawmode in ("L;2", "L;4") and isinstance(clear, int):
+        image.info["transparency"] = clear * 255 // (3 if rawmode == "L;2" else 15)
+    elif rawmode == "RGB;16B" and isinstance(clear, tuple):
+        image.info["transparency"] = tuple(value >> 8 for value in clear)
+
+
+def _png_chunks(file: BinaryIO) -> dict[str, bytes]:
+    """Returns the chunks of a PNG that Pillow passes over; none of another file."""
+    found: dict[str, bytes] = {}
+    if file.read(8) != b"\x89PNG\r\n\x1a\n":
+        return found
+    while len(head := file.read(8)) == 8:
+        length, name = struct.unpack(">I4s", head)
+        if name == b"IDAT":
+            break
+        if length <= _PNG_CHUNKS.get(name, -1):
+            found[name.decode().lower()] = file.read(length)
+            length = 0
+        file.seek(length + 4, os.SEEK_CUR)  # 4: the checksum
+    return found
+
+
+def _is_heif(head: bytes) -> bool:
+    """Whether a file that starts with `head` is a HEIF file, but not AVIF."""
+    if head[4:8] != b"ftyp":
+        return False
+    (size,) = struct.unpack(">I", head[:4])
+    # The major brand, its version, and the compatible brands.
+    brands = {head[i : i + 4] for i in range(8, min(size, len(head)), 4) if i != 12}
+    is_hevc, is_avif = brands & _HEVC_BRANDS, brands & _AVIF_BRANDS
+    return bool(is_hevc or brands & _HEIF_BRANDS and not is_avif)
+
+
+def _register_heif() -> None:
+    """Lets Pillow open HEIF files."""
+    try:
+        import pillow_heif
+    except ImportError as error:
+        raise ValueError(
+            "HEIC (HEIF) images require pillow-heif: pip install pillow-heif"
+        ) from error
+    if "HEIF" not in Image.OPEN:
+        pillow_heif.register_heif_opener()

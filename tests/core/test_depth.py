@@ -1,0 +1,128 @@
+"""10 and 12 bits in files of 16."""
+
+import io
+
+import cv2
+import numpy as np
+import pytest
+from PIL import Image, TiffImagePlugin
+
+from picanet_tf.core.images import read_image, read_mask
+from tests.core.image_files import GREY, RGB, encoded, png
+
+
+def grey_png(values, chunks=None) -> bytes:
+    row = np.array(values, ">u2").tobytes()
+    return png(16, GREY, len(values), [row], chunks or {})
+
+
+def rgb_file(extension: str, values: np.ndarray, options=()) -> bytes:
+    """uint16 [H, W, 3 or 4], RGB(A), by OpenCV: Pillow writes no such files."""
+    values = values[..., [2, 1, 0, 3][: values.shape[-1]]]
+    return cv2.imencode(extension, values, list(options))[1].tobytes()
+
+
+def tiff(values, tags) -> bytes:
+    image = Image.fromarray(np.array([values], np.uint16))
+    info = TiffImagePlugin.ImageFileDirectory_v2()
+    for tag, value in tags.items():
+        info[tag] = value
+    return encoded(image, "TIFF", tiffinfo=info)
+
+
+# {how: (file, expected grey, whether it is a guess)}
+FILES = {
+    "16 bits": (grey_png([0, 5000, 65535]), [0, 19, 255], False),
+    "8 bits": (grey_png([0, 100, 255]), [0, 100, 255], True),
+    "10 bits": (grey_png([0, 512, 1023]), [0, 128, 255], True),
+    "12 bits": (grey_png([0, 2048, 4095]), [0, 128, 255], True),
+    "12 bits, dim": (grey_png([0, 2048]), [0, 128], True),
+    "dark 16 bits": (grey_png([0, 4096, 16000]), [0, 16, 62], False),
+    "black": (grey_png([0, 0]), [0, 0], False),
+    "TIFF, 10 bits": (tiff([0, 1023], {}), [0, 255], True),
+    "MaxSampleValue": (tiff([0, 1000], {281: 4095}), [0, 62], False),
+    "MaxSampleValue, of the image": (tiff([0, 1000], {281: 1000}), [0, 249], True),
+    "MaxSampleValue, 14 bits": (tiff([0, 9000], {281: 16383}), [0, 140], False),
+    # sBIT counts the upper bits: these values are dark.
+    "sBIT, scaled": (grey_png([64, 960], {b"sBIT": b"\x0a"}), [0, 4], False),
+    # Values that are no multiples of 64 cannot be 10 bits, scaled to 16.
+    "sBIT, not scaled": (grey_png([1, 511, 700], {b"sBIT": b"\x0a"}),
+                         [0, 127, 174], False),
+    "sBIT, 16": (grey_png([0, 1000], {b"sBIT": b"\x10"}), [0, 4], False),
+    "PGM": (b"P5 2 1 1023\n" + np.array([0, 512], ">u2").tobytes(), [0, 128], False),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("how", FILES)
+def test_grey(how, tmp_path, caplog):
+    data, expected, guessed = FILES[how]
+    path = tmp_path / "deep"
+    path.write_bytes(data)
+    image = read_image(path)
+    np.testing.assert_array_equal(image[0, :, 0], expected)
+    assert (image == image[..., :1]).all()
+    assert bool(caplog.messages) == guessed
+    if guessed:
+        (message,) = caplog.messages
+        assert message.startswith(f"{path}: taken as ")
+        assert "no value of this 16-bit file is above" in message
+
+
+def test_12_bits_packed_into_bytes(caplog):
+    packed = bytearray(tiff([0, 0, 0, 0], {}))
+    entry = packed.index(b"\x02\x01\x03\0\x01\0\0\0\x10\0")  # BitsPerSample: 16
+    packed[entry + 8] = 12
+    (place,) = Image.open(io.BytesIO(packed)).tag_v2[273]
+    packed[place : place + 6] = b"\x12\x34\x56\x78\x9f\xff"
+    image = read_image(bytes(packed))
+    expected = [round(v * 255 / 4095) for v in (0x123, 0x456, 0x789, 0xFFF)]
+    assert image[0, :, 0].tolist() == expected
+    assert not caplog.messages
+
+
+COMPRESSIONS = {
+    "PNG": (".png", ()),
+    "TIFF": (".tif", (cv2.IMWRITE_TIFF_COMPRESSION, 1)),
+    "TIFF, LZW": (".tif", (cv2.IMWRITE_TIFF_COMPRESSION, 5)),
+    "TIFF, deflate": (".tif", (cv2.IMWRITE_TIFF_COMPRESSION, 8)),
+}
+
+
+@pytest.mark.parametrize("channels", [3, 4])
+@pytest.mark.parametrize("bits", [10, 12])
+@pytest.mark.parametrize("how", COMPRESSIONS)
+def test_colours(how, bits, channels, caplog):
+    """Pillow alone gives 0..3 or 0..15 of 255."""
+    extension, options = COMPRESSIONS[how]
+    rng = np.random.default_rng(0)
+    values = rng.integers(0, 2**bits, (7, 9, channels), np.uint16)
+    values[0, 0] = 2**bits - 1
+    image = read_image(rgb_file(extension, values, options), keep_alpha=True)
+    expected = np.floor(values * (255 / (2**bits - 1)) + 0.5)
+    np.testing.assert_array_equal(image, expected)
+    assert f"taken as {bits} bits per channel" in caplog.text
+
+
+def test_colours_with_alpha_of_16_bits():
+    values = np.full((2, 2, 4), (1023, 0, 512, 0x8000), np.uint16)
+    image = read_image(rgb_file(".png", values), keep_alpha=True)
+    np.testing.assert_array_equal(image[0, 0], [255, 0, 128, 128])
+
+
+def test_a_transparent_colour_of_10_bits():
+    pixels = np.array([[1023, 0, 512], [1023, 0, 513]], ">u2")
+    clear = pixels[0].tobytes()
+    data = png(16, RGB, 2, [pixels.tobytes()], {b"tRNS": clear})
+    image = read_image(data, keep_alpha=True)
+    assert image[0].tolist() == [[255, 0, 128, 0], [255, 0, 128, 255]]
+
+
+def test_16_bit_colours_are_not_guessed(caplog):
+    values = np.full((2, 2, 3), (4096, 100, 0), np.uint16)
+    assert read_image(rgb_file(".png", values))[0, 0].tolist() == [16, 0, 0]
+    assert not caplog.messages
+
+
+def test_masks_are_taken_by_the_depth_of_the_file():
+    assert read_mask(grey_png([0, 1023, 65535])).tolist() == [[0, 4, 255]]
+    assert read_mask(grey_png([0, 1023])).tolist() == [[0, 4]]
