@@ -161,7 +161,8 @@ def _check_objects(key: str, objects: np.ndarray) -> None:
 def _find_unlisted_files(manifest: Manifest) -> Iterator[str]:
     listed = {shard.file for shard in manifest.shards}
     for path in sorted(manifest.folder.glob("*.tfrecord")):
-        if path.name not in listed:
+        # macOS leaves `._NAME` beside files on other systems' disks.
+        if path.name not in listed and not path.name.startswith("._"):
             yield f"{path}: not listed in the manifest"
 
 

@@ -181,10 +181,21 @@ def to_grey(image: Image.Image) -> Image.Image:
     """Converts a loaded image to upright grey (L), transparency over black."""
     image = _upright_8_bit(image)
     if image.has_transparency_data:
-        image = _over(image, "black")
+        image = over_black(image)
     if image.mode == "LAB":  # Pillow converts LAB to RGB, but not to L.
         image = image.convert("RGB")
     return image.convert("L")
+
+
+def over_black(image: Image.Image) -> Image.Image:
+    """Composites an image with transparency over black; returns RGBA."""
+    return _over(image, "black")
+
+
+def turn_upright(image: Image.Image, orientation: int) -> Image.Image:
+    """Turns pixels as the EXIF orientation of their file says, 1..8."""
+    turn = _TRANSPOSE.get(orientation)
+    return image if turn is None else image.transpose(turn)
 
 
 def _over(image: Image.Image, colour: str) -> Image.Image:
@@ -200,7 +211,7 @@ def _upright_8_bit(image: Image.Image) -> Image.Image:
         image = Image.fromarray(((deep + 128) // 257).astype(np.uint8))
     elif image.mode == "F":
         raise ValueError("floating-point pixels have no known range; store 8 or 16 bit")
-    return image.transpose(_TRANSPOSE[turn]) if turn != 1 else image
+    return turn_upright(image, turn)
 
 
 @contextlib.contextmanager
