@@ -94,6 +94,10 @@ def pair_by_name(
     pairs, unpaired = _match(folders, image_files, mask_files, mask_suffix)
     if not pairs and (image_files or mask_files or bad):
         examples = mask_files or [Path(file.file) for file in bad]
+        if not image_files and image_folder != mask_folder:
+            raise PicanetError(f"`images`: no images in {image_folder}")
+        if not examples and image_folder != mask_folder:
+            raise PicanetError(f"`masks`: no images in {mask_folder}")
         raise PicanetError(_explain(folders, image_files, examples, mask_suffix))
     return pairs, bad + unpaired
 
@@ -212,7 +216,7 @@ def _explain(
     return (
         f"no pair in {where}: {rule}. Images: {_examples(image_files, image_folder)}; "
         f"masks: {_examples(mask_files, mask_folder)}. "
-        f"{_hint(folders, image_files, mask_files)}"
+        f"{_hint(folders, image_files, mask_files, mask_suffix)}"
     )
 
 
@@ -221,14 +225,19 @@ def _examples(files: list[Path], folder: Path) -> str:
 
 
 def _hint(
-    folders: tuple[Path, Path], image_files: list[Path], mask_files: list[Path]
+    folders: tuple[Path, Path],
+    image_files: list[Path],
+    mask_files: list[Path],
+    mask_suffix: str,
 ) -> str:
     """Suggests the suffix that the first image's mask appears to have."""
-    for image in image_files[:1]:
-        start = place_of(image, folders[0])
+    for image in (image_files or mask_files)[:1]:
+        start = place_of(image, folders[0] if image_files else folders[1])
         for folder, files in zip(folders, (image_files, mask_files), strict=True):
             for file in files:
                 rest = place_of(file, folder).partition(start)
+                if mask_suffix and rest == ("", start, "") and file != image:
+                    return "Leave `mask_suffix` out"
                 if not rest[0] and rest[2] and not rest[2][0].isalnum():
                     return f"Try `mask_suffix` {rest[2]}"
     return "`mask_suffix` says how the masks' names end, such as _mask"

@@ -74,7 +74,7 @@ def folder_source(
     return Source(
         kind,
         find_pairs,
-        f"{images} and {masks}",
+        f"{images} and {masks}" if images != masks else str(images),
         read_mask=read if kind == MASK else None,
     )
 

@@ -180,7 +180,9 @@ def _find_repeated_keys(
 
 def main(arguments: list[str]) -> int:
     if len(arguments) != 1:
-        raise PicanetError(f"one DIR is wanted. Received: {arguments}")
+        raise PicanetError(
+            f"one DIR is wanted. Received: {' '.join(arguments) or 'none'}"
+        )
     manifest, problems = verify(arguments[0])
     for problem in problems:
         print(problem)

@@ -160,8 +160,8 @@ def _read_grey(
     if bits == 16:
         mask = ((values + 128) // 257).astype(np.uint8)
         return mask, SOFT.format("16-bit"), largest
-    levels = np.flatnonzero(np.bincount(values.ravel(), minlength=256))[1:]
-    class_numbers = len(levels) > 1 and levels[-1] == 255 and levels[-2] <= MAX_INDEX
+    used = np.flatnonzero(np.bincount(values.ravel()))
+    class_numbers = used[-1] == 255 and 0 < max(used[:-1], default=0) <= MAX_INDEX
     kind = VOID if class_numbers and not lossy else SOFT.format("8-bit")
     return values.astype(np.uint8), kind, largest
 
@@ -175,8 +175,7 @@ def _refuse_photo(colours: np.ndarray) -> None:
     if rest > counts.sum() / 2:
         raise ValueError(
             f"a photo, not a mask: {rest / counts.sum():.0%} of its pixels are outside "
-            f"its {_FREQUENT_COLOURS} most frequent colours, in a mask less than half "
-            "are; a mask is grey, or has one colour per object on black"
+            f"its {_FREQUENT_COLOURS} most frequent colours (of a mask, at most half)"
         )
 
 

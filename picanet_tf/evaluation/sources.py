@@ -77,9 +77,8 @@ def folder_data_set(
     else:
         pairs, bad = pair_by_name(images, masks, mask_suffix=mask_suffix)
         if bad:
-            raise PicanetError(
-                f"{len(bad)} files cannot be paired, the first is {bad[0]}"
-            )
+            files = f"{len(bad):,} files" if len(bad) > 1 else "1 file"
+            raise PicanetError(f"{files} cannot be paired, the first is {bad[0]}")
         files = {pair.key: (pair.image, pair.truth) for pair in pairs}
     if not files:
         named = (
