@@ -1,29 +1,46 @@
 """What happens to files that cannot be converted: they are sorted out and listed."""
 
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
 
 from absl import logging
 
 from data_pipeline.encoding import EncodedExample
 from data_pipeline.pairs import BadFile, Pair
+from picanet_tf.core.masks import MaskNote
 
 Result = EncodedExample | list[BadFile]
 
 
+@dataclass
+class Findings:
+    """What is found while pairs are converted.
+
+    Attributes:
+        bad: the files that cannot be used.
+        notes: how the masks were read, of data sets with a `Source.read_mask`.
+    """
+
+    bad: list[BadFile] = field(default_factory=list)
+    notes: list[MaskNote] = field(default_factory=list)
+
+
 def filter_good(
-    results: Iterable[Result], bad: list[BadFile], skip_bad: bool
+    results: Iterable[Result], found: Findings, skip_bad: bool
 ) -> Iterator[EncodedExample]:
-    """Yields the good examples, and adds bad files to `bad`.
+    """Yields the good examples, and adds bad files and notes to `found`.
 
     Without `skip_bad` it yields nothing after the first bad file, since nothing will be
     written; the other results are still checked.
     """
     for result in results:
         if isinstance(result, list):
-            bad.extend(result)
-        elif skip_bad or not bad:
+            found.bad.extend(result)
+        elif skip_bad or not found.bad:
             if result.warning:
                 logging.warning("%s: %s", result.key, result.warning)
+            if result.note:
+                found.notes.append(result.note)
             yield result
 
 

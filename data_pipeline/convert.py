@@ -7,13 +7,15 @@
     python -m data_pipeline.convert --dataset voc2007 --split test --source DIR \\
         --output data/voc2007_test
 
-DIR is the data set as distributed, or its parent. An image and its mask are paired by
-name. Files that are unpaired, unreadable or of different sizes are listed; unless
---skip_bad is given, nothing is then written.
+--source is the data set as distributed, or its parent.
+
+The mask of a/cat.jpg is a/cat.png or a/cat.jpg.png. Masks of pairs are soft grey;
+indices, if no value is above 20 (all but 0 is foreground); colours (all but black is
+foreground); or an alpha channel. Files that are unpaired, unreadable, photos instead of
+masks, or of different sizes are listed; nothing is then written without --skip_bad.
 """
 
 import contextlib
-import functools
 import os
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -23,8 +25,7 @@ from absl import flags, logging
 from tqdm import tqdm
 
 from data_pipeline import catalog, shards, voc
-from data_pipeline.bad_files import check_decodable, filter_good, list_bad
-from data_pipeline.encoding import encode_pair
+from data_pipeline.bad_files import Findings, check_decodable, filter_good, list_bad
 from data_pipeline.kinds import MASK
 from data_pipeline.manifest import (
     FILE_NAME,
@@ -39,6 +40,7 @@ from picanet_tf.core import cli
 from picanet_tf.core.directories import publishing
 from picanet_tf.core.errors import PicanetError
 from picanet_tf.core.images import MAX_PIXELS
+from picanet_tf.core.masks import report_masks
 from picanet_tf.core.processes import cores, worker_pool
 from picanet_tf.core.signals import sigint_blocked
 
@@ -82,8 +84,8 @@ class Options:
 
 
 DEFAULTS = Options()
-# (pairs, folder, kind, options, bad files so far, to which it adds) -> shards
-ShardWriter = Callable[[list[Pair], Path, str, Options, list[BadFile]], list[Shard]]
+# (pairs of a source, folder, source, options, to what it adds findings) -> shards
+ShardWriter = Callable[[list[Pair], Path, Source, Options, Findings], list[Shard]]
 
 
 def convert_folders(
@@ -92,36 +94,37 @@ def convert_folders(
     output: str | os.PathLike,
     *,
     kind: str = MASK,
+    mask_suffix: str = "",
+    invert_masks: bool = False,
     **options,
 ) -> tuple[Manifest, list[BadFile]]:
     """Writes a folder of images and a folder of masks as a data set.
 
     Args:
-        images, masks: paired by file name without extension. The same folder twice:
-            its JPEGs are the images, its PNGs the masks.
+        images, masks, kind, mask_suffix, invert_masks: as of `folder_source`.
         output: the folder to make.
-        kind: what the masks are, `kinds.MASK` or `kinds.CLASS_MAP`.
         **options: of `Options`.
 
     The rest is as in `convert_dataset`.
     """
-    source = folder_source(images, masks, kind=kind)
+    source = folder_source(
+        images, masks, kind=kind, mask_suffix=mask_suffix, invert_masks=invert_masks
+    )
     return convert_dataset(source, output, Options(**options))
 
 
 def write_shards(
-    pairs: list[Pair], folder: Path, kind: str, options: Options, bad: list[BadFile]
+    pairs: list[Pair], folder: Path, source: Source, options: Options, found: Findings
 ) -> list[Shard]:
     """Encodes pairs in several processes and writes them; the default `ShardWriter`."""
     workers = options.workers or cores()
     if len(pairs) < _WORTH_WORKERS:
         workers = 1
-    encode = functools.partial(encode_pair, kind=kind, max_pixels=options.max_pixels)
-    with _map(encode, pairs, workers) as results:
+    with _map(source.encoder(options.max_pixels), pairs, workers) as results:
         progress = tqdm(results, total=len(pairs), unit="pair", disable=None)
         checked = check_decodable(pairs, progress)
-        examples = filter_good(checked, bad, options.skip_bad)
-        payloads = shards.serialize(examples, kind)
+        examples = filter_good(checked, found, options.skip_bad)
+        payloads = shards.serialize(examples, source.kind)
         return shards.write_shards(payloads, folder, options.shard_size)
 
 
@@ -131,6 +134,7 @@ def convert_dataset(
     options: Options = DEFAULTS,
     *,
     write: ShardWriter = write_shards,
+    tell: Callable[[str], object] = logging.info,
 ) -> tuple[Manifest, list[BadFile]]:
     """Writes image and ground truth pairs as a data set at `output`.
 
@@ -144,25 +148,29 @@ def convert_dataset(
         options: how. With several workers, the calling script needs
             `if __name__ == "__main__"`.
         write: encodes the pairs and writes the shards.
+        tell: called with a line on each kind of mask, how it was read.
 
     Returns:
         The manifest, and the files left out.
 
     Raises:
         PicanetError: a folder is missing, `output` is in the way, no good pair is left,
-            or, without `skip_bad`, a file is bad; the message lists all bad files.
+            no mask has foreground, or, without `skip_bad`, a file is bad; the message
+            lists all bad files.
     """
     output = Path(output)
     _check_output(output, options.overwrite)
     pairs, bad = source.find_pairs()
+    found = Findings(bad)
     with publishing(output, overwrite=options.overwrite) as staged:
-        written = write(pairs, staged.folder, source.kind, options, bad)
+        written = write(pairs, staged.folder, source, options, found)
         if bad and not options.skip_bad:
             raise PicanetError(list_bad(bad, "nothing is written without `skip_bad`"))
         count = sum(shard.count for shard in written)
         if not count:
-            found = list_bad(bad, "none is left") if bad else "no images"
-            raise PicanetError(f"no pair in {source.origin}: {found}")
+            why = list_bad(bad, "none is left") if bad else "no images"
+            raise PicanetError(f"no pair in {source.origin}: {why}")
+        report_masks(found.notes, source.origin, tell)
         name = options.name or source.name or output.resolve().name
         save_manifest(Manifest(staged.folder, name, source.kind, count, tuple(written)))
     return load_manifest(output), bad
@@ -212,9 +220,11 @@ def define_shared_flags() -> None:
     flags.DEFINE_string("split", None, "train or test; of voc2012 train, val "
                         "or trainval; for detection trainval, train, val or test. "
                         "Default: the first there is.")  # fmt: skip
-    flags.DEFINE_string("images", None, "Folder of images, with pairs or "
-                        "class-maps.")  # fmt: skip
-    flags.DEFINE_string("masks", None, "Folder of masks, with pairs or class-maps.")
+    flags.DEFINE_string("images", None, "Folder of images, of pairs or class-maps.")
+    flags.DEFINE_string("masks", None, "Folder of masks, of pairs or class-maps.")
+    flags.DEFINE_string("mask_suffix", None, "Ends the masks' names: with _mask, "
+                        "cat_mask.png is the mask of cat.jpg.")  # fmt: skip
+    flags.DEFINE_bool("invert_masks", False, "Black is the object in the masks.")
     flags.DEFINE_string(
         "sbd", None, "Of voc2012: folder of SBD, whose class maps are added."
     )
@@ -234,9 +244,17 @@ def read_flags(workers: int | None = None) -> tuple[Source, Path, Options]:
     for flag in ("dataset", "output"):
         if not values[flag].value:
             raise PicanetError(f"--{flag} is missing; --help shows an example")
-    places = ("source", "split", "images", "masks", "sbd")
+    chosen = (
+        "source",
+        "split",
+        "images",
+        "masks",
+        "sbd",
+        "mask_suffix",
+        "invert_masks",
+    )
     source = find_source(
-        values.dataset, **{place: values[place].value for place in places}
+        values.dataset, **{name: values[name].value for name in chosen}
     )
     options = Options(
         name=values.name or "",
@@ -267,7 +285,7 @@ def report(
 
 def main(_: list[str]) -> None:
     source, output, options = read_flags(flags.FLAGS.workers)
-    manifest, bad = convert_dataset(source, output, options)
+    manifest, bad = convert_dataset(source, output, options, tell=print)
     report(output, manifest, bad, source.complete)
 
 

@@ -13,21 +13,21 @@ import contextlib
 import functools
 import json
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-from absl import flags
+from absl import flags, logging
 
 from data_pipeline import convert, shards
-from data_pipeline.bad_files import check_decodable, filter_good
+from data_pipeline.bad_files import Findings, check_decodable, filter_good
 from data_pipeline.convert import DEFAULTS, Options, convert_dataset
-from data_pipeline.encoding import encode_pair
 from data_pipeline.manifest import Manifest, Shard
 from data_pipeline.pairs import BadFile, Pair
 from data_pipeline.sources import Source
 from picanet_tf.core import cli
 from picanet_tf.core.errors import PicanetError
+from picanet_tf.core.masks import MaskNote
 
 
 def convert_on_beam(
@@ -35,11 +35,13 @@ def convert_on_beam(
     output: str | os.PathLike,
     options: Options = DEFAULTS,
     beam_options: Sequence[str] = (),
+    *,
+    tell: Callable[[str], object] = logging.info,
 ) -> tuple[Manifest, list[BadFile]]:
     """`convert.convert_dataset` as a Beam pipeline; `workers` is left to Beam.
 
     Args:
-        source, output, options: as of `convert_dataset`.
+        source, output, options, tell: as of `convert_dataset`.
         beam_options: Beam's own command line.
     """
     try:
@@ -51,10 +53,15 @@ def convert_on_beam(
         ) from error
 
     def write(
-        pairs: list[Pair], folder: Path, kind: str, options: Options, bad: list[BadFile]
+        pairs: list[Pair],
+        folder: Path,
+        source: Source,
+        options: Options,
+        found: Findings,
     ) -> list[Shard]:
         size = options.shard_size
-        work = functools.partial(_write_shard, kind=kind, max_pixels=options.max_pixels)
+        encode = source.encoder(options.max_pixels)
+        work = functools.partial(_write_shard, kind=source.kind, encode=encode)
         parts = [
             (folder / f"{number:05d}.tfrecord", pairs[first : first + size])
             for number, first in enumerate(range(0, len(pairs), size))
@@ -66,25 +73,27 @@ def convert_on_beam(
                 | "spread" >> beam.Reshuffle()
                 | "write" >> beam.MapTuple(work)
             )
-        return list(_collect_shards(folder, bad))
+        return list(_collect_shards(folder, found))
 
-    return convert_dataset(source, Path(output).absolute(), options, write=write)
+    output = Path(output).absolute()
+    return convert_dataset(source, output, options, write=write, tell=tell)
 
 
-def _write_shard(path: Path, pairs: list[Pair], kind: str, max_pixels: int) -> None:
+def _write_shard(path: Path, pairs: list[Pair], kind: str, encode: Callable) -> None:
     """Writes a shard and, beside it, a note of what the manifest will say about it.
 
     Beam may do this twice, also at once, so each try writes to names of its own and
     renames the files when they are complete.
     """
-    bad: list[BadFile] = []
+    found = Findings()
     temporary = path.with_name(f".{path.name}.{os.getpid()}.{os.urandom(4).hex()}")
-    results = (encode_pair(pair, kind, max_pixels=max_pixels) for pair in pairs)
-    examples = filter_good(check_decodable(pairs, results), bad, skip_bad=True)
+    checked = check_decodable(pairs, map(encode, pairs))
+    examples = filter_good(checked, found, skip_bad=True)
     shard = shards.write_shard(shards.serialize(examples, kind), temporary)
     note = {
         "shard": {**asdict(shard), "file": path.name},
-        "bad": [asdict(file) for file in bad],
+        "bad": [asdict(file) for file in found.bad],
+        "notes": found.notes,
     }
     temporary_note = temporary.with_name(temporary.name + ".json")
     temporary_note.write_text(json.dumps(note))
@@ -92,11 +101,12 @@ def _write_shard(path: Path, pairs: list[Pair], kind: str, max_pixels: int) -> N
     os.replace(temporary_note, path.with_suffix(".json"))
 
 
-def _collect_shards(folder: Path, bad: list[BadFile]) -> Iterator[Shard]:
-    """Reads and removes the workers' notes; adds their bad files to `bad`."""
+def _collect_shards(folder: Path, found: Findings) -> Iterator[Shard]:
+    """Reads and removes the workers' notes; adds their findings to `found`."""
     for path in sorted(folder.glob("[0-9]*.json")):
         note = json.loads(path.read_text())
-        bad.extend(BadFile(**file) for file in note["bad"])
+        found.bad.extend(BadFile(**file) for file in note["bad"])
+        found.notes.extend(MaskNote(*fields) for fields in note["notes"])
         shard = Shard(**note["shard"])
         if shard.count:
             yield shard
@@ -110,7 +120,9 @@ def _collect_shards(folder: Path, bad: list[BadFile]) -> Iterator[Shard]:
 
 def main(_: list[str]) -> None:
     source, output, options = convert.read_flags()
-    manifest, bad = convert_on_beam(source, output, options, flags.FLAGS.beam)
+    manifest, bad = convert_on_beam(
+        source, output, options, flags.FLAGS.beam, tell=print
+    )
     convert.report(output, manifest, bad, source.complete)
 
 

@@ -4,6 +4,7 @@ Imports no TensorFlow: the converter runs `encode_pair` in worker processes.
 """
 
 import io
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -17,8 +18,11 @@ from data_pipeline.kinds import BOXES, CLASS_MAP, MASK
 from data_pipeline.pairs import BadFile, Pair
 from picanet_tf.core import images
 from picanet_tf.core.images import ImageError
+from picanet_tf.core.masks import MaskNote, Reading
 
 _JPEG_FORMATS = ("JPEG", "MPO")  # MPO: a JPEG with more pictures behind it.
+# `masks.read_any_mask` with its options.
+ReadMask = Callable[..., Reading]
 
 
 @dataclass(frozen=True)
@@ -32,6 +36,7 @@ class EncodedExample:
         truth: the ground truth as keyword arguments for the encoder of its kind in
             `schema`: `mask`, or `boxes`, `labels` and `difficult`.
         warning: what looks odd but is accepted; otherwise empty.
+        note: how the mask was read, if by a `ReadMask`.
     """
 
     key: str
@@ -40,6 +45,7 @@ class EncodedExample:
     width: int
     truth: dict[str, bytes | np.ndarray]
     warning: str = ""
+    note: MaskNote | None = None
 
 
 class _Truth(NamedTuple):
@@ -48,6 +54,7 @@ class _Truth(NamedTuple):
     fields: dict[str, bytes | np.ndarray]
     size: tuple[int, int]
     warning: str = ""
+    note: MaskNote | None = None
 
 
 class _EncodedImage(NamedTuple):
@@ -60,7 +67,11 @@ class _EncodedImage(NamedTuple):
 
 
 def encode_pair(
-    pair: Pair, kind: str = MASK, *, max_pixels: int = images.MAX_PIXELS
+    pair: Pair,
+    kind: str = MASK,
+    *,
+    max_pixels: int = images.MAX_PIXELS,
+    read_mask: ReadMask | None = None,
 ) -> EncodedExample | list[BadFile]:
     """Reads, checks and encodes an image and its ground truth.
 
@@ -73,6 +84,8 @@ def encode_pair(
         pair: the files.
         kind: of the ground truth, see `kinds`.
         max_pixels: the largest width x height accepted, checked before decoding.
+        read_mask: reads masks; by default they are read as `images.read_mask` does,
+            which is right for the known data sets.
 
     Returns:
         The encoded example, or what is wrong with its files.
@@ -83,7 +96,10 @@ def encode_pair(
     except ImageError as error:
         bad.append(BadFile(error.name, error.reason))
     try:
-        truth = _READERS[kind](pair.truth, max_pixels)
+        if read_mask:
+            truth = _read_any_mask(pair.truth, max_pixels, read_mask)
+        else:
+            truth = _READERS[kind](pair.truth, max_pixels)
     except ImageError as error:
         bad.append(BadFile(error.name, error.reason))
     except AnnotationError as error:
@@ -100,7 +116,9 @@ def encode_pair(
             reason += " after its EXIF rotation, which this file lacks"
         return [BadFile(str(pair.truth), reason)]
     warning = "; ".join(filter(None, [*image.warnings, truth.warning]))
-    return EncodedExample(pair.key, image.data, height, width, truth.fields, warning)
+    return EncodedExample(
+        pair.key, image.data, height, width, truth.fields, warning, truth.note
+    )
 
 
 def _encode_image(path: Path, max_pixels: int) -> _EncodedImage:
@@ -131,6 +149,17 @@ def _read_mask(path: Path, max_pixels: int) -> _Truth:
     if grey.getextrema()[1] == 1:
         warning = "the mask's largest value is 1 of 255; was 255 meant?"
     return _Truth({"mask": data}, (grey.height, grey.width), warning)
+
+
+def _read_any_mask(path: Path, max_pixels: int, read_mask: ReadMask) -> _Truth:
+    with images.errors_named(str(path)):
+        data = path.read_bytes()
+        image = images.load(data, max_pixels=max_pixels)
+    mask, note = read_mask(image, max_pixels=max_pixels, name=str(path))
+    kept = _is_plain(image) and _is_grey_png(data)
+    if not (kept and np.array_equal(image, mask)):
+        data = _encode(Image.fromarray(mask), "PNG")
+    return _Truth({"mask": data}, mask.shape, note=note)
 
 
 def _read_class_map(path: Path, max_pixels: int) -> _Truth:

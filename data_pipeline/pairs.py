@@ -4,11 +4,21 @@ Imports no TensorFlow.
 """
 
 import os
-from collections import defaultdict
+from collections import Counter, defaultdict
 from dataclasses import dataclass
 from pathlib import Path
 
+from data_pipeline.listing import (
+    check_folder,
+    has_suffix,
+    list_files,
+    path_in,
+    place_of,
+    spell,
+    tell_left_out,
+)
 from picanet_tf.core import images
+from picanet_tf.core.errors import PicanetError
 
 _JPEG_EXTENSIONS = (".jpg", ".jpeg", ".jpe", ".jfif")
 
@@ -18,7 +28,8 @@ class Pair:
     """An image and the file with its ground truth.
 
     Attributes:
-        key: the name that both share, without extension.
+        key: the image's path in its folder without extension; with it, if another
+            image has the same.
         image: the image file.
         truth: a mask, a class map, or an XML file with boxes.
     """
@@ -40,47 +51,193 @@ class BadFile:
 
 
 def pair_by_name(
-    image_folder: str | os.PathLike, mask_folder: str | os.PathLike
+    image_folder: str | os.PathLike,
+    mask_folder: str | os.PathLike,
+    *,
+    mask_suffix: str = "",
+    recursive: bool = True,
 ) -> tuple[list[Pair], list[BadFile]]:
-    """Pairs the files of two folders by their names without extension.
+    """Pairs the files of two folders by their paths in them, without extension.
 
-    The same folder may be given twice: its JPEGs are the images, its PNGs the masks.
+    The mask of `a/cat.jpg` is `a/cat.png` or `a/cat.jpg.png`. Extensions may be in
+    capitals, and Unicode's composed and decomposed spellings of a name are one. The
+    same folder may be given twice: its JPEGs are the images, its PNGs the masks; or,
+    with a suffix, the masks are the files that have it.
+
+    Args:
+        image_folder, mask_folder: one may be inside the other.
+        mask_suffix: ends the masks' names ahead of their extension, such as "_mask".
+        recursive: whether to search sub-folders, and to warn of what is no image.
 
     Returns:
-        The pairs in natural order of their keys, and the files that have no partner
-        or share their name with another file of the same folder.
+        The pairs in natural order of their keys, and the files without exactly one
+        partner.
 
     Raises:
-        PicanetError: a folder does not exist.
+        PicanetError: a folder does not exist, or there are files but no pair; the
+            message shows names of both sides.
     """
-    image_files = images.list_images(image_folder)
-    mask_files = images.list_images(mask_folder)
-    if Path(image_folder).resolve() == Path(mask_folder).resolve():
-        image_files = [p for p in image_files if p.suffix.lower() in _JPEG_EXTENSIONS]
-        mask_files = [p for p in mask_files if p.suffix.lower() == ".png"]
-
+    image_folder = check_folder(image_folder, "images")
+    mask_folder = check_folder(mask_folder, "masks")
+    image_files = _list(image_folder, mask_folder, recursive)
     bad: list[BadFile] = []
-    image_of = _group_by_stem(image_files, bad)
-    mask_of = _group_by_stem(mask_files, bad)
+    if image_folder.resolve() == mask_folder.resolve():
+        mask_folder = image_folder
+        image_files, mask_files = _split(image_folder, image_files, mask_suffix)
+    else:
+        mask_files = _list(mask_folder, image_folder, recursive)
+        reason = f"its name does not end in `mask_suffix` {mask_suffix}"
+        others = [file for file in mask_files if not has_suffix(file, mask_suffix)]
+        bad = [BadFile(str(file), reason) for file in others]
+        mask_files = [file for file in mask_files if has_suffix(file, mask_suffix)]
+    folders = image_folder, mask_folder
+    pairs, unpaired = _match(folders, image_files, mask_files, mask_suffix)
+    if not pairs and (image_files or mask_files or bad):
+        examples = mask_files or [Path(file.file) for file in bad]
+        if not image_files and image_folder != mask_folder:
+            raise PicanetError(f"`images`: no images in {image_folder}")
+        if not examples and image_folder != mask_folder:
+            raise PicanetError(f"`masks`: no images in {mask_folder}")
+        raise PicanetError(_explain(folders, image_files, examples, mask_suffix))
+    return pairs, bad + unpaired
+
+
+def key_masks(
+    files: list[Path], folder: Path, mask_suffix: str = ""
+) -> dict[str, Path]:
+    """Returns {key: mask} of masks in a folder without their images.
+
+    With a suffix, only the files that have it are masks.
+
+    Raises:
+        PicanetError: two masks have the same key.
+    """
+    masks: dict[str, Path] = {}
+    others = [file for file in files if not has_suffix(file, mask_suffix)]
+    tell_left_out(folder, others, f"not named ...{mask_suffix}")
+    for file in files:
+        if has_suffix(file, mask_suffix):
+            key = os.path.splitext(path_in(file, folder))[0].removesuffix(mask_suffix)
+            if key in masks:
+                raise PicanetError(f"{file} has the same name as {masks[key].name}")
+            masks[key] = file
+    return masks
+
+
+def _list(folder: Path, apart: Path, recursive: bool) -> list[Path]:
+    return list_files(folder, apart=apart) if recursive else images.list_images(folder)
+
+
+def _split(
+    folder: Path, files: list[Path], mask_suffix: str
+) -> tuple[list[Path], list[Path]]:
+    """Splits the files of one folder into images and masks."""
+    if mask_suffix:
+        masks = [file for file in files if has_suffix(file, mask_suffix)]
+        return [file for file in files if not has_suffix(file, mask_suffix)], masks
+    image_files = [file for file in files if file.suffix.lower() in _JPEG_EXTENSIONS]
+    masks = [file for file in files if file.suffix.lower() == ".png"]
+    rest = [file for file in files if file not in {*image_files, *masks}]
+    tell_left_out(folder, rest, "neither JPEG (an image here) nor PNG (a mask)")
+    return image_files, masks
+
+
+def _match(
+    folders: tuple[Path, Path],
+    image_files: list[Path],
+    mask_files: list[Path],
+    mask_suffix: str,
+) -> tuple[list[Pair], list[BadFile]]:
+    image_folder, mask_folder = folders
+    by_place, by_name = defaultdict(list), defaultdict(list)
+    for image in image_files:
+        place = place_of(image, image_folder)
+        by_place[place].append(image)
+        by_name[place + image.suffix.lower()].append(image)
+    masks_of: dict[Path, list[Path]] = {image: [] for image in image_files}
+    twins: dict[Path, Path] = {}  # images that share a mask
+    reasons: dict[Path, str] = {}
+    for mask in mask_files:
+        place = place_of(mask, mask_folder).removesuffix(spell(mask_suffix))
+        stem, extension = os.path.splitext(place)
+        found = by_place.get(place) or by_name.get(stem + extension.lower(), [])
+        for image in found:
+            masks_of[image].append(mask)
+        if len(found) > 1:
+            twins |= {found[0]: found[1], **dict.fromkeys(found[1:], found[0])}
+        if not found:
+            reasons[mask] = f"no image of this name in {image_folder}"
     pairs = []
-    for key in sorted(image_of.keys() | mask_of.keys(), key=images.natural_key):
-        if key not in mask_of:
-            reason = f"no mask of this name in {mask_folder}"
-            bad.extend(BadFile(str(path), reason) for path in image_of[key])
-        elif key not in image_of:
-            reason = f"no image of this name in {image_folder}"
-            bad.extend(BadFile(str(path), reason) for path in mask_of[key])
-        elif len(image_of[key]) == 1 and len(mask_of[key]) == 1:
-            pairs.append(Pair(key, image_of[key][0], mask_of[key][0]))
-    return pairs, bad
+    for image, masks in masks_of.items():
+        if image not in twins and len(masks) == 1:
+            pairs.append((image, masks[0]))
+            continue
+        if image in twins:
+            reasons[image] = f"has the same name as {twins[image].name}"
+        elif masks:
+            reasons[image] = f"has two masks, {masks[0].name} and {masks[1].name}"
+        else:
+            reasons[image] = f"no mask of this name in {mask_folder}"
+        for mask in masks:
+            reasons.setdefault(mask, f"not the only mask or image named {image.stem}")
+    bad = [BadFile(str(file), reason) for file, reason in reasons.items()]
+    return _name(pairs, image_folder), bad
 
 
-def _group_by_stem(files: list[Path], bad: list[BadFile]) -> dict[str, list[Path]]:
-    """Groups files by stem; files whose stem is taken are also added to `bad`."""
-    groups = defaultdict(list)
-    for path in files:
-        groups[path.stem].append(path)
-    for group in groups.values():
-        for path in group[1:]:
-            bad.append(BadFile(str(path), f"has the same name as {group[0].name}"))
-    return groups
+def _name(files: list[tuple[Path, Path]], folder: Path) -> list[Pair]:
+    """Gives pairs of files their keys; returns them in the natural order of these."""
+    places = [place_of(image, folder) for image, _ in files]
+    count = Counter(places)
+    pairs = []
+    for place, (image, mask) in zip(places, files, strict=True):
+        name = path_in(image, folder)
+        key = os.path.splitext(name)[0] if count[place] == 1 else name
+        pairs.append(Pair(key, image, mask))
+    return sorted(pairs, key=lambda pair: images.natural_key(pair.key))
+
+
+def _explain(
+    folders: tuple[Path, Path],
+    image_files: list[Path],
+    mask_files: list[Path],
+    mask_suffix: str,
+) -> str:
+    """Says why there is no pair, and what to do."""
+    image_folder, mask_folder = folders
+    one_folder = image_folder == mask_folder
+    where = str(image_folder) if one_folder else f"{image_folder} and {mask_folder}"
+    rule = "an image and its mask have the same name"
+    if one_folder:
+        rule = (
+            "in one folder, JPEGs are the images and PNGs the masks, of the same name"
+        )
+    if mask_suffix:
+        rule = f"a mask is named like its image, with `mask_suffix` {mask_suffix}"
+    return (
+        f"no pair in {where}: {rule}. Images: {_examples(image_files, image_folder)}; "
+        f"masks: {_examples(mask_files, mask_folder)}. "
+        f"{_hint(folders, image_files, mask_files, mask_suffix)}"
+    )
+
+
+def _examples(files: list[Path], folder: Path) -> str:
+    return ", ".join(path_in(file, folder) for file in files[:2]) or "none"
+
+
+def _hint(
+    folders: tuple[Path, Path],
+    image_files: list[Path],
+    mask_files: list[Path],
+    mask_suffix: str,
+) -> str:
+    """Suggests the suffix that the first image's mask appears to have."""
+    for image in (image_files or mask_files)[:1]:
+        start = place_of(image, folders[0] if image_files else folders[1])
+        for folder, files in zip(folders, (image_files, mask_files), strict=True):
+            for file in files:
+                rest = place_of(file, folder).partition(start)
+                if mask_suffix and rest == ("", start, "") and file != image:
+                    return "Leave `mask_suffix` out"
+                if not rest[0] and rest[2] and not rest[2][0].isalnum():
+                    return f"Try `mask_suffix` {rest[2]}"
+    return "`mask_suffix` says how the masks' names end, such as _mask"

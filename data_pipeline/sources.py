@@ -9,9 +9,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from data_pipeline import catalog, voc
+from data_pipeline.encoding import EncodedExample, ReadMask, encode_pair
 from data_pipeline.kinds import BOXES, CLASS_MAP, MASK
 from data_pipeline.pairs import BadFile, Pair, pair_by_name
 from picanet_tf.core.errors import PicanetError
+from picanet_tf.core.masks import read_any_mask
 
 # Folders that the user names: {dataset: the kind of ground truth in `masks`}
 _FOLDERS = {"pairs": MASK, "class-maps": CLASS_MAP}
@@ -32,6 +34,7 @@ class Source:
         origin: where the files are, for messages.
         name: of the data set; empty: that of the folder that is made of it.
         complete: how many pairs the complete data set has, if that is known.
+        read_mask: see `encoding.encode_pair`.
     """
 
     kind: str
@@ -39,6 +42,16 @@ class Source:
     origin: str
     name: str = ""
     complete: int | None = None
+    read_mask: ReadMask | None = None
+
+    def encoder(self, max_pixels: int) -> Callable[[Pair], EncodedExample | list]:
+        """Returns `encode_pair` for this data set; it can be pickled."""
+        return functools.partial(
+            encode_pair,
+            kind=self.kind,
+            max_pixels=max_pixels,
+            read_mask=self.read_mask,
+        )
 
 
 def folder_source(
@@ -46,12 +59,24 @@ def folder_source(
     masks: str | os.PathLike,
     *,
     kind: str = MASK,
-    name: str = "",
-    complete: int | None = None,
+    mask_suffix: str = "",
+    invert_masks: bool = False,
 ) -> Source:
-    """Images and masks, or class maps, that are paired by name: see `pair_by_name`."""
-    find_pairs = functools.partial(pair_by_name, images, masks)
-    return Source(kind, find_pairs, f"{images} and {masks}", name, complete)
+    """A user's own images and masks, or class maps.
+
+    Args:
+        images, masks, mask_suffix: see `pair_by_name`.
+        kind: what the masks are, `kinds.MASK` or `kinds.CLASS_MAP`.
+        invert_masks: of `kinds.MASK`, see `read_any_mask`.
+    """
+    find_pairs = functools.partial(pair_by_name, images, masks, mask_suffix=mask_suffix)
+    read = functools.partial(read_any_mask, invert=invert_masks)
+    return Source(
+        kind,
+        find_pairs,
+        f"{images} and {masks}" if images != masks else str(images),
+        read_mask=read if kind == MASK else None,
+    )
 
 
 def find_source(
@@ -62,6 +87,8 @@ def find_source(
     images: str | None = None,
     masks: str | None = None,
     sbd: str | None = None,
+    mask_suffix: str | None = None,
+    invert_masks: bool = False,
 ) -> Source:
     """Finds a data set by its name; `_` and capitals do not matter.
 
@@ -69,7 +96,8 @@ def find_source(
         dataset: one of `DATASETS`.
         source: the folder of a known data set, or its parent.
         split: of a known data set; by default its first.
-        images, masks: the folders of `pairs` and `class-maps`.
+        images, masks, mask_suffix: of `pairs` and `class-maps`, see `folder_source`.
+        invert_masks: of `pairs`.
         sbd: of `voc2012`, the folder of SBD.
 
     Raises:
@@ -81,11 +109,22 @@ def find_source(
         raise PicanetError(
             f"`dataset` must be one of {', '.join(DATASETS)}. Received: {dataset!r}"
         )
-    given = {"source": source, "split": split, "images": images, "masks": masks}
-    check = functools.partial(_check_given, dataset, given | {"sbd": sbd})
+    given = {
+        **{"source": source, "split": split, "images": images, "masks": masks},
+        **{"sbd": sbd, "mask_suffix": mask_suffix, "invert_masks": invert_masks},
+    }
+    check = functools.partial(_check_given, dataset, given)
     if name in _FOLDERS:
-        check(needs=("images", "masks"))
-        return folder_source(images, masks, kind=_FOLDERS[name])
+        kind = _FOLDERS[name]
+        takes = ("mask_suffix", *("invert_masks",) * (kind == MASK))
+        check(needs=("images", "masks"), takes=takes)
+        return folder_source(
+            images,
+            masks,
+            kind=kind,
+            mask_suffix=mask_suffix or "",
+            invert_masks=invert_masks,
+        )
     if name == "voc2012":
         check(needs=("source",), takes=("split", "sbd"))
         split = split or voc.CLASS_MAP_SPLITS[0]
@@ -109,12 +148,18 @@ def find_source(
     known = catalog.find_split(name, split)
     check(needs=("source",), takes=("split",))
     folders = catalog.find_folders(known, source)
-    return folder_source(*folders, name=known.title, complete=known.count)
+    return Source(
+        MASK,
+        functools.partial(pair_by_name, *folders, recursive=False),
+        " and ".join(map(str, folders)),
+        known.title,
+        known.count,
+    )
 
 
 def _check_given(
     dataset: str,
-    given: dict[str, str | None],
+    given: dict[str, str | bool | None],
     *,
     needs: tuple[str, ...],
     takes: tuple[str, ...] = (),

@@ -161,7 +161,8 @@ def _check_objects(key: str, objects: np.ndarray) -> None:
 def _find_unlisted_files(manifest: Manifest) -> Iterator[str]:
     listed = {shard.file for shard in manifest.shards}
     for path in sorted(manifest.folder.glob("*.tfrecord")):
-        if path.name not in listed:
+        # macOS leaves `._NAME` beside files on other systems' disks.
+        if path.name not in listed and not path.name.startswith("._"):
             yield f"{path}: not listed in the manifest"
 
 
@@ -179,7 +180,9 @@ def _find_repeated_keys(
 
 def main(arguments: list[str]) -> int:
     if len(arguments) != 1:
-        raise PicanetError(f"one DIR is wanted. Received: {arguments}")
+        raise PicanetError(
+            f"one DIR is wanted. Received: {' '.join(arguments) or 'none'}"
+        )
     manifest, problems = verify(arguments[0])
     for problem in problems:
         print(problem)

@@ -86,20 +86,29 @@ def test_help(tmp_path):
         ("--baseline center --masks S/masks --output text.txt", "text.txt is a file"),
         ("--baseline center --masks S/masks --output text.txt/ev",
          "error: --output: cannot write to text.txt/ev: Not a directory"),
-        ("--baseline center --images S/images --masks other", "4 files.*no mask of"),
+        ("--baseline center --images S/images --masks other",
+         "no pair in .* Images: a.png, b.png; masks: z.png. --mask_suffix says"),
+        ("--baseline center --images S/images --masks two",
+         "2 files.*S/images/b.png: no mask of"),
+        ("--baseline center --masks nowhere", "error: --masks nowhere: no such folder"),
+        ("--predictions X=nowhere --masks S/masks", "--predictions nowhere: no such fo"),
+        ("--baseline center --masks S/images", "a.png: a photo, not a mask"),
+        ("--baseline center --masks other", "1 of 1 mask without foreground"),
+        ("--baseline center --tfrecords x --invert_masks", "--invert_masks is for --masks"),
         ("--baseline center --masks S/masks S/maps", "unexpected argument"),
     ],
 )  # fmt: skip
 def test_mistakes_are_told_in_one_line(arguments, message, photos, tmp_path):
     (tmp_path / "empty").mkdir()
     save(tmp_path / "other" / "z.png", np.zeros((3, 3), np.uint8))
+    save(tmp_path / "two" / "a.png", np.zeros((3, 3), np.uint8))
     (tmp_path / "text.txt").write_text("")
     before = sorted(tmp_path.rglob("*"))
     words = arguments.replace("S/", f"{photos}/").split()
     if "text.txt" not in arguments:
         words += ["--output", "out"]
     error = error_of(run(*words, *FAST, cwd=tmp_path))
-    assert re.search(message, error), error
+    assert re.search(message.replace("S/", f"{photos}/"), error), error
     assert sorted(tmp_path.rglob("*")) == before
 
 
@@ -121,20 +130,29 @@ def test_bad_files_are_named_and_nothing_is_written(kind, role, tmp_path):
     assert not (tmp_path / "out").exists()
 
 
-@pytest.mark.parametrize(
-    "mask, message",
-    [
-        (np.zeros((39, 50), np.uint8), "bad.png: 50 x 39, but its image .* is 50 x 40"),
-        (np.eye(40, 50, dtype=np.uint8), "error: bad: .*; pass 0 and 1 as bool"),
-    ],
-)
-def test_wrong_masks_are_named_and_nothing_is_written(mask, message, tmp_path):
+def test_a_wrong_mask_is_named_and_nothing_is_written(tmp_path):
     save(tmp_path / "images" / "bad.jpg", np.zeros((40, 50, 3), np.uint8))
-    save(tmp_path / "masks" / "bad.png", mask)
+    save(tmp_path / "masks" / "bad.png", np.zeros((39, 50), np.uint8))
     done = run("--baseline", "center", *pairs(tmp_path), "--output", "out", *FAST,
                cwd=tmp_path)  # fmt: skip
+    message = "bad.png: 50 x 39, but its image .* is 50 x 40"
     assert re.search(message, error_of(done))
     assert not (tmp_path / "out").exists()
+
+
+def test_masks_of_indices_and_faint_maps(tmp_path):
+    """The rule of indices is for masks; a map may be as faint as it likes."""
+    faint = np.arange(80, dtype=np.uint8).reshape(8, 10) // 8
+    save(tmp_path / "masks" / "s" / "a_m.png", np.uint8(faint > 4))
+    save(tmp_path / "maps" / "s" / "a.png", faint)
+    done = run("--predictions", "maps", "--masks", "masks", "--mask_suffix", "_m",
+               *FAST, cwd=tmp_path)  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert "1 mask: indices up to 1, non-zero is foreground" in done.stderr
+    row = done.stdout.splitlines()[2].split()
+    assert row[:2] == ["maps", "1.000"]
+    expected = np.abs(faint / 9 - (faint > 4)).mean()
+    assert float(row[5]) == pytest.approx(expected, abs=5e-4)
 
 
 def test_odd_but_good_files(tmp_path):

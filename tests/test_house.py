@@ -50,6 +50,7 @@ PIPELINE = {
     "evaluation": {
         *("data_pipeline.kinds", "data_pipeline.manifest", "data_pipeline.pairs"),
         *("data_pipeline.readers", "data_pipeline.class_maps"),
+        "data_pipeline.listing",
     },
 }
 # Whoever runs a command is spoken to here.

@@ -12,6 +12,10 @@ method. If no method is given, the default model is scored for saliency, and run
 for other tasks. --output receives report.json, report.md, a qualitative grid and the
 scores of each image; for saliency and boxes also PR curves and the worst images; for
 class maps the confusion matrix.
+
+--masks are paired with --images by name and read as those of `convert --dataset pairs`:
+grey is soft, or indices if no value is above 20; all but black is foreground in colour.
+Maps of --predictions are grey, of any range.
 """
 
 from __future__ import annotations
@@ -48,8 +52,8 @@ def define_flags() -> None:
     many(
         "predictions",
         [],
-        "NAME=PATH of saved predictions. Maps: a folder of files named like the masks, "
-        "or with one subfolder per data set. Boxes: COCO JSON or VOC text files.",
+        "NAME=PATH of saved predictions. Maps: a folder of files named like images or "
+        "masks, or with one subfolder per data set. Boxes: COCO JSON, VOC text files.",
     )
     one_of(
         "baseline", None, list(baselines()), "Image-independent baseline, see above."
@@ -57,6 +61,10 @@ def define_flags() -> None:
     many("tfrecords", [], "Converted data set; separate several with commas.")
     many("masks", [], "Folder of masks, instead of --tfrecords; repeatable.")
     many("images", [], "Folder of the images for --masks; required to run networks.")
+    flags.DEFINE_string(
+        "mask_suffix", "", "Ends the masks' names: with _mask, that of cat is cat_mask."
+    )
+    flags.DEFINE_bool("invert_masks", False, "Black is the object in --masks.")
     many("name", [], "Name of the --masks data set; default: the folder's name.")
     flags.DEFINE_string("output", None, "Folder for the report; created if missing.")
     flags.DEFINE_bool("normalize", default.normalize, "Rescale each map to 0..1.")
@@ -79,6 +87,8 @@ def main(_) -> int:
         masks=values.masks,
         images=values.images,
         names=values.name,
+        mask_suffix=values.mask_suffix,
+        invert_masks=values.invert_masks,
         models=values.model,
         predictions=values.predictions,
         baseline=values.baseline,

@@ -185,7 +185,7 @@ def to_grey(image: Image.Image) -> Image.Image:
     """Converts a loaded image to upright grey (L), transparency over black."""
     image = _upright_8_bit(image)
     if _is_transparent(image):
-        image = _over(image, "black")
+        image = over_black(image)
     if image.mode == "LAB":  # Pillow converts LAB to RGB, but not to L.
         image = image.convert("RGB")
     return image.convert("L")
@@ -194,6 +194,17 @@ def to_grey(image: Image.Image) -> Image.Image:
 def _is_transparent(image: Image.Image) -> bool:
     """Whether any pixel of an image from `_upright_8_bit` is not opaque."""
     return image.mode == "RGBA" and image.getchannel("A").getextrema()[0] < 255
+
+
+def over_black(image: Image.Image) -> Image.Image:
+    """Composites an image with transparency over black; returns RGBA."""
+    return _over(image.convert("RGBA"), "black")
+
+
+def turn_upright(image: Image.Image, orientation: int) -> Image.Image:
+    """Turns pixels as the EXIF orientation of their file says, 1..8."""
+    turn = _TRANSPOSE.get(orientation)
+    return image if turn is None else image.transpose(turn)
 
 
 def _over(image: Image.Image, colour: str) -> Image.Image:
@@ -215,7 +226,7 @@ def _upright_8_bit(
         image = image.convert("LA")
     if image.has_transparency_data:
         image = image.convert("RGBA")
-    return image.transpose(_TRANSPOSE[turn]) if turn != 1 else image
+    return turn_upright(image, turn)
 
 
 @contextlib.contextmanager

@@ -18,11 +18,11 @@ from tqdm import tqdm
 
 from data_pipeline import kinds
 from data_pipeline.class_maps import read_class_map
+from data_pipeline.listing import list_files
 from data_pipeline.manifest import load_manifest
-from data_pipeline.pairs import pair_by_name
 from picanet_tf.core.errors import PicanetError
 from picanet_tf.core.files import sha256_of, write_json, write_text
-from picanet_tf.core.images import list_images, read_image, read_mask
+from picanet_tf.core.images import read_mask
 from picanet_tf.core.path_checks import check_folder, check_writable
 from picanet_tf.evaluation import sources
 from picanet_tf.evaluation.samples import DataSet, Method, Sample
@@ -31,7 +31,7 @@ from picanet_tf.inference import Located, load_model, locate
 from picanet_tf.inference.locate import LATEST
 from picanet_tf.tasks.registry import get_spec, load, specs_of_kind, task_names
 
-# {record kind: reader of ground truth files}; there are no such files for boxes
+# {record kind: reader of predictions in image files}; boxes are in other files
 READERS = {kinds.MASK: read_mask, kinds.CLASS_MAP: read_class_map}
 # {name: scores to compute}; None computes all
 METRICS = {
@@ -49,6 +49,7 @@ class EvaluateOptions:
         tfrecords: converted data sets.
         masks, images, names: folders of ground truth, of the corresponding images (if
             any), and names of these data sets (by default those of the folders).
+        mask_suffix, invert_masks: of `masks`, see `sources.folder_data_set`.
         models: models, see `inference.locate`. Without any method, the default model.
         predictions: `NAME=PATH` of predictions on disk.
         baseline: name of a baseline.
@@ -66,6 +67,8 @@ class EvaluateOptions:
     masks: Sequence[str] = ()
     images: Sequence[str] = ()
     names: Sequence[str] = ()
+    mask_suffix: str = ""
+    invert_masks: bool = False
     models: Sequence[str] = ()
     predictions: Sequence[str] = ()
     baseline: str | None = None
@@ -113,7 +116,7 @@ class _Evaluation:
         self._show = show
         self._task = self._find_task()
         self._scoring = scoring_of(self._task)
-        self._read_truth = READERS.get(get_spec(self._task).record_kind)
+        self._read_map = READERS.get(get_spec(self._task).record_kind)
         # Caches the model between the check and scoring.
         self._load = functools.lru_cache(maxsize=1)(self._load_model)
 
@@ -167,9 +170,17 @@ class _Evaluation:
         names = options.names or [Path(mask).resolve().parent.name for mask in masks]
         if not len(images) == len(names) == len(masks):
             raise PicanetError("`images` and `name` must be given as often as `masks`")
+        for option in ("mask_suffix", "invert_masks"):
+            if getattr(options, option) and not masks:
+                raise PicanetError(f"`{option}` is for `masks`, which are not given")
         folders = sources.split_commas(options.tfrecords)
         found = [self._tfrecord_data_set(folder) for folder in folders]
-        found += map(self._folder_data_set, names, images, masks)
+        found += [
+            sources.folder_data_set(
+                *each, mask_suffix=options.mask_suffix, invert=options.invert_masks
+            )
+            for each in zip(names, images, masks, strict=True)
+        ]
         if not found:
             raise PicanetError("No data set: give `tfrecords`, or `masks` and `images`")
         sources.check_unique([data.name for data in found], "data sets")
@@ -196,30 +207,12 @@ class _Evaluation:
         facts = {"tfrecords": folder, "fingerprint": manifest.fingerprint}
         return DataSet(manifest.name, manifest.count, keys, samples, facts)
 
-    def _folder_data_set(self, name: str, images: str | None, masks: str) -> DataSet:
-        if images is None:
-            masks_by_name = sources.by_name(list_images(masks)).items()
-            files = {key: (None, path) for key, path in masks_by_name}
-        else:
-            pairs, bad = pair_by_name(images, masks)
-            if bad:
-                raise PicanetError(
-                    f"{len(bad)} files cannot be paired, the first is {bad[0]}"
-                )
-            files = {pair.key: (pair.image, pair.truth) for pair in pairs}
-        if not files:
-            raise PicanetError(f"`masks`: no images in {masks}")
-        read = functools.partial(
-            sources.read_files, files, read_image, self._read_truth
-        )
-        return DataSet(name, len(files), files.keys, read, {"masks": masks})
-
     def _methods(self) -> list[Method]:
         options, scoring = self._options, self._scoring
         models = sources.split_commas(options.models)
         found = [self._network(model) for model in models]
         found += [
-            scoring.predictions_on_disk(argument, list_images, self._read_truth)
+            scoring.predictions_on_disk(argument, list_files, self._read_map)
             for argument in options.predictions
         ]
         if options.baseline:

@@ -62,6 +62,8 @@ class DataSet(NamedTuple):
         keys: function that returns the names of the samples without decoding them.
         samples: function that reads the samples in order; starts over at each call.
         facts: metadata for the report, such as the path.
+        file_suffix: what the names of its masks have at the end, ahead of the extension
+            and beyond the samples' names.
     """
 
     name: str
@@ -69,6 +71,7 @@ class DataSet(NamedTuple):
     keys: Callable[[], Iterable[str]]
     samples: Callable[[], Iterable[Sample]]
     facts: Mapping
+    file_suffix: str = ""
 
 
 class Method(NamedTuple):

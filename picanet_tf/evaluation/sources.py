@@ -1,7 +1,4 @@
-"""Creates data sets and methods from files and networks.
-
-File readers are passed as arguments. Does not import TensorFlow.
-"""
+"""Creates data sets and methods from files and networks. Does not import TensorFlow."""
 
 from __future__ import annotations
 
@@ -10,8 +7,13 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
+from absl import logging
 
+from data_pipeline.listing import check_folder, list_files, match_to_keys
+from data_pipeline.pairs import key_masks, pair_by_name
 from picanet_tf.core.errors import PicanetError
+from picanet_tf.core.images import read_image
+from picanet_tf.core.masks import MaskNote, read_any_mask, report_masks
 from picanet_tf.evaluation.samples import (
     DataSet,
     Method,
@@ -45,19 +47,67 @@ def read_files(
         yield Sample(name, truth, image)
 
 
+def folder_data_set(
+    name: str,
+    images: str | None,
+    masks: str,
+    *,
+    mask_suffix: str = "",
+    invert: bool = False,
+) -> DataSet:
+    """Returns a folder of masks as a data set, with images if there are any.
+
+    Its samples are read as `convert --dataset pairs` reads them. How the masks were
+    read is logged at the end, and an error is raised if none has foreground.
+
+    Args:
+        name: name of the data set.
+        images: folder of the images, or None.
+        masks: folder of the masks.
+        mask_suffix: see `pair_by_name`.
+        invert: see `read_any_mask`.
+
+    Raises:
+        PicanetError: if a folder does not exist or files cannot be paired.
+    """
+    if images is None:
+        folder = check_folder(masks, "masks")
+        found = key_masks(list_files(folder), folder, mask_suffix)
+        files = {key: (None, path) for key, path in found.items()}
+    else:
+        pairs, bad = pair_by_name(images, masks, mask_suffix=mask_suffix)
+        if bad:
+            files = f"{len(bad):,} files" if len(bad) > 1 else "1 file"
+            raise PicanetError(f"{files} cannot be paired, the first is {bad[0]}")
+        files = {pair.key: (pair.image, pair.truth) for pair in pairs}
+    if not files:
+        named = (
+            f" whose names end in `mask_suffix` {mask_suffix}" if mask_suffix else ""
+        )
+        raise PicanetError(f"`masks`: no images in {masks}{named}")
+    reported = False
+
+    def samples() -> Iterator[Sample]:
+        nonlocal reported
+        notes: list[MaskNote] = []
+
+        def read_truth(path: Path) -> np.ndarray:
+            mask, note = read_any_mask(path, invert=invert)
+            notes.append(note)
+            return mask
+
+        yield from read_files(files, read_image, read_truth)
+        if not reported:
+            report_masks(notes, masks, logging.info)
+        reported = True
+
+    facts = {"masks": masks} | ({"inverted": True} if invert else {})
+    return DataSet(name, len(files), files.keys, samples, facts, mask_suffix)
+
+
 def split_commas(values: Iterable[str]) -> list[str]:
     """Splits the values of a repeated flag: `["a,b", "c"]` -> `["a", "b", "c"]`."""
     return [part for value in values for part in value.split(",") if part]
-
-
-def by_name(paths: Iterable[Path]) -> dict[str, Path]:
-    """Returns {name without extension: path}; raises `PicanetError` on duplicates."""
-    found: dict[str, Path] = {}
-    for path in paths:
-        if path.stem in found:
-            raise PicanetError(f"{path} has the same name as {found[path.stem].name}")
-        found[path.stem] = path
-    return found
 
 
 def maps_on_disk(
@@ -67,7 +117,7 @@ def maps_on_disk(
     *,
     same_size: bool = False,
 ) -> Method:
-    """Returns a method with maps in a folder that are named like the masks.
+    """Returns a method with maps in a folder that are named like the images or masks.
 
     Args:
         flag: `NAME=DIR`, or `DIR`, whose last part is then the method's name. The maps
@@ -77,24 +127,28 @@ def maps_on_disk(
         same_size: whether maps must have the size of their mask.
     """
     name, folder = split_named_path(flag)
-
-    def files(data: DataSet) -> dict[str, Path]:
-        return by_name(list_images(_folder_for(data, Path(folder))))
+    found: dict[str, dict[str, Path]] = {}
 
     def check(data: DataSet) -> None:
-        found = files(data)
-        missing = [key for key in data.keys() if key not in found]
+        inside = _folder_for(data, check_folder(folder, "predictions"))
+        keys, files = list(data.keys()), list_images(inside)
+        found[data.name], rest = match_to_keys(files, inside, keys, data.file_suffix)
+        missing = [key for key in keys if key not in found[data.name]]
         if missing:
+            examples = ", ".join(file.name for file in files[:2]) or "no images"
             raise PicanetError(
-                f"`predictions` {_folder_for(data, Path(folder))}: {len(missing):,} of "
-                f"{data.count:,} maps for {data.name} are missing, the first is "
-                f"{missing[0]}"
+                f"`predictions` {inside}: {len(missing):,} of {data.count:,} maps for "
+                f"{data.name} are missing, the first is {missing[0]}. Found: {examples}"
             )
+        if rest:
+            logging.warning("%s: left out %d maps that %s does not have, such as %s",
+                            inside, len(rest), data.name, rest[0].name)  # fmt: skip
 
     def predict(data: DataSet) -> Iterator[Predicted]:
-        found = files(data)
+        if data.name not in found:
+            check(data)
         for sample in data.samples():
-            file = found[sample.name]
+            file = found[data.name][sample.name]
             predicted = read_map(file)
             (height, width), (rows, columns) = predicted.shape, sample.truth.shape
             if same_size and (height, width) != (rows, columns):
@@ -173,8 +227,7 @@ def spread_evenly(count: int, wanted: int) -> set[int]:
 
 
 def _folder_for(data: DataSet, folder: Path) -> Path:
-    inside = sorted(folder.iterdir()) if folder.is_dir() else []
-    for path in inside:
+    for path in sorted(folder.iterdir()):
         if path.is_dir() and path.name.lower() == data.name.lower():
             return path
     return folder

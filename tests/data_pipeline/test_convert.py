@@ -1,3 +1,4 @@
+import dataclasses
 import hashlib
 import io
 import json
@@ -14,11 +15,12 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
-from data_pipeline import convert
-from data_pipeline.convert import convert_folders
+from data_pipeline import convert, sources
+from data_pipeline.convert import convert_dataset, convert_folders
 from data_pipeline.kinds import MASK
 from data_pipeline.manifest import load_manifest
 from data_pipeline.readers import read_originals
+from data_pipeline.sources import find_source, folder_source
 from data_pipeline.verify import verify
 from picanet_tf.core.directories import publishing
 from picanet_tf.core.errors import PicanetError
@@ -232,18 +234,20 @@ def test_every_bad_file_is_listed_and_nothing_written(tmp_path):
         run(tmp_path)
     assert sorted(p.name for p in tmp_path.iterdir()) == ["images", "masks"]
     message = str(raised.value)
-    assert message.startswith("5 bad files, nothing is written without `skip_bad`:")
+    assert message.startswith("7 bad files, nothing is written without `skip_bad`:")
     for line in (
         r"images/im0.png: not an image",
         r"masks/im0.png: not an image",
         r"masks/im1.png: 24 x 32, but its image .*images/im1.png is 32 x 24",
         r"masks/stray.png: no image of this name",
         r"images/im2.png: has the same name as im2.jpg",
+        r"images/im2.jpg: has the same name as im2.png",
+        r"masks/im2.png: not the only mask or image named im2",
     ):
         assert re.search(line, message)
 
     manifest, bad = run(tmp_path, skip_bad=True)
-    assert len(bad) == 5
+    assert len(bad) == 7
     assert list(records(tmp_path / "out")) == ["im3", "im4", "im5"]
 
 
@@ -336,14 +340,14 @@ def test_an_output_that_cannot_be_made_is_told_as_it_was_given(tmp_path):
 
 def test_an_interruption_leaves_nothing_behind(tmp_path, monkeypatch):
     make_pairs(tmp_path, 4)
-    encode = convert.encode_pair
+    encode = sources.encode_pair
 
     def interrupted(pair, **options):
         if pair.key == "im3":
             raise KeyboardInterrupt
         return encode(pair, **options)
 
-    monkeypatch.setattr(convert, "encode_pair", interrupted)
+    monkeypatch.setattr(sources, "encode_pair", interrupted)
     with pytest.raises(KeyboardInterrupt):
         run(tmp_path, shard_size=1)
     assert sorted(p.name for p in tmp_path.iterdir()) == ["images", "masks"]
@@ -392,11 +396,80 @@ def test_wrong_arguments(tmp_path, wrong):
         run(tmp_path, **wrong)
 
 
-def test_a_mask_of_zeros_and_ones_is_pointed_out(tmp_path, caplog):
+def test_masks_of_zeros_and_ones_are_indices(tmp_path):
+    indices = picture(0)[..., 0] // 128
+    save(tmp_path / "images" / "a.png", picture(0))
+    save(tmp_path / "masks" / "a.png", indices)
+    told = []
+    source = folder_source(tmp_path / "images", tmp_path / "masks")
+    convert_dataset(source, tmp_path / "out", tell=told.append)
+    assert told == ["1 mask: indices up to 1, non-zero is foreground"]
+    mask = records(tmp_path / "out")["a"]["mask"][..., 0]
+    np.testing.assert_array_equal(mask, indices * 255)
+
+    # The known data sets are read as they are.
+    source = dataclasses.replace(source, read_mask=None)
+    convert_dataset(source, tmp_path / "known", tell=told.append)
+    assert len(told) == 1
+    mask = records(tmp_path / "known")["a"]["mask"][..., 0]
+    np.testing.assert_array_equal(mask, indices)
+
+
+def test_a_known_set_with_a_mask_of_zeros_and_ones_is_pointed_out(tmp_path, caplog):
     save(tmp_path / "images" / "a.png", picture(0))
     save(tmp_path / "masks" / "a.png", picture(0)[..., 0] // 128)
-    run(tmp_path)
+    convert_dataset(find_source("ecssd", source=str(tmp_path)), tmp_path / "out")
     assert "a: the mask's largest value is 1 of 255" in caplog.text
+
+
+def test_masks_that_are_photos_are_refused_by_name(tmp_path):
+    make_pairs(tmp_path, 3)
+    save(tmp_path / "masks" / "im1.png", picture(1))
+    told = rf"1 bad file, .*:\n  {tmp_path}/masks/im1.png: a photo, not a mask: "
+    with pytest.raises(PicanetError, match=told):
+        run(tmp_path)
+    assert not (tmp_path / "out").exists()
+    assert run(tmp_path, skip_bad=True)[0].count == 2
+
+
+def test_a_set_without_foreground_is_refused(tmp_path, caplog):
+    make_pairs(tmp_path, 3)
+    for number in range(2):
+        save(tmp_path / "masks" / f"im{number}.png", np.zeros((24, 32), np.uint8))
+    assert run(tmp_path)[0].count == 3
+    told = f"{tmp_path}/images and {tmp_path}/masks: 2 of 3 masks without foreground"
+    assert told in caplog.text
+    save(tmp_path / "masks" / "im2.png", picture(2)[..., 0].astype(np.uint16) // 2)
+    with pytest.raises(PicanetError, match="3 of 3 masks without .* of 65,535, in .*2"):
+        run(tmp_path, overwrite=True)
+    assert load_manifest(tmp_path / "out").count == 3  # the old one
+
+
+def test_inverted_masks(tmp_path, caplog):
+    make_pairs(tmp_path, 2)
+    for number in range(2):
+        save(tmp_path / "masks" / f"im{number}.png", np.full((24, 32), 255, np.uint8))
+    save(tmp_path / "masks" / "im0.png", np.pad(np.zeros((4, 8), np.uint8),
+                                               ((10, 10), (12, 12)),
+                                               constant_values=255))  # fmt: skip
+    run(tmp_path)
+    assert "2 of 2 masks bright along most of the border" in caplog.text
+    run(tmp_path, overwrite=True, invert_masks=True)
+    found = records(tmp_path / "out")
+    assert found["im0"]["mask"].sum() == 4 * 8 * 255 and not found["im1"]["mask"].any()
+
+
+def test_sub_folders_and_suffixes(tmp_path):
+    for number, place in enumerate(("a/1", "b/1", "2")):
+        save(tmp_path / "images" / f"{place}.JPG", picture(number), format="JPEG")
+        save(tmp_path / "masks" / f"{place}_mask.PNG", picture(number)[..., 0])
+    manifest, bad = run(tmp_path, mask_suffix="_mask")
+    assert (manifest.count, bad) == (3, [])
+    found = records(tmp_path / "out")
+    assert list(found) == ["2", "a/1", "b/1"]
+    for key, number in (("a/1", 0), ("b/1", 1), ("2", 2)):
+        mask = found[key]["mask"][..., 0]
+        np.testing.assert_array_equal(mask, picture(number)[..., 0])
 
 
 def test_several_processes_make_the_same_data_set(tmp_path, monkeypatch):
@@ -462,7 +535,9 @@ def test_the_command_may_be_called_again_in_one_process(tmp_path):
         text=True,
     )
     assert run.stdout.splitlines() == [
+        "2 masks: 8-bit grey (soft)",
         "out: one, masks, 2 records in 1 shard",
+        "2 masks: 8-bit grey (soft)",
         "out: two, masks, 2 records in 1 shard",
     ], run.stderr
 

@@ -1,16 +1,21 @@
 """Apache Beam is optional: without it, only its error is tested."""
 
 import importlib.util
+import re
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from data_pipeline import convert_beam
+from data_pipeline.bad_files import Findings
 from data_pipeline.convert import Options, convert_dataset
 from data_pipeline.convert_beam import convert_on_beam
 from data_pipeline.kinds import CLASS_MAP, MASK
 from data_pipeline.sources import folder_source
 from picanet_tf.core.errors import PicanetError
+from picanet_tf.core.masks import describe
+from tests import commands
 from tests.data_pipeline.conftest import make_pairs, read_payloads, save
 
 HAS_BEAM = importlib.util.find_spec("apache_beam") is not None
@@ -58,6 +63,40 @@ def test_class_maps(folder):
     ours, _ = converted(convert_on_beam, folder, kind=CLASS_MAP)
     theirs, _ = converted(convert_dataset, folder, kind=CLASS_MAP)
     assert ours.kind == CLASS_MAP and ours.fingerprint == theirs.fingerprint
+
+
+def test_workers_hand_on_what_they_found(folder):
+    """Without Beam, which only calls these two functions."""
+    save(folder / "masks" / "im1.png", np.ones((24, 32), np.uint8))
+    (folder / "images" / "im2.png").write_bytes(b"no picture")
+    source = folder_source(folder / "images", folder / "masks", invert_masks=True)
+    pairs, _ = source.find_pairs()
+    for number in range(2):
+        convert_beam._write_shard(
+            *(folder / f"0000{number}.tfrecord", pairs[4 * number : 4 * number + 4]),
+            kind=source.kind,
+            encode=source.encoder(1000),
+        )
+    found = Findings()
+    shards = list(convert_beam._collect_shards(folder, found))
+    assert [shard.count for shard in shards] == [3, 3]
+    assert [file.file for file in found.bad] == [str(folder / "images" / "im2.png")]
+    assert describe(found.notes) == [
+        "5 masks: 8-bit grey (soft)",
+        "1 mask: indices up to 1, non-zero is foreground",
+    ]
+    assert found.notes[1].file == str(folder / "masks" / "im1.png")
+    assert not found.notes[1].foreground
+
+
+def test_help_lists_what_it_takes_and_no_more(folder):
+    told = commands.call("-m", "data_pipeline.convert_beam", "--help").stdout
+    listed = set(re.findall(r"^  --(?:\[no\])?(\w+)", told, re.M))
+    assert listed == {
+        *("beam", "dataset", "images", "invert_masks", "mask_suffix", "masks"),
+        *("max_pixels", "name", "output", "overwrite", "sbd", "shard_size"),
+        *("skip_bad", "source", "split"),
+    }
 
 
 @pytest.mark.skipif(HAS_BEAM, reason="Apache Beam is installed")

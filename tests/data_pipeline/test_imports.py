@@ -8,7 +8,7 @@ ROOT = Path(__file__).parents[2]
 MODULES = {path.stem for path in (ROOT / "data_pipeline").glob("[a-z]*.py")}
 WITH_TENSORFLOW = {"augment", "augment_boxes", "readers", "schema", "streams"}
 # What training and evaluation import before their flags are read.
-LIGHT = {"class_maps", "kinds", "manifest", "pairs"}
+LIGHT = {"class_maps", "kinds", "listing", "manifest", "pairs"}
 
 
 def loaded(modules: set[str], packages: set[str]) -> set[str]:

@@ -29,6 +29,14 @@ def test_folders_are_called_as_what_is_made_of_them(tmp_path, name, kind):
         assert (manifest.name, manifest.kind, manifest.count) == ("mine", "mask", 1)
 
 
+def test_known_sets_have_no_sub_folders(tmp_path):
+    make_pairs(tmp_path, 1)
+    make_pairs(tmp_path / "images", 1)  # images/images/im0.png, images/masks/...
+    source = find_source("ecssd", source=str(tmp_path))
+    assert [pair.key for pair in source.find_pairs()[0]] == ["im0"]
+    assert source.read_mask is None
+
+
 def test_names_of_voc():
     def name(dataset, **places):
         source = find_source(dataset, source="x", **places)
@@ -56,6 +64,13 @@ def test_names_of_voc():
             "pairs",
             {"images": "i", "masks": "m", "split": "s"},
             "pairs takes no `split`",
+        ),
+        ("duts", {"source": "x", "mask_suffix": "_m"}, "takes no `mask_suffix`"),
+        ("ecssd", {"source": "x", "invert_masks": True}, "takes no `invert_masks`"),
+        (
+            "class-maps",
+            {"images": "i", "masks": "m", "invert_masks": True},
+            "class-maps takes no `invert_masks`",
         ),
         ("class-maps", {"masks": "m"}, "`dataset` class-maps needs `images`"),
         ("voc2012", {"source": "x", "images": "i"}, "voc2012 takes no `images`"),

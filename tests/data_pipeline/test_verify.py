@@ -51,6 +51,12 @@ def test_a_truncated_a_missing_and_an_unknown_shard(data):
     assert problems[3].endswith("other.tfrecord: not listed in the manifest")
 
 
+def test_files_that_macos_leaves_are_left_alone(data):
+    for name in ("._00000.tfrecord", "._manifest.json", ".DS_Store"):
+        (data / name).write_bytes(b"\0\5\26\7")
+    assert verify(data)[1] == []
+
+
 def test_what_is_in_the_records(data):
     frames = [frame.payload for frame in read_frames(data / "00002.tfrecord")]
     small = tf.io.encode_png(tf.zeros([2, 3, 1], tf.uint8)).numpy()

@@ -1,9 +1,11 @@
 """Methods and data sets, whatever they come from."""
 
+import logging
 from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from picanet_tf.core.errors import PicanetError
 from picanet_tf.evaluation import sources
@@ -11,7 +13,7 @@ from picanet_tf.evaluation.samples import Sample
 from tests.evaluation.methods import ALL, MASK, PERFECT, data_set, method
 
 
-def test_maps_on_disk(tmp_path):
+def test_maps_on_disk(tmp_path, caplog):
     lists = {tmp_path: ["a.png", "b.png", "more.png"]}
     read = {"a.png": PERFECT, "b.png": ALL}
     maps = sources.maps_on_disk(
@@ -21,6 +23,9 @@ def test_maps_on_disk(tmp_path):
     )
     assert maps.name == "DSS"
     maps.check(data_set())
+    assert caplog.messages == [
+        f"{tmp_path}: left out 1 maps that ECSSD does not have, such as more.png"
+    ]
     found = list(maps.predict(data_set()))
     assert [sample.name for sample, _ in found] == ["a", "b"]
     assert found[1][1] is ALL
@@ -28,11 +33,64 @@ def test_maps_on_disk(tmp_path):
     # A folder of the data set's name, in any case, goes ahead.
     (tmp_path / "ecssd").mkdir()
     lists[tmp_path / "ecssd"] = ["b.png"]
-    with pytest.raises(PicanetError, match="ecssd: 1 of 2 maps for ECSSD are.* a$"):
+    with pytest.raises(PicanetError, match="ecssd: 1 of 2 maps for ECSSD are.* a. F"):
         maps.check(data_set())
     lists[tmp_path / "ecssd"] = ["b.png", "b.jpg"]
     with pytest.raises(PicanetError, match="b.jpg has the same name as b.png"):
         maps.check(data_set())
+
+
+def test_maps_in_sub_folders_and_with_the_suffix_of_the_masks(tmp_path):
+    files = [tmp_path / "x" / "a.png", tmp_path / "b_mask.png"]
+    data = data_set()._replace(keys=lambda: ["x/a", "b"], file_suffix="_mask")
+    samples = [Sample("x/a", MASK), Sample("b", MASK)]
+    data = data._replace(samples=lambda: iter(samples))
+    maps = sources.maps_on_disk(f"X={tmp_path}", lambda _: files, lambda path: path)
+    maps.check(data)
+    with pytest.raises(PicanetError, match="`predictions` nowhere: no such folder"):
+        sources.maps_on_disk("X=nowhere", lambda _: files, None).check(data)
+
+
+@pytest.fixture
+def folders(tmp_path):
+    """Photos of 8 x 6 pixels, and masks of the indices 0 and 1 in a sub-folder."""
+    for number in range(2):
+        mask = np.zeros((6, 8), np.uint8)
+        mask[2:4, 2 : 4 + number] = 1
+        for name, array in (
+            (f"images/s/{number}.jpg", np.zeros((6, 8, 3), np.uint8)),
+            (f"masks/s/{number}_mask.png", mask),
+        ):
+            (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(array).save(tmp_path / name)
+    return tmp_path
+
+
+@pytest.mark.parametrize("images", ["images", None])
+def test_folders_are_read_as_convert_reads_them(folders, images, caplog):
+    images = images and str(folders / images)
+    data = sources.folder_data_set(
+        "set", images, str(folders / "masks"), mask_suffix="_mask"
+    )
+    assert (data.count, list(data.keys())) == (2, ["s/0", "s/1"])
+    with caplog.at_level(logging.INFO):
+        for _ in range(2):
+            truths = [sample.truth for sample in data.samples()]
+    assert [truth.sum() // 255 for truth in truths] == [4, 6]
+    told = "2 masks: indices up to 1, non-zero is foreground"
+    assert caplog.messages == [told]  # once
+    inverted = sources.folder_data_set(
+        "set", images, str(folders / "masks"), mask_suffix="_mask", invert=True
+    )
+    assert next(iter(inverted.samples())).truth.sum() == 255 * (48 - 4)
+
+
+def test_folders_without_foreground_are_refused(folders):
+    for path in (folders / "masks" / "s").iterdir():
+        Image.fromarray(np.zeros((6, 8), np.uint8)).save(path)
+    data = sources.folder_data_set("set", None, str(folders / "masks"))
+    with pytest.raises(PicanetError, match="masks: 2 of 2 masks without foreground"):
+        list(data.samples())
 
 
 def test_names(tmp_path):

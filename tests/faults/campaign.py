@@ -22,13 +22,22 @@ from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
-from tests.faults import colours, documents, models, pictures, places, records
+from tests.faults import (
+    colours,
+    documents,
+    masks,
+    models,
+    pictures,
+    places,
+    records,
+)
 from tests.faults.outcomes import BROKE, OUTCOMES, Tried, attempt_number
 
 KINDS = {
     **records.KINDS,
     **pictures.KINDS,
     **colours.KINDS,
+    **masks.KINDS,
     **documents.KINDS,
     **models.KINDS,
     **places.KINDS,
@@ -36,7 +45,7 @@ KINDS = {
 # Of --count, for kinds with fewer ways to be wrong or that take long each.
 SHARES = {
     "payloads": 9, "records": 1.5, "images": 2, "models": 0.4, "folders": 0.2,
-    "model paths": 0.1, "bombs": 0.2, "keys": 0.1, "names": 0.3,
+    "model paths": 0.1, "bombs": 0.2, "keys": 0.1, "names": 0.3, "own masks": 0.4,
 }  # fmt: skip
 
 

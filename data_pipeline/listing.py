@@ -1,0 +1,131 @@
+"""Finds image files in folders, and tells which of them have the same name.
+
+A file's place is its path in its folder without the extension: `a/cat` of `a/cat.jpg`.
+Unicode's composed and decomposed spellings of a name are one. Imports no TensorFlow.
+"""
+
+import os
+import unicodedata
+from collections.abc import Callable, Collection, Iterable, Iterator
+from pathlib import Path
+
+from absl import logging
+
+from picanet_tf.core import images
+from picanet_tf.core.errors import PicanetError
+
+
+def check_folder(folder: str | os.PathLike, argument: str) -> Path:
+    """Returns a folder that is the value of `argument`, if it exists."""
+    folder = Path(folder)
+    if not folder.is_dir():
+        what = "not a folder" if os.path.lexists(folder) else "no such folder"
+        raise PicanetError(f"`{argument}` {folder}: {what}")
+    return folder
+
+
+def list_files(
+    folder: str | os.PathLike,
+    *,
+    apart: str | os.PathLike | None = None,
+    tell: Callable = logging.warning,
+) -> list[Path]:
+    """Lists the images of a folder and its sub-folders, in natural order.
+
+    Linked sub-folders are searched, too. Other files are counted in a warning, hidden
+    ones at level INFO.
+
+    Args:
+        folder: what to search; it exists.
+        apart: a folder in it that is not searched.
+        tell: logs the warning.
+    """
+    folder = Path(folder)
+    outside = {os.path.realpath(apart)} - {os.path.realpath(folder)} if apart else ()
+    found, others, hidden = [], [], []
+    for path in _walk(folder, outside):
+        if path.name.startswith("."):
+            hidden.append(path)
+        elif path.suffix.lower() in images.EXTENSIONS:
+            found.append(path)
+        else:
+            others.append(path)
+    tell_left_out(folder, others, "not images by their extension", tell)
+    tell_left_out(folder, hidden, "hidden", logging.info)
+    return sorted(found, key=lambda file: images.natural_key(path_in(file, folder)))
+
+
+def tell_left_out(
+    folder: Path, files: list[Path], why: str, tell: Callable = logging.warning
+) -> None:
+    """Logs the count of files that are left out, and the first of them."""
+    if files:
+        first, more = path_in(files[0], folder), ", ..." * (len(files) > 1)
+        tell("%s: left out %d, %s: %s%s", folder, len(files), why, first, more)
+
+
+def match_to_keys(
+    files: Iterable[Path], folder: Path, keys: Iterable[str], suffix: str = ""
+) -> tuple[dict[str, Path], list[Path]]:
+    """Finds the file of each key, such as the saved map of each image.
+
+    Args:
+        files: files in `folder`. `a/cat.png`, `a/cat_mask.png` and `a/cat.jpg.png` are
+            those of the key `a/cat`.
+        folder: their folder.
+        keys: as of `pairs.Pair`.
+        suffix: which the files' names may have, such as "_mask".
+
+    Returns:
+        {key: file} without the keys that have no file, and the files without a key.
+
+    Raises:
+        PicanetError: two files have the same key.
+    """
+    keys = {spell(key): key for key in keys}
+    found: dict[str, Path] = {}
+    rest: list[Path] = []
+    for file in files:
+        place = place_of(file, folder)
+        names = [place, place.removesuffix(spell(suffix))]
+        stem, extension = os.path.splitext(place)
+        names += [stem] if extension.lower() in images.EXTENSIONS else []
+        key = next((keys[name] for name in names if name in keys), None)
+        if key is None:
+            rest.append(file)
+        elif key in found:
+            raise PicanetError(f"{file} has the same name as {found[key].name}")
+        else:
+            found[key] = file
+    return found, rest
+
+
+def path_in(file: Path, folder: Path) -> str:
+    return file.relative_to(folder).as_posix()
+
+
+def place_of(file: Path, folder: Path) -> str:
+    """Returns a file's place, in Unicode's composed spelling."""
+    return os.path.splitext(spell(path_in(file, folder)))[0]
+
+
+def has_suffix(file: Path, suffix: str) -> bool:
+    """Whether a file's name ends in `suffix`, ahead of its extension."""
+    return spell(file.stem).endswith(spell(suffix))
+
+
+def spell(name: str) -> str:
+    """Returns a name in Unicode's composed spelling, NFC."""
+    return unicodedata.normalize("NFC", name)
+
+
+def _walk(folder: Path, outside: Collection[str]) -> Iterator[Path]:
+    """Yields the files below a folder; of hidden sub-folders only the folder."""
+    outside = {*outside, os.path.realpath(folder)}  # Ends circles of links.
+    for name in sorted(os.listdir(folder)):
+        path = folder / name
+        if not name.startswith(".") and os.path.isdir(path):
+            if os.path.realpath(path) not in outside:
+                yield from _walk(path, outside)
+        elif name.startswith(".") or os.path.isfile(path) or os.path.islink(path):
+            yield path  # Broken links fail when they are read.

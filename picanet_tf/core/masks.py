@@ -1,0 +1,239 @@
+"""Reads masks as people save them: soft or as indices, in grey, colour or alpha.
+
+`predict`'s maps and the masks of the known data sets are grey and are read with
+`images.read_mask` instead. Imports no TensorFlow.
+"""
+
+import os
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from typing import NamedTuple
+
+import numpy as np
+from absl import logging
+from PIL import Image
+
+from picanet_tf.core import images
+from picanet_tf.core.errors import PicanetError
+from picanet_tf.core.images import MAX_PIXELS, errors_named, load
+
+# The foreground of a mask is above this value, as in `evaluate`.
+FOREGROUND = 128
+# Grey with no larger value holds indices, of classes or objects: VOC has 20 classes.
+MAX_INDEX = 20
+# In files whose compression is lossy, the largest difference of the three channels of
+# grey, and the largest value of black. At JPEG qualities 50 to 95, the latter gives the
+# noise around VOC's class colours, the darkest of which are 64, less than 0.6 % of the
+# pixels.
+_GREY_NOISE, _BLACK_NOISE = 16, 32
+_LOSSY = ("JPEG", "MPO", "WEBP", "AVIF")
+# A photo has more than half of its pixels outside its most frequent colours. Of 964
+# photos of DUTS, ECSSD and VOC, 98 % have; of VOC's class maps, shrunk or saved as JPEG
+# at quality 10 to 95, none (at most 48 %).
+_FREQUENT_COLOURS = 24
+_COUNTED_PIXELS = 250_000
+
+ONE_BIT = "1-bit"
+SOFT = "{} grey (soft)"
+VOID = "8-bit grey (soft), only 0 to 20 and 255: class numbers?"
+INDICES = "indices up to {largest}, non-zero is foreground"
+COLOUR = "colour, non-black is foreground"
+ALPHA = "alpha channel (soft)"
+BLACK = "all black"
+
+
+class MaskNote(NamedTuple):
+    """How a mask was read.
+
+    Attributes:
+        file: its path.
+        kind: what the file holds.
+        largest: its largest grey value as stored; of colour and alpha, as read.
+        foreground: whether a pixel is above `FOREGROUND`, as read.
+        bright_border: whether most of its border is.
+    """
+
+    file: str
+    kind: str
+    largest: int
+    foreground: bool
+    bright_border: bool
+
+
+class Reading(NamedTuple):
+    """A mask that was read: uint8 `(height, width)`, 0..255, upright; and how."""
+
+    mask: np.ndarray
+    note: MaskNote
+
+
+def read_any_mask(
+    source: images.ImageSource,
+    *,
+    invert: bool = False,
+    max_pixels: int = MAX_PIXELS,
+    name: str | None = None,
+) -> Reading:
+    """Reads a mask file, whatever it stores.
+
+    - 1 bit: as it is.
+    - Grey, 8 or 16 bits: if no value of the file is above 20 and its compression is
+      lossless, the values are indices, and all but 0 is foreground. All else is soft:
+      value / 255 or / 65535.
+    - Colour and palettes with R = G = B: as grey, of 8 bits.
+    - Other colour: all but black is foreground. No colour is taken for a border or a
+      void.
+    - Transparency: where all that is visible has one colour, the alpha channel is the
+      mask, and soft. Otherwise, what is transparent is black.
+    - JPEG, WebP and AVIF: noise is grey (R, G and B differ by up to 16) or black (up to
+      32).
+
+    Args:
+        source: path, encoded bytes, or a Pillow image.
+        invert: whether to invert the mask that was read.
+        max_pixels: as of `images.read_image`.
+        name: name of the mask in messages; by default the path.
+
+    Raises:
+        ImageError: as `images.read_image`, or the file is a photo: more than half of
+            its pixels are outside its 24 most frequent colours.
+    """
+    if name is None:
+        name = os.fspath(source) if isinstance(source, str | os.PathLike) else "mask"
+    with errors_named(name):
+        image = load(source, max_pixels=max_pixels)
+        turn = images.orientation(image)
+        mask, kind, largest = _read(image)
+        if invert:
+            mask = 255 - mask
+        mask = np.array(images.turn_upright(Image.fromarray(mask), turn))
+    border = np.concatenate([mask[0], mask[-1], mask[:, 0], mask[:, -1]])
+    bright_border = bool((border > FOREGROUND).mean() > 0.5)
+    found = bool(mask.max() > FOREGROUND)
+    return Reading(mask, MaskNote(name, kind, int(largest), found, bright_border))
+
+
+def _read(image: Image.Image) -> tuple[np.ndarray, str, int]:
+    """The stored pixels as a mask, its kind, and the largest value."""
+    lossy = image.format in _LOSSY
+    if image.mode == "F":
+        raise ValueError("floating-point pixels have no known range; store 8 or 16 bit")
+    if image.mode.startswith("I"):  # Pillow's 16-bit modes, and PGM and TIFF of 32.
+        values = np.asarray(image).astype(np.int64).clip(0, 65535)
+        return _read_grey(values, 16, lossy)
+    if image.has_transparency_data:
+        rgba = np.asarray(image.convert("RGBA"))
+        rgb, alpha = rgba[..., :3], rgba[..., 3]
+        if alpha.min() < alpha.max():
+            visible = rgb[alpha > 0]
+            if (visible == visible[0]).all():
+                return alpha, ALPHA, alpha.max()
+            _refuse_photo(visible)
+            image = images.over_black(image).convert("RGB")
+        else:  # Transparent throughout, or as good as no alpha channel.
+            image = Image.fromarray(rgb if alpha.max() else np.zeros_like(rgb))
+    if image.mode == "1":
+        mask = np.uint8(image) * 255
+        return mask, ONE_BIT if mask.any() else BLACK, mask.max()
+    if image.mode == "L":
+        return _read_grey(np.asarray(image), 8, lossy)
+    rgb = np.asarray(image.convert("RGB"))
+    if image.mode == "P":
+        indices = np.asarray(image)
+        if (rgb == rgb[0, 0]).all() and indices.min() < indices.max():
+            return _read_grey(indices, 8, lossy)  # A palette that was never filled in.
+    if (rgb.max(-1) - rgb.min(-1)).max() <= _GREY_NOISE * lossy:
+        return _read_grey(np.asarray(image.convert("RGB").convert("L")), 8, lossy)
+    _refuse_photo(rgb.reshape(-1, 3))
+    mask = np.uint8(rgb.max(-1) > _BLACK_NOISE * lossy) * 255
+    return mask, COLOUR, rgb.max()
+
+
+def _read_grey(
+    values: np.ndarray, bits: int, lossy: bool
+) -> tuple[np.ndarray, str, int]:
+    largest = values.max()
+    if not largest:
+        return np.zeros(values.shape, np.uint8), BLACK, largest
+    if largest <= MAX_INDEX and not lossy:
+        return np.uint8(values > 0) * 255, INDICES, largest
+    if bits == 16:
+        mask = ((values + 128) // 257).astype(np.uint8)
+        return mask, SOFT.format("16-bit"), largest
+    used = np.flatnonzero(np.bincount(values.ravel()))
+    class_numbers = used[-1] == 255 and 0 < max(used[:-1], default=0) <= MAX_INDEX
+    kind = VOID if class_numbers and not lossy else SOFT.format("8-bit")
+    return values.astype(np.uint8), kind, largest
+
+
+def _refuse_photo(colours: np.ndarray) -> None:
+    """Raises `ValueError` if pixels, uint8 `(pixels, 3)`, are those of a photo."""
+    step = -(-len(colours) // _COUNTED_PIXELS)
+    red, green, blue = colours[::step].astype(np.uint32).T
+    _, counts = np.unique(red << 16 | green << 8 | blue, return_counts=True)
+    rest = np.sort(counts)[:-_FREQUENT_COLOURS].sum()
+    if rest > counts.sum() / 2:
+        raise ValueError(
+            f"a photo, not a mask: {rest / counts.sum():.0%} of its pixels are outside "
+            f"its {_FREQUENT_COLOURS} most frequent colours (of a mask, at most half)"
+        )
+
+
+def report_masks(
+    notes: Sequence[MaskNote], origin: str, tell: Callable[[str], object]
+) -> None:
+    """Tells how the masks of a data set were read, and warns of what looks wrong.
+
+    Args:
+        notes: of all its masks.
+        origin: where they are, for messages.
+        tell: called with a line for each kind of mask, the most frequent first.
+
+    Raises:
+        PicanetError: no mask has foreground.
+    """
+    for line in describe(notes):
+        tell(line)
+    empty = [note for note in notes if not note.foreground]
+    if empty:
+        text = f"of {_count(len(notes), 'mask')} without foreground: {_why(empty)}"
+        if len(empty) == len(notes):
+            raise PicanetError(f"{origin}: {len(empty):,} {text}")
+        logging.warning("%s: %d %s", origin, len(empty), text)
+    bright = [note for note in notes if note.bright_border]
+    if len(bright) > len(notes) / 2:
+        logging.warning(
+            "%s: %d of %s bright along most of the border, such as %s: if black is the "
+            "object in them, --invert_masks inverts them",
+            *(origin, len(bright), _count(len(notes), "mask"), bright[0].file),
+        )
+
+
+def describe(notes: Iterable[MaskNote]) -> list[str]:
+    """Returns a line for each kind of mask, with counts."""
+    counts: Counter[str] = Counter()
+    largest: Counter[str] = Counter()
+    for note in notes:
+        counts[note.kind] += 1
+        largest[note.kind] = max(largest[note.kind], note.largest)
+    return [
+        f"{_count(count, 'mask')}: {kind.format(largest=largest[kind])}"
+        for kind, count in counts.most_common()
+    ]
+
+
+def _why(empty: list[MaskNote]) -> str:
+    """Names the empty mask that is nearest to having foreground."""
+    note = max(empty, key=lambda note: note.largest)
+    depth = "65,535" if note.kind == SOFT.format("16-bit") else "255"
+    text = (
+        f"no value above {FOREGROUND} of 255; the largest is {note.largest:,} of "
+        f"{depth}, in {note.file}"
+    )
+    if note.kind.startswith("8-bit") and note.largest <= MAX_INDEX:
+        text += "; indices need a lossless format, such as PNG"
+    return text
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number:,} {noun}{'s' * (number != 1)}"

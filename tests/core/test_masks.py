@@ -1,0 +1,211 @@
+"""Masks as people save them, each with the foreground that it means."""
+
+import io
+import logging
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from picanet_tf.core.errors import PicanetError
+from picanet_tf.core.images import ImageError
+from picanet_tf.core.masks import MaskNote, describe, read_any_mask, report_masks
+
+OBJECT = np.zeros((40, 60), np.uint8)
+OBJECT[10:30, 20:50] = 1
+SOFT = np.linspace(0, 255, 40 * 60).astype(np.uint8).reshape(40, 60)
+RED, DARK_RED = (255, 0, 0), (64, 0, 0)  # the latter is VOC's cat
+
+
+def saved(image, file_format="PNG", **options) -> bytes:
+    buffer = io.BytesIO()
+    if isinstance(image, np.ndarray):
+        image = Image.fromarray(image)
+    image.save(buffer, file_format, **options)
+    return buffer.getvalue()
+
+
+def coloured(colour, mask=OBJECT):
+    return mask[..., None] * np.uint8(colour)
+
+
+def palette(colours, indices=OBJECT):
+    image = Image.fromarray(indices).convert("P")
+    image.putpalette(colours)
+    return image
+
+
+def with_alpha(colours, alpha):
+    return np.dstack([colours, alpha])
+
+
+def photo(height=40, width=60):
+    rng = np.random.default_rng(0)
+    small = Image.fromarray(rng.integers(40, 256, (4, 5, 3), np.uint8))
+    return np.asarray(small.resize((width, height), Image.Resampling.BICUBIC))
+
+
+WHITE = np.full((*OBJECT.shape, 3), 255, np.uint8)
+BLACK = np.zeros_like(WHITE)
+HARD = OBJECT * 255
+INDICES = "indices up to {largest}, non-zero is foreground"
+COLOUR = "colour, non-black is foreground"
+EIGHT, SIXTEEN = "8-bit grey (soft)", "16-bit grey (soft)"
+
+
+@pytest.mark.parametrize(
+    "data, expected, kind, largest",
+    [
+        (saved(HARD > 0), HARD, "1-bit", 255),
+        (saved(HARD), HARD, EIGHT, 255),
+        (saved(SOFT), SOFT, EIGHT, 255),
+        (saved(OBJECT), HARD, INDICES, 1),
+        (saved(OBJECT * 20), HARD, INDICES, 20),
+        (saved(OBJECT * 21), OBJECT * 21, EIGHT, 21),
+        (saved(OBJECT.astype(np.uint16) * 3), HARD, INDICES, 3),
+        (saved(OBJECT.astype(np.int32) * 3, "TIFF"), HARD, INDICES, 3),
+        (saved(SOFT.astype(np.uint16) * 257), SOFT, SIXTEEN, 65535),
+        (saved(OBJECT.astype(np.uint16) * 255), OBJECT, SIXTEEN, 255),
+        (saved(np.zeros_like(OBJECT)), OBJECT * 0, "all black", 0),
+        (saved(coloured(RED)), HARD, COLOUR, 255),
+        (saved(coloured((1, 0, 0))), HARD, COLOUR, 1),
+        (saved(np.dstack([SOFT] * 3)), SOFT, EIGHT, 255),
+        (saved(np.dstack([OBJECT] * 3)), HARD, INDICES, 1),
+        (saved(Image.fromarray(SOFT).convert("P")), SOFT, EIGHT, 255),
+        (saved(palette([0, 0, 0, *DARK_RED])), HARD, COLOUR, 64),
+        (saved(palette([0, 0, 0, 1, 1, 1])), HARD, INDICES, 1),
+        (saved(palette([0] * 6)), HARD, INDICES, 1),
+        (saved(with_alpha(WHITE, HARD)), HARD, "alpha channel (soft)", 255),
+        (saved(with_alpha(BLACK, SOFT)), SOFT, "alpha channel (soft)", 255),
+        (saved(np.dstack([BLACK[..., 0], HARD])), HARD, "alpha channel (soft)", 255),
+        # What is under full transparency does not count.
+        (saved(with_alpha(photo(), HARD * 0)), OBJECT * 0, "all black", 0),
+        (saved(with_alpha(WHITE - coloured(RED), HARD)), HARD,
+         "alpha channel (soft)", 255),
+        (saved(with_alpha(coloured(RED), np.full_like(HARD, 255))), HARD, COLOUR, 255),
+        (saved(with_alpha(coloured(RED), np.full_like(HARD, 7))), HARD, COLOUR, 255),
+        (saved(HARD, "BMP"), HARD, EIGHT, 255),
+        (saved(OBJECT, "GIF"), HARD, INDICES, 1),
+        (saved(HARD.clip(15)), HARD.clip(15),
+         "8-bit grey (soft), only 0 to 20 and 255: class numbers?", 255),
+    ],
+)  # fmt: skip
+def test_masks_and_how_they_were_read(data, expected, kind, largest):
+    mask, note = read_any_mask(data, name="m.png")
+    assert mask.dtype == np.uint8
+    np.testing.assert_array_equal(mask, expected)
+    found = bool(expected.max() > 128)
+    border = np.concatenate([expected[[0, -1]].ravel(), expected[:, [0, -1]].ravel()])
+    bright = bool((border > 128).mean() > 0.5)
+    assert note == MaskNote("m.png", kind, largest, found, bright)
+
+
+@pytest.mark.parametrize("quality", [50, 75, 95])
+@pytest.mark.parametrize("colour", [RED, DARK_RED, (0, 0, 128)])
+def test_noise_of_colour_jpegs_is_black(quality, colour):
+    mask, note = read_any_mask(saved(coloured(colour), "JPEG", quality=quality))
+    assert note.kind == COLOUR
+    assert mask[12:28, 22:48].all()  # All but few pixels along the outline are right.
+    mask[6:34, 16:54] = 0
+    assert not mask.any()
+
+
+@pytest.mark.parametrize("file_format", ["JPEG", "WEBP"])
+@pytest.mark.parametrize("mode", ["L", "RGB", "CMYK"])
+def test_grey_with_noise_is_soft(file_format, mode):
+    if (file_format, mode) == ("WEBP", "CMYK"):
+        pytest.skip("there is none")
+    image = Image.fromarray(HARD).convert(mode)
+    mask, note = read_any_mask(saved(image, file_format, quality=60))
+    assert note.kind == EIGHT
+    np.testing.assert_allclose(mask.astype(int), HARD, atol=60)
+    faint, note = read_any_mask(saved(np.uint8(SOFT // 16), "JPEG", quality=60))
+    assert (note.kind, note.foreground) == (EIGHT, False)  # noise is no index
+    assert faint.max() <= 20
+
+
+def test_inverted():
+    mask, note = read_any_mask(saved(255 - HARD))
+    assert note.bright_border and mask[0, 0] == 255
+    mask, note = read_any_mask(saved(255 - HARD), invert=True)
+    np.testing.assert_array_equal(mask, HARD)
+    assert not note.bright_border
+    mask, _ = read_any_mask(saved(1 - OBJECT), invert=True)  # after reading
+    np.testing.assert_array_equal(mask, HARD)
+
+
+def test_upright():
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    for array in (OBJECT, coloured(RED)):
+        mask, _ = read_any_mask(saved(array, exif=exif))
+        np.testing.assert_array_equal(mask, np.rot90(HARD, -1))
+
+
+@pytest.mark.parametrize("file_format", ["PNG", "JPEG", "GIF"])
+def test_photos_are_refused(tmp_path, file_format):
+    path = tmp_path / "photo.any"
+    path.write_bytes(saved(photo(120, 160), file_format))
+    with pytest.raises(ImageError, match=f"^{path}: a photo, not a mask: "):
+        read_any_mask(path)
+
+
+def test_cut_outs_are_refused_but_many_colours_are_not():
+    cutout = with_alpha(photo(), HARD)
+    with pytest.raises(ImageError, match="^mask: a photo, not a mask"):
+        read_any_mask(saved(cutout))
+    objects = np.arange(24).repeat(100).reshape(40, 60).astype(np.uint8)
+    colours = np.random.default_rng(0).integers(1, 256, (24, 3), np.uint8)
+    mask, _ = read_any_mask(saved(colours[objects]))
+    assert mask.all()
+
+
+def test_floating_point_has_no_range():
+    with pytest.raises(ImageError, match="floating-point pixels have no known range"):
+        read_any_mask(saved(SOFT / np.float32(255), "TIFF"))
+
+
+def note(kind=EIGHT, largest=255, foreground=True, bright=False, file="a.png"):
+    return MaskNote(file, kind, largest, foreground, bright)
+
+
+def test_a_line_for_each_kind():
+    notes = [note(INDICES, 1), note(), note(INDICES, 3), note(COLOUR)]
+    assert describe(notes) == [
+        "2 masks: indices up to 3, non-zero is foreground",
+        "1 mask: 8-bit grey (soft)",
+        "1 mask: colour, non-black is foreground",
+    ]
+    assert describe([note()] * 1200) == ["1,200 masks: 8-bit grey (soft)"]
+
+
+def test_masks_without_foreground_are_told_or_refused(caplog):
+    empty = [
+        note("all black", 0, False, file="black.png"),
+        note(SIXTEEN, 255, False, file="deep.png"),
+    ]
+    told = []
+    with caplog.at_level(logging.WARNING):
+        report_masks([*empty, note()], "masks", told.append)
+    assert len(told) == 3
+    assert caplog.messages == [
+        "masks: 2 of 3 masks without foreground: no value above 128 of 255; the "
+        "largest is 255 of 65,535, in deep.png"
+    ]
+    with pytest.raises(PicanetError, match="^masks: 2 of 2 masks without foreground"):
+        report_masks(empty, "masks", told.append)
+    jpeg = [note(EIGHT, 3, False)]
+    with pytest.raises(PicanetError, match="indices need a lossless format, such as P"):
+        report_masks(jpeg, "masks", told.append)
+
+
+def test_probably_inverted(caplog):
+    bright = note(bright=True, file="b.png")
+    with caplog.at_level(logging.WARNING):
+        report_masks([note(), bright], "masks", list)
+        assert caplog.messages == []
+        report_masks([note(), bright, bright], "masks", list)
+    assert caplog.messages == [
+        "masks: 2 of 3 masks bright along most of the border, such as b.png: if black "
+        "is the object in them, --invert_masks inverts them"
+    ]
