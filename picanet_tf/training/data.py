@@ -4,12 +4,38 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from data_pipeline.manifest import Manifest, load_manifest
 from picanet_tf.core.errors import PicanetError
 from picanet_tf.tasks.registry import get_spec
 from picanet_tf.training.experiments import Experiment
+
+if TYPE_CHECKING:
+    import tensorflow as tf
+
+
+@dataclass(frozen=True)
+class Batches:
+    """The data of a training, as functions that read it.
+
+    Attributes:
+        training: (start step, share=(worker, workers)) -> infinite batches (image
+            float32 [N, S, S, 3] RGB 0..255, ground truth), the same as an uninterrupted
+            run reads from that step on. Each batch has the worker's share of the
+            `batch_size` images of a step, `batch_size / workers`.
+        validation: () -> the validation batches, each image once; None without a
+            validation set.
+        keys: step (from 0) -> the names of the records in that step's batch.
+        fingerprint: fingerprint of the data, which must be equal on all workers.
+    """
+
+    training: Callable[..., tf.data.Dataset]
+    validation: Callable[[], tf.data.Dataset] | None = None
+    keys: Callable[[int], list[str]] = lambda step: ["unknown"]
+    fingerprint: str = ""
 
 
 class TrainingData:
@@ -112,10 +138,8 @@ class TrainingData:
         with readers.translate_errors(*(folders or self._folders)):
             yield
 
-    def batches(self):
+    def batches(self) -> Batches:
         """Returns the `Batches` for a `Trainer`."""
-        from picanet_tf.training.trainer import Batches
-
         return Batches(
             self.read_training,
             self.read_validation if self.validation_manifest else None,

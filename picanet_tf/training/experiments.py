@@ -127,6 +127,12 @@ class Experiment:
     validation_tfrecords: str = _setting(
         "", "Directory of a validation set; without one, no best checkpoint is kept."
     )
+    patience: int = _setting(
+        0,
+        "Stop after this many validations in a row without improvement; 0 never stops "
+        "early.",
+        minimum=0,
+    )
     validation_interval: int = _setting(1000, "Steps between validations.", minimum=1)
     validation_images: int = _setting(
         0, "Number of images to validate on (the first ones); 0 is all.", minimum=0
@@ -143,6 +149,11 @@ class Experiment:
         if self.dropout >= 1:
             raise PicanetError(
                 f"`dropout` must be below 1. Received: dropout={self.dropout}"
+            )
+        if self.patience and not self.validation_tfrecords:
+            raise PicanetError(
+                "`patience` counts validations: give `validation_tfrecords`. Received: "
+                f"patience={self.patience}"
             )
         if self.replicas > 1 and self.batch_size % self.replicas:
             raise PicanetError(
