@@ -50,7 +50,10 @@ class Trainer:
         cluster: the workers of the training; only the chief writes.
         new_run: arguments of `RunDirectory.create` for a run directory that does not
             exist yet. It is created once the training is ready to start, so that none
-            is left behind after an error.
+            is left behind after an error, and replaces `run`.
+
+    Attributes:
+        run_directory: the run directory.
 
     Example:
         >>> Trainer(experiment, run, Batches(read)).train()
@@ -136,7 +139,9 @@ class Trainer:
             stop.obey()
         if self.cluster.chief and not self.resume:
             if self.new_run is not None:
-                RunDirectory.create(experiment, str(run.path), **self.new_run)
+                run = RunDirectory.create(experiment, **self.new_run)
+                self.run_directory = run
+                logging.info("Run directory %s", run.path)
             run.record(pretrained_layers=pretrained)
         self.checkpoints = Checkpoints(
             run.checkpoints,

@@ -177,7 +177,7 @@ def test_a_stop_before_the_first_step_makes_no_run(tmp_path, monkeypatch):
                 disks.experiment(variant="UNet"),
                 RunDirectory(tmp_path / "run"),
                 read_training=disks.read,
-                new_run={},
+                new_run={"path": str(tmp_path / "run")},
             )
         assert list(tmp_path.iterdir()) == []
 
