@@ -70,6 +70,7 @@ class DetectionTask(Task):
     output_shape = ("N", "A", 4 + CLASSES)
     foreground_title = "any object"
     finds_objects = True
+    no_object_advice = "Check the annotations: no image has a box"
 
     def build_outputs(self, image, config):
         return detection_outputs(image, config)
@@ -89,6 +90,9 @@ class DetectionTask(Task):
 
     def encode_targets(self, truth, outputs, image_size):
         return targets.encode_targets(truth, outputs, image_size)
+
+    def has_object(self, targets):
+        return keras.ops.any(targets["scores"] > 0)
 
     def losses(self, outputs):
         return losses.losses(outputs)

@@ -31,11 +31,11 @@ class DetectionValidation(Validation):
     """
 
     best = "mean_ap"
+    without_object_rule = "detections in them are false"
 
     def __init__(self, image_size: int):
         self._image_size = image_size
         self._metrics = DetectionMetrics()
-        self._images = 0
 
     def update(self, outputs: dict[str, np.ndarray], objects: np.ndarray) -> None:
         """Adds a batch of network outputs and objects, float [N, M, 6]."""
@@ -44,19 +44,18 @@ class DetectionValidation(Validation):
         ):
             # Keyed by its index, as batches have no keys.
             self._metrics.update(
-                str(self._images),
+                str(self.images),
                 found,
                 true[:, :4] * self._image_size,
                 true[:, 4].round().astype(np.int64),
                 true[:, 5] > 0,
             )
-            self._images += 1
+            self.count([(true[:, 4] > 0).any()])
 
     def result(self) -> dict[str, float]:
-        """Returns the scores, which are 0 if no object counts."""
+        """Returns the scores, which are NaN if no object counts."""
         scores = self._metrics.result()
-        named = {"mean_ap": scores.mean_ap, "mean_ap_area": scores.mean_ap_area}
-        return {name: float(np.nan_to_num(value)) for name, value in named.items()}
+        return {"mean_ap": scores.mean_ap, "mean_ap_area": scores.mean_ap_area}
 
 
 def found_boxes(outputs: dict[str, np.ndarray], image_size: int) -> list[Detections]:

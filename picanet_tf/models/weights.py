@@ -31,12 +31,15 @@ class WeightTransfer(NamedTuple):
         missing: paths of the target's variables that the source lacks.
         unexpected: paths of the source's variables that the target lacks.
         mismatched: (path, source's shape, target's shape) where the shapes differ.
+        left_out: paths of variables that fit, but belong to a layer of which another
+            variable is missing or mismatched.
     """
 
     loaded: tuple[str, ...]
     missing: tuple[str, ...]
     unexpected: tuple[str, ...]
     mismatched: tuple[tuple[str, tuple, tuple], ...]
+    left_out: tuple[str, ...] = ()
 
     @property
     def complete(self) -> bool:
@@ -52,25 +55,33 @@ class WeightTransfer(NamedTuple):
             f"  shape mismatch: {path}, {theirs} in the source and {ours} here"
             for path, theirs, ours in self.mismatched
         ]
+        lines += [
+            f"  not loaded, as the rest of its layer does not fit: {path}"
+            for path in self.left_out
+        ]
         return "\n".join(lines)
 
 
 def copy_weights(source: keras.Model, target: keras.Model, *, partial=False):
-    """Copies the weights of the variables that both models have.
+    """Copies the weights of the layers that both models have.
 
     Args:
         source, target: built models.
-        partial: allow target variables without a counterpart in the source.
+        partial: allow target layers without a counterpart in the source. A layer is
+            copied as a whole or not at all, because the statistics of a norm, for
+            instance, mean nothing without the number of batches that they average.
 
     Returns:
         A `WeightTransfer`.
 
     Raises:
-        PicanetError: if no variable can be copied, or without `partial`, if not all
-            can. The target is then unchanged.
+        PicanetError: if no kernel can be copied, or without `partial`, if not all
+            variables can. The target is then unchanged.
     """
     arrays = {variable.path: variable for variable in source.weights}
-    return assign_weights(arrays, target, source.name, partial=partial)
+    return assign_weights(
+        arrays, target, source.name, partial=partial, whole_layers=True
+    )
 
 
 def assign_weights(
@@ -79,6 +90,7 @@ def assign_weights(
     name: str,
     *,
     partial: bool = False,
+    whole_layers: bool = False,
 ) -> WeightTransfer:
     """Assigns arrays to the variables of a model with matching paths and shapes.
 
@@ -86,7 +98,8 @@ def assign_weights(
         arrays: {variable path: array or variable}.
         target: a built model.
         name: name of the source in error messages.
-        partial: see `copy_weights`.
+        partial: allow target variables without a counterpart in the arrays.
+        whole_layers: skip layers of which a variable is missing or mismatched.
 
     Returns:
         A `WeightTransfer`.
@@ -96,7 +109,13 @@ def assign_weights(
     """
     ours = {variable.path: variable for variable in target.weights}
     common = [path for path in ours if path in arrays]
-    loaded = [path for path in common if ours[path].shape == arrays[path].shape]
+    fitting = [path for path in common if ours[path].shape == arrays[path].shape]
+    incomplete = {_layer_of(path) for path in ours.keys() - set(fitting)}
+    loaded = [
+        path
+        for path in fitting
+        if not whole_layers or _layer_of(path) not in incomplete
+    ]
     transfer = WeightTransfer(
         tuple(loaded),
         tuple(path for path in ours if path not in arrays),
@@ -106,10 +125,11 @@ def assign_weights(
             for path in common
             if ours[path].shape != arrays[path].shape
         ),
+        tuple(path for path in fitting if path not in loaded),
     )
-    if not loaded:
+    if not any(path.endswith("kernel") for path in loaded):
         raise PicanetError(
-            f"The models {name} and {target.name} have no variable in common"
+            f"No weights of {name} fit {target.name}: {_reason(transfer)}"
         )
     if not partial and not transfer.complete:
         raise PicanetError(
@@ -120,10 +140,32 @@ def assign_weights(
     return transfer
 
 
+def _layer_of(path: str) -> str:
+    return path.rpartition("/")[0]
+
+
+def _reason(transfer: WeightTransfer) -> str:
+    """Why no kernel could be copied."""
+    if not transfer.mismatched:
+        return "they have no variable in common"
+    # The input is RGB in every network, so that the first layer tells the widths.
+    path, theirs, ours = transfer.mismatched[0]
+    return (
+        f"the shapes of {len(transfer.mismatched)} variables differ, such as {path} "
+        f"with {theirs} there and {ours} here"
+    )
+
+
 def load_preset_weights(model: keras.Model, preset: Preset, *, partial=False):
     """Loads a preset's weights into a model; returns and raises as `copy_weights`."""
     arrays = read_arrays(preset.path("weights"))
-    return assign_weights(arrays, model, f"the preset {preset.name}", partial=partial)
+    return assign_weights(
+        arrays,
+        model,
+        f"the preset {preset.name}",
+        partial=partial,
+        whole_layers=True,
+    )
 
 
 def load_keras(path: Path) -> keras.Model:

@@ -47,6 +47,10 @@ class SaliencyTask(Task):
     network_name = "picanet_"
     output_shape = ("N", "h", "w", 1)
     foreground_title = "saliency"
+    no_object_advice = (
+        "Check the masks: objects must be white (255) on black (0). If they are black "
+        "on white, convert the data set with --invert_masks"
+    )
 
     def build_outputs(self, image, config):
         return saliency_outputs(image, config)
@@ -56,6 +60,9 @@ class SaliencyTask(Task):
 
     def encode_targets(self, truth, outputs, image_size):
         return targets.encode_targets(truth, outputs)
+
+    def has_object(self, targets):
+        return tf.reduce_any(targets["stage1"] > 0)
 
     def losses(self, outputs):
         return losses.losses(outputs)

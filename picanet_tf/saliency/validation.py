@@ -6,6 +6,8 @@ in papers.
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from picanet_tf.saliency.metrics import SaliencyMetrics
@@ -23,6 +25,7 @@ class SaliencyValidation(Validation):
     """
 
     best = "max_f"
+    without_object_rule = "they count for mae, not for max_f"
 
     def __init__(self):
         self._metrics = SaliencyMetrics(which=("max_f", "mae"))
@@ -30,10 +33,19 @@ class SaliencyValidation(Validation):
     def update(self, outputs: dict[str, np.ndarray], masks: np.ndarray) -> None:
         """Adds a batch: `stage1` float [N, S, S, 1] logits, masks [N, S, S, 1] 0..1."""
         for logits, mask in zip(outputs["stage1"], masks, strict=True):
-            self._metrics.update(sigmoid(logits[..., 0]), mask[..., 0])
+            row = self._metrics.update(sigmoid(logits[..., 0]), mask[..., 0])
+            self.count([not row.empty])
 
     def result(self) -> dict[str, float]:
+        """Returns the scores; max F is NaN if no image has an object."""
         return dict(self._metrics.result().scores)
+
+    @classmethod
+    def criterion(cls, scores):
+        """Max F, or the negative MAE where no image has an object."""
+        if math.isnan(scores["max_f"]):
+            return "mae", -scores["mae"]
+        return super().criterion(scores)
 
 
 def sigmoid(logits: np.ndarray) -> np.ndarray:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import keras
 import numpy as np
 
-from picanet_tf.core.voc import CLASSES
+from picanet_tf.core.voc import CLASSES, IGNORE
 from picanet_tf.models.context_modules import AttachPoint
 from picanet_tf.models.decoder import attach_points_of_unet
 from picanet_tf.segmentation import losses, prediction, targets
@@ -72,6 +72,10 @@ class SegmentationTask(Task):
     serving = SegmentationServing()
     network_name = "picanet_segmentation_"
     output_shape = ("N", "h", "w", CLASSES)
+    no_object_advice = (
+        "Check the class maps: they hold only background (0) and void (255); objects "
+        f"need the classes 1..{CLASSES - 1}"
+    )
 
     def build_outputs(self, image, config):
         return segmentation_outputs(image, config)
@@ -94,6 +98,11 @@ class SegmentationTask(Task):
 
     def encode_targets(self, truth, outputs, image_size):
         return targets.encode_targets(truth, outputs)
+
+    def has_object(self, targets):
+        return keras.ops.any(
+            [keras.ops.any((x > 0) & (x != IGNORE)) for x in targets.values()]
+        )
 
     def losses(self, outputs):
         return losses.losses(outputs)

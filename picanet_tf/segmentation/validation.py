@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
-from picanet_tf.core.voc import colours_of
+from picanet_tf.core.voc import IGNORE, colours_of
 from picanet_tf.segmentation.metrics import SegmentationMetrics
 from picanet_tf.segmentation.prediction import classes_of, logits, upsample
 from picanet_tf.tasks.base import Validation
@@ -30,11 +32,14 @@ class SegmentationValidation(Validation):
         self._metrics.update(
             _predict_classes(outputs, classes.shape[1]), classes[..., 0]
         )
+        objects = (classes > 0) & (classes != IGNORE)
+        self.count(objects.any(axis=(1, 2, 3)))
 
     def result(self) -> dict[str, float]:
+        """Returns the scores, which are NaN if no pixel has a class."""
         scores = self._metrics.result()
         return {
-            "mean_iou": scores.mean_iou,
+            "mean_iou": scores.mean_iou if scores.confusion.any() else math.nan,
             "pixel_accuracy": scores.pixel_accuracy,
         }
 

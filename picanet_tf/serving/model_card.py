@@ -5,11 +5,13 @@ from __future__ import annotations
 import csv
 import datetime
 import json
+import math
 from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from picanet_tf.serving.decoding import MAX_PIXELS
+from picanet_tf.tasks.base import Validation
 from picanet_tf.tasks.registry import get_task
 from picanet_tf.training.run_directory import RunDirectory
 
@@ -42,9 +44,9 @@ def facts_of_run(run: RunDirectory, weights: str) -> dict:
     experiment = run.load_experiment()
     step = run.last_step
     rows = _rows(run.validation)
-    best = get_task(experiment.task).validation(experiment.image_size).best
+    scoring = get_task(experiment.task).validation(experiment.image_size)
     known = {
-        "best": lambda: max(rows, key=lambda row: row[best]),
+        "best": lambda: _best_of(rows, scoring),
         "model": lambda: next(row for row in reversed(rows) if row["step"] == step),
     }
     try:
@@ -61,11 +63,22 @@ def facts_of_run(run: RunDirectory, weights: str) -> dict:
         "training_set": run.recorded().get("training_set"),
         "backbone_weights": Path(experiment.backbone_weights).name,
         "validation_set": Path(experiment.validation_tfrecords).name or None,
-        "validation": validation,
+        "validation": validation and _without_nan(validation),
         "trained_with": {
             package: run.recorded().get(package) for package in ("tensorflow", "keras")
         },
     }
+
+
+def _best_of(rows: list[dict], validation: Validation) -> dict:
+    """Returns the scores of the best validation, the first of equals."""
+    values = [(validation.criterion(row)[1], row) for row in rows]
+    return max((v for v in values if not math.isnan(v[0])), key=lambda v: v[0])[1]
+
+
+def _without_nan(scores: Mapping) -> dict:
+    """Returns the scores with None for NaN, which JSON does not have."""
+    return {name: None if math.isnan(v) else v for name, v in scores.items()}
 
 
 def write_card(folder: Path, *, task: str, **values) -> Path:

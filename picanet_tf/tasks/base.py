@@ -9,7 +9,7 @@ not import TensorFlow.
 from __future__ import annotations
 
 import abc
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
@@ -32,9 +32,15 @@ class Validation(abc.ABC):
 
     Attributes:
         best: name of the score that selects the best checkpoint; higher is better.
+        without_object_rule: how images without an object are scored, for the log.
+        images: number of images so far.
+        without_object: number of those that have no object.
     """
 
     best: ClassVar[str]
+    without_object_rule: ClassVar[str] = "they count like all others"
+    images: int = 0
+    without_object: int = 0
 
     @abc.abstractmethod
     def update(self, outputs: dict[str, np.ndarray], truth: np.ndarray) -> None:
@@ -42,7 +48,26 @@ class Validation(abc.ABC):
 
     @abc.abstractmethod
     def result(self) -> dict[str, float]:
-        """Returns {name: score} over all batches so far."""
+        """Returns {name: score} over all batches so far; NaN if undefined."""
+
+    def count(self, has_object: Iterable[bool]) -> None:
+        """Counts the images of a batch, by whether each has an object."""
+        has_object = list(has_object)
+        self.images += len(has_object)
+        self.without_object += len(has_object) - sum(map(bool, has_object))
+
+    @classmethod
+    def criterion(cls, scores: Mapping[str, float]) -> tuple[str, float]:
+        """Returns the score that selects the best checkpoint: its name and a value.
+
+        Args:
+            scores: a `result`.
+
+        Returns:
+            The value is higher if the network is better, and NaN if the scores cannot
+            tell.
+        """
+        return cls.best, scores[cls.best]
 
 
 class Task(abc.ABC):
@@ -55,6 +80,7 @@ class Task(abc.ABC):
         output_shape: symbolic shape of `logits`, such as ("N", "h", "w", 1).
         foreground_title: title of the `foreground` map in figures.
         finds_objects: whether `box_centers` can return any objects.
+        no_object_advice: what to check if no ground truth shows an object.
     """
 
     spec: ClassVar[TaskSpec]
@@ -63,6 +89,7 @@ class Task(abc.ABC):
     output_shape: ClassVar[tuple]
     foreground_title: ClassVar[str] = "foreground"
     finds_objects: ClassVar[bool] = False
+    no_object_advice: ClassVar[str] = "Check the ground truth"
 
     # Networks
 
@@ -155,6 +182,17 @@ class Task(abc.ABC):
             outputs: {name: tensor or Keras tensor}, used for their names and shapes.
             image_size: side of the network's input, in pixels.
         """
+
+    def has_object(self, targets: Mapping):
+        """Returns whether any image of a batch has an object.
+
+        Args:
+            targets: result of `encode_targets`.
+
+        Returns:
+            A scalar bool or bool tensor; True for tasks without objects.
+        """
+        return True
 
     @abc.abstractmethod
     def losses(self, outputs: Collection[str]) -> dict[str, keras.losses.Loss]:

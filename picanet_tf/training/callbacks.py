@@ -137,6 +137,7 @@ class Recorder(Listener):
         self._validation = TableWriter(run.validation, start)
         self._board = tf.summary.create_file_writer(str(run.tensorboard))
         self._window: list[dict[str, float]] = []
+        self._steps = start
 
     def on_step(self, step: int, logs: dict[str, float]) -> None:
         self._window.append(logs)
@@ -149,6 +150,7 @@ class Recorder(Listener):
         self._write_row(step)
 
     def _write_row(self, step: int) -> None:
+        self._steps = step
         if step % self._experiment.log_interval or not self._window:
             return
         means = {
@@ -166,7 +168,7 @@ class Recorder(Listener):
             logging.warning(
                 "%d of %d batches were not finite and were skipped; see %s",
                 self._skipped.rows,
-                self._experiment.steps,
+                self._steps,
                 self._skipped.path,
             )
 

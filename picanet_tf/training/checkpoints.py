@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import re
 from pathlib import Path
@@ -34,15 +35,27 @@ class Checkpoints:
         model: built model; its weights and random generator states are saved.
         optimizer: built optimizer.
         keep: number of most recent checkpoints to keep.
+        early_stopping: also save `waited`, which checkpoints of runs without early
+            stopping lack.
 
     Attributes:
         step: number of steps at the last save or restore.
-        best: best validation score so far; None before the first validation.
+        best: best validation score so far; None before the first validation, and never
+            NaN.
+        waited: number of validations since that of `best`.
     """
 
-    def __init__(self, directory: Path, model: keras.Model, optimizer, keep: int = 2):
+    def __init__(
+        self,
+        directory: Path,
+        model: keras.Model,
+        optimizer,
+        keep: int = 2,
+        early_stopping: bool = False,
+    ):
         self._step = tf.Variable(0, dtype=tf.int64, trainable=False)
         self._best = tf.Variable(float("-inf"), dtype=tf.float64, trainable=False)
+        self._waited = tf.Variable(0, dtype=tf.int64, trainable=False)
         # Weights are keyed by path, so that a changed model causes an error and not a
         # silent mix-up. Other variables are keyed by index: their names differ between
         # models created in the same process, but their order follows from the model's.
@@ -54,6 +67,7 @@ class Checkpoints:
             weights=weights,
             seeds=_by_index(seeds),
             optimizer=_by_index(optimizer.variables),
+            **({"waited": self._waited} if early_stopping else {}),
         )
         self._checkpoint = checkpoint
         # Creates the counter, so that every checkpoint has it; `restore` requires it.
@@ -68,11 +82,19 @@ class Checkpoints:
     @property
     def best(self) -> float | None:
         best = float(self._best.numpy())
-        return None if best == float("-inf") else best
+        return best if math.isfinite(best) else None
 
     @best.setter
     def best(self, value: float) -> None:
         self._best.assign(value)
+
+    @property
+    def waited(self) -> int:
+        return int(self._waited.numpy())
+
+    @waited.setter
+    def waited(self, value: int) -> None:
+        self._waited.assign(value)
 
     @property
     def written(self) -> list[Path]:

@@ -4,12 +4,39 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from data_pipeline.manifest import Manifest, load_manifest
 from picanet_tf.core.errors import PicanetError
 from picanet_tf.tasks.registry import get_spec
 from picanet_tf.training.experiments import Experiment
+
+if TYPE_CHECKING:
+    import tensorflow as tf
+
+
+@dataclass(frozen=True)
+class Batches:
+    """The data of a training, as functions that read it.
+
+    Attributes:
+        training: (start step, share=(worker, workers)) -> infinite batches (image
+            float32 [N, S, S, 3] RGB 0..255, ground truth), the same as an uninterrupted
+            run reads from that step on. Each batch has the worker's share of the
+            `batch_size` images of a step, `batch_size / workers`.
+        validation: () -> the validation batches, each image once; None without a
+            validation set.
+        keys: step (from 0) -> the names of the records in that step's batch.
+        fingerprint: fingerprint of the data, which must be equal on all workers.
+    """
+
+    training: Callable[..., tf.data.Dataset]
+    validation: Callable[[], tf.data.Dataset] | None = None
+    keys: Callable[[int], list[str]] = lambda step: ["unknown"]
+    fingerprint: str = ""
 
 
 class TrainingData:
@@ -21,8 +48,10 @@ class TrainingData:
         experiment: specifies the data sets and how to read them.
         skip_corrupt: number of corrupt records to skip per data set.
         recorded: provenance of the run to resume; the data sets must be unchanged.
+        moved: {setting: (old folder, new folder)} of data sets that have moved since.
 
     Attributes:
+        experiment: the experiment; another one must have the same data sets.
         manifest: manifest of the training set.
         validation_manifest: manifest of the validation set, or None.
 
@@ -32,9 +61,13 @@ class TrainingData:
     """
 
     def __init__(
-        self, experiment: Experiment, skip_corrupt: int = 0, recorded: Mapping = {}
+        self,
+        experiment: Experiment,
+        skip_corrupt: int = 0,
+        recorded: Mapping = {},
+        moved: Mapping[str, tuple[str, str]] = {},
     ):
-        self._experiment = experiment
+        self.experiment = experiment
         folders = experiment.tfrecords, experiment.validation_tfrecords
         self._folders = [folder for folder in folders if folder]
         kind = get_spec(experiment.task).record_kind
@@ -49,13 +82,15 @@ class TrainingData:
 
         from data_pipeline import corrupt, readers
 
-        self._clean = corrupt.leave_out_corrupt(
-            folders, skip_corrupt, recorded.get("left_out", {})
-        )
+        left_out = _move(recorded.get("left_out", {}), moved)
+        self._clean = corrupt.leave_out_corrupt(folders, skip_corrupt, left_out)
         self._read = self._clean.redirect(readers.READERS[kind])
-        self._options = {
-            "batch_size": experiment.batch_size,
-            "image_size": experiment.image_size,
+
+    @property
+    def _options(self) -> dict[str, int]:
+        return {
+            "batch_size": self.experiment.batch_size,
+            "image_size": self.experiment.image_size,
         }
 
     @property
@@ -73,9 +108,9 @@ class TrainingData:
     def read_training(self, start_step: int, share=(0, 1), **options):
         """Returns infinite batches from a step on, see `trainer.Batches.training`."""
         return self._read(
-            self._experiment.tfrecords,
+            self.experiment.tfrecords,
             training=True,
-            seed=self._experiment.seed,
+            seed=self.experiment.seed,
             start_step=start_step,
             share=share,
             **self._options,
@@ -89,7 +124,7 @@ class TrainingData:
 
     def read_validation(self):
         """Returns the validation batches, limited to `validation_images`."""
-        experiment = self._experiment
+        experiment = self.experiment
         batches = -(-experiment.validation_images // experiment.batch_size) or -1
         folder = experiment.validation_tfrecords
         return self._read(folder, training=False, **self._options).take(batches)
@@ -112,10 +147,8 @@ class TrainingData:
         with readers.translate_errors(*(folders or self._folders)):
             yield
 
-    def batches(self):
+    def batches(self) -> Batches:
         """Returns the `Batches` for a `Trainer`."""
-        from picanet_tf.training.trainer import Batches
-
         return Batches(
             self.read_training,
             self.read_validation if self.validation_manifest else None,
@@ -142,3 +175,17 @@ def _check_unchanged(
             f"it was {before}, now it is {now}. Restore the old data, or start a new "
             "run with `init_from`"
         )
+
+
+def _move(
+    left_out: Mapping[str, list[str]], moved: Mapping[str, tuple[str, str]]
+) -> dict[str, list[str]]:
+    """Replaces old folders by new ones in records of corrupt records."""
+    folders = dict(moved.values())
+    return {
+        folders.get(folder, folder): [
+            line.replace(str(Path(folder)), str(Path(folders.get(folder, folder))), 1)
+            for line in lines
+        ]
+        for folder, lines in left_out.items()
+    }

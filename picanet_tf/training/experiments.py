@@ -48,7 +48,12 @@ class Experiment:
         "Which context modules to use and where, such as 6GAP_5432AC.",
     )
     steps: int = _setting(40_000, "Training steps.", minimum=1)
-    batch_size: int = _setting(9, "Images per step, over all replicas.", minimum=1)
+    batch_size: int = _setting(
+        9,
+        "Images per step, over all replicas. If not given, the multiple of the number "
+        "of replicas nearest to the default.",
+        minimum=1,
+    )
     learning_rate: float = _setting(0.01, "Learning rate of the decoder.", above=0)
     scale_rate: bool = _setting(
         False,
@@ -127,6 +132,12 @@ class Experiment:
     validation_tfrecords: str = _setting(
         "", "Directory of a validation set; without one, no best checkpoint is kept."
     )
+    patience: int = _setting(
+        0,
+        "Stop after this many validations in a row without improvement; 0 never stops "
+        "early.",
+        minimum=0,
+    )
     validation_interval: int = _setting(1000, "Steps between validations.", minimum=1)
     validation_images: int = _setting(
         0, "Number of images to validate on (the first ones); 0 is all.", minimum=0
@@ -143,6 +154,11 @@ class Experiment:
         if self.dropout >= 1:
             raise PicanetError(
                 f"`dropout` must be below 1. Received: dropout={self.dropout}"
+            )
+        if self.patience and not self.validation_tfrecords:
+            raise PicanetError(
+                "`patience` counts validations: give `validation_tfrecords`. Received: "
+                f"patience={self.patience}"
             )
         if self.replicas > 1 and self.batch_size % self.replicas:
             raise PicanetError(
@@ -178,15 +194,24 @@ class Experiment:
         if task not in task_names():  # reported like any other field
             return cls(task=task, **given)
         defaults = get_spec(task).training_defaults(given.get("variant"))
-        return cls(**{"task": task, **defaults, **given})
+        settings = {"task": task, **defaults, **given}
+        replicas = given.get("replicas")
+        if type(replicas) is int and replicas > 1 and "batch_size" not in given:
+            default = defaults.get("batch_size", cls.batch_size)
+            settings["batch_size"] = nearest_multiple(default, replicas)
+        return cls(**settings)
+
+    @property
+    def default_batch_size(self) -> int:
+        """The task's batch size, the paper's, for any number of replicas."""
+        defaults = get_spec(self.task).training_defaults(self.variant)
+        return defaults.get("batch_size", type(self).batch_size)
 
     @property
     def base_rate(self) -> float:
         """Learning rate of the decoder at this batch size."""
-        own = type(self).__dataclass_fields__["batch_size"].default
-        defaults = get_spec(self.task).training_defaults(self.variant)
-        paper = defaults.get("batch_size", own)
-        return self.learning_rate * (self.batch_size / paper if self.scale_rate else 1)
+        factor = self.batch_size / self.default_batch_size if self.scale_rate else 1
+        return self.learning_rate * factor
 
     @property
     def boundaries(self) -> tuple[int, ...]:
@@ -238,6 +263,11 @@ class Experiment:
         except UnicodeDecodeError as error:
             raise PicanetError(f"{path} is not JSON: {error}") from error
         return cls.from_json(text, str(path))
+
+
+def nearest_multiple(number: int, factor: int) -> int:
+    """Returns the multiple of `factor` nearest to `number`, the larger one at a tie."""
+    return max((2 * number + factor) // (2 * factor), 1) * factor
 
 
 def _check(field: dataclasses.Field, value) -> None:

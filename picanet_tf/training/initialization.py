@@ -14,7 +14,12 @@ from picanet_tf.backbones.vgg16_weights import (
 )
 from picanet_tf.core.errors import PicanetError
 from picanet_tf.models.base import Network
-from picanet_tf.models.weights import copy_weights, load_keras, load_preset_weights
+from picanet_tf.models.weights import (
+    WeightTransfer,
+    copy_weights,
+    load_keras,
+    load_preset_weights,
+)
 from picanet_tf.presets import Preset
 from picanet_tf.tasks.base import Task
 from picanet_tf.training import optimizer as optimizers
@@ -49,10 +54,7 @@ def load_initial_weights(
     if init_from is None:
         pretrained = load_vgg16_weights(model, experiment.backbone_weights).loaded
     else:
-        if isinstance(init_from, Preset):
-            transfer = load_preset_weights(model, init_from, partial=True)
-        else:
-            transfer = copy_weights(load_keras(init_from), model, partial=True)
+        transfer = _take_weights(model, experiment, init_from)
         logging.info("Weights from %s: %s", init_from, transfer)
         loaded = {path.split("/")[0] for path in transfer.loaded}
         pretrained = tuple(name for name in ENCODER_LAYERS if name in loaded)
@@ -62,6 +64,21 @@ def load_initial_weights(
             f"{init_from or experiment.backbone_weights} fits no layer of the encoder"
         )
     return pretrained
+
+
+def _take_weights(
+    model: keras.Model, experiment: Experiment, init_from: Path | Preset
+) -> WeightTransfer:
+    """Loads the layers that fit from a preset or `.keras` file."""
+    try:
+        if isinstance(init_from, Preset):
+            return load_preset_weights(model, init_from, partial=True)
+        return copy_weights(load_keras(init_from), model, partial=True)
+    except PicanetError as error:
+        raise PicanetError(
+            f"`init_from` {experiment.init_from}: {error}. This network has `width` "
+            f"{experiment.width:g} and `variant` {experiment.variant}"
+        ) from error
 
 
 def make_optimizer(

@@ -16,17 +16,23 @@ from picanet_tf.presets import Preset, list_presets
 from picanet_tf.training import machine
 from picanet_tf.training.cluster import Cluster
 from picanet_tf.training.data import TrainingData
-from picanet_tf.training.experiments import Experiment
-from picanet_tf.training.run_directory import RunDirectory
+from picanet_tf.training.experiments import Experiment, nearest_multiple
+from picanet_tf.training.run_directory import LATEST, RunDirectory
 
-LATEST = "runs/latest"
 # Settings that may change when a run is resumed, because they do not affect the result,
 # or only steps that would otherwise not be run.
 CHANGEABLE = ("checkpoint_interval", "log_interval", "on_nonfinite")
+# The data sets, as recorded in `provenance.json`, by the settings that name them. They
+# may have moved.
+MOVABLE = {"tfrecords": "training_set", "validation_tfrecords": "validation_set"}
 
 
 def train(
-    *, run: str = "", resume: bool = False, skip_corrupt: int = 0, **settings
+    *,
+    run: str | os.PathLike = "",
+    resume: bool = False,
+    skip_corrupt: int = 0,
+    **settings,
 ) -> RunDirectory:
     """Trains a network.
 
@@ -34,10 +40,12 @@ def train(
         run: the run directory, a new one or with `resume` an existing one. Defaults to
             `runs/<time>-<variant>`, to which `runs/latest` then points; with `resume`,
             to `runs/latest`.
-        resume: continue from the run's last checkpoint.
+        resume: continue from the run's last checkpoint. `tfrecords` and
+            `validation_tfrecords` may then name other folders with the same data.
         skip_corrupt: maximum number of corrupt records to skip; each is logged.
         **settings: settings of `Experiment`, such as `tfrecords`. The rest have the
-            task's defaults.
+            task's defaults. Paths may be `os.PathLike`; as in `open`, "~" is not
+            expanded, which only the commands do.
 
     Returns:
         The run directory, which contains the trained network.
@@ -54,9 +62,16 @@ def train(
         PosixPath('runs/20261128-141500-6GAP_5432LAP/model.keras')
     """
     cluster = Cluster.from_environment()
+    run = os.fspath(run)
+    settings = {
+        name: os.fspath(value) if isinstance(value, os.PathLike) else value
+        for name, value in settings.items()
+    }
+    moved = {}
     if resume:
         directory = RunDirectory.open(run or LATEST)
         experiment = resumed_experiment(directory, settings)
+        moved = moved_data(directory.load_experiment(), experiment)
     else:
         experiment = new_experiment(settings, run, cluster)
         directory = RunDirectory.planned(experiment.variant, run)
@@ -64,7 +79,7 @@ def train(
     if experiment.init_from and not (resume and directory.begun):
         init_from = find_weights(experiment.init_from)
     recorded = directory.recorded() if resume else {}
-    data = TrainingData(experiment, skip_corrupt, recorded)
+    data = TrainingData(experiment, skip_corrupt, recorded, moved)
 
     import keras
     import tensorflow as tf
@@ -75,16 +90,19 @@ def train(
 
     gpus = len(tf.config.list_physical_devices("GPU"))
     machine.warn_of_unused_gpu(gpus)
+    strategy = make_strategy(experiment.replicas, cluster)
+    if not (resume or "batch_size" in settings):
+        experiment = fit_batch_size(experiment, strategy.num_replicas_in_sync)
+        data.experiment = experiment
     if not gpus:
         machine.warn_of_memory(experiment, cluster.size)
-    strategy = make_strategy(experiment.replicas, cluster)
     new_run = None
     if not resume:
         with StopRequest() as stop:  # A corrupt record must not leave a run directory.
             data.check_first_batches()
         stop.obey()
         new_run = {
-            "latest": not run,
+            "path": run,
             "tensorflow": tf.__version__,
             "keras": keras.__version__,
             **data.describe(),
@@ -92,17 +110,18 @@ def train(
         }
     elif cluster.chief:
         directory.record(left_out=data.left_out)
+        if moved:
+            directory.record_move(**{name: to for name, (_, to) in moved.items()})
     logging.info(
-        "%s on %d images of %s, %d steps of %d; run directory %s",
+        "%s on %d images of %s, %d steps of %d",
         experiment.variant,
         data.manifest.count,
         experiment.tfrecords,
         experiment.steps,
         experiment.batch_size,
-        directory.path,
     )
     with data.translate_errors(), translate_worker_errors(cluster):
-        Trainer(
+        trainer = Trainer(
             experiment,
             directory,
             data.batches(),
@@ -111,8 +130,9 @@ def train(
             strategy=strategy,
             cluster=cluster,
             new_run=new_run,
-        ).train()
-    return directory
+        )
+        trainer.train()
+    return trainer.run_directory
 
 
 def new_experiment(settings: Mapping, run: str, cluster: Cluster) -> Experiment:
@@ -140,7 +160,24 @@ def new_experiment(settings: Mapping, run: str, cluster: Cluster) -> Experiment:
         )
     if run:  # Checked here, before workers wait for each other.
         RunDirectory.check_new(run)
+    else:
+        RunDirectory.check_latest()
     return experiment
+
+
+def fit_batch_size(experiment: Experiment, replicas: int) -> Experiment:
+    """Adapts the default batch size to the replicas, which must divide it."""
+    default = experiment.default_batch_size
+    size = nearest_multiple(default, replicas)
+    if size != default:
+        logging.info(
+            "Batches of %d images instead of %d, so that each of %d replicas gets %d",
+            size,
+            default,
+            replicas,
+            size // replicas,
+        )
+    return dataclasses.replace(experiment, batch_size=size)
 
 
 def _variant_of(init_from: str, task: str) -> str | None:
@@ -160,10 +197,12 @@ def resumed_experiment(run: RunDirectory, settings: Mapping) -> Experiment:
         PicanetError: if a setting must not change, or no data set is given.
     """
     experiment = run.load_experiment()
+    recorded = run.recorded()
+    movable = [name for name, data_set in MOVABLE.items() if recorded.get(data_set)]
     changed = [
         f"`{name}` was {getattr(experiment, name)!r}"
         for name, value in settings.items()
-        if value != getattr(experiment, name) and name not in CHANGEABLE
+        if value != getattr(experiment, name) and name not in (*CHANGEABLE, *movable)
     ]
     if changed:
         raise PicanetError(
@@ -172,7 +211,20 @@ def resumed_experiment(run: RunDirectory, settings: Mapping) -> Experiment:
         )
     experiment = dataclasses.replace(experiment, **settings)
     _check_tfrecords(experiment)
+    for name in movable:
+        folder = getattr(experiment, name)
+        if folder and not os.path.isdir(folder):
+            raise PicanetError(
+                f"The data set {folder} of the run {run.path} is not there. If it has "
+                f"moved, give its new folder as `{name}`"
+            )
     return experiment
+
+
+def moved_data(before: Experiment, now: Experiment) -> dict[str, tuple[str, str]]:
+    """Returns {setting: (old folder, new folder)} of the data sets that have moved."""
+    folders = {name: (getattr(before, name), getattr(now, name)) for name in MOVABLE}
+    return {name: pair for name, pair in folders.items() if pair[0] != pair[1]}
 
 
 def find_weights(init_from: str) -> Path | Preset:

@@ -15,9 +15,11 @@ runs/latest             link to the newest run
 
 from __future__ import annotations
 
+import dataclasses
 import datetime
 import json
 import os
+import socket
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,6 +28,7 @@ from picanet_tf.core.errors import PicanetError
 from picanet_tf.core.files import sync, write_json, write_text
 from picanet_tf.training.experiments import Experiment
 
+LATEST = Path("runs/latest")
 WEIGHTS = ("model", "best")
 
 
@@ -37,41 +40,60 @@ class RunDirectory:
 
     @classmethod
     def planned(cls, variant: str, path: str = "") -> RunDirectory:
-        """Returns a directory to `create`, by default `runs/<time>-<variant>`."""
+        """Returns a directory to `create`, by default `runs/<time>-<variant>`.
+
+        Until it is created, another process may take the default name; `create` then
+        takes the next one.
+        """
         return cls(Path(path) if path else _new_directory(variant))
 
     @classmethod
-    def create(
-        cls, experiment: Experiment, path: str = "", *, latest: bool = False, **facts
-    ) -> RunDirectory:
+    def create(cls, experiment: Experiment, path: str = "", **facts) -> RunDirectory:
         """Creates a run directory with the experiment atomically.
 
         Args:
             experiment: the experiment to train.
-            path: the directory; by default as in `planned`, and with `latest`.
-            latest: point the link `latest` in the same folder at it.
+            path: the directory; by default the next free `runs/<time>-<variant>`, to
+                which the link `runs/latest` then points.
             **facts: metadata of the run for `provenance.json`.
 
         Raises:
             PicanetError: if the directory exists or cannot be created.
         """
-        directory = cls.planned(experiment.variant, path).path
-        cls.check_new(directory)
-        with publishing(directory, argument="run") as staged:
+        planned = cls.planned(experiment.variant, path).path
+        if not path:
+            cls.check_latest()
+        elif planned.exists():  # also if another process has created it just now
+            raise PicanetError(
+                f"The run directory {path} exists already. Give another `run`"
+            )
+        # Runs that start in the same second get different names.
+        next_path = None if path else lambda: _new_directory(experiment.variant)
+        with publishing(planned, argument="run", next_path=next_path) as staged:
             run = cls(staged.folder)
             write_text(run.experiment, experiment.to_json())
             write_json(run.provenance, facts)
-        if latest or not path:
-            _point(directory.parent / "latest", directory.name)
-        return cls(directory)
+        if not path:
+            _point(LATEST, staged.published.name)
+        return cls(staged.published)
 
     @staticmethod
     def check_new(path: str | os.PathLike) -> None:
         """Raises `PicanetError` if `path` exists."""
-        if Path(path).exists():
+        if not Path(path).exists():
+            return
+        is_run = RunDirectory(Path(path)).experiment.is_file()
+        resume = "`resume` to continue it, or " if is_run else ""
+        raise PicanetError(
+            f"The run directory {path} exists already. Give {resume}another `run`"
+        )
+
+    @staticmethod
+    def check_latest() -> None:
+        """Raises `PicanetError` if `runs/latest` exists and is not a link."""
+        if LATEST.exists() and not LATEST.is_symlink():
             raise PicanetError(
-                f"The run directory {path} exists already. Give `resume` to "
-                "continue it, or another `run`"
+                f"{LATEST} is not a symbolic link: move it away, or give `run`"
             )
 
     @classmethod
@@ -110,6 +132,20 @@ class RunDirectory:
         """Adds metadata of the run to `provenance.json`."""
         write_json(self.provenance, {**self.recorded(), **values})
 
+    def record_move(self, **folders: str) -> None:
+        """Records that data sets have moved, so that the run finds them again.
+
+        Args:
+            **folders: the settings of `Experiment` that name the data sets.
+        """
+        before = self.load_experiment()
+        moves = [
+            {"setting": name, "from": getattr(before, name), "to": folder}
+            for name, folder in folders.items()
+        ]
+        self.record(moved=[*self.recorded().get("moved", []), *moves])
+        write_text(self.experiment, dataclasses.replace(before, **folders).to_json())
+
     def recorded(self) -> dict:
         """The contents of `provenance.json`, see `record`."""
         try:
@@ -134,11 +170,11 @@ class RunDirectory:
             )
         path = self.path / f"{which}.keras"
         if not path.is_file():
-            reason = (
-                "the training has not reached a checkpoint"
-                if which == "model"
-                else "it was trained without `validation_tfrecords`"
-            )
+            reason = "the training has not reached a checkpoint"
+            if which == "best":
+                reason = "no validation with a score has been reached"
+                if not self.load_experiment().validation_tfrecords:
+                    reason = "it was trained without `validation_tfrecords`"
             raise PicanetError(f"The run {self.path} has no {path.name}: {reason}")
         return path
 
@@ -182,11 +218,7 @@ def _new_directory(variant: str) -> Path:
 
 def _point(link: Path, target: str) -> None:
     """Points the symbolic link at `target`, atomically."""
-    if link.exists() and not link.is_symlink():
-        raise PicanetError(
-            f"{link} is not a symbolic link: move it away, or give `run`"
-        )
-    temporary = link.with_name(f".latest.{os.getpid()}.tmp")
+    temporary = link.with_name(f".latest.{socket.gethostname()}.{os.getpid()}.tmp")
     temporary.unlink(missing_ok=True)
     temporary.symlink_to(target)
     os.replace(temporary, link)

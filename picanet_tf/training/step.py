@@ -10,8 +10,10 @@ import contextlib
 import hashlib
 import math
 from collections.abc import Callable
+from typing import NamedTuple
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from picanet_tf.core.errors import PicanetError
@@ -19,6 +21,20 @@ from picanet_tf.tasks.base import Task
 from picanet_tf.training.cluster import Cluster
 from picanet_tf.training.errors import NotFinite, WorkerLost
 from picanet_tf.training.experiments import Experiment
+
+
+class StepResult(NamedTuple):
+    """The result of a training step, the same on all workers.
+
+    Attributes:
+        logs: {"loss": total, name: loss of that output}, over the whole batch.
+        stop: whether any worker was asked to stop.
+        has_object: whether any image of the batch has an object.
+    """
+
+    logs: dict[str, float]
+    stop: bool
+    has_object: bool
 
 
 class TrainingStep:
@@ -40,6 +56,7 @@ class TrainingStep:
         model: keras.Model,
         optimizer: keras.optimizers.Optimizer,
     ):
+        self._task = task
         self._strategy = strategy
         self._model = model
         self._optimizer = optimizer
@@ -50,18 +67,14 @@ class TrainingStep:
         names = set(model.output)
         if set(self._losses) != names or set(self._loss_weights) != names:
             raise ValueError(f"Every output needs a loss and a loss weight: {names}")
-        self._names = ["loss", *self._losses, "gradients", "stop"]
+        self._names = ["loss", *self._losses, "gradients", "stop", "objects"]
 
-    def __call__(self, batch, stop: bool = False) -> tuple[dict[str, float], bool]:
+    def __call__(self, batch, stop: bool = False) -> StepResult:
         """Runs the step.
 
         Args:
             batch: the next element of an iterator over `distribute`.
             stop: whether this worker was asked to stop.
-
-        Returns:
-            {"loss": total, name: loss of that output} over the whole batch, and whether
-            any worker was asked to stop; both are the same on all workers.
 
         Raises:
             NotFinite: if a loss or gradient is not finite. The model's state is then
@@ -69,13 +82,13 @@ class TrainingStep:
         """
         values = self._run(batch, tf.constant(float(stop))).numpy().tolist()
         logs = dict(zip(self._names, values, strict=True))
-        stop = logs.pop("stop") > 0
+        stop, has_object = logs.pop("stop") > 0, logs.pop("objects") > 0
         wrong = [name for name, value in logs.items() if not math.isfinite(value)]
         if logs.pop("gradients") > 0:
             wrong.append("gradients")
         if wrong:
             raise NotFinite(wrong, stop)
-        return logs, stop
+        return StepResult(logs, stop, has_object)
 
     def state(self) -> list[tf.Tensor]:
         """Returns a copy of all variables that a step changes, for `restore`."""
@@ -108,7 +121,9 @@ class TrainingStep:
             variables = self._model.trainable_variables
             gradients = tape.gradient(scaled, variables)
             self._optimizer.apply_gradients(zip(gradients, variables, strict=True))
-            values = [total, *shares.values(), self._infinite(gradients), stop]
+            objects = self._task.has_object(targets)
+            infinite = self._infinite(gradients)
+            values = [total, *shares.values(), infinite, stop, objects]
             return tf.stack([tf.cast(value, tf.float32) for value in values])
 
         # One vector, because every reduction between machines is a round trip.
@@ -160,8 +175,7 @@ def agree(strategy: tf.distribute.Strategy, cluster: Cluster, **facts) -> None:
         int.from_bytes(hashlib.sha256(str(fact).encode()).digest()[:7], "big")
         for fact in facts.values()
     ]
-    ours = strategy.run(lambda: tf.constant([digests], tf.int64))
-    rows = strategy.gather(ours, axis=0).numpy()
+    rows = _gather(strategy, digests)
     different = [
         name for name, values in zip(facts, rows.T, strict=True) if len(set(values)) > 1
     ]
@@ -171,6 +185,17 @@ def agree(strategy: tf.distribute.Strategy, cluster: Cluster, **facts) -> None:
             f"The workers differ in: {', '.join(different)}. Start all with the same "
             f"command, data and run directory ({mine})"
         )
+
+
+def any_worker(strategy: tf.distribute.Strategy, cluster: Cluster, flag: bool) -> bool:
+    """Returns whether `flag` is set on any worker; waits for all workers."""
+    return flag if cluster.size == 1 else bool(_gather(strategy, [int(flag)]).any())
+
+
+def _gather(strategy: tf.distribute.Strategy, row: list[int]) -> np.ndarray:
+    """Returns the rows of all replicas of all workers, int64 [replicas, n]."""
+    ours = strategy.run(lambda: tf.constant([row], tf.int64))
+    return strategy.gather(ours, axis=0).numpy()
 
 
 @contextlib.contextmanager

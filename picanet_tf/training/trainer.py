@@ -6,8 +6,7 @@ works alike on one device, on several, and on several machines.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 from pathlib import Path
 
 import keras
@@ -24,35 +23,16 @@ from picanet_tf.training import initialization
 from picanet_tf.training.callbacks import Listener, ProgressBar, Recorder
 from picanet_tf.training.checkpoints import Checkpoints
 from picanet_tf.training.cluster import ALONE, Cluster
+from picanet_tf.training.data import Batches
 from picanet_tf.training.errors import NotFinite, TrainingError, TrainingInterrupted
 from picanet_tf.training.experiments import Experiment
 from picanet_tf.training.run_directory import RunDirectory
-from picanet_tf.training.step import TrainingStep, agree, distribute
+from picanet_tf.training.selection import ObjectWatch, Selection
+from picanet_tf.training.step import TrainingStep, agree, any_worker, distribute
 from picanet_tf.training.strategy import make_strategy
 
 PANELS = 4  # number of images in TensorBoard
 SKIPS_IN_A_ROW = 20  # number of consecutive skips at which training stops
-
-
-@dataclass(frozen=True)
-class Batches:
-    """The data of a training, as functions that read it.
-
-    Attributes:
-        training: (start step, share=(worker, workers)) -> infinite batches (image
-            float32 [N, S, S, 3] RGB 0..255, ground truth), the same as an uninterrupted
-            run reads from that step on. Each batch has the worker's share of the
-            `batch_size` images of a step, `batch_size / workers`.
-        validation: () -> the validation batches, each image once; None without a
-            validation set.
-        keys: step (from 0) -> the names of the records in that step's batch.
-        fingerprint: fingerprint of the data, which must be equal on all workers.
-    """
-
-    training: Callable[..., tf.data.Dataset]
-    validation: Callable[[], tf.data.Dataset] | None = None
-    keys: Callable[[int], list[str]] = lambda step: ["unknown"]
-    fingerprint: str = ""
 
 
 class Trainer:
@@ -70,7 +50,10 @@ class Trainer:
         cluster: the workers of the training; only the chief writes.
         new_run: arguments of `RunDirectory.create` for a run directory that does not
             exist yet. It is created once the training is ready to start, so that none
-            is left behind after an error.
+            is left behind after an error, and replaces `run`.
+
+    Attributes:
+        run_directory: the run directory.
 
     Example:
         >>> Trainer(experiment, run, Batches(read)).train()
@@ -133,7 +116,7 @@ class Trainer:
                     "Resuming %s after step %d", self.run_directory.path, first
                 )
             agree(strategy, cluster, step=first)
-            if first < experiment.steps:
+            if first < experiment.steps and not self.selection.exhausted:
                 self._take_steps(first, stop)
             elif cluster.chief:  # The run was killed after its last checkpoint.
                 self._save_model("model")
@@ -156,9 +139,18 @@ class Trainer:
             stop.obey()
         if self.cluster.chief and not self.resume:
             if self.new_run is not None:
-                RunDirectory.create(experiment, str(run.path), **self.new_run)
+                run = RunDirectory.create(experiment, **self.new_run)
+                self.run_directory = run
+                logging.info("Run directory %s", run.path)
             run.record(pretrained_layers=pretrained)
-        self.checkpoints = Checkpoints(run.checkpoints, self.model, optimizer)
+        self.checkpoints = Checkpoints(
+            run.checkpoints,
+            self.model,
+            optimizer,
+            early_stopping=experiment.patience > 0,
+        )
+        self.selection = Selection(self.checkpoints, experiment.patience)
+        self.watch = ObjectWatch(experiment.steps, self.task.no_object_advice)
         self.step = TrainingStep(
             self.task, experiment, self.strategy, self.model, optimizer
         )
@@ -192,6 +184,8 @@ class Trainer:
                 )
                 if validating and chief:
                     self._validate(step, read_validation())
+                if validating and experiment.patience and not last:
+                    last = self._stops_early(step)
                 # Read only once: a signal after saving takes effect a step later. A
                 # single worker need not wait until other workers know of it.
                 stopped = stopped or self.cluster.size == 1 and stop.received
@@ -205,6 +199,8 @@ class Trainer:
                     raise TrainingInterrupted(
                         step, experiment.steps, stop.signal, self.run_directory.path
                     )
+                if last:
+                    break
             self._tell("on_end")
         finally:
             self._tell("close")
@@ -214,7 +210,7 @@ class Trainer:
         skip = self.experiment.on_nonfinite == "skip"
         before = self.step.state() if skip else None
         try:
-            logs, stopped = self.step(batch, bool(stop.received))
+            result = self.step(batch, bool(stop.received))
         except NotFinite as error:
             keys = self.batches.keys(step - 1)
             if not skip:
@@ -235,8 +231,9 @@ class Trainer:
             self._tell("on_skip", step, error.names, keys)
             return error.stop
         self.skipped_in_a_row = 0
-        self._tell("on_step", step, logs)
-        return stopped
+        self.watch.see(result.has_object)
+        self._tell("on_step", step, result.logs)
+        return result.stop
 
     def _intact(self) -> str:
         if self.run_directory.begun:
@@ -255,13 +252,29 @@ class Trainer:
     def _validate(self, step, dataset) -> None:
         validation = self.task.validation(self.model.image_size)
         for images, ground_truth in dataset:
-            validation.update(self._outputs(images), ground_truth.numpy())
+            outputs = self._outputs(images)
+            if any(np.isnan(value).any() for value in outputs.values()):
+                raise TrainingError(
+                    f"The network's outputs are not numbers after step {step}. "
+                    f"{self._intact()} Lower `learning_rate`"
+                )
+            validation.update(outputs, ground_truth.numpy())
         scores = validation.result()
         self._tell("on_validation", step, scores)
-        score = scores[validation.best]
-        if self.checkpoints.best is None or score > self.checkpoints.best:
-            self.checkpoints.best = score
+        if self.selection.improves(validation, scores):
             self._save_model("best")
+
+    def _stops_early(self, step: int) -> bool:
+        """Whether to stop after the validation of this step; all workers agree."""
+        stops = any_worker(self.strategy, self.cluster, self.selection.exhausted)
+        if stops and self.cluster.chief:
+            logging.info(
+                "Stopped early after step %d: no improvement in %d validations",
+                step,
+                self.experiment.patience,
+            )
+            self.run_directory.record(stopped_early=step)
+        return stops
 
     def _save(self, step) -> None:
         self.checkpoints.save(step)

@@ -165,3 +165,19 @@ def test_validation_scores_the_finest_output_at_the_images_size():
     picture = panel(np.full([16, 16, 3], 9.0), classes[0], {"logits": logits[0]})
     assert picture.shape == (16, 48, 3) and picture.dtype == np.uint8
     assert picture[0, 16].tolist() == picture[0, 32].tolist() == [0, 0, 128]
+    assert (validation.images, validation.without_object) == (1, 0)
+
+
+def test_validation_without_any_class_has_no_score():
+    """It was 0, the best there could be of what follows."""
+    logits = {"logits": np.zeros([2, 2, 2, 21], np.float32)}
+    validation = SegmentationValidation()
+    validation.update(logits, np.full([2, 16, 16, 1], 255, np.uint8))
+    name, value = validation.criterion(validation.result())
+    assert name == "mean_iou" and np.isnan(value)
+    assert (validation.images, validation.without_object) == (2, 2)
+    background = np.zeros([2, 16, 16, 1], np.uint8)
+    background[0, 0, 0] = 20
+    validation.update(logits, background)  # Only background is predicted.
+    assert validation.result()["mean_iou"] == pytest.approx(511 / 512 / 2)
+    assert (validation.images, validation.without_object) == (4, 3)

@@ -42,6 +42,9 @@ from tests.tasks.datasets import SIZES, make_dataset
 PHOTOS = ((31, 23), (67, 101))
 
 
+NO_ADVICE = Task.no_object_advice
+
+
 def photo(size):
     return np.random.default_rng(sum(size)).integers(0, 256, (*size, 3), np.uint8)
 
@@ -246,6 +249,13 @@ class TaskContract:
             assert gradient is not None, variable.path
             assert np.isfinite(gradient).all(), variable.path
         assert max(np.abs(gradient).max() for gradient in gradients) > 0
+
+    def test_whether_there_is_an_object(self, task, network, batch):
+        """Of the batch there is; of none of it, unless the task knows no objects."""
+        for part, expected in ((1, True), (0, task.no_object_advice is NO_ADVICE)):
+            truth = tf.cast(part, batch[1].dtype) * batch[1]
+            targets = task.encode_targets(truth, network.output, network.image_size)
+            assert bool(task.has_object(targets)) is expected
 
     def test_validation(self, task, network, batch, outputs):
         validation = task.validation(network.image_size)

@@ -4,6 +4,7 @@ import json
 import pytest
 
 from picanet_tf.core.errors import PicanetError
+from picanet_tf.training import run
 from picanet_tf.training.experiments import Experiment
 
 
@@ -21,6 +22,27 @@ def test_the_rate_scales_with_the_batch_when_asked():
     assert Experiment(batch_size=18).base_rate == 0.01
     assert Experiment(batch_size=18, scale_rate=True).base_rate == pytest.approx(0.02)
     assert Experiment(batch_size=3, scale_rate=True).base_rate == pytest.approx(1 / 300)
+
+
+@pytest.mark.parametrize(
+    ("task", "replicas", "size"),
+    [
+        *[("saliency", 2, 10), ("saliency", 4, 8), ("saliency", 8, 8)],
+        *[("saliency", 3, 9), ("saliency", 6, 12), ("saliency", 32, 32)],
+        *[("segmentation", 4, 12), ("segmentation", 8, 8), ("segmentation", 5, 10)],
+        *[("detection", 8, 32), ("detection", 5, 30), ("detection", 3, 33)],
+    ],
+)
+def test_the_default_batch_is_a_multiple_of_the_replicas(task, replicas, size):
+    """The nearest one; of two the larger. A batch that is given stays as it is."""
+    assert Experiment.of(task, replicas=replicas).batch_size == size
+    default = Experiment.of(task)
+    assert run.fit_batch_size(default, replicas).batch_size == size
+    assert run.fit_batch_size(default, 1) == default
+    rate = Experiment.of(task, replicas=replicas, scale_rate=True).base_rate
+    assert rate == pytest.approx(default.base_rate * size / default.batch_size)
+    with pytest.raises(PicanetError, match="multiple of `replicas`"):
+        Experiment.of(task, replicas=7, batch_size=9)
 
 
 def test_boundaries():

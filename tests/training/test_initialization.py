@@ -1,11 +1,14 @@
 """What a training starts from when it starts from a preset."""
 
+import functools
+
 import keras
 import numpy as np
 import pytest
 
 from picanet_tf.backbones.vgg16_weights import WeightsError
 from picanet_tf.core.errors import PicanetError
+from picanet_tf.models.weights import assign_weights
 from picanet_tf.presets import find_preset, registry
 from picanet_tf.presets.arrays import quantize, read_arrays
 from picanet_tf.saliency import build_model
@@ -62,10 +65,17 @@ def test_the_same_network_gets_all_weights(preset):
 def test_of_another_variant_what_fits(preset):
     model, pretrained, arrays, before = loaded(preset, variant="6GAP_54LAP")
     assert pretrained == ENCODER_LAYERS
+    layer = lambda path: path.rpartition("/")[0]  # noqa: E731
+    torn = {
+        layer(variable.path)
+        for variable in model.weights
+        if variable.path not in arrays or arrays[variable.path].shape != variable.shape
+    }
+    fits = {path for path in arrays if layer(path) not in torn}
     taken, fresh = [], []
     for variable in model.weights:
         value, path = variable.numpy(), variable.path
-        if path in arrays and arrays[path].shape == value.shape:
+        if path in fits:
             taken.append(path)
             np.testing.assert_array_equal(value, arrays[path])
         else:
@@ -77,11 +87,36 @@ def test_of_another_variant_what_fits(preset):
 
 def test_nothing_of_it_fits(preset):
     with pytest.raises(
-        PicanetError, match="the preset tiny and .* no variable in common"
+        PicanetError,
+        match="`init_from` tiny: No weights of the preset tiny fit .*: the shapes of "
+        r".*_conv1/kernel with \(3, 3, 3, 2\) there and \(3, 3, 3, 8\) here. This "
+        "network has `width` 0.125 and `variant` 6GAP_5AC",
     ):
-        model = build(get_task("saliency"), disks.experiment(width=1 / 8))
-        model = keras.Model(model.input, model.get_layer("block1_conv1").output)
-        load_initial_weights(model, disks.experiment(), preset)
+        experiment = disks.experiment(width=1 / 8, init_from="tiny")
+        model = build(get_task("saliency"), experiment)
+        load_initial_weights(model, experiment, preset)
+
+
+def test_a_norm_is_taken_whole_or_not_at_all(preset):
+    """Its `collected_weight` fits any norm, but counts the other one's batches."""
+    model, _, arrays, before = loaded(preset, image_size=16)
+    norm = "d6_gap/norm/"
+    assert arrays[norm + "gamma"].shape == (16,)  # a grid of 4x4, here one of 2x2
+    names = ("gamma", "beta", "moving_mean", "moving_variance", "collected_weight")
+    arrays[norm + "collected_weight"] += 19.9
+    model = build(get_task("saliency"), disks.experiment(image_size=16))
+    assign = functools.partial(
+        assign_weights, arrays, model, "tiny", partial=True, whole_layers=True
+    )
+    transfer = assign()
+    ours = {variable.path: variable.numpy() for variable in model.weights}
+    for name in names:
+        assert norm + name not in transfer.loaded
+        assert ours[norm + name].shape == before[norm + name].shape
+    assert ours[norm + "collected_weight"] == 0
+    assert norm + "collected_weight" in transfer.left_out
+    assert "rest of its layer does not fit: d6_gap/norm/coll" in str(transfer)
+    assert {f"d6_encoder_norm/{name}" for name in names} <= set(transfer.loaded)
 
 
 def test_its_encoder_may_be_frozen(preset):

@@ -1,6 +1,10 @@
+import datetime
+import multiprocessing
+
 import pytest
 
 from picanet_tf.core.errors import PicanetError
+from picanet_tf.training import run_directory
 from picanet_tf.training.experiments import Experiment
 from picanet_tf.training.run_directory import RunDirectory
 
@@ -18,9 +22,63 @@ def test_a_new_run_is_the_latest(tmp_path, monkeypatch):
 
 
 def test_an_existing_directory_is_kept(tmp_path):
+    """It may be resumed by whoever named it, if it was there when they did."""
     RunDirectory.create(Experiment(), str(tmp_path / "mine"))
     with pytest.raises(PicanetError, match="mine exists already. Give `resume`"):
+        RunDirectory.check_new(tmp_path / "mine")
+    with pytest.raises(PicanetError, match="mine exists already. Give another `run`"):
         RunDirectory.create(Experiment(), str(tmp_path / "mine"))
+    with pytest.raises(PicanetError, match="exists already. Give another `run`"):
+        RunDirectory.check_new(tmp_path)
+
+
+def create_with(seed):
+    return RunDirectory.create(Experiment(seed=seed)).path.name
+
+
+def test_runs_created_at_once_are_all_kept(tmp_path, monkeypatch):
+    """Of the same second, and so of the same name, but for the number at its end."""
+    monkeypatch.chdir(tmp_path)
+    now = datetime.datetime(2026, 1, 2, 3, 4, 5)
+    clock = type("clock", (datetime.datetime,), {"now": staticmethod(lambda: now)})
+    monkeypatch.setattr(run_directory.datetime, "datetime", clock)
+    with multiprocessing.get_context("fork").Pool(8) as pool:
+        names = pool.map(create_with, range(16), chunksize=1)
+    first = "20260102-030405-6GAP_5432AC"
+    assert set(names) == {first, *(f"{first}-{number}" for number in range(2, 17))}
+    for seed, name in enumerate(names):
+        run = RunDirectory.open(tmp_path / "runs" / name)
+        assert run.load_experiment().seed == seed
+    assert RunDirectory.open("runs/latest").path.name in names
+    assert {path.name for path in (tmp_path / "runs").iterdir()} == {*names, "latest"}
+
+
+def test_a_default_name_that_another_process_took(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    taken = RunDirectory.create(Experiment(seed=1)).path
+    planned = staticmethod(lambda variant, path="": RunDirectory(taken))
+    monkeypatch.setattr(RunDirectory, "planned", planned)
+    made = RunDirectory.create(Experiment(seed=2))
+    assert made.path != taken and made.load_experiment().seed == 2
+    assert RunDirectory(taken).load_experiment().seed == 1
+
+
+def test_data_that_have_moved_are_recorded(tmp_path):
+    experiment = Experiment(tfrecords="a", validation_tfrecords="v", steps=7)
+    run = RunDirectory.create(experiment, str(tmp_path / "run"), tensorflow="2")
+    run.record_move(tfrecords="b")
+    run.record_move(tfrecords="c", validation_tfrecords="w")
+    assert run.load_experiment() == Experiment(
+        tfrecords="c", validation_tfrecords="w", steps=7
+    )
+    assert run.recorded() == {
+        "tensorflow": "2",
+        "moved": [
+            {"setting": "tfrecords", "from": "a", "to": "b"},
+            {"setting": "tfrecords", "from": "b", "to": "c"},
+            {"setting": "validation_tfrecords", "from": "v", "to": "w"},
+        ],
+    }
 
 
 def test_a_run_at_a_path_is_not_the_latest(tmp_path):
@@ -33,6 +91,7 @@ def test_a_directory_called_latest_is_not_replaced(tmp_path, monkeypatch):
     (tmp_path / "runs" / "latest").mkdir(parents=True)
     with pytest.raises(PicanetError, match="runs/latest is not a symbolic link"):
         RunDirectory.create(Experiment())
+    assert [path.name for path in (tmp_path / "runs").iterdir()] == ["latest"]
 
 
 def test_errors_say_what_is_missing(tmp_path):
@@ -45,6 +104,10 @@ def test_errors_say_what_is_missing(tmp_path):
         run.weights()
     with pytest.raises(PicanetError, match="no best.keras: .*without `validation"):
         run.weights("best")
+    experiment = Experiment(validation_tfrecords="x")
+    validated = RunDirectory.create(experiment, str(tmp_path / "validated"))
+    with pytest.raises(PicanetError, match="no best.keras: no validation with a score"):
+        validated.weights("best")
     with pytest.raises(PicanetError, match="'worst'"):
         run.weights("worst")
 

@@ -143,15 +143,19 @@ def test_a_frozen_encoder_trains_what_got_no_weights(tiny_network):
     assert frozen == set(CONV_LAYERS)
 
 
-def test_an_encoder_without_weights_is_not_frozen(tmp_path):
-    """Of a network of another width nothing fits."""
+@pytest.mark.parametrize("freeze_encoder", [True, False])
+def test_a_network_of_another_width_is_no_start(freeze_encoder, tmp_path):
+    """Nothing of it fits, so that the training would start from random weights."""
     wide = build_model("UNet", image_size=32, width=1 / 16)
     path = tmp_path / "wide.keras"
     wide.save(path)
     run = run_of(
-        tmp_path / "run", variant="UNet", freeze_encoder=True, init_from=str(path)
+        tmp_path / "run",
+        variant="UNet",
+        freeze_encoder=freeze_encoder,
+        init_from=str(path),
     )
-    with pytest.raises(PicanetError, match="`freeze_encoder` needs .*wide.keras fits"):
+    with pytest.raises(PicanetError, match="`init_from` .*wide.keras: No weights of"):
         trained(run, init_from=path)
 
 
@@ -173,7 +177,7 @@ def test_a_stop_before_the_first_step_makes_no_run(tmp_path, monkeypatch):
                 disks.experiment(variant="UNet"),
                 RunDirectory(tmp_path / "run"),
                 read_training=disks.read,
-                new_run={},
+                new_run={"path": str(tmp_path / "run")},
             )
         assert list(tmp_path.iterdir()) == []
 
