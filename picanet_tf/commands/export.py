@@ -5,7 +5,8 @@
     picanet export --formats tflite --quantize int8 --calibration_tfrecords data/duts
 
 Each artefact is loaded back and compared with the Keras model on real images: the
-bundled samples, or images of the calibration set. A version is published atomically.
+bundled samples, or images of the calibration set that did not calibrate; with int8 also
+on brighter and darker copies. A version is published atomically.
 """
 
 from __future__ import annotations
@@ -19,14 +20,13 @@ from picanet_tf.core import cli
 from picanet_tf.core.errors import PicanetError
 from picanet_tf.core.images import read_image
 from picanet_tf.inference import load_model, locate
-from picanet_tf.inference.locate import DESCRIPTION, Located
+from picanet_tf.inference.locate import DESCRIPTION
 from picanet_tf.presets.samples import sample_photos
+from picanet_tf.serving.photos import CALIBRATION_IMAGES, COMPARED_IMAGES, split
 from picanet_tf.serving.request import FORMATS, QUANTIZATIONS, ExportRequest
 from picanet_tf.training.run_directory import WEIGHTS
 
 POSITIONAL = ""
-CALIBRATION_IMAGES = 64
-COMPARED_IMAGES = 8
 
 
 def define_flags() -> None:
@@ -54,7 +54,8 @@ def define_flags() -> None:
     text(
         "calibration_tfrecords",
         None,
-        f"Converted data set; {CALIBRATION_IMAGES} of its images calibrate int8.",
+        f"Converted data set; {CALIBRATION_IMAGES} of its images calibrate int8, and "
+        f"{COMPARED_IMAGES} others are compared on.",
     )
     flags.DEFINE_bool("overwrite", False, "Replace --version if it exists.")
 
@@ -101,43 +102,38 @@ def export(
     found = locate(model, weights)
     found.require_network()
 
-    from picanet_tf.serving import exporting
+    from picanet_tf.serving import exporting, model_card
 
-    calibration = calibration_tfrecords and read_calibration(calibration_tfrecords)
-    images = calibration or [read_image(path) for path in sample_photos()]
-    images = images[:COMPARED_IMAGES]
+    calibration, images, compared = [], [], f"images of {calibration_tfrecords}"
+    if calibration_tfrecords:
+        calibration, images = split(read_photos(calibration_tfrecords))
+    if not images:
+        images = [read_image(path) for path in sample_photos()]
+        compared = "sample photos"
+    if "int8" in request.quantize:
+        compared += ", and brighter and darker copies"
     folder, artefacts = exporting.export(
         load_model(found, engine="keras").network,
         request,
         images,
         calibration=calibration or None,
-        facts=_facts(found, weights or "model"),
+        facts=model_card.facts_of(found, weights or "model"),
     )
-    lines = [f"{folder}, compared with the Keras model on {len(images)} images:"]
+    lines = [f"{folder}, compared with the Keras model on {len(images)} {compared}:"]
     for name, size, difference, note in artefacts:
         size = f"{size / 1e6:7.1f} MB"
         lines.append(f"  {name:32} {size}  differs by {difference:.1e}  {note}")
     return "\n".join(lines)
 
 
-def _facts(found: Located, weights: str) -> dict | None:
-    from picanet_tf.serving import model_card
-
-    if found.run:
-        return model_card.facts_of_run(found.run, weights)
-    if found.preset:
-        return {"preset": found.preset.name, **found.preset.card}
-    return None
-
-
-def read_calibration(tfrecords: str) -> list:
-    """Returns `CALIBRATION_IMAGES` images, evenly spaced over the data set."""
+def read_photos(tfrecords: str) -> list:
+    """Returns images to calibrate and compare on, evenly spaced over the data set."""
     from data_pipeline.readers import read_originals
 
     # Only the images are used, so any kind of data set works.
     dataset = read_originals(tfrecords, load_manifest(tfrecords).kind)
-    step = max(1, len(dataset) // CALIBRATION_IMAGES)
-    picked = dataset.shard(step, 0).take(CALIBRATION_IMAGES)
+    count = CALIBRATION_IMAGES + COMPARED_IMAGES
+    picked = dataset.shard(max(1, len(dataset) // count), 0).take(count)
     return [record["image"] for record in picked.as_numpy_iterator()]
 
 

@@ -2,26 +2,37 @@
 
 from __future__ import annotations
 
+import functools
+
 import keras
 import numpy as np
 import tensorflow as tf
 
 from picanet_tf.core.errors import PicanetError
 from picanet_tf.inference.base import Model
+from picanet_tf.inference.forks import check_not_forked, tensorflow_is_used
+from picanet_tf.inference.loading import load_model
+from picanet_tf.layers.fused import inference_only
 from picanet_tf.models.base import Network
 
 
 class KerasModel(Model):
     """Predicts saliency maps, class maps or boxes with a Keras network.
 
+    Can be pickled and copied: what comes back is loaded anew from `source`.
+
     Args:
         network: a network built by a task's `build_model`.
+        source: the preset name or absolute path that `load_model` loaded it from; None:
+            a pickle contains the network.
+        threads: as passed to `load_model`.
 
     Attributes:
         network: the network, at its test-time input size.
 
     Raises:
-        PicanetError: if the network was not built by `build_model`.
+        PicanetError: if the network was not built by `build_model`; on prediction, in
+            a process forked from one that has used TensorFlow.
 
     Example:
         >>> model = load_model("runs/latest")
@@ -31,7 +42,12 @@ class KerasModel(Model):
 
     takes_batches = True
 
-    def __init__(self, network: keras.Model):
+    def __init__(
+        self,
+        network: keras.Model,
+        source: str | None = None,
+        threads: int | None = None,
+    ):
         if not isinstance(network, Network):
             raise PicanetError(
                 f"The model {network.name} was not built by `build_model`: it has no "
@@ -43,6 +59,9 @@ class KerasModel(Model):
             network = network.rebuild(image_size=side, dtype="float32")
         super().__init__(task.spec, side)
         self.network = network
+        self._source = source
+        self._threads = threads
+        tensorflow_is_used()
         logits = keras.Model(network.input, task.logits(network.output))
         self._infer = tf.function(
             lambda images: task.activate(logits(images, training=False), side),
@@ -50,4 +69,12 @@ class KerasModel(Model):
         )
 
     def infer(self, batch: np.ndarray):
-        return self._infer(batch)
+        check_not_forked()
+        with inference_only():
+            return self._infer(batch)
+
+    def __reduce__(self):
+        if self._source is None:
+            return KerasModel, (self.network,)
+        load = functools.partial(load_model, engine="keras", threads=self._threads)
+        return load, (self._source,)

@@ -6,8 +6,10 @@ import contextlib
 import os
 import sys
 import threading
+import weakref
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -16,6 +18,13 @@ from picanet_tf.inference.base import Model
 from picanet_tf.tasks.registry import get_spec
 
 SIGNATURE = "serving_default"
+
+# In a forked process, the destructor of an inherited interpreter would wait forever for
+# threads that only the parent has: such interpreters are kept.
+_files: weakref.WeakSet[LiteRTFile] = weakref.WeakSet()
+_inherited: list[LiteRTFile] = []
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=lambda: _inherited.extend(_files))
 
 
 class LiteRTFile:
@@ -67,6 +76,7 @@ class LiteRTFile:
         self.output_shape = list(map(int, output["shape"]))
         self._input = image
         self._result = output
+        _files.add(self)
 
     def __call__(self, images: np.ndarray) -> np.ndarray:
         """Runs the model.
@@ -89,10 +99,17 @@ class LiteRTFile:
         return result if images.ndim == 4 else result[0]
 
 
+class _Loaded(NamedTuple):
+    file: LiteRTFile
+    lock: threading.Lock
+    process: int
+
+
 class LiteRTModel(Model):
     """Predicts saliency maps, float32 [H, W] in [0, 1], with a LiteRT file.
 
-    Thread-safe; the network runs for one thread at a time.
+    Thread-safe; the network runs for one thread at a time. Can be pickled and copied,
+    and used in a forked process: each copy loads the file anew.
 
     Args:
         path: a file from `picanet export` or a preset.
@@ -103,27 +120,38 @@ class LiteRTModel(Model):
     """
 
     def __init__(self, path: str | os.PathLike, threads: int | None = None):
-        self._file = LiteRTFile(path, threads)
-        if self._file.output != "saliency":
+        self.path = Path(path)
+        self._threads = threads
+        self._loaded = self._load()
+        file = self._loaded.file
+        if file.output != "saliency":
             raise PicanetError(
-                f"{path} outputs {self._file.output!r}; the LiteRT engine predicts "
+                f"{path} outputs {file.output!r}; the LiteRT engine predicts "
                 "saliency only. Use the Keras network (a run or a .keras file)"
             )
-        side = self._file.image_size
-        if self._file.output_shape[1:] != [side, side, 1] or side < 2:
+        side = file.image_size
+        if file.output_shape[1:] != [side, side, 1] or side < 2:
             raise PicanetError(
                 f"{path} is not an export of a saliency network: its output must be "
-                f"[N, S, S, 1]. Received: {self._file.output_shape} with S = {side}"
+                f"[N, S, S, 1]. Received: {file.output_shape} with S = {side}"
             )
-        super().__init__(get_spec("saliency"), self._file.image_size)
-        self.path = Path(path)
-        self._lock = threading.Lock()
+        super().__init__(get_spec("saliency"), side)
 
     def infer(self, batch: np.ndarray) -> Iterator[np.ndarray]:
+        loaded = self._loaded
+        if loaded.process != os.getpid():  # The parent may have been amid a run.
+            loaded = self._loaded = self._load()
         for image in batch:
-            with self._lock:
-                small = self._file(image)
+            with loaded.lock:
+                small = loaded.file(image)
             yield small
+
+    def _load(self) -> _Loaded:
+        file = LiteRTFile(self.path, self._threads)
+        return _Loaded(file, threading.Lock(), os.getpid())
+
+    def __reduce__(self):
+        return LiteRTModel, (str(self.path.absolute()), self._threads)
 
 
 @contextlib.contextmanager

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 import reprlib
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from picanet_tf.core.errors import PicanetError
+from picanet_tf.inference.forks import check_not_forked
 from picanet_tf.inference.locate import Located, locate
 from picanet_tf.presets import Preset
 from picanet_tf.tasks.registry import get_task
@@ -39,7 +41,8 @@ def load_model(
         threads: engine threads; defaults to one per core.
 
     Returns:
-        A `LiteRTModel` or `KerasModel`.
+        A `LiteRTModel` or `KerasModel`. Both can be pickled, for example for the
+        workers of a spawned pool; the copy is loaded from the same file.
 
     Raises:
         PicanetError: if the model does not exist or the engine cannot run it.
@@ -93,8 +96,9 @@ def load_model(
     if threads is not None:
         _set_threads(threads)
     network = load_network(found)
+    source = found.preset.name if found.preset else str(Path(found.keras).absolute())
     try:
-        return KerasModel(network)
+        return KerasModel(network, source, threads)
     except PicanetError as error:
         raise PicanetError(f"{found.keras or found}: {error}") from error
 
@@ -103,9 +107,11 @@ def load_network(found: Located) -> keras.Model:
     """Loads the Keras network of a run, a `.keras` file or a preset.
 
     Raises:
-        PicanetError: if there is only a LiteRT file, or the file cannot be read.
+        PicanetError: if there is only a LiteRT file, the file cannot be read, or this
+            process was forked from one that has used TensorFlow.
     """
     found.require_network()
+    check_not_forked()
     if found.preset:
         task = get_task(found.preset.task)
         return task.build_model(weights=found.preset.name, dropout=0.0)

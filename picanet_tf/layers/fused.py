@@ -16,6 +16,9 @@ them can be added up at once.
 
 from __future__ import annotations
 
+import contextlib
+import contextvars
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import tensorflow as tf
@@ -26,6 +29,30 @@ BLOCK_PIXELS = 1600
 # Steps (of one window row in one block) that may run concurrently: while one waits for
 # memory or synchronizes its threads, the other computes.
 CONCURRENT_STEPS = 2
+
+_differentiable = contextvars.ContextVar("differentiable", default=True)
+
+
+@contextlib.contextmanager
+def inference_only() -> Iterator[None]:
+    """Leaves the gradients out of graphs that are traced in this context.
+
+    TensorFlow registers the gradients of a graph under a name, for good, and with them
+    the graph: a process that loads many networks would keep the graphs of all of them.
+    The results are the same.
+    """
+    token = _differentiable.set(False)
+    try:
+        yield
+    finally:
+        _differentiable.reset(token)
+
+
+def _with_gradient(forward):
+    """`tf.custom_gradient`, except within `inference_only`."""
+    if _differentiable.get():
+        return tf.custom_gradient(forward)
+    return lambda *arguments: forward(*arguments)[0]
 
 
 class Window(NamedTuple):
@@ -110,7 +137,7 @@ class _Throttle:
 def pool(features, attention, window: Window):
     """Eq. 3: [N, H, W, C], [N, H, W, K*K] -> [N, H, W, C]."""
 
-    @tf.custom_gradient
+    @_with_gradient
     def forward(features, attention):
         taps = window.gather_columns(window.pad_lines(swap_batch_and_lines(features)))
         rows, pooled = window.split_rows(attention), []
@@ -145,7 +172,7 @@ def conv(features, gates, kernel, window: Window):
     size, _, channels, filters = kernel.shape
     flat = [-1, size * channels]
 
-    @tf.custom_gradient
+    @_with_gradient
     def forward(features, gates, kernel):
         taps = window.gather_columns(window.pad_lines(swap_batch_and_lines(features)))
         rows, outputs = window.split_rows(gates), []

@@ -19,6 +19,7 @@ from picanet_tf.models.base import Network
 from picanet_tf.serving import model_card, onnx, saved_model, tflite, warmup
 from picanet_tf.serving.comparison import check_difference, difference_of
 from picanet_tf.serving.network import serving_network, with_one_output
+from picanet_tf.serving.photos import vary_brightness
 from picanet_tf.serving.request import ExportRequest
 from picanet_tf.serving.versions import publishing_version
 
@@ -54,8 +55,9 @@ def export(
     Args:
         trained: a network built by `build_model`.
         request: what to export, and where to.
-        images: real images, uint8 [H, W, 3], RGB, to compare the artefacts on.
-        calibration: more such images, for `"int8"`; iterated over several times.
+        images: real images, uint8 [H, W, 3], RGB, to compare the artefacts on; with
+            `"int8"`, also on brighter and darker copies of them.
+        calibration: other such images, for `"int8"`; iterated over several times.
         facts: facts about the run, for the model card.
 
     Returns:
@@ -89,6 +91,9 @@ class _Export:
         self.request = request
         self.folder = folder
         self.calibration = calibration
+        # Integers have a limited range, which the photos at hand may just fit.
+        int8 = "tflite" in request.formats and "int8" in request.quantize
+        images = vary_brightness(images) if int8 else images
         self.originals = images
         self.size = trained.image_size
         if request.image_size is not None:

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+from picanet_tf.inference.locate import Located
 from picanet_tf.serving.decoding import MAX_PIXELS
 from picanet_tf.tasks.base import Validation
 from picanet_tf.tasks.registry import get_task
@@ -37,6 +38,15 @@ _IMAGE_BYTES = {
     "errors": "an image that cannot be decoded fails its whole batch with "
     "INVALID_ARGUMENT: let the server merge requests of serving_default only",
 }
+
+
+def facts_of(found: Located, weights: str) -> dict | None:
+    """Returns the recorded facts about a model; None if there are none."""
+    if found.run:
+        return facts_of_run(found.run, weights)
+    if found.preset:
+        return {"preset": found.preset.name, **found.preset.card}
+    return None
 
 
 def facts_of_run(run: RunDirectory, weights: str) -> dict:

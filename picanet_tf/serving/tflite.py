@@ -6,7 +6,7 @@ import contextlib
 import json
 import tempfile
 import warnings
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import keras
@@ -47,7 +47,8 @@ def write_tflite(
         path: file name ending in `.tflite`; the JSON has the same stem.
         quantization: one of `request.QUANTIZATIONS`.
         image_size: side of the input in pixels; defaults to the trained network's.
-        calibration: images float32 [S, S, 3], RGB 0..255, for `"int8"`.
+        calibration: images float32 [S, S, 3], RGB 0..255, for `"int8"`. Each is
+            stretched to 0..255, so that the input's scale is 1 whatever they are.
     """
     task = trained.task
     # Unrolled: a loop needs TensorList operations, whose built-in versions require a
@@ -95,11 +96,27 @@ def _converter(folder: str, quantization: str, calibration):
     if quantization == "int8":
         converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
         converter.representative_dataset = lambda: (
-            [np.float32(image)[np.newaxis]] for image in calibration
+            [image[np.newaxis]] for image in _with_full_range(calibration)
         )
         converter.inference_input_type = tf.uint8
         converter.inference_output_type = tf.uint8
     return converter
+
+
+def _with_full_range(images: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
+    """Stretches each calibration image to 0..255.
+
+    The converter takes the range of the input and of all activations from these images,
+    and would clip photos that are brighter.
+    """
+    for image in images:
+        image = np.array(image, np.float32)
+        low, high = image.min(), image.max()
+        if low < high:
+            yield (image - low) / (high - low) * 255
+        else:
+            image[0, :2] = [[0], [255]]
+            yield image
 
 
 def describe(

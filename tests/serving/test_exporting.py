@@ -69,7 +69,24 @@ def test_int8(network, tmp_path):
         network, request, PHOTOS, calibration=[photo((40, 40), n) for n in range(4)]
     )
     assert artefact.name == "tflite/picanet_int8.tflite"
-    assert 1e-4 < artefact.difference < 0.1
+    assert 1e-4 < artefact.difference < 0.3
+    card = json.loads((folder / "assets" / "model_card.json").read_text())
+    assert card["compared_on"] == "6 images"  # brighter and darker, too
+
+
+def test_int8_is_compared_on_brighter_and_darker_photos(network, tmp_path, monkeypatch):
+    """A file that clips them is told by the difference."""
+    right = exporting.tflite.runner
+
+    def empty_when_bright(path):
+        run = right(path)
+        return lambda image: run(image) * (image.max() <= 128)
+
+    monkeypatch.setattr(exporting.tflite, "runner", empty_when_bright)
+    dark = [photo((40, 40), n) // 2 for n in range(4)]
+    request = ExportRequest(tmp_path, formats=("tflite",), quantize=("int8",))
+    _, (artefact,) = exporting.export(network, request, dark[:2], calibration=dark[2:])
+    assert artefact.difference > 0.5
 
 
 def test_an_artefact_that_differs_is_not_published(network, tmp_path, monkeypatch):
