@@ -6,6 +6,7 @@
     picanet predict photos/ --output out/ --format cutout --resume
     picanet predict 'photos/**/*.jpg' --output out/ --format overlay
     picanet predict photos/ --output_format webp --quality 80
+    picanet predict photo.jpg --background white --crop
     picanet predict --watch inbox/ --output out/     until Ctrl-C
     picanet predict - --format cutout < photo.jpg > cut.png
     picanet predict clip.mp4 --output out/           out/clip.saliency.mp4
@@ -26,6 +27,7 @@ import dataclasses
 
 from absl import flags
 
+from picanet_tf.commands.cutout_flags import define_cutout_flags, read_cutout_options
 from picanet_tf.core import cli
 from picanet_tf.core.errors import PicanetError
 from picanet_tf.core.images import MAX_PIXELS
@@ -83,8 +85,8 @@ def define_flags() -> None:
         None,
         (*picture_formats(), *collected_formats()),
         "map (default with --output): 8-bit grey, or classes in VOC colours; mask: "
-        "black and white; cutout (default without --output): the image with the map "
-        "as alpha channel; overlay: a heat map, or class colours with a legend, over "
+        "black and white; cutout (default without --output): the object, transparent "
+        "around it; overlay: a heat map, or class colours with a legend, over "
         "the image; panel: all of these. Class maps have no mask or cutout. Detection: "
         "boxes (default): drawn on the image; json: one detections.json in COCO's "
         "results format; voc: one text file per class for the VOC devkit.",
@@ -101,6 +103,7 @@ def define_flags() -> None:
         "File format of videos with --format cutout: webm (VP9), mov (ProRes 4444), or "
         "frames: a folder of PNGs. Default: webm, without ffmpeg frames.",
     )
+    define_cutout_flags()
     whole("batch_size", 4, "Images per network call.", 1)
     whole("max_pixels", MAX_PIXELS, "Largest width x height accepted.", 1, MAX_PIXELS)
     flags.DEFINE_bool("resume", False, "Skip inputs whose result already exists.")
@@ -110,9 +113,10 @@ def read_options() -> PredictOptions:
     values = flags.FLAGS
     if values["threshold"].present and values.format not in ("mask", "boxes"):
         raise PicanetError("--threshold goes with --format mask or boxes only")
-    names = {field.name for field in dataclasses.fields(PredictOptions)} - {"form"}
-    options = {name: values[name].value for name in names}
-    return PredictOptions(form=values.format, **options)
+    names = {field.name for field in dataclasses.fields(PredictOptions)}
+    options = {name: values[name].value for name in names - {"form", "cutout"}}
+    cutout = read_cutout_options()
+    return PredictOptions(form=values.format, cutout=cutout, **options)
 
 
 def main(words: list[str]) -> int:

@@ -21,8 +21,10 @@ from picanet_tf.drawing.foreground import estimate_foreground
 from picanet_tf.drawing.maps import grey
 from picanet_tf.drawing.matting import refine_alpha
 
-# `crop` keeps pixels with at least this alpha, so that faint specks do not count.
+# `crop` keeps pixels with at least this alpha that are this near to an object of 0.5,
+# as a fraction of the longer side; faint specks elsewhere do not count.
 _VISIBLE = 0.1
+_SOFT_EDGE = 0.02
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -124,7 +126,9 @@ def cut_out(
     opacity = np.float32(image[..., 3]) / 255 if image.shape[2] == 4 else None
     colours = estimate_foreground(image[..., :3], alpha, opacity)
     share = alpha if opacity is None else alpha * opacity
-    frame = _frame(share) if options.crop else (slice(None), slice(None))
+    frame = np.s_[:, :]
+    if options.crop:
+        frame = _frame(alpha if opacity is None else alpha * (opacity > 0))
     if options.draw_background is None:
         return np.dstack([colours[frame], grey(share[frame])])
     background = options.draw_background(image[..., :3], alpha, opacity)
@@ -159,12 +163,22 @@ def keep_largest(saliency: np.ndarray) -> np.ndarray:
 
 
 def _frame(alpha: np.ndarray) -> tuple[slice, slice]:
-    visible = alpha >= _VISIBLE
-    if not visible.any():
-        raise PicanetError(
-            f"`crop`: there is no object, since alpha is below {_VISIBLE} everywhere"
-        )
-    rows, columns = (np.flatnonzero(visible.any(axis)) for axis in (1, 0))
+    """Returns the rows and columns of an object, with its soft edge."""
+    object_rows, object_columns = _bounds(alpha >= 0.5)
+    margin = round(_SOFT_EDGE * max(alpha.shape))
+    window = tuple(
+        slice(max(0, part.start - margin), part.stop + margin)
+        for part in (object_rows, object_columns)
+    )
+    inside = np.zeros(alpha.shape, bool)
+    inside[window] = alpha[window] >= _VISIBLE
+    return _bounds(inside)
+
+
+def _bounds(inside: np.ndarray) -> tuple[slice, slice]:
+    if not inside.any():
+        raise PicanetError("`crop`: there is no object, since alpha is below 0.5")
+    rows, columns = (np.flatnonzero(inside.any(axis)) for axis in (1, 0))
     return slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1)
 
 

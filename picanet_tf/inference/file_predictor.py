@@ -111,7 +111,9 @@ class FilePredictor:
 
     def _read(self, pair: tuple[Input, Path]) -> np.ndarray:
         check_name_length(*pair)
-        return read_image(pair[0].path, max_pixels=self._options.max_pixels)
+        return read_image(
+            pair[0].path, max_pixels=self._options.max_pixels, keep_alpha=True
+        )
 
     def _write(self, pair: tuple[Input, Path], image: np.ndarray, result) -> None:
         if self._options.is_collected:
@@ -124,7 +126,10 @@ class FilePredictor:
         return str(output.relative_to(self._options.output).with_suffix(""))
 
     def _draw(self, form: str, image: np.ndarray, result) -> Image.Image:
-        return self._model.render(form, image, result, self._options.threshold)
+        options = self._options
+        return self._model.render(
+            form, image, result, options.threshold, options.cutout
+        )
 
     def _predict_video(self, item: Input, output: Path) -> Exception | None:
         form = self._options.video_form(self._model.spec)

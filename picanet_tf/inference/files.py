@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,6 +14,7 @@ from picanet_tf.core.errors import PicanetError
 from picanet_tf.core.files import write_text
 from picanet_tf.core.inputs import Input, scan_inputs
 from picanet_tf.core.passed_over import describe
+from picanet_tf.drawing.cutouts import CutoutOptions
 from picanet_tf.inference.base import Model
 from picanet_tf.inference.file_predictor import FilePredictor
 from picanet_tf.inference.options import PredictionReport, PredictOptions
@@ -33,7 +35,8 @@ def predict(inputs: str | Path | Sequence[str], **options) -> PredictionReport:
 
     Args:
         inputs: files, folders or patterns, as for `picanet predict`.
-        **options: fields of `PredictOptions`; `format` is an alias of `form`.
+        **options: fields of `PredictOptions` and `CutoutOptions`; `format` is an alias
+            of `form`.
 
     Raises:
         PicanetError: if an input does not exist, the model cannot be loaded or the
@@ -46,6 +49,9 @@ def predict(inputs: str | Path | Sequence[str], **options) -> PredictionReport:
     words = [str(inputs)] if isinstance(inputs, str | Path) else list(map(str, inputs))
     if "format" in options:
         options["form"] = options.pop("format")
+    names = {field.name for field in dataclasses.fields(CutoutOptions)} & options.keys()
+    if names:
+        options["cutout"] = CutoutOptions(**{n: options.pop(n) for n in names})
     return predict_files(words, PredictOptions(**options))
 
 
@@ -65,6 +71,8 @@ def predict_files(words: Sequence[str], options: PredictOptions) -> PredictionRe
     videos = any(item.is_video for item in found.inputs)
     if videos and options.is_collected:
         raise PicanetError(f"`format` {options.form} is not available for videos")
+    if videos and options.cutout.crop:  # Each frame would have another size.
+        raise PicanetError("`crop` is not available for videos")
     model = None
     if videos or not (options.output or options.form):
         # The names of the results then depend on the network's task.

@@ -8,6 +8,7 @@ from pathlib import Path
 from picanet_tf.core.errors import PicanetError
 from picanet_tf.core.images import MAX_PIXELS
 from picanet_tf.core.pictures import OUTPUT_FORMATS, transparency_error
+from picanet_tf.drawing.cutouts import DEFAULT_CUTOUT, CutoutOptions
 from picanet_tf.drawing.ffmpeg import VIDEO_FORMATS, find_ffmpeg, require_ffmpeg
 from picanet_tf.inference.base import Model
 from picanet_tf.inference.loading import load_model
@@ -25,8 +26,9 @@ class PredictOptions:
     Attributes:
         output: folder for the results; None: next to each input.
         form: output format, one of the task's; None: `cutout` for photos without
-            `output`, else the task's default format.
+            `output` or with an option for cut-outs, else the task's default format.
         threshold: 0..1; minimum saliency for `mask`, minimum score for `boxes`.
+        cutout: options of cut-outs.
         output_format: file format of pictures, a key of `OUTPUT_FORMATS`.
         quality: 1..100 for jpg and webp; None: 90.
         video_format: file format of cut-out videos, one of `VIDEO_FORMATS`; None: webm
@@ -44,6 +46,7 @@ class PredictOptions:
     output: str | None = None
     form: str | None = None
     threshold: float = 0.5
+    cutout: CutoutOptions = DEFAULT_CUTOUT
     output_format: str = "png"
     quality: int | None = None
     video_format: str | None = None
@@ -67,6 +70,11 @@ class PredictOptions:
         self._check_pictures()
         if self.form == CUTOUT:
             self._check_transparency()
+        elif self.form is not None and self._only_for_cutouts:
+            raise PicanetError(
+                f"`{self._only_for_cutouts[0]}` goes with `format` cutout. Received: "
+                f"format={self.form}"
+            )
         if self.video_format is not None:
             self._check_video_format()
 
@@ -93,7 +101,9 @@ class PredictOptions:
             )
 
     def _check_transparency(self) -> None:
-        if not OUTPUT_FORMATS[self.output_format].transparent:
+        if not (
+            self.cutout.is_opaque or OUTPUT_FORMATS[self.output_format].transparent
+        ):
             raise transparency_error(self.output_format)
 
     def _check_video_format(self) -> None:
@@ -102,7 +112,7 @@ class PredictOptions:
                 f"`video_format` must be one of {', '.join(VIDEO_FORMATS)}. "
                 f"Received: video_format={self.video_format}"
             )
-        if self.form != CUTOUT:
+        if not self._wants_cutout:
             raise PicanetError("`video_format` goes with `format` cutout only")
         if self.video_format != "frames":
             require_ffmpeg()
@@ -118,21 +128,32 @@ class PredictOptions:
         return OUTPUT_FORMATS[self.output_format].extension
 
     def photo_form(self, spec: TaskSpec) -> str:
-        """Returns the format for photos: `form`, or the task's default."""
-        if self.form is None and not self.output and CUTOUT in spec.formats:
+        """Returns the format for photos: `form`, or the default."""
+        if self._wants_cutout or (
+            self.form is None and not self.output and CUTOUT in spec.formats
+        ):
             self._check_transparency()
             return CUTOUT
         return self.form or spec.formats[0]
 
     def video_form(self, spec: TaskSpec) -> str:
         """Returns the format for videos; a cut-out only if asked for."""
-        return self.form or spec.formats[0]
+        return CUTOUT if self._wants_cutout else self.form or spec.formats[0]
 
     def resolve_video_format(self, form: str) -> str:
         """Returns the file format for videos: mp4, or one of `VIDEO_FORMATS`."""
-        if form != CUTOUT:
+        if form != CUTOUT or self.cutout.is_opaque and not self.video_format:
             return "mp4"
         return self.video_format or ("webm" if find_ffmpeg() else "frames")
+
+    @property
+    def _only_for_cutouts(self) -> list[str]:
+        return self.cutout.only_for_cutouts()
+
+    @property
+    def _wants_cutout(self) -> bool:
+        """Whether cut-outs are asked for, by the format or an option."""
+        return self.form == CUTOUT or self.form is None and bool(self._only_for_cutouts)
 
     def load(self) -> Model:
         """Loads the model.
@@ -143,10 +164,16 @@ class PredictOptions:
         found = locate(self.model, self.weights)
         model = load_model(found, engine=self.engine, threads=self.threads)
         formats = (*model.spec.formats, *model.spec.collected_formats)
-        if self.form is not None and self.form not in formats:
+        form = CUTOUT if self._wants_cutout else self.form
+        if form is not None and form not in formats:
             raise PicanetError(
                 f"`format` must be one of {', '.join(formats)} for {found.name}. "
-                f"Received: {self.form}"
+                f"Received: {form}"
+            )
+        if CUTOUT not in formats and self.cutout != DEFAULT_CUTOUT:
+            raise PicanetError(
+                "`edges`, `largest_only` and `invert` are for saliency networks; "
+                f"{found.name} is a {model.spec.name} network"
             )
         return model
 

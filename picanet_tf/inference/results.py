@@ -71,7 +71,9 @@ class Endings(NamedTuple):
             model: the model; None if there are no videos, and the output folder or
                 format is given.
         """
-        form = options.form or (model and options.photo_form(model.spec)) or ""
+        form = options.form or ""
+        if model is not None:
+            form = options.photo_form(model.spec)
         video = ""
         if model is not None:
             video_form = options.video_form(model.spec)
@@ -124,7 +126,7 @@ def _is_video_or_frame(path: Path) -> bool:
     name, _, form = path.stem.rpartition(".")
     return bool(name) and (
         (path.suffix == ".mp4" and form in task_names())
-        or (path.suffix[1:] in VIDEO_FORMATS and form == CUTOUT)
+        or (path.suffix[1:] in (*VIDEO_FORMATS, "mp4") and form == CUTOUT)
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import sys
 
 from picanet_tf.core.errors import PicanetError
@@ -28,10 +29,13 @@ def predict_stream(options: PredictOptions) -> None:
             "`input` - requires a pipe: picanet predict - < in.jpg > out.png"
         )
     data = sys.stdin.buffer.read()
-    image = read_image(data, max_pixels=options.max_pixels, name="standard input")
+    image = read_image(
+        data, max_pixels=options.max_pixels, name="standard input", keep_alpha=True
+    )
     model = options.load()
-    form = options.form or model.spec.formats[0]
-    picture = model.render(form, image, model.predict(image), options.threshold)
+    form = dataclasses.replace(options, output="-").photo_form(model.spec)
+    result = model.predict(image)
+    picture = model.render(form, image, result, options.threshold, options.cutout)
     encoded = encode_picture(picture, options.output_format, options.quality)
     sys.stdout.buffer.write(encoded)
     sys.stdout.buffer.flush()

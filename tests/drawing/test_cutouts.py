@@ -60,13 +60,15 @@ def test_an_opaque_background_gives_an_opaque_result():
 def test_crop_keeps_the_object():
     alpha = np.zeros((100, 100), np.float32)
     alpha[20:50, 30:70] = 1
-    alpha[0, 0] = 0.05  # too faint to count
+    alpha[19, 30:70] = 0.2  # a soft edge, which belongs to it
+    alpha[0, 0] = 0.4  # a speck far from it
     photo = np.random.default_rng(0).integers(0, 256, (100, 100, 3)).astype(np.uint8)
     cut = cut_out(photo, alpha, CutoutOptions(crop=True, **PLAIN))
-    assert cut.shape == (30, 40, 4)
-    np.testing.assert_array_equal(cut[..., :3], photo[20:50, 30:70])
+    assert cut.shape == (31, 40, 4)
+    np.testing.assert_array_equal(cut[1:, :, :3], photo[20:50, 30:70])
+    np.testing.assert_array_equal(cut[0, :, 3], 51)
     white = CutoutOptions(crop=True, background="white", **PLAIN)
-    assert cut_out(photo, alpha, white).shape == (30, 40, 3)
+    assert cut_out(photo, alpha, white).shape == (31, 40, 3)
 
 
 def test_crop_without_an_object():

@@ -1,85 +1,37 @@
-"""Handles a request: parses the query, draws the result, sends the PNG."""
+"""Handles a request: draws the result, sends the picture."""
 
 from __future__ import annotations
 
-import io
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
 from urllib.parse import quote
 
 from PIL import Image
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
-from picanet_tf.core.pictures import PNG_COMPRESSION
+from picanet_tf.core.errors import PicanetError
+from picanet_tf.core.pictures import OUTPUT_FORMATS, encode_picture
 from picanet_tf.inference.litert import LiteRTModel
+from picanet_tf.inference.options import PredictOptions
 from picanet_tf.inference.sources import to_array
 from picanet_tf.serving.service.jobs import Job
 
-DEFAULT_FORMAT = "cutout"
-
+_MEDIA_TYPES = {
+    each.extension: f"image/{each.pillow.lower()}" for each in OUTPUT_FORMATS.values()
+}
 _CHUNK = 1 << 20  # bytes per response chunk
 
 
-class Options(NamedTuple):
-    """Query parameters of a request."""
-
-    form: str = DEFAULT_FORMAT
-    threshold: float = 0.5
-
-
-def parse_options(
-    pairs: Iterable[tuple[str, str]], formats: tuple[str, ...]
-) -> Options:
-    """Parses the query.
-
-    Args:
-        pairs: (name, value) pairs.
-        formats: output formats of the model.
-
-    Raises:
-        HTTPException: 400 for an unknown or repeated parameter or an invalid value.
-    """
-    given: dict[str, str] = {}
-    for name, value in pairs:
-        if name not in ("format", "threshold"):
-            raise HTTPException(
-                400, f"unknown parameter {name!r}; use format and threshold"
-            )
-        if name in given:
-            raise HTTPException(400, f"{name} is given twice")
-        given[name] = value
-    form = given.get("format", DEFAULT_FORMAT)
-    if form not in formats:
-        raise HTTPException(
-            400, f"format must be one of {', '.join(formats)}. Received: {form!r}"
-        )
-    if "threshold" not in given:
-        return Options(form)
-    if form != "mask":
-        raise HTTPException(400, "threshold goes with format=mask only")
-    try:
-        threshold = float(given["threshold"])
-    except ValueError:
-        threshold = -1.0
-    if not 0 <= threshold <= 1:
-        raise HTTPException(
-            400,
-            f"threshold must be a number from 0 to 1. Received: {given['threshold']!r}",
-        )
-    return Options(form, threshold)
-
-
-def result_name(name: str, options: Options) -> str:
+def result_name(name: str, options: PredictOptions) -> str:
     """`holidays/photo.jpg` -> `photo.cutout.png`; `image.cutout.png` without a name."""
     stem = Path(re.split(r"[/\\]", name)[-1]).stem[:100]
-    return f"{stem or 'image'}.{options.form}.png"
+    return f"{stem or 'image'}.{options.form}{options.extension}"
 
 
 class Drawing:
-    """A job that decodes and predicts an image and encodes the result as PNG.
+    """A job that decodes and predicts an image and encodes the result.
 
     Args:
         model: the model.
@@ -87,20 +39,20 @@ class Drawing:
         image: an opened image; decoded by the job and released afterwards.
     """
 
-    def __init__(self, model: LiteRTModel, options: Options, image: Image.Image):
+    def __init__(self, model: LiteRTModel, options: PredictOptions, image: Image.Image):
         self._model = model
         self._options = options
         self._image = image
         self.pixels = image.width * image.height
 
     def __call__(self, job: Job) -> bytes:
-        """Returns the PNG; empty if the job is abandoned.
+        """Returns the encoded picture; empty if the job is abandoned.
 
         Raises:
-            HTTPException: 400 if the image cannot be decoded.
+            HTTPException: 400 if the image cannot be decoded, or there is no result.
         """
         try:
-            image, self._image = to_array(self._image), None
+            image, self._image = to_array(self._image, keep_alpha=True), None
         except ValueError as error:
             raise HTTPException(400, str(error)) from error
         if job.abandoned:
@@ -108,23 +60,24 @@ class Drawing:
         result = self._model.predict(image)
         if job.abandoned:
             return b""
-        form, threshold = self._options
-        buffer = io.BytesIO()
-        picture = self._model.render(form, image, result, threshold)
-        picture.save(buffer, "PNG", compress_level=PNG_COMPRESSION)
-        return buffer.getvalue()
+        options = self._options
+        try:
+            picture = self._model.render(
+                options.form, image, result, options.threshold, options.cutout
+            )
+            return encode_picture(picture, options.output_format, options.quality)
+        except PicanetError as error:  # Such as no object to crop to.
+            raise HTTPException(400, str(error).replace("`", "")) from error
 
 
-class PngResponse(Response):
-    """A PNG response, sent in chunks as fast as the client reads.
+class PictureResponse(Response):
+    """A picture, sent in chunks as fast as the client reads.
 
     Args:
-        content: the encoded PNG.
+        content: the encoded picture.
         name: suggested file name.
         ended: called after the response is sent or has failed.
     """
-
-    media_type = "image/png"
 
     def __init__(self, content: bytes, name: str, ended: Callable[[], None]):
         quoted = quote(name)
@@ -133,6 +86,7 @@ class PngResponse(Response):
         )
         super().__init__(
             content,
+            media_type=_MEDIA_TYPES[Path(name).suffix],
             headers={
                 "Content-Disposition": f"inline; {naming}",
                 "Cache-Control": "no-store",

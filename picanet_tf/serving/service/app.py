@@ -17,12 +17,10 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
 from picanet_tf.inference.litert import LiteRTModel
+from picanet_tf.inference.options import PredictOptions
 from picanet_tf.serving.service.answers import (
-    DEFAULT_FORMAT,
     Drawing,
-    Options,
-    PngResponse,
-    parse_options,
+    PictureResponse,
     result_name,
 )
 from picanet_tf.serving.service.bodies import (
@@ -38,15 +36,15 @@ from picanet_tf.serving.service.hosts import HostPolicy
 from picanet_tf.serving.service.jobs import JobQueue, QueueFull
 from picanet_tf.serving.service.limits import Limits
 from picanet_tf.serving.service.middleware import HostGuard, WholeBody, refusal
+from picanet_tf.serving.service.queries import describe_parameters, parse_options
 
 _USAGE = """\
-PiCANet: POST an image to cut out its salient object. The result is a PNG of its size.
+PiCANet: POST an image to cut out its salient object. The result has the image's size.
 
     curl --data-binary @photo.jpg {url} -o photo.cutout.png
     curl -F {field}=@photo.jpg '{url}?format=mask&threshold=0.5' -o photo.mask.png
 
-format     {formats}; default: {default}
-threshold  for mask, 0 to 1; default: 0.5
+{parameters}
 
 Model: {model}. Limits: {limits}.
 Errors are JSON: {{"error": "one line"}}. GET {url}health returns the status.
@@ -62,7 +60,7 @@ def create_app(
 ) -> Starlette:
     """Creates the ASGI application.
 
-    POST / (or /predict) takes an image and returns a PNG; GET / returns usage, GET
+    POST / (or /predict) takes an image and returns a picture; GET / returns usage, GET
     /health the status. `serve` additionally limits the time for request headers and for
     reading the response; with another server, configure these limits there.
 
@@ -128,8 +126,7 @@ class _Service:
             _USAGE.format(
                 url=request.url.replace(query=""),
                 field=FIELD,
-                formats=", ".join(self._model.spec.formats),
-                default=DEFAULT_FORMAT,
+                parameters=describe_parameters(self._model.spec.formats),
                 model=self._model.path.stem,
                 limits=self._limits,
             )
@@ -161,10 +158,10 @@ class _Service:
             except ClientDisconnect:
                 return Response(status_code=400)  # not received by anyone
             share.add(len(content))
-            return PngResponse(content, name, stack.pop_all().close)
+            return PictureResponse(content, name, stack.pop_all().close)
 
     async def _receive(
-        self, request: Request, options: Options, share: Share
+        self, request: Request, options: PredictOptions, share: Share
     ) -> tuple[Drawing, str]:
         share.take(0)  # raises 503 if memory is exhausted
         try:
@@ -180,7 +177,7 @@ class _Service:
         return Drawing(self._model, options, image), result_name(upload.name, options)
 
     async def _turn(self, request: Request, drawing: Drawing) -> bytes:
-        """Queues a job and returns its PNG.
+        """Queues a job and returns its picture.
 
         Raises:
             HTTPException: 400 if the image cannot be decoded, 503 if the job is not

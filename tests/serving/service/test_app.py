@@ -11,6 +11,7 @@ from PIL import Image
 
 from picanet_tf.core import images
 from picanet_tf.core.opening import FORMATS
+from picanet_tf.drawing.cutouts import CutoutOptions
 from picanet_tf.serving.service import Limits, create_app
 from tests import bad_images
 from tests.serving import load
@@ -18,6 +19,7 @@ from tests.serving.load import encoded, form
 from tests.serving.networks import photo
 from tests.serving.service.conftest import running, wait_for
 
+BLUR = {"background": "blur"}
 LIMITS = Limits(max_bytes=load.MAX_BYTES, max_pixels=load.MAX_PIXELS)
 
 
@@ -81,23 +83,72 @@ def test_a_form_is_as_good_as_a_body(client, jpeg):
     assert client.post(**body)[2] == raw[2]  # as curl --data-binary sends it
 
 
+def test_options_of_cutouts_are_the_commands(client, model, jpeg):
+    image, result = images.read_image(jpeg), model.predict(images.read_image(jpeg))
+    for query, options in (
+        (
+            "background=%23ff8000&edges=plain",
+            {"background": "#ff8000", "edges": "plain"},
+        ),
+        ("crop=true&invert=1", {"crop": True, "invert": True}),
+        ("largest_only=true&background=blur", {"largest_only": True} | BLUR),
+    ):
+        found = opened(client.post(jpeg, f"/?{query}")[2])
+        expected = model.render(
+            "cutout", image, result, cutout=CutoutOptions(**options)
+        )
+        np.testing.assert_array_equal(found, expected)
+    inverted = opened(client.post(jpeg, "/?format=map&invert=true")[2])
+    np.testing.assert_array_equal(inverted, np.round(255 * (1 - result)))
+
+
+@pytest.mark.parametrize(
+    ("query", "kind", "media_type", "name"),
+    [
+        ("output_format=webp&quality=80", "WEBP", "image/webp", "image.cutout.webp"),
+        (
+            "output_format=jpg&background=white",
+            "JPEG",
+            "image/jpeg",
+            "image.cutout.jpg",
+        ),
+        ("output_format=tiff&format=map", "TIFF", "image/tiff", "image.map.tiff"),
+    ],
+)
+def test_output_formats(client, jpeg, query, kind, media_type, name):
+    status, headers, content = client.post(jpeg, f"/?{query}")
+    assert status == 200 and headers["Content-Type"] == media_type
+    assert headers["Content-Disposition"] == f'inline; filename="{name}"'
+    picture = Image.open(io.BytesIO(content))
+    assert picture.format == kind and picture.size == (45, 30)
+
+
+def test_a_transparent_photo_stays_transparent(client):
+    pixels = np.dstack([photo((30, 45)), np.full((30, 45), 255, np.uint8)])
+    pixels[:, :20, 3] = 0
+    found = opened(client.post(encoded(Image.fromarray(pixels), "PNG"))[2])
+    assert (found[:, :20, 3] == 0).all() and found[:, 20:, 3].max() > 0
+
+
 def test_a_turned_photo_comes_out_upright(client, model):
     exif = Image.Exif()
     exif[274] = 6  # a quarter, clockwise
     content = encoded(Image.fromarray(photo((30, 45))), "JPEG", exif=exif)
     found = opened(client.post(content)[2])
     assert found.shape == (45, 30, 4)
-    np.testing.assert_array_equal(found[..., :3], images.read_image(content))
-    straight = opened(client.post(encoded(Image.fromarray(photo((30, 45))), "JPEG"))[2])
-    np.testing.assert_array_equal(found[..., :3], np.rot90(straight, -1)[..., :3])
+    upright = images.read_image(content)
+    expected = model.render("cutout", upright, model.predict(upright))
+    np.testing.assert_array_equal(found, expected)
 
 
 @pytest.mark.parametrize("name", bad_images.GOOD)
-def test_odd_files(client, tmp_path, name):
+def test_odd_files(client, model, tmp_path, name):
     content = bad_images.write(tmp_path, name).read_bytes()
     found = opened(client.post(content)[2])
     assert found.shape[1::-1] == bad_images.CASES[name].size
-    np.testing.assert_array_equal(found[..., :3], images.read_image(content))
+    image = images.read_image(content, keep_alpha=True)
+    result = model.predict(images.over_white(image))
+    np.testing.assert_array_equal(found, model.render("cutout", image, result))
 
 
 def test_it_takes_the_formats_that_others_take(client):
@@ -117,7 +168,16 @@ def test_what_is_broken(client, call):
 @pytest.mark.parametrize(
     ("path", "reason"),
     [
-        ("/?fromat=map", "unknown parameter 'fromat'; use format and threshold"),
+        ("/?fromat=map", "unknown parameter 'fromat'; known are format, threshold, "),
+        ("/?background=README.md", "background must be transparent, blur, a colour"),
+        ("/?background=white&format=map", "background goes with format cutout"),
+        ("/?crop=yes", "crop must be true or false. Received: 'yes'"),
+        ("/?edges=sharp", "edges must be one of guided, plain. Received: sharp"),
+        ("/?output_format=jpg", "output_format jpg has no transparency. Give backgro"),
+        ("/?output_format=gif", "output_format must be one of png, webp, jpg, tiff"),
+        ("/?output_format=webp&quality=0", "quality must be 1 to 100"),
+        ("/?quality=high", "quality must be a whole number from 1 to 100. Received"),
+        ("/?matting=true", "unknown parameter 'matting'"),
         (
             "/?format=jpg",
             "format must be one of map, mask, cutout, overlay, panel. Rec",
@@ -127,9 +187,9 @@ def test_what_is_broken(client, call):
         ("/?threshold=0.5", "threshold goes with format=mask only"),
         (
             "/?format=mask&threshold=1.5",
-            "threshold must be a number from 0 to 1. Recei",
+            "threshold must be 0 to 1. Recei",
         ),
-        ("/?format=mask&threshold=nan", "threshold must be a number from 0 to 1"),
+        ("/?format=mask&threshold=nan", "threshold must be 0 to 1"),
         ("/?format=mask&threshold=half", "Received: 'half'"),
     ],
 )

@@ -13,8 +13,9 @@ from starlette.applications import Starlette
 from starlette.routing import Route
 
 from picanet_tf.core.errors import PicanetError
+from picanet_tf.inference.options import PredictOptions
 from picanet_tf.serving.service import Limits
-from picanet_tf.serving.service.answers import Drawing, Options, PngResponse
+from picanet_tf.serving.service.answers import Drawing, PictureResponse
 from picanet_tf.serving.service.bodies import open_image
 from tests.serving.load import encoded
 from tests.serving.service.conftest import running, wait_for
@@ -97,7 +98,7 @@ def test_nothing_is_done_for_nobody(gated, jpeg):
             return gated.entered > 0
 
     def drawing():
-        return Drawing(gated, Options(), open_image(jpeg, Limits()))
+        return Drawing(gated, PredictOptions(form="cutout"), open_image(jpeg, Limits()))
 
     gated.render = None  # would fail
     assert drawing()(Nobody()) == b"" and gated.entered == 0
@@ -168,7 +169,7 @@ def test_an_answer_that_is_not_taken(model):
     ended = threading.Event()
 
     async def large(_):
-        return PngResponse(bytes(40_000_000), "a.png", ended.set)
+        return PictureResponse(bytes(40_000_000), "a.png", ended.set)
 
     limits = Limits(timeout=0.5)
     with (
@@ -185,7 +186,7 @@ def test_an_answer_is_sent_whole():
     content = bytes(range(256)) * 20_000
 
     async def large(_):
-        return PngResponse(content, "a.png", lambda: None)
+        return PictureResponse(content, "a.png", lambda: None)
 
     with running(Starlette(routes=[Route("/", large)]), Limits()) as client:
         assert client.get("/")[2] == content

@@ -6,7 +6,8 @@ import threading
 import pytest
 
 from picanet_tf.core.errors import PicanetError
-from picanet_tf.serving.service.answers import Options, result_name
+from picanet_tf.inference.options import PredictOptions
+from picanet_tf.serving.service.answers import result_name
 from picanet_tf.serving.service.hosts import HostPolicy, is_loopback, parse_authority
 from picanet_tf.serving.service.jobs import JobQueue, QueueFull
 from picanet_tf.serving.service.middleware import HostGuard
@@ -107,7 +108,7 @@ def test_loopback():
     ],
 )
 def test_names(sent, name):
-    assert result_name(sent, Options("map")) == name
+    assert result_name(sent, PredictOptions(form="map")) == name
 
 
 def test_first_come_first_served():
