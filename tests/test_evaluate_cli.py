@@ -91,10 +91,11 @@ def test_help(tmp_path):
         ("--baseline center --images S/images --masks two",
          "2 files.*S/images/b.png: no mask of"),
         ("--baseline center --masks nowhere", "error: --masks nowhere: no such folder"),
-        ("--predictions X=nowhere --masks S/masks", "--predictions nowhere: no such fo"),
+        ("--predictions X=nowhere --masks S/masks", "--predictions nowhere: no such"),
         ("--baseline center --masks S/images", "a.png: a photo, not a mask"),
         ("--baseline center --masks other", "1 of 1 mask without foreground"),
-        ("--baseline center --tfrecords x --invert_masks", "--invert_masks is for --masks"),
+        ("--baseline center --invert_masks", "--invert_masks is for --masks, which"),
+        ("--baseline center --mask_suffix _m", "--mask_suffix is for --masks, which"),
         ("--baseline center --masks S/masks S/maps", "unexpected argument"),
     ],
 )  # fmt: skip
