@@ -314,6 +314,9 @@ def test_the_cutout_of_a_video(video_format, tiny, clip, predict, tmp_path):
     said = predict("clip*", "--output", "out")
     assert "Passed over 1 file: 1 result of an earlier run" in said
     assert written(tmp_path / "out") == ["clip.saliency.mp4"]
+    # The same if the shell has expanded the pattern.
+    words = ("clip.mp4", f"clip.cutout.{video_format}", "--output", "out")
+    assert "Passed over 1 file: 1 result of an earlier run" in predict(*words)
 
 
 def test_the_cutout_of_a_video_as_frames(tiny, clip, predict, tmp_path):

@@ -89,8 +89,8 @@ def without_results(found: Found) -> Found:
     Among files found in a folder or by a pattern, these are `NAME.cutout.png` (or
     another extension of results), videos such as `NAME.saliency.mp4` and
     `NAME.cutout.webm`, and the frames in folders `NAME.cutout`. Among all files,
-    including those named explicitly (the shell may have expanded `*`), so are
-    `NAME.map.png` and the like if the photo `NAME.*` is also an input.
+    including those named explicitly (the shell may have expanded `*`), so are these,
+    `NAME.map.png` and the like if the photo or video `NAME.*` is also an input.
     """
     # For c.jpg and c.webp in one folder, the results are c.jpg.map.png and so on.
     stems = {
@@ -102,13 +102,12 @@ def without_results(found: Found) -> Found:
 
     def is_result(item: Input) -> bool:
         name, _, form = item.path.stem.rpartition(".")
-        if item.scanned and _is_video_or_frame(item.place):
+        has_source = (item.path.parent, name) in stems
+        if _is_video_or_frame(item.place) and (item.scanned or has_source):
             return True
         if not name or form not in formats or item.path.suffix not in OUTPUT_EXTENSIONS:
             return False
-        if form == CUTOUT and item.scanned:
-            return True
-        return (item.path.parent, name) in stems
+        return has_source or (form == CUTOUT and item.scanned)
 
     results = {item.path: Reason.RESULT for item in found.inputs if is_result(item)}
     passed_over = {
