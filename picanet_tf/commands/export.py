@@ -57,6 +57,7 @@ def define_flags() -> None:
         f"Converted data set; {CALIBRATION_IMAGES} of its images calibrate int8.",
     )
     flags.DEFINE_bool("overwrite", False, "Replace --version if it exists.")
+    cli.path_flags("model", "output", "calibration_tfrecords")
 
 
 def main(_) -> int:
