@@ -236,6 +236,7 @@ def define_shared_flags() -> None:
     flags.DEFINE_integer(
         "max_pixels", MAX_PIXELS, "The largest width x height.", 1, MAX_PIXELS
     )
+    cli.path_flags("source", "images", "masks", "sbd", "output")
 
 
 def read_flags(workers: int | None = None) -> tuple[Source, Path, Options]:

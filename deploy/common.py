@@ -18,6 +18,7 @@ from tqdm import tqdm
 
 from deploy.client import INPUT, OUTPUT, SIGNATURE, Client, ModelInfo, NoAnswer, Refused
 from deploy.pool import Pool, draw_pause
+from picanet_tf.core import cli
 from picanet_tf.core.errors import PicanetError
 from picanet_tf.core.files import replacing
 from picanet_tf.core.inputs import Input, find_inputs
@@ -111,6 +112,7 @@ def define_flags(server: str, description: str) -> None:
         lower_bound=0,
     )
     flags.DEFINE_bool("resume", False, "Skip images whose maps already exist.")
+    cli.path_flags("input", "output")
 
 
 def run(client: type[Client], words: list[str]) -> int:

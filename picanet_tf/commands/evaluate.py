@@ -77,6 +77,9 @@ def define_flags() -> None:
     whole("batch_size", default.batch_size, "Images per network call.", 1)
     whole("workers", default.workers, "Scoring processes; 0: score in this one.", 0)
     whole("grid_images", default.grid_images, "Images in the qualitative grid.", 0)
+    cli.path_flags("masks", "images", "output")
+    cli.path_flags("model", "tfrecords", separator=",")
+    cli.path_flags("predictions", separator="=")
 
 
 def main(_) -> int:

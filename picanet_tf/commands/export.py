@@ -58,6 +58,7 @@ def define_flags() -> None:
         f"{COMPARED_IMAGES} others are compared on.",
     )
     flags.DEFINE_bool("overwrite", False, "Replace --version if it exists.")
+    cli.path_flags("model", "output", "calibration_tfrecords")
 
 
 def main(_) -> int:

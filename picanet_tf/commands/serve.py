@@ -69,6 +69,7 @@ def define_flags() -> None:
         "Comma-separated origins of web pages that may use the service, such as "
         "https://example.com, or * for any.",
     )
+    cli.path_flags("model")
 
 
 def main(_) -> int:

@@ -42,6 +42,8 @@ def define_flags() -> None:
     )
     for field in dataclasses.fields(Experiment):
         _define_setting(field)
+    cli.path_flags("run", "tfrecords", "validation_tfrecords")
+    cli.path_flags("init_from", "backbone_weights")
 
 
 def _define_setting(field: dataclasses.Field) -> None:

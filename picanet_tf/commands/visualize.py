@@ -81,6 +81,7 @@ def define_flags() -> None:
     flags.DEFINE_integer(
         "port", 7860, "Port of the page.", lower_bound=1, upper_bound=65535
     )
+    cli.path_flags("model", "input", "tfrecords", "output")
 
 
 def main(words: list[str]) -> int:

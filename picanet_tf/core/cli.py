@@ -22,7 +22,7 @@ from picanet_tf.core.errors import PicanetError
 from picanet_tf.core.files import FULL
 from picanet_tf.core.signals import Terminated
 
-__all__ = ["run"]
+__all__ = ["path_flags", "run"]
 
 # TensorFlow modules that log at INFO for every checkpoint or distributed function.
 _TALKATIVE = ("functional_saver.py", "cross_device_ops.py", "mirrored_run.py")
@@ -157,7 +157,38 @@ def _parse(argv: list[str], positional: str) -> list[str]:
         raise PicanetError(
             f"unexpected argument {arguments[0]!r}; only flags are taken"
         )
-    return arguments
+    return [_expand_home(word) for word in arguments]
+
+
+def path_flags(*names: str, separator: str = "") -> None:
+    """Declares that string flags are paths, in which a leading `~` is expanded.
+
+    A shell expands `--output ~/out`, but not `--output=~/out`. Positional arguments are
+    always expanded.
+
+    Args:
+        *names: flags that have been defined.
+        separator: separator of several paths, or of a name and its path, in one value.
+    """
+    for name in names:
+        flags.FLAGS[name].parser = _PathParser(separator)
+
+
+class _PathParser(flags.ArgumentParser):
+    def __init__(self, separator: str):
+        self._separator = separator
+
+    def parse(self, argument: str) -> str:
+        if not self._separator:
+            return _expand_home(argument)
+        parts = argument.split(self._separator)
+        return self._separator.join(map(_expand_home, parts))
+
+
+def _expand_home(path: str) -> str:
+    """Expands ~, ~/path and ~user/path, but not ~name, which may be a file."""
+    home, slash, _ = path.partition("/")
+    return os.path.expanduser(path) if slash or home == "~" else path
 
 
 def _before_double_dash(words: list[str]) -> list[str]:

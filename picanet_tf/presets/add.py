@@ -57,6 +57,7 @@ def define_flags() -> None:
     flags.DEFINE_bool("replace", False, "Replace the preset of that name.")
     text("url", "", "Base URL to download the files from; default: bundle them.")
     text("output", None, "With --url: folder for the files to upload.")
+    cli.path_flags("facts", "scores", "output")
 
 
 @dataclass(frozen=True, kw_only=True)

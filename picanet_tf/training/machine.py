@@ -10,6 +10,7 @@ from pathlib import Path
 from absl import logging
 
 from picanet_tf.tasks.registry import get_spec
+from picanet_tf.training.control_groups import memory_limit
 from picanet_tf.training.experiments import Experiment
 
 
@@ -103,9 +104,10 @@ def warn_of_memory(experiment: Experiment, workers: int = 1) -> None:
 
 
 def memory() -> tuple[float, float]:
-    """Returns the memory limit of this process and the free part, in bytes.
+    """Returns the memory that this process may use and the free part, in bytes.
 
-    Unknown values are 0.
+    The first is the machine's memory, or the limit of a container. Unknown values are
+    0.
     """
     try:
         lines = Path("/proc/meminfo").read_text().splitlines()
@@ -113,9 +115,5 @@ def memory() -> tuple[float, float]:
         total, free = sizes["MemTotal"], sizes["MemAvailable"]
     except (OSError, ValueError, LookupError):
         return 0.0, 0.0
-    for limit in ("memory.max", "memory/memory.limit_in_bytes"):
-        try:
-            total = min(total, float(Path("/sys/fs/cgroup", limit).read_text()))
-        except (OSError, ValueError):  # no cgroup, or a limit of "max"
-            continue
+    total = min(total, memory_limit())
     return total, min(free, total)
