@@ -1,14 +1,18 @@
-"""Serves a model over HTTP: POST an image, get its cut-out, map or mask as a PNG.
+"""Serves a model over HTTP: POST an image, get its cut-out, map or mask.
 
     picanet serve
     curl --data-binary @photo.jpg http://127.0.0.1:8080/ -o photo.cutout.png
     curl -F image=@photo.jpg 'http://127.0.0.1:8080/?format=mask&threshold=0.5' -o m.png
 
+    curl --data-binary @photo.jpg \
+        'http://127.0.0.1:8080/?background=white&crop=true&output_format=jpg' -o white.jpg
+
     picanet serve --port 9000 --max_bytes 10000000 --timeout 10
     picanet serve --host 0.0.0.0 --allowed_hosts photos.example.com
 
-?format= is cutout (default), map, mask, overlay or panel. GET /health reports the
-status, GET / prints usage. Errors are JSON, {"error": "one line"}: 4xx for a bad
+?format= is cutout (default), map, mask, overlay or panel. Other parameters are those of
+picanet predict: threshold, background (no files), edges, crop, largest_only, invert,
+output_format and quality. GET /health reports the status, GET / prints usage. Errors are JSON, {"error": "one line"}: 4xx for a bad
 request, 503 with Retry-After if the queue is full.
 
 The service listens on localhost only unless --host is given. It has no authentication
@@ -45,7 +49,7 @@ def define_flags() -> None:
         "max_pixels",
         default.max_pixels,
         "Largest width x height of an image, and of all images processed at once; "
-        "takes about 16 bytes of memory per pixel.",
+        "takes about 30 bytes of memory per pixel.",
         1,
         LARGEST,
     )

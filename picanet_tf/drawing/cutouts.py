@@ -19,7 +19,7 @@ from picanet_tf.drawing.backgrounds import (
 from picanet_tf.drawing.edges import EDGES, guide_edges
 from picanet_tf.drawing.foreground import estimate_foreground
 from picanet_tf.drawing.maps import grey
-from picanet_tf.drawing.matting import refine_alpha
+from picanet_tf.drawing.matting import refine_alpha, require_pymatting
 
 # `crop` keeps pixels with at least this alpha that are this near to an object of 0.5,
 # as a fraction of the longer side; faint specks elsewhere do not count.
@@ -42,7 +42,8 @@ class CutoutOptions:
         invert: keep the background in place of the object.
 
     Raises:
-        PicanetError: if a value is invalid, or a background photo cannot be read.
+        PicanetError: if a value is invalid, a background photo cannot be read, or a
+            package is not installed: pymatting, or OpenCV for `largest_only`.
     """
 
     edges: str | None = None
@@ -57,7 +58,12 @@ class CutoutOptions:
             raise PicanetError(
                 f"`edges` must be one of {', '.join(EDGES)}. Received: {self.edges}"
             )
-        self.draw_background  # noqa: B018  An invalid background fails here.
+        # What is invalid or not installed fails here, before any photo.
+        self.draw_background  # noqa: B018
+        if self.matting:
+            require_pymatting()
+        if self.largest_only:
+            _opencv()
 
     @functools.cached_property
     def draw_background(self) -> Background | None:
@@ -112,8 +118,7 @@ def cut_out(
         the photo's size unless cropped.
 
     Raises:
-        PicanetError: if there is no object to crop to, or an option requires a package
-            that is not installed.
+        PicanetError: if there is no object to crop to.
     """
     if options.edges is None:
         options = dataclasses.replace(options, edges="guided")
@@ -177,7 +182,7 @@ def _frame(alpha: np.ndarray) -> tuple[slice, slice]:
 
 def _bounds(inside: np.ndarray) -> tuple[slice, slice]:
     if not inside.any():
-        raise PicanetError("`crop`: there is no object, since alpha is below 0.5")
+        raise PicanetError("no object to crop to: its map is below 0.5 everywhere")
     rows, columns = (np.flatnonzero(inside.any(axis)) for axis in (1, 0))
     return slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1)
 

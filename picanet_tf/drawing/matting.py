@@ -36,7 +36,7 @@ def refine_alpha(saliency: np.ndarray, image: np.ndarray) -> np.ndarray:
     Raises:
         PicanetError: if pymatting is not installed.
     """
-    estimate_alpha = _closed_form()
+    estimate_alpha = require_pymatting().estimate_alpha_cf
     size = working_size(saliency.shape, MATTING_SIDE)
     small, values = shrink(image, size), shrink(saliency, size)
     unknown = (values > 0.05) & (values < 0.95) | _edges(values >= 0.5)
@@ -57,12 +57,17 @@ def _edges(inside: np.ndarray) -> np.ndarray:
     return (around > 0) & (around < 1)
 
 
-def _closed_form():
+def require_pymatting():
+    """Returns the module pymatting.
+
+    Raises:
+        PicanetError: if it is not installed.
+    """
     try:
-        from pymatting import estimate_alpha_cf
+        import pymatting
     except ImportError as error:
         raise PicanetError(
             f"`matting` requires the package pymatting, which cannot be imported "
             f"({error}): pip install pymatting"
         ) from error
-    return estimate_alpha_cf
+    return pymatting

@@ -119,7 +119,10 @@ class FilePredictor:
         if self._options.is_collected:
             self._collected[self._name(pair[1])] = result
         else:
-            picture = self._draw(self._form, image, result)
+            try:
+                picture = self._draw(self._form, image, result)
+            except PicanetError as error:  # Such as no object to crop to.
+                raise PicanetError(f"{pair[0].path}: {error}") from error
             save_picture(pair[1], picture, self._options.quality)
 
     def _name(self, output: Path) -> str:

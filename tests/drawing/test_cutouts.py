@@ -1,5 +1,7 @@
 """Cut-outs, from a photo and its map."""
 
+import sys
+
 import numpy as np
 import pytest
 
@@ -72,7 +74,9 @@ def test_crop_keeps_the_object():
 
 
 def test_crop_without_an_object():
-    with pytest.raises(PicanetError, match="`crop`: there is no object"):
+    with pytest.raises(
+        PicanetError, match="no object to crop to: its map is below 0.5"
+    ):
         cut_out(mix(disc()), np.zeros((120, 160)), CutoutOptions(crop=True))
 
 
@@ -109,6 +113,12 @@ def test_largest_only_clears_around_the_other_objects():
 def test_invalid_options(options, message):
     with pytest.raises(PicanetError, match=message):
         CutoutOptions(**options)
+
+
+def test_the_largest_requires_opencv(monkeypatch):
+    monkeypatch.setitem(sys.modules, "cv2", None)
+    with pytest.raises(PicanetError, match="`largest_only` requires OpenCV .*pip ins"):
+        CutoutOptions(largest_only=True)
 
 
 def test_options_only_for_cutouts():

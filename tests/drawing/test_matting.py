@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from picanet_tf.core.errors import PicanetError
-from picanet_tf.drawing.cutouts import CutoutOptions, cut_out
+from picanet_tf.drawing.cutouts import CutoutOptions
 from picanet_tf.drawing.matting import refine_alpha
 from tests.drawing.scenes import disc, mix
 
@@ -34,4 +34,4 @@ def test_maps_without_an_edge_are_kept():
 def test_without_pymatting(monkeypatch):
     monkeypatch.setitem(sys.modules, "pymatting", None)
     with pytest.raises(PicanetError, match="`matting` .*pip install pymatting"):
-        cut_out(mix(disc()), disc(), CutoutOptions(matting=True))
+        CutoutOptions(matting=True)
