@@ -13,7 +13,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+import pillow_heif
 from PIL import Image
+
+from tests.core.image_files import DISPLAY_P3, SRGB_CURVE, rgb_profile
 
 WIDTH, HEIGHT = 45, 30
 
@@ -44,6 +47,8 @@ CASES = {
     "animated": Case("animated.gif"),
     "turned": Case("turned.jpg", (HEIGHT, WIDTH)),  # by its EXIF orientation
     "transparent": Case("transparent.png"),
+    "wide gamut": Case("wide.jpg"),
+    "HEIC": Case("phone.heic"),
 }
 BAD = tuple(name for name, case in CASES.items() if case.size is None)
 GOOD = tuple(name for name, case in CASES.items() if case.size is not None)
@@ -87,6 +92,12 @@ def write(folder: Path, name: str) -> Path:
         picture.convert("RGB").save(path, exif=exif)
     elif name == "transparent":
         Image.merge("LA", [Image.new("L", picture.size, 255), picture]).save(path)
+    elif name == "wide gamut":
+        profile = rgb_profile(DISPLAY_P3, SRGB_CURVE)
+        picture.convert("RGB").save(path, icc_profile=profile)
+    elif name == "HEIC":
+        pillow_heif.register_heif_opener()
+        picture.save(path, quality=100)
     return path
 
 

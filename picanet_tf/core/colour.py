@@ -20,8 +20,6 @@ _CLASSES = ("scnr", "mntr", "prtr", "spac")
 # Grey levels by which a profile that is called sRGB, or is meant to be, may differ.
 _SRGB_TOLERANCE = 2
 
-_SRGB = ImageCms.createProfile("sRGB")
-
 
 def to_srgb(
     image: Image.Image, info: Mapping[str, Any], warn: Callable[[str], None]
@@ -70,11 +68,11 @@ def _transform(profile: bytes) -> tuple[str, ImageCms.ImageCmsTransform | None]:
         facts = opened.profile
         space, device_class = facts.xcolor_space.strip(), facts.device_class
         if device_class not in _CLASSES or space not in _MODES:
-            raise ProfileError(f"it is of the kind {device_class}, for {space} colours")
+            raise ProfileError(f"its class is {device_class!r}, its space {space!r}")
         mode = _MODES[space]
         transform = ImageCms.buildTransform(
             opened,
-            _SRGB,
+            ImageCms.createProfile("sRGB"),
             mode,
             "RGB",
             ImageCms.Intent.RELATIVE_COLORIMETRIC,

@@ -164,7 +164,8 @@ BROKEN = {
     "of CMYK images": (cmyk_profile({}.fromkeys(np.ndindex(2, 2, 2, 2), (50, 0, 0))),
                        "RGB", "it is for CMYK images, this one is RGB"),
     "of RGB images": (P3_PROFILE, "CMYK", "it is for RGB images, this one is CMYK"),
-    "no image's": (P3_PROFILE[:12] + b"link" + P3_PROFILE[16:], "RGB", "kind link"),
+    "no image's": (P3_PROFILE[:12] + b"link" + P3_PROFILE[16:],
+                   "RGB", "its class is 'link'"),
 }  # fmt: skip
 
 
