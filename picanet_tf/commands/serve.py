@@ -5,15 +5,16 @@
     curl -F image=@photo.jpg 'http://127.0.0.1:8080/?format=mask&threshold=0.5' -o m.png
 
     curl --data-binary @photo.jpg \
-        'http://127.0.0.1:8080/?background=white&crop=true&output_format=jpg' -o white.jpg
+        'http://127.0.0.1:8080/?background=white&output_format=jpg' -o white.jpg
 
     picanet serve --port 9000 --max_bytes 10000000 --timeout 10
     picanet serve --host 0.0.0.0 --allowed_hosts photos.example.com
 
 ?format= is cutout (default), map, mask, overlay or panel. Other parameters are those of
 picanet predict: threshold, background (no files), edges, crop, largest_only, invert,
-output_format and quality. GET /health reports the status, GET / prints usage. Errors are JSON, {"error": "one line"}: 4xx for a bad
-request, 503 with Retry-After if the queue is full.
+output_format and quality. GET /health reports the status, GET / prints usage. Errors
+are JSON, {"error": "one line"}: 4xx for a bad request, 503 with Retry-After if the
+queue is full.
 
 The service listens on localhost only unless --host is given. It has no authentication
 or encryption: put a reverse proxy in front of it before exposing it. Requires
