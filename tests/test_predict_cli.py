@@ -203,3 +203,20 @@ def test_errors_are_one_line(words, message, tmp_path):
     assert said.startswith("predict.py: error: ") and message in said
     assert len(said.splitlines()) == 1
     assert written(tmp_path) in ([], ["here.png"])
+
+
+def test_class_numbers_want_a_format_without_loss(tiny_network, tmp_path):
+    for name in "abc":
+        photo().save(tmp_path / f"{name}.png")
+    tiny_network("DeepLab", "segmentation").save(tmp_path / "n.keras")
+    words = ("--model", "n.keras", *(f"{name}.png" for name in "abc"), "--output", "o")
+    run = predict(*words, "--output_format", "webp", cwd=tmp_path)
+    assert run.returncode == 1 and not (tmp_path / "o").exists()
+    assert run.stderr.decode().strip().splitlines()[-1] == (
+        "predict.py: error: --output_format webp would not keep the class numbers of a "
+        "palette. Use png or tiff"
+    )
+    assert predict(*words, "--output_format", "tiff", cwd=tmp_path).returncode == 0
+    assert written(tmp_path / "o") == ["a.tiff", "b.tiff", "c.tiff"]
+    with Image.open(tmp_path / "o" / "a.tiff") as classes:
+        assert (classes.mode, classes.size) == ("P", (45, 30))

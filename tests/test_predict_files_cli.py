@@ -171,6 +171,7 @@ def test_a_full_disk_ends_it(tiny, tmp_path):
         cwd=tmp_path,
     )
     assert run.returncode == 1 and "Traceback" not in run.stderr
+    assert "0 of 50 written" in run.stderr
     last = run.stderr.strip().splitlines()[-1]
     assert last == (
         "picanet predict: error: Cannot write out/0.png: No space left on device"

@@ -11,7 +11,7 @@ from absl import logging
 from tqdm import tqdm
 
 from picanet_tf.core.errors import PicanetError
-from picanet_tf.core.files import write_text
+from picanet_tf.core.files import DiskFullError, write_text
 from picanet_tf.core.inputs import Input, scan_inputs
 from picanet_tf.core.passed_over import describe
 from picanet_tf.drawing.cutouts import CutoutOptions
@@ -102,12 +102,16 @@ def _predict(
     report: PredictionReport,
 ) -> None:
     predictor = FilePredictor(model, options, report)
-    with tqdm(total=len(pairs), unit="file", disable=len(pairs) == 1) as bar:
-        for _ in predictor.run(pairs):
-            bar.update()
-    if options.is_collected:
-        for name, text in predictor.collect(pairs).items():
-            write_text(Path(options.output) / name, text)
+    try:
+        with tqdm(total=len(pairs), unit="file", disable=len(pairs) == 1) as bar:
+            for _ in predictor.run(pairs):
+                bar.update()
+        if options.is_collected:
+            for name, text in predictor.collect(pairs).items():
+                write_text(Path(options.output) / name, text)
+    except DiskFullError:
+        logging.error("%d of %d written", len(report.written), len(pairs))
+        raise
     where = "beside the inputs"
     if options.output or len(pairs) == 1:
         where = f"to {options.output or pairs[0][1]}"
