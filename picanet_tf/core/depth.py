@@ -114,8 +114,8 @@ def _depth(image: Image.Image, values: np.ndarray, warn: Callable[[str], None]) 
     for bits in _GUESSES:
         if largest < 2**bits:
             warn(
-                f"taken as {bits} bits per channel, since no value of this 16-bit file "
-                f"is above {largest}"
+                f"taken as {bits} bits per channel: no value of the 16-bit image is "
+                f"above {largest}"
             )
             return bits
     return 16

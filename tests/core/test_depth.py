@@ -65,7 +65,7 @@ def test_grey(how, tmp_path, caplog):
     if guessed:
         (message,) = caplog.messages
         assert message.startswith(f"{path}: taken as ")
-        assert "no value of this 16-bit file is above" in message
+        assert "no value of the 16-bit image is above" in message
 
 
 def test_12_bits_packed_into_bytes(caplog):
