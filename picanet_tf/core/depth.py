@@ -13,7 +13,8 @@ from PIL import Image
 # Depths that are recognised by the largest value. Not 14 bits: many a dark image of 16
 # bits has no value above a quarter of white.
 _GUESSES = (8, 10, 12)
-_BITS_PER_SAMPLE, _MAX_SAMPLE_VALUE = 258, 281  # tags of TIFF
+# Tags of TIFF.
+_BITS_PER_SAMPLE, _PHOTOMETRIC, _MAX_SAMPLE_VALUE = 258, 262, 281
 # Pillow's name of pixels of which it keeps the upper 8 of 16 bits, with byte order.
 _REDUCED = re.compile(r"(RGB|RGBX|RGBA);16([BLN])")
 
@@ -85,12 +86,29 @@ def to_8_bit(image: Image.Image, warn: Callable[[str], None] | None) -> Image.Im
 def _values(image: Image.Image, lower_bits: bool) -> np.ndarray | None:
     """Returns 16-bit values, uint16 [H, W] or [H, W, C]; None if there are none."""
     if image.mode.startswith("I"):
-        # Pillow's own conversion to L clips at 255.
-        return np.asarray(image).clip(0, 65535).astype(np.uint16)
+        return read_16_bit(image)
     if lower_bits and "lower_bits" in image.info:
         upper = np.asarray(image).astype(np.uint16) << 8
         return upper | np.asarray(image.info["lower_bits"])
     return None
+
+
+def read_16_bit(image: Image.Image) -> np.ndarray:
+    """Returns the values of a loaded grey image with more than 8 bits, uint16 [H, W].
+
+    Raises:
+        ValueError: if a value is outside 0..65535.
+    """
+    values = np.asarray(image)  # Pillow's own conversion to L clips at 255.
+    if values.size and not 0 <= values.min() <= values.max() <= 65535:
+        raise ValueError(
+            "pixels must be 0 to 65535, which is 16 bits. Received: "
+            f"{values.min()} to {values.max()}"
+        )
+    # Pillow inverts TIFFs in which 0 is white, but not of 16 bits.
+    if getattr(image, "tag_v2", {}).get(_PHOTOMETRIC) == 0:
+        values = 65535 - values
+    return values.astype(np.uint16)
 
 
 def _depth(image: Image.Image, values: np.ndarray, warn: Callable[[str], None]) -> int:
@@ -114,8 +132,8 @@ def _depth(image: Image.Image, values: np.ndarray, warn: Callable[[str], None]) 
     for bits in _GUESSES:
         if largest < 2**bits:
             warn(
-                f"taken as {bits} bits per channel, since no value of this 16-bit file "
-                f"is above {largest}"
+                f"taken as {bits} bits per channel: no value of the 16-bit image is "
+                f"above {largest}"
             )
             return bits
     return 16

@@ -1,6 +1,7 @@
 """The ICC profile of an image: embedded, or made of the numbers that describe it.
 
-Those are PNG's cICP, cHRM and gAMA chunks and HEIF's nclx box, read as browsers do.
+Those are PNG's cICP, cHRM and gAMA chunks, and HEIF's and AVIF's nclx box, read as
+browsers do.
 """
 
 import struct
@@ -13,6 +14,9 @@ import numpy as np
 _D65 = (0.3127, 0.329)
 _PRIMARIES = {
     1: (*_D65, 0.64, 0.33, 0.3, 0.6, 0.15, 0.06),  # BT.709, sRGB
+    5: (*_D65, 0.64, 0.33, 0.29, 0.6, 0.15, 0.06),  # BT.601, PAL
+    6: (*_D65, 0.63, 0.34, 0.31, 0.595, 0.155, 0.07),  # BT.601, NTSC
+    7: (*_D65, 0.63, 0.34, 0.31, 0.595, 0.155, 0.07),  # SMPTE 240M
     9: (*_D65, 0.708, 0.292, 0.17, 0.797, 0.131, 0.046),  # BT.2020
     11: (0.314, 0.351, 0.68, 0.32, 0.265, 0.69, 0.15, 0.06),  # DCI-P3
     12: (*_D65, 0.68, 0.32, 0.265, 0.69, 0.15, 0.06),  # Display P3
@@ -21,8 +25,8 @@ _UNSPECIFIED = 2
 # Parameters of ICC's parametric curves by H.273's code of transfer characteristics.
 _SRGB_CURVE = (2.4, 1 / 1.055, 0.055 / 1.055, 1 / 12.92, 0.04045)
 _CURVES = {
-    # BT.709, BT.601 and BT.2020 are shown as sRGB.
-    **dict.fromkeys((1, _UNSPECIFIED, 6, 13, 14, 15), _SRGB_CURVE),
+    # Those of television are shown as sRGB.
+    **dict.fromkeys((1, _UNSPECIFIED, 6, 7, 13, 14, 15), _SRGB_CURVE),
     4: (2.2,),
     5: (2.8,),
     8: (1.0,),

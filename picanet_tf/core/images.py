@@ -119,7 +119,7 @@ def read_mask(
         return np.array(to_grey(load(source, max_pixels=max_pixels)))
 
 
-def list_images(folder: str | os.PathLike, *, recursive: bool = False) -> list[Path]:
+def list_images(folder: str | os.PathLike) -> list[Path]:
     """Lists the image files of a folder, by case-insensitive extension.
 
     Hidden files are skipped (such as `._photo.jpg` of macOS). The order is natural:
@@ -132,15 +132,14 @@ def list_images(folder: str | os.PathLike, *, recursive: bool = False) -> list[P
     if not folder.is_dir():
         what = "not a folder" if folder.exists() else "no such folder"
         raise PicanetError(f"{folder}: {what}")
-    paths = folder.rglob("*") if recursive else folder.iterdir()
     images = [
         path
-        for path in paths
+        for path in folder.iterdir()
         if path.suffix.lower() in EXTENSIONS
-        and not any(part.startswith(".") for part in path.relative_to(folder).parts)
+        and not path.name.startswith(".")
         and (path.is_file() or not path.exists())  # Broken links fail when read.
     ]
-    return sorted(images, key=lambda path: natural_key(str(path.relative_to(folder))))
+    return sorted(images, key=lambda path: natural_key(path.name))
 
 
 def natural_key(text: str) -> tuple:

@@ -14,6 +14,7 @@ from absl import logging
 from PIL import Image
 
 from picanet_tf.core import images
+from picanet_tf.core.depth import read_16_bit
 from picanet_tf.core.errors import PicanetError
 from picanet_tf.core.images import MAX_PIXELS, errors_named, load
 
@@ -120,8 +121,7 @@ def _read(image: Image.Image) -> tuple[np.ndarray, str, int]:
     if image.mode == "F":
         raise ValueError("floating-point pixels have no known range; store 8 or 16 bit")
     if image.mode.startswith("I"):  # Pillow's 16-bit modes, and PGM and TIFF of 32.
-        values = np.asarray(image).astype(np.int64).clip(0, 65535)
-        return _read_grey(values, 16, lossy)
+        return _read_grey(np.int64(read_16_bit(image)), 16, lossy)
     if image.has_transparency_data:
         rgba = np.asarray(image.convert("RGBA"))
         rgb, alpha = rgba[..., :3], rgba[..., 3]

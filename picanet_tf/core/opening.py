@@ -2,6 +2,7 @@
 
 import io
 import os
+import re
 import struct
 import warnings
 from typing import BinaryIO
@@ -30,6 +31,8 @@ _HEVC_BRANDS = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b
 _HEIF_BRANDS = {b"mif1", b"mif2", b"msf1"}
 _AVIF_BRANDS = {b"avif", b"avis"}
 
+_AVIF_HEAD = 65_536  # bytes that hold the boxes ahead of the pixels
+
 # Between MAX_IMAGE_PIXELS and the hard limit Pillow only warns; see `max_pixels`.
 warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
 
@@ -43,14 +46,16 @@ def open_image(file: BinaryIO) -> Image.Image:
             TIFF (Pillow 13.0).
 
     Returns:
-        The image. `info` of a PNG also has its chunks `cicp` and `sbit`, as bytes.
+        The image. `info` of a PNG also has its chunks `cicp` and `sbit`, as bytes, that
+        of an AVIF without an ICC profile its `nclx_profile`, as pillow-heif does.
 
     Raises:
         ValueError: a HEIC file, and pillow-heif is not installed or cannot read it.
         Exception: Pillow's, of many kinds; see `images.errors_named`.
     """
     start = file.tell()
-    if _is_heif(file.read(256)):
+    head = file.read(_AVIF_HEAD)
+    if _is_heif(head[:256]):
         _register_heif()
         file.seek(start)
         try:
@@ -62,6 +67,8 @@ def open_image(file: BinaryIO) -> Image.Image:
     file.seek(start)
     image = Image.open(file, formats=FORMATS)
     image.info.update(chunks)
+    if image.format == "AVIF" and (nclx := _nclx_of(head)):
+        image.info.setdefault("nclx_profile", nclx)
     return image
 
 
@@ -134,6 +141,19 @@ def _png_chunks(file: BinaryIO) -> dict[str, bytes]:
             length = 0
         file.seek(length + 4, os.SEEK_CUR)  # 4: the checksum
     return found
+
+
+def _nclx_of(head: bytes) -> dict[str, int]:
+    """Returns the colours that an AVIF declares by numbers; empty if there are none.
+
+    Also if its parts, such as thumbnails, declare several.
+    """
+    places = [found.end() for found in re.finditer(b"colrnclx", head)]
+    codes = {head[place : place + 4] for place in places}
+    if len(codes) != 1 or len(code := codes.pop()) < 4:
+        return {}
+    primaries, transfer = struct.unpack(">HH", code)
+    return {"color_primaries": primaries, "transfer_characteristics": transfer}
 
 
 def _is_heif(head: bytes) -> bool:

@@ -1,13 +1,15 @@
 """10 and 12 bits in files of 16."""
 
 import io
+import struct
 
 import cv2
 import numpy as np
 import pytest
 from PIL import Image, TiffImagePlugin
 
-from picanet_tf.core.images import read_image, read_mask
+from picanet_tf.core.images import ImageError, read_image, read_mask
+from picanet_tf.core.masks import read_any_mask
 from tests.core.image_files import GREY, RGB, encoded, png
 
 
@@ -65,7 +67,7 @@ def test_grey(how, tmp_path, caplog):
     if guessed:
         (message,) = caplog.messages
         assert message.startswith(f"{path}: taken as ")
-        assert "no value of this 16-bit file is above" in message
+        assert "no value of the 16-bit image is above" in message
 
 
 def test_12_bits_packed_into_bytes(caplog):
@@ -126,3 +128,28 @@ def test_16_bit_colours_are_not_guessed(caplog):
 def test_masks_are_taken_by_the_depth_of_the_file():
     assert read_mask(grey_png([0, 1023, 65535])).tolist() == [[0, 4, 255]]
     assert read_mask(grey_png([0, 1023])).tolist() == [[0, 4]]
+
+
+def white_is_zero(values):
+    """A TIFF of one row with 16 bits in which 0 is white."""
+    data = np.array(values, "<u2").tobytes()
+    shorts = {256: len(values), 257: 1, 258: 16, 259: 1, 262: 0, 277: 1, 278: 1}
+    longs = {273: 8 + 2 + 12 * 9 + 4, 279: len(data)}
+    entries = b"".join(
+        struct.pack("<HHII", tag, 3 if tag in shorts else 4, 1, value)
+        for tag, value in sorted((shorts | longs).items())
+    )
+    return b"II*\0" + struct.pack("<IH", 8, 9) + entries + bytes(4) + data
+
+
+def test_a_tiff_in_which_0_is_white():
+    content = white_is_zero([0, 65535, 32896])
+    assert read_image(content)[0, :, 0].tolist() == [255, 0, 127]
+    assert read_any_mask(content).mask.tolist() == [[255, 0, 127]]
+
+
+def test_values_beyond_16_bits_are_an_error():
+    image = Image.fromarray(np.array([[0, 70_000]], np.int32))
+    for read in (read_image, read_any_mask):
+        with pytest.raises(ImageError, match="pixels must be 0 to 65535.* 0 to 70000"):
+            read(image)

@@ -141,13 +141,10 @@ def test_list_images(tmp_path):
     (tmp_path / "folder.png").mkdir()
     (tmp_path / "link.png").symlink_to("folder.png")
 
-    def names(**options):
-        return [
-            str(path.relative_to(tmp_path)) for path in list_images(tmp_path, **options)
-        ]
+    def names():
+        return [path.name for path in list_images(tmp_path)]
 
     assert names() == ["im2.png", "im10.JPG"]
-    assert names(recursive=True) == ["im2.png", "im10.JPG", "sub/im1.webp"]
     (tmp_path / "broken.png").symlink_to("gone.png")  # To be named when it is read.
     assert names() == ["broken.png", "im2.png", "im10.JPG"]
     with pytest.raises(PicanetError, match="no such folder"):

@@ -61,6 +61,16 @@ def test_profile_and_alpha(file_format):
 def test_primaries_without_a_profile():
     data = heic(halves(), color_primaries=12, transfer_characteristics=13)
     np.testing.assert_allclose(read_image(data)[5, 5].astype(int), [251, 0, 0], atol=3)
+    options = {"quality": 100, "subsampling": "4:4:4"}
+    avif = bytearray(encoded(halves(), "AVIF", **options))
+    place = avif.index(b"colrnclx") + 8
+    assert avif[place : place + 4] == b"\0\x01\0\x0d"  # BT.709, sRGB
+    avif[place + 1] = 12
+    found = read_image(bytes(avif))[5, 5]
+    np.testing.assert_allclose(found.astype(int), [251, 0, 0], atol=3)
+    with_profile = encoded(halves(), "AVIF", **options, icc_profile=P3_PROFILE)
+    found = read_image(with_profile)[5, 5]
+    np.testing.assert_allclose(found.astype(int), [251, 0, 0], atol=3)
 
 
 def test_10_bits():
