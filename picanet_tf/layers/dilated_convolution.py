@@ -26,6 +26,11 @@ class DilatedConv2D(keras.layers.Conv2D):
     Output shape: [N, H', W', filters].
     """
 
+    def __init__(self, filters, kernel_size, **kwargs):
+        super().__init__(
+            filters, kernel_size, **{"data_format": "channels_last", **kwargs}
+        )
+
     def convolution_op(self, inputs, kernel):
         return self._convolve(inputs, kernel, self.strides)
 

@@ -58,6 +58,7 @@ class LocalAttention(keras.layers.Layer):
         self.conv = keras.layers.Conv2D(
             kernel_size**2,
             1,
+            data_format="channels_last",
             kernel_initializer=gaussian(),
             dtype=self.dtype_policy,
             name="conv",

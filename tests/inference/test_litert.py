@@ -93,7 +93,9 @@ def test_threads_share_a_model(model):
 
 def test_a_file_of_integers(network, tmp_path):
     model = LiteRTModel(networks.write(network, tmp_path, "int8"))
-    assert model._loaded.file._input["dtype"] == np.uint8  # or nothing is quantised here
+    assert (
+        model._loaded.file._input["dtype"] == np.uint8
+    )  # or nothing is quantised here
     ours, theirs = model.predict(photo()), KerasModel(network).predict(photo())
     assert ours.dtype == np.float32 and ours.std() > 0.01
     assert np.abs(ours - theirs).mean() < 0.05
