@@ -42,6 +42,11 @@ def test_attention_is_the_same(tmp_path):
     np.testing.assert_allclose(ours, theirs, atol=1e-4)
 
 
+def test_no_images(model):
+    assert model.predict([]) == []
+    assert list(model.infer(np.zeros([0, 32, 32, 3], np.float32))) == []
+
+
 def test_several_images_one_after_the_other(model):
     images = [photo((20 + n, 30), n) for n in range(5)]
     maps = model.predict(images, batch_size=2)
