@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from picanet_tf.drawing.cutouts import CutoutOptions, cut_out
 from picanet_tf.drawing.ffmpeg import find_ffmpeg
 from picanet_tf.inference import LiteRTModel, file_predictor
 from picanet_tf.inference.files import predict_files
@@ -214,7 +215,8 @@ def test_a_cutout_in_webp(tiny, predict, tmp_path):
     with Image.open(tmp_path / "a.cutout.webp") as cutout:
         assert (cutout.format, cutout.mode) == ("WEBP", "RGBA")
         alpha = np.asarray(cutout)[..., 3]
-    assert np.abs(alpha - np.round(tiny[1].predict(photo()) * 255)).max() <= 1
+    expected = cut_out(photo(), tiny[1].predict(photo()))[..., 3]
+    np.testing.assert_allclose(alpha, expected, atol=1)
 
 
 @pytest.mark.parametrize(
@@ -308,7 +310,7 @@ def test_the_cutout_of_a_video(video_format, tiny, clip, predict, tmp_path):
     images = frames_of(clip)
     assert len(seen) == len(images) == 3
     for frame, image in zip(seen, images, strict=True):
-        alpha = np.round(tiny[1].predict(image) * 255)
+        alpha = np.float32(cut_out(image, tiny[1].predict(image))[..., 3])
         assert alpha.std() > 5 and np.abs(frame[..., 3] - alpha).mean() < 4
     said = predict("*.mp4", "*.webm", "*.mov", code=1, PATH="")
     assert "no images match" in said
@@ -320,6 +322,19 @@ def test_the_cutout_of_a_video(video_format, tiny, clip, predict, tmp_path):
     assert "Passed over 1 file: 1 result of an earlier run" in predict(*words)
 
 
+def test_a_video_on_an_opaque_background(tiny, clip, predict, tmp_path):
+    predict("clip.mp4", "--background", "#ff0000")
+    assert written(tmp_path) == ["clip.cutout.mp4", "clip.mp4"]
+    options = CutoutOptions(background="#ff0000")
+    frames = zip(frames_of(tmp_path / "clip.cutout.mp4"), frames_of(clip), strict=True)
+    for frame, image in frames:
+        expected = cut_out(image, tiny[1].predict(image), options)
+        assert np.abs(np.int16(frame) - expected).mean() < 12  # Lossy.
+    assert "1 result of an earlier run" in predict("clip*", "--output", "out")
+    said = predict("clip.mp4", "--crop", code=1)
+    assert "--crop is not available for videos" in said
+
+
 def test_the_cutout_of_a_video_as_frames(tiny, clip, predict, tmp_path):
     words = ("clip.mp4", "--format", "cutout", "--video_format", "frames")
     for _ in range(2):
@@ -329,9 +344,8 @@ def test_the_cutout_of_a_video_as_frames(tiny, clip, predict, tmp_path):
     for name, image in zip(names, frames_of(clip), strict=True):
         with Image.open(tmp_path / name) as picture:
             frame = np.asarray(picture)
-        np.testing.assert_array_equal(frame[..., :3], image)
-        expected = np.round(tiny[1].predict(image) * 255)
-        assert np.abs(frame[..., 3] - expected).max() <= 1
+        expected = cut_out(image, tiny[1].predict(image))
+        np.testing.assert_allclose(frame, expected, atol=1)
     said = predict(*words, "--resume")
     assert "1 of 1 exist already" in said
 

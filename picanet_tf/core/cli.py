@@ -20,6 +20,7 @@ from absl import flags, logging
 
 from picanet_tf.core.errors import PicanetError
 from picanet_tf.core.files import FULL
+from picanet_tf.core.keras_config import use_tensorflow_backend
 from picanet_tf.core.signals import Terminated
 
 __all__ = ["path_flags", "run"]
@@ -58,12 +59,15 @@ def run(
 
 def _run(main: Callable, positional: str, argv: list[str], module: str) -> int:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    ignored = use_tensorflow_backend()
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         if getattr(sys, name) is None:  # closed, as in a daemon
             setattr(sys, name, open(os.devnull, mode))
     if hasattr(sys.stdout, "reconfigure"):  # File names may not be valid UTF-8.
         sys.stdout.reconfigure(errors="backslashreplace")
     program = _program_name(argv[0])
+    if ignored:
+        print(f"{program}: {ignored}", file=sys.stderr)
     asks_for_help = any(word in _HELP_WORDS for word in _before_double_dash(argv[1:]))
     try:
         if asks_for_help:

@@ -7,6 +7,7 @@ imported lazily.
 
 import importlib
 
+from picanet_tf.core.keras_config import check_keras
 from picanet_tf.inference.loading import ENGINES, load_model
 from picanet_tf.inference.locate import Located, locate
 
@@ -31,6 +32,8 @@ _LATE = {
 
 def __getattr__(name):
     if name in _LATE:
+        if name != "LiteRTModel":
+            check_keras()
         module = importlib.import_module(f"picanet_tf.inference.{_LATE[name]}")
         return getattr(module, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -70,6 +70,8 @@ class KerasModel(Model):
 
     def infer(self, batch: np.ndarray):
         check_not_forked()
+        if not len(batch):
+            return []  # TensorFlow's fused convolutions refuse an empty batch.
         with inference_only():
             return self._infer(batch)
 

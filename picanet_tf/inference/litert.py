@@ -122,7 +122,8 @@ class LiteRTModel(Model):
     def __init__(self, path: str | os.PathLike, threads: int | None = None):
         self.path = Path(path)
         self._threads = threads
-        self._loaded = self._load()
+        self._source = str(self.path.absolute())
+        self._loaded = self._load(path)
         file = self._loaded.file
         if file.output != "saliency":
             raise PicanetError(
@@ -140,18 +141,18 @@ class LiteRTModel(Model):
     def infer(self, batch: np.ndarray) -> Iterator[np.ndarray]:
         loaded = self._loaded
         if loaded.process != os.getpid():  # The parent may have been amid a run.
-            loaded = self._loaded = self._load()
+            loaded = self._loaded = self._load(self._source)
         for image in batch:
             with loaded.lock:
                 small = loaded.file(image)
             yield small
 
-    def _load(self) -> _Loaded:
-        file = LiteRTFile(self.path, self._threads)
+    def _load(self, path: str | os.PathLike) -> _Loaded:
+        file = LiteRTFile(path, self._threads)
         return _Loaded(file, threading.Lock(), os.getpid())
 
     def __reduce__(self):
-        return LiteRTModel, (str(self.path.absolute()), self._threads)
+        return LiteRTModel, (self._source, self._threads)
 
 
 @contextlib.contextmanager

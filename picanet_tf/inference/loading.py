@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from picanet_tf.core.errors import PicanetError
+from picanet_tf.core.keras_config import check_keras
 from picanet_tf.inference.forks import check_not_forked
 from picanet_tf.inference.locate import Located, locate
 from picanet_tf.presets import Preset
@@ -91,6 +92,7 @@ def load_model(
 
         path = found.preset.path("litert") if found.preset else found.litert
         return LiteRTModel(path, threads)
+    check_keras()
     from picanet_tf.inference.keras_engine import KerasModel
 
     if threads is not None:

@@ -1,5 +1,11 @@
 """The layers of the paper's Section 3. They know of no task, data set or flag."""
 
+# ruff: noqa: E402  Keras is checked before it is imported.
+
+from picanet_tf.core.keras_config import check_keras
+
+check_keras()
+
 from picanet_tf.layers.attention_convolution import AttentionConvolution
 from picanet_tf.layers.attentive import AttentiveLayer
 from picanet_tf.layers.context_controls import GlobalContextPooling, LocalContextPooling

@@ -55,6 +55,11 @@ class AttentiveLayer(keras.layers.Layer):
         """Returns the shape of the output features, [N, H', W', C']."""
         return input_shape
 
+    def compute_output_shape(self, input_shape):
+        shape = self.compute_features_shape(input_shape)
+        attention = (*shape[:-1], self.kernel_size**2)
+        return (shape, attention) if self.return_attention else shape
+
     def compute_output_spec(self, inputs, training=None):
         shape = self.compute_features_shape(inputs.shape)
         outputs = keras.KerasTensor(shape, self.compute_dtype)

@@ -26,11 +26,17 @@ class DilatedConv2D(keras.layers.Conv2D):
     Output shape: [N, H', W', filters].
     """
 
+    def __init__(self, filters, kernel_size, **kwargs):
+        super().__init__(
+            filters, kernel_size, **{"data_format": "channels_last", **kwargs}
+        )
+
     def convolution_op(self, inputs, kernel):
         return self._convolve(inputs, kernel, self.strides)
 
     def _convolve(self, inputs, kernel, strides):
-        if max(self.dilation_rate) == 1 or not has_dilated_gradient():
+        dtype = keras.backend.standardize_dtype(inputs.dtype)
+        if max(self.dilation_rate) == 1 or not has_dilated_gradient(dtype):
             return keras.ops.conv(
                 inputs,
                 kernel,
@@ -90,14 +96,18 @@ class StridedDilatedConv2D(DilatedConv2D):
 
 
 @functools.cache
-def has_dilated_gradient() -> bool:
-    """Tests whether a dilated `tf.nn.conv2d` has a gradient on this machine."""
+def has_dilated_gradient(dtype: str = "float32") -> bool:
+    """Tests whether a dilated `tf.nn.conv2d` has a gradient on this machine.
+
+    Args:
+        dtype: the dtype of the map; on CPUs, none has one in float64.
+    """
     with tf.init_scope():
         try:
             tf.raw_ops.Conv2DBackpropInput(
                 input_sizes=[1, 5, 5, 2],
-                filter=tf.ones([3, 3, 2, 2]),
-                out_backprop=tf.ones([1, 5, 5, 2]),
+                filter=tf.ones([3, 3, 2, 2], dtype),
+                out_backprop=tf.ones([1, 5, 5, 2], dtype),
                 strides=[1, 1, 1, 1],
                 padding="SAME",
                 dilations=[1, 2, 2, 1],

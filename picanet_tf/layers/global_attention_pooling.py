@@ -66,6 +66,7 @@ class GlobalAttentionPooling(AttentiveLayer):
         self.conv = keras.layers.Conv2D(
             kernel_size**2,
             1,
+            data_format="channels_last",
             kernel_initializer=gaussian(),
             dtype=self.dtype_policy,
             name="conv",

@@ -58,6 +58,7 @@ class LocalAttention(keras.layers.Layer):
         self.conv = keras.layers.Conv2D(
             kernel_size**2,
             1,
+            data_format="channels_last",
             kernel_initializer=gaussian(),
             dtype=self.dtype_policy,
             name="conv",
@@ -76,11 +77,14 @@ class LocalAttention(keras.layers.Layer):
         logits = self.norm(self.conv(hidden), training=training)
         return ops.cast(logits, "float32")
 
-    def compute_output_spec(self, inputs, training=None):
-        batch, height, width, _ = inputs.shape
+    def compute_output_shape(self, input_shape):
+        batch, height, width, _ = input_shape
         height = output_size(height, self.strides)
         width = output_size(width, self.strides)
-        return keras.KerasTensor((batch, height, width, self.kernel_size**2), "float32")
+        return (batch, height, width, self.kernel_size**2)
+
+    def compute_output_spec(self, inputs, training=None):
+        return keras.KerasTensor(self.compute_output_shape(inputs.shape), "float32")
 
     def get_config(self):
         return {

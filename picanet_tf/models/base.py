@@ -157,7 +157,7 @@ def build(config: NetworkConfig) -> Network:
     side = config.image_size
     try:
         with dtype_policy(config.dtype):
-            image = keras.Input([side, side, 3], name="image")
+            image = keras.Input([side, side, 3], dtype="float32", name="image")
             return Network(image, task.build_outputs(image, config), config)
     except PicanetError:
         raise
@@ -206,13 +206,15 @@ def build_network(
 
 @contextlib.contextmanager
 def dtype_policy(name: str):
-    """Context manager that sets the global dtype policy."""
-    before = keras.config.dtype_policy()
+    """Context manager that sets the global dtype policy, and channels last."""
+    before = keras.config.dtype_policy(), keras.config.image_data_format()
     keras.config.set_dtype_policy(name)
+    keras.config.set_image_data_format("channels_last")
     try:
         yield
     finally:
-        keras.config.set_dtype_policy(before)
+        keras.config.set_dtype_policy(before[0])
+        keras.config.set_image_data_format(before[1])
 
 
 def _width_of(preset: Preset, width: float) -> float:

@@ -8,11 +8,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from picanet_tf.core.errors import PicanetError
 
 if TYPE_CHECKING:
     import keras
-    import numpy as np
     import onnx
 
 FILE_NAME = "picanet.onnx"
@@ -45,24 +46,92 @@ def write_onnx(network: keras.Model, path: Path) -> None:
         # Keras accesses names removed in NumPy 2, to support older versions of tf2onnx.
         warnings.simplefilter("ignore", FutureWarning)
         network.export(str(path), format="onnx", verbose=False, input_signature=[image])
-    _let_lstms_start_by_themselves(path)
+    _simplify(path)
 
 
-def _let_lstms_start_by_themselves(path: Path) -> None:
-    """Removes the LSTMs' zero initial states and the nodes that only compute them.
-
-    They are expanded to the batch size through a shape cast to int32, for which
-    OpenVINO infers a size of -1. ONNX LSTMs without an initial state start from zeros,
-    which is what ReNet's LSTMs always do.
-    """
+def _simplify(path: Path) -> None:
+    """Rewrites what OpenVINO or OpenCV cannot read."""
     import onnx
 
     model = onnx.load(path)
+    _fold_channel_order(model.graph)
+    _pad_with_zeros(model.graph)
     for node in model.graph.node:
         if node.op_type == "LSTM":
-            del node.input[5:]  # initial_h, initial_c; Keras has no peepholes
+            _use_defaults(node)
     _drop_unused(model.graph)
     onnx.save(model, path)
+
+
+def _use_defaults(lstm: onnx.NodeProto) -> None:
+    """Removes an LSTM's inputs and attributes that only state the defaults of ONNX.
+
+    These are the zero initial states, which are expanded to the batch size through a
+    shape for which OpenVINO infers -1, and the activations, which OpenCV refuses for
+    two directions. Keras has no peepholes.
+    """
+    del lstm.input[4:]
+    for attribute in lstm.attribute:
+        if attribute.name == "activations":
+            lstm.attribute.remove(attribute)
+
+
+def _fold_channel_order(graph: onnx.GraphProto) -> None:
+    """Moves the reversal of the channels, RGB to BGR, into the first convolution.
+
+    OpenCV cannot reverse an axis. The means stay, since the convolution's zero padding
+    comes after them.
+    """
+    from onnx import numpy_helper
+
+    chain, name = [], graph.input[0].name
+    for kind in ("Slice", "Sub", "Transpose", "Conv"):
+        readers = [node for node in graph.node if name in node.input]
+        if [node.op_type for node in readers] != [kind]:
+            return
+        chain += readers
+        (name,) = readers[0].output
+    reverse, subtract, _, convolution = chain
+    weights = {weight.name: weight for weight in graph.initializer}
+    for weight, axis in ((subtract.input[1], -1), (convolution.input[1], 1)):
+        array = np.flip(numpy_helper.to_array(weights[weight]), axis)
+        weights[weight].CopyFrom(numpy_helper.from_array(array.copy(), weight))
+    subtract.input[0] = reverse.input[0]
+    graph.node.remove(reverse)
+
+
+def _pad_with_zeros(graph: onnx.GraphProto) -> None:
+    """Pads maps by the operation for it, not by concatenating zeros of a shape.
+
+    OpenCV cannot concatenate a constant twice.
+    """
+    from onnx import helper, numpy_helper
+
+    weights = {weight.name: weight for weight in graph.initializer}
+    makers = {name: node for node in graph.node for name in node.output}
+
+    def length(zeros: str) -> int | None:
+        """Length of zeros with the shape of a few gathered lines, along their axis."""
+        for kind in ("ConstantOfShape", "Shape", "Gather"):
+            node = makers.get(zeros)
+            if node is None or node.op_type != kind:
+                return None
+            zeros = node.input[0]
+        return weights[node.input[1]].dims[0]
+
+    for index, node in enumerate(graph.node):
+        if node.op_type != "Concat" or len(node.input) != 3:
+            continue
+        before, after = length(node.input[0]), length(node.input[2])
+        if before is None or after is None:
+            continue
+        (axis,) = (attribute.i for attribute in node.attribute)
+        pads = np.zeros([2, 4], np.int64)  # maps have four axes
+        pads[:, axis] = before, after
+        name = f"{node.output[0]}_pads"
+        graph.initializer.append(numpy_helper.from_array(pads.ravel(), name))
+        pad = helper.make_node("Pad", [node.input[1], name], node.output, node.name)
+        graph.node[index].CopyFrom(pad)
 
 
 def _drop_unused(graph: onnx.GraphProto) -> None:

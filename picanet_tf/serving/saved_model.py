@@ -64,7 +64,11 @@ def write_saved_model(
     # Shared by all signatures, so that it is traced and saved only once.
     @tf.function(input_signature=image)
     def infer(image):
-        return network(image, training=False)
+        # The convolutions that TensorFlow fuses refuse an empty batch.
+        count = tf.shape(image)[0]
+        spare = tf.zeros([tf.cast(count == 0, tf.int32), side, side, 3])
+        outputs = network(tf.concat([image, spare], axis=0), training=False)
+        return {name: value[:count] for name, value in outputs.items()}
 
     def only(names):
         def signature(image):

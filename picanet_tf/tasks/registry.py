@@ -7,6 +7,7 @@ import importlib
 from typing import TYPE_CHECKING
 
 from picanet_tf.core.errors import PicanetError
+from picanet_tf.core.keras_config import check_keras
 
 if TYPE_CHECKING:
     from picanet_tf.tasks.base import Task
@@ -52,8 +53,14 @@ def get_spec(name: str) -> TaskSpec:
 
 
 def get_task(name: str) -> Task:
-    """Returns a `Task`, which imports TensorFlow; errors as `get_spec`."""
-    return load(get_spec(name).task_class)
+    """Returns a `Task`, which imports TensorFlow.
+
+    Raises:
+        PicanetError: as `get_spec`, or as `core.keras_config.check_keras`.
+    """
+    spec = get_spec(name)
+    check_keras()
+    return load(spec.task_class)
 
 
 def specs_of_kind(record_kind: str) -> list[TaskSpec]:

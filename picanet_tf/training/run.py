@@ -10,6 +10,7 @@ from pathlib import Path
 from absl import logging
 
 from picanet_tf.core.errors import PicanetError
+from picanet_tf.core.keras_config import check_keras
 from picanet_tf.core.signals import StopRequest
 from picanet_tf.inference.locate import locate
 from picanet_tf.presets import Preset, list_presets
@@ -61,6 +62,7 @@ def train(
         >>> run.weights()
         PosixPath('runs/20261128-141500-6GAP_5432LAP/model.keras')
     """
+    check_keras()
     cluster = Cluster.from_environment()
     run = os.fspath(run)
     settings = {

@@ -9,6 +9,7 @@ import pytest
 import tensorflow as tf
 
 from picanet_tf.core.errors import PicanetError
+from picanet_tf.drawing.cutouts import cut_out
 from picanet_tf.inference import KerasModel, LiteRTModel
 from picanet_tf.inference import litert as module
 from picanet_tf.inference.litert import LiteRTFile
@@ -42,6 +43,11 @@ def test_attention_is_the_same(tmp_path):
     np.testing.assert_allclose(ours, theirs, atol=1e-4)
 
 
+def test_no_images(model):
+    assert model.predict([]) == []
+    assert list(model.infer(np.zeros([0, 32, 32, 3], np.float32))) == []
+
+
 def test_several_images_one_after_the_other(model):
     images = [photo((20 + n, 30), n) for n in range(5)]
     maps = model.predict(images, batch_size=2)
@@ -62,10 +68,19 @@ def test_a_map_is_not_written_over_by_the_next_one(model):
 
 def test_pictures(model):
     image = photo()
-    cutout = np.asarray(model.render("cutout", image, model.predict(image)))
-    np.testing.assert_array_equal(cutout[..., :3], image)
-    expected = np.round(model.predict(image) * 255)
-    np.testing.assert_array_equal(cutout[..., 3], expected)
+    saliency = model.predict(image)
+    cutout = np.asarray(model.render("cutout", image, saliency))
+    np.testing.assert_array_equal(cutout, cut_out(image, saliency))
+    drawn = np.asarray(model.render("map", image, saliency))
+    np.testing.assert_array_equal(drawn, np.round(saliency * 255))
+
+
+def test_the_network_sees_transparency_over_white(model):
+    clear = np.dstack([photo(), np.zeros(photo().shape[:2], np.uint8)])
+    np.testing.assert_array_equal(model.resize(clear), np.full((32, 32, 3), 255))
+    np.testing.assert_array_equal(
+        model.predict(clear), model.predict(np.full_like(photo(), 255))
+    )
 
 
 def test_threads_share_a_model(model):

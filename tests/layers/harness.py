@@ -138,6 +138,32 @@ class LayerContract:
             assert spec.shape == (None, *output.shape[1:])
             assert spec.dtype == output.dtype
 
+    def test_output_shape_is_computed_alone_and_over_time(self):
+        inputs = self.batch()
+        layer = self.layer_class(**self.arguments)
+        shape = layer.compute_output_shape(inputs.shape)
+        outputs = as_list(self.make()(inputs))
+        assert shape == tuple(outputs[0].shape)
+        if self.has_attention:
+            both = self.make().compute_output_shape((None, *self.input_shape))
+            assert both == tuple((None, *output.shape[1:]) for output in outputs)
+        frames = keras.layers.TimeDistributed(layer)
+        wanted = (2, 3, *shape[1:])
+        assert frames.compute_output_shape((2, 3, *self.input_shape)) == wanted
+        video = random_input(2, 3, *self.input_shape)
+        assert frames(video).shape == wanted
+
+    def test_trains_in_float64(self):
+        layer = self.make(dtype="float64")
+        inputs = tf.constant(self.batch(), "float64")
+        with tf.GradientTape() as tape:
+            tape.watch(inputs)
+            outputs = as_list(self.call(layer, inputs, True))[0]
+            loss = tf.reduce_sum(tf.cast(outputs, "float64") ** 2)
+        weights = [weight.value for weight in layer.trainable_weights]
+        for gradient in tape.gradient(loss, [inputs, *weights]):
+            assert gradient.dtype == "float64" and np.isfinite(gradient).all()
+
     @pytest.mark.parametrize("precision", ["float16", "bfloat16"])
     def test_honours_mixed_precision(self, precision):
         layer = self.make(dtype=f"mixed_{precision}")

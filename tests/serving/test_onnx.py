@@ -8,8 +8,8 @@ import pytest
 
 from picanet_tf.core.errors import PicanetError
 from picanet_tf.serving import onnx
-from picanet_tf.serving.network import serving_network
-from tests.serving.networks import pixels, trained_like
+from picanet_tf.serving.network import serving_network, with_one_output
+from tests.serving.networks import pixels, trained_like, varied
 
 
 @pytest.fixture(scope="module", params=["6GAP_5AC", "4LAP_6ReNet"])
@@ -57,11 +57,64 @@ def test_lstms_start_by_themselves_and_nothing_is_left_over(exported):
     graph = model.graph
     lstms = [node for node in graph.node if node.op_type == "LSTM"]
     assert len(lstms) == 2  # rows and columns, each in both directions
-    assert all(len(node.input) == 5 for node in lstms)
+    assert all(len(node.input) == 4 for node in lstms)
+    # Three for two directions are too few, six too many, depending on who reads it.
+    attributes = {attribute.name for node in lstms for attribute in node.attribute}
+    assert attributes == {"direction", "hidden_size"}
     read = {name for node in graph.node for name in node.input}
     read |= {output.name for output in graph.output}
     assert all(read.intersection(node.output) for node in graph.node)
     assert {weight.name for weight in graph.initializer} <= read
+
+
+def by_opencv(path):
+    cv2 = pytest.importorskip("cv2")
+    network = cv2.dnn.readNetFromONNX(str(path))
+
+    def run(images):
+        network.setInput(images)
+        return network.forward()
+
+    return run
+
+
+def test_opencv_runs_one_image_at_a_time(exported):
+    network, path = exported
+    ours, theirs = by_onnxruntime(path), by_opencv(path)
+    for seed in (6, 7):
+        image = pixels(1, seed=seed)
+        found = theirs(image)
+        assert found.shape == (1, 64, 64, 1) and found.dtype == np.float32
+        np.testing.assert_allclose(found, ours(image), atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("task", "variant"),
+    [
+        ("saliency", "6G_5432L_MaxP"),
+        ("saliency", "5432LC"),
+        ("segmentation", "DeepLab_AC"),
+        ("detection", "478LAP_910GAP"),
+        ("detection", "478AC_910GAP"),
+    ],
+)
+def test_other_networks_in_every_runtime(tiny_network, tmp_path, task, variant):
+    for package in ("tf2onnx", "onnx"):
+        pytest.importorskip(package)
+    network = varied(tiny_network(variant, task, 64))
+    served = serving_network(network, attention=False)
+    path = tmp_path / "a.onnx"
+    onnx.write_onnx(with_one_output(served, network.task.serving.output), path)
+    image = pixels(1, seed=6)
+    wanted = served(image)[network.task.serving.output].numpy()
+    assert wanted.std() > 0.01
+    loads = [by_onnxruntime, by_openvino]
+    if variant != "478AC_910GAP":  # OpenCV does not read the reshapes of its stride.
+        loads.append(by_opencv)
+    for load in loads:
+        found = load(path)(image)
+        scale = max(1, np.abs(wanted).max())
+        np.testing.assert_allclose(found, wanted, atol=1e-4 * scale, err_msg=f"{load}")
 
 
 def test_missing_packages_are_named(monkeypatch):

@@ -75,6 +75,30 @@ def test_serving_default(network, loaded, count):
     )
 
 
+@pytest.mark.parametrize("task", ["saliency", "segmentation", "detection"])
+def test_no_images_give_no_results(tiny_network, tmp_path, task):
+    network = tiny_network(task=task)
+    side = network.image_size
+    write_saved_model(serving_network(network), tmp_path, network.task)
+    loaded = Loaded(tmp_path)
+    image, data = np.zeros([1, side, side, 3], np.float32), encoded(photo(), "PNG")
+    assert set(loaded.signatures) > set(network.task.serving.signatures)
+    for name in loaded.signatures:
+        one = {"image_bytes": [data]} if name == "image_bytes" else {"image": image}
+        none = (
+            {"image_bytes": tf.zeros([0], tf.string)}
+            if name == "image_bytes"
+            else {"image": image[:0]}
+        )
+        wanted, found = loaded(name, **one), loaded(name, **none)
+        assert found.keys() == wanted.keys()
+        for output, value in found.items():
+            assert value.shape == (0, *wanted[output].shape[1:])
+            assert value.dtype == wanted[output].dtype
+    model = KerasModel(network)
+    assert model.predict([]) == [] and list(model.infer(image[:0])) == []
+
+
 def test_attention(network, loaded):
     images = pixels(2, seed=4)
     outputs = loaded("attention", image=images)

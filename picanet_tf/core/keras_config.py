@@ -1,0 +1,73 @@
+"""Checks how Keras is configured, before it is imported. Imports no TensorFlow."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from pathlib import Path
+
+from picanet_tf.core.errors import PicanetError
+
+_BACKEND, _FLOATX = "tensorflow", "float32"
+
+
+def check_keras() -> None:
+    """Raises `PicanetError` if Keras is configured for another backend or floatx.
+
+    Raises:
+        PicanetError: as above; it names the environment variable or file to change.
+    """
+    backend, where = _setting("backend", _BACKEND)
+    if backend != _BACKEND:
+        raise PicanetError(
+            f"picanet_tf needs Keras' backend {_BACKEND}. Received: {where}; unset it, "
+            f"or set it to {_BACKEND} before Keras is imported"
+        )
+    floatx, where = _setting("floatx", _FLOATX)
+    if floatx != _FLOATX:
+        raise PicanetError(
+            f"picanet_tf needs Keras' floatx {_FLOATX}; other precisions are dtype "
+            f"policies. Received: {where}; unset it, or set it to {_FLOATX}"
+        )
+
+
+def use_tensorflow_backend() -> str:
+    """Selects Keras' TensorFlow backend for this process and those that it starts.
+
+    For programs only: in a library's process, the choice is the user's.
+
+    Returns:
+        What is ignored by that, for a message to the user; "" for nothing.
+    """
+    if "keras" in sys.modules:  # Too late; `check_keras` tells what is wrong.
+        return ""
+    backend, where = _setting("backend", _BACKEND)
+    os.environ["KERAS_BACKEND"] = _BACKEND
+    return "" if backend == _BACKEND else f"{where} is ignored: using {_BACKEND}"
+
+
+def _setting(name: str, default: str) -> tuple[str, str]:
+    """Returns a setting of Keras, and where it is set, in words."""
+    keras = sys.modules.get("keras")
+    if keras is not None:
+        value = getattr(keras.config, name)()
+        return value, f"keras.config.{name}() = {value!r}"
+    if name == "backend" and os.environ.get("KERAS_BACKEND"):
+        return os.environ["KERAS_BACKEND"], "KERAS_BACKEND=" + os.environ[
+            "KERAS_BACKEND"
+        ]
+    path = _config_file()
+    try:
+        value = json.loads(path.read_text())[name]
+    except (OSError, ValueError, LookupError, TypeError):
+        value = default
+    return value, f'"{name}": "{value}" in {path}'
+
+
+def _config_file() -> Path:
+    """Returns the file that Keras reads its settings from."""
+    home = os.path.expanduser("~")
+    base = home if os.access(home, os.W_OK) else "/tmp"
+    folder = os.environ.get("KERAS_HOME", os.path.join(base, ".keras"))
+    return Path(folder, "keras.json").expanduser()
