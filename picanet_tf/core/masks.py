@@ -129,7 +129,8 @@ def _read(image: Image.Image) -> tuple[np.ndarray, str, int]:
             visible = rgb[alpha > 0]
             if (visible == visible[0]).all():
                 return alpha, ALPHA, alpha.max()
-            _refuse_photo(visible, lossy)
+            if not _is_grey(visible, lossy):
+                _refuse_photo(visible, lossy)
             image = images.over_black(image).convert("RGB")
         else:  # Transparent throughout, or as good as no alpha channel.
             image = Image.fromarray(rgb if alpha.max() else np.zeros_like(rgb))
@@ -143,11 +144,15 @@ def _read(image: Image.Image) -> tuple[np.ndarray, str, int]:
         indices = np.asarray(image)
         if (rgb == rgb[0, 0]).all() and indices.min() < indices.max():
             return _read_grey(indices, 8, lossy)  # A palette that was never filled in.
-    if (rgb.max(-1) - rgb.min(-1)).max() <= _GREY_NOISE * lossy:
+    if _is_grey(rgb, lossy):
         return _read_grey(np.asarray(image.convert("RGB").convert("L")), 8, lossy)
     _refuse_photo(rgb.reshape(-1, 3), lossy)
     mask = np.uint8(rgb.max(-1) > _BLACK_NOISE * lossy) * 255
     return mask, COLOUR, rgb.max()
+
+
+def _is_grey(rgb: np.ndarray, lossy: bool) -> bool:
+    return bool((rgb.max(-1) - rgb.min(-1)).max() <= _GREY_NOISE * lossy)
 
 
 def _read_grey(
