@@ -70,8 +70,8 @@ def match_to_keys(
     """Finds the file of each key, such as the saved map of each image.
 
     Args:
-        files: files in `folder`. `a/cat.png`, `a/cat_mask.png` and `a/cat.jpg.png` are
-            those of the key `a/cat`.
+        files: files in `folder`. The file of the key `a/cat` is `a/cat.png`, or else
+            `a/cat_mask.png`, or else `a/cat.jpg.png`.
         folder: their folder.
         keys: as of `pairs.Pair`.
         suffix: which the files' names may have, such as "_mask".
@@ -80,24 +80,27 @@ def match_to_keys(
         {key: file} without the keys that have no file, and the files without a key.
 
     Raises:
-        PicanetError: two files have the same key.
+        PicanetError: two files differ only in their extension.
     """
     keys = {spell(key): key for key in keys}
-    found: dict[str, Path] = {}
+    found: dict[str, tuple[int, Path]] = {}
     rest: list[Path] = []
     for file in files:
         place = place_of(file, folder)
-        names = [place, place.removesuffix(spell(suffix))]
         stem, extension = os.path.splitext(place)
+        names = [place, place.removesuffix(spell(suffix))]
         names += [stem] if extension.lower() in images.EXTENSIONS else []
-        key = next((keys[name] for name in names if name in keys), None)
-        if key is None:
+        rank = next((rank for rank, name in enumerate(names) if name in keys), None)
+        if rank is None:
             rest.append(file)
-        elif key in found:
-            raise PicanetError(f"{file} has the same name as {found[key].name}")
-        else:
-            found[key] = file
-    return found, rest
+            continue
+        key = keys[names[rank]]
+        best, other = found.get(key, (rank + 1, file))
+        if best == rank:
+            raise PicanetError(f"{file} has the same name as {other.name}")
+        found[key] = min((rank, file), (best, other))
+        rest += [max((rank, file), (best, other))[1]] if other != file else []
+    return {key: file for key, (_, file) in found.items()}, rest
 
 
 def path_in(file: Path, folder: Path) -> str:

@@ -129,7 +129,8 @@ def _read(image: Image.Image) -> tuple[np.ndarray, str, int]:
             visible = rgb[alpha > 0]
             if (visible == visible[0]).all():
                 return alpha, ALPHA, alpha.max()
-            _refuse_photo(visible, lossy)
+            if not _is_grey(visible, lossy):
+                _refuse_photo(visible, lossy)
             image = images.over_black(image).convert("RGB")
         else:  # Transparent throughout, or as good as no alpha channel.
             image = Image.fromarray(rgb if alpha.max() else np.zeros_like(rgb))
@@ -143,11 +144,21 @@ def _read(image: Image.Image) -> tuple[np.ndarray, str, int]:
         indices = np.asarray(image)
         if (rgb == rgb[0, 0]).all() and indices.min() < indices.max():
             return _read_grey(indices, 8, lossy)  # A palette that was never filled in.
-    if (rgb.max(-1) - rgb.min(-1)).max() <= _GREY_NOISE * lossy:
+    if _is_grey(rgb, lossy):
         return _read_grey(np.asarray(image.convert("RGB").convert("L")), 8, lossy)
     _refuse_photo(rgb.reshape(-1, 3), lossy)
-    mask = np.uint8(rgb.max(-1) > _BLACK_NOISE * lossy) * 255
+    mask = np.uint8(_brightest(rgb) > _BLACK_NOISE * lossy) * 255
     return mask, COLOUR, rgb.max()
+
+
+def _is_grey(rgb: np.ndarray, lossy: bool) -> bool:
+    darkest = np.minimum(np.minimum(rgb[..., 0], rgb[..., 1]), rgb[..., 2])
+    return bool((_brightest(rgb) - darkest).max() <= _GREY_NOISE * lossy)
+
+
+def _brightest(rgb: np.ndarray) -> np.ndarray:
+    """Returns the largest channel, ten times as fast as `rgb.max(-1)`."""
+    return np.maximum(np.maximum(rgb[..., 0], rgb[..., 1]), rgb[..., 2])
 
 
 def _read_grey(
@@ -174,7 +185,7 @@ def _refuse_photo(colours: np.ndarray, lossy: bool) -> None:
     colours = colours[:: -(-len(colours) // _COUNTED_PIXELS)]
     red, green, blue = colours.astype(np.uint32).T
     packed = red << 16 | green << 8 | blue
-    packed[colours.max(-1) <= _BLACK_NOISE * lossy] = 0
+    packed[_brightest(colours) <= _BLACK_NOISE * lossy] = 0
     _, counts = np.unique(packed, return_counts=True)
     outside = np.sort(counts)[:-_FREQUENT_COLOURS].sum() / counts.sum()
     if outside > _MOST_OUTSIDE:

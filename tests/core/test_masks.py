@@ -84,6 +84,7 @@ EIGHT, SIXTEEN = "8-bit grey (soft)", "16-bit grey (soft)"
          "alpha channel (soft)", 255),
         (saved(with_alpha(coloured(RED), np.full_like(HARD, 255))), HARD, COLOUR, 255),
         (saved(with_alpha(coloured(RED), np.full_like(HARD, 7))), HARD, COLOUR, 255),
+        (saved(np.dstack([SOFT, HARD])), SOFT * OBJECT, EIGHT, 190),
         (saved(HARD, "BMP"), HARD, EIGHT, 255),
         (saved(OBJECT, "GIF"), HARD, INDICES, 1),
         (saved(HARD.clip(15)), HARD.clip(15),

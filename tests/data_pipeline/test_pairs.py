@@ -178,5 +178,9 @@ def test_files_of_keys(tmp_path):
     found, rest = match_to_keys(files, tmp_path, ["a/1", NFC, "cat", "dog"], "_mask")
     assert found == dict(zip(["a/1", NFC, "cat", "dog"], files, strict=False))
     assert rest == [tmp_path / "more.png"]
-    with pytest.raises(PicanetError, match="cat.jpg.png has the same name as cat.png"):
-        match_to_keys([tmp_path / "cat.png", files[2]], tmp_path, ["cat"])
+    # The name itself goes ahead.
+    both = [files[2], tmp_path / "cat.png"]
+    for order in (both, both[::-1]):
+        assert match_to_keys(order, tmp_path, ["cat"]) == ({"cat": both[1]}, both[:1])
+    with pytest.raises(PicanetError, match="cat.bmp has the same name as cat.png"):
+        match_to_keys([tmp_path / "cat.png", tmp_path / "cat.bmp"], tmp_path, ["cat"])

@@ -22,7 +22,7 @@ HARD_WAYS = (
     *("colour", "palette", "index palette", "empty palette", "alpha", "black alpha"),
     *("grey alpha", "opaque", "cut out", "gif", "bmp", "turned"),
 )
-SOFT_WAYS = ("soft", "deep soft", "soft alpha", "soft three")
+SOFT_WAYS = ("soft", "deep soft", "soft alpha", "soft three", "soft and alpha")
 LOSSY_WAYS = ("jpeg", "rgb jpeg", "colour jpeg", "webp")
 WRONG_WAYS = ("photo", "photo cut out", "float", "text", "faint")
 
@@ -155,6 +155,11 @@ def save_as(
         return ".png", encoded(soft), soft
     if how == "deep soft":
         return ".png", encoded(soft.astype(np.uint16) * 257), soft
+    if how == "soft and alpha":
+        return ".png", encoded(np.dstack([np.maximum(soft, 30), mask])), (
+            np.maximum(soft, 30) * (mask > 0) if len(np.unique(soft[mask > 0])) > 1
+            else mask
+        )  # fmt: skip
     if how == "soft three":
         return ".png", encoded(np.dstack([soft] * 3)), soft
     quality = rng.randrange(50, 100)
