@@ -104,7 +104,7 @@ def test_interrupted_it_leaves_nothing(folder, tmp_path, number):
     ("words", "message"),
     [
         ("--model nowhere", "--model: there is no nowhere: neither a run directory"),
-        ("--model own", "own is not a run directory: no experiment.json"),
+        ("--model own", "--model: own is not a run directory: no experiment.json"),
         ("--model no.keras", "--model: there is no model file no.keras"),
         ("--weights best", "has no best.keras: it was trained without"),
         (
@@ -114,7 +114,10 @@ def test_interrupted_it_leaves_nothing(folder, tmp_path, number):
         ("--formats tflite --quantize int4", "--quantize must be some of none,float16"),
         ("--quantize dynamic", "--quantize goes with --formats tflite only"),
         ("--formats tflite --quantize int8", "int8 needs real images to calibrate on"),
-        ("--calibration_tfrecords nowhere", "nowhere: no such data set folder"),
+        (
+            "--calibration_tfrecords nowhere",
+            "--calibration_tfrecords: nowhere: no such",
+        ),
         ("--calibration_tfrecords own", "own: no manifest.json"),
         (
             "--calibration_tfrecords boxes",

@@ -67,7 +67,18 @@ def test_help(tmp_path):
     "arguments, message",
     [
         ([], "--tfrecords is missing"),
-        (["--tfrecords", "nowhere"], "nowhere"),
+        (["--tfrecords", "nowhere"], "--tfrecords: nowhere: no such data set folder"),
+        (["--tfrecords", "x", "--seed", "-1"], "--seed must be at least 0. Received"),
+        (["--tfrecords", "x", "--seed", "4294967296"], "--seed must be at most 4294"),
+        (["--tfrecords", "x", "--momentum", "2"], "--momentum must be at most 1"),
+        (["--tfrecords", "x", "--image_size", "80000"], "--image_size must be at most"),
+        (["--tfrecords", "x", "--patience", "3"], "--patience counts validations: giv"),
+        (
+            ["--tfrecords", "x", "--backbone_weights", "picanet_vgg16_duts"],
+            "--backbone_weights: picanet_vgg16_duts is a preset, .*: give it as --init",
+        ),
+        (["--tfrecords", "x", "--init_from", "."], "--init_from: . is not a run direc"),
+        (["--resume", "--run", "."], "--run: . is not a run directory: no experiment"),
         (["--tfrecords", "."], "no manifest.json, so this is not a data set"),
         (["--tfrecords", "x", "--variant", "6GAPP"], "Cannot read variant '6GAPP'"),
         (["--tfrecords", "x", "--image_size", "100"], "multiple of 8.*Received: 100"),
@@ -121,7 +132,7 @@ def test_a_failed_start_leaves_no_run_and_the_latest_one(data, tmp_path):
     (tmp_path / "runs" / "latest").symlink_to("good")
     arguments = ("--tfrecords", data, *TINY, "--backbone_weights")
     error = error_of(run("train.py", *arguments, "typo.h5", cwd=tmp_path))
-    assert "typo.h5" in error
+    assert "error: --backbone_weights: No weights 'typo.h5': not" in error
     arguments = (*arguments, "hed", "--run", "mine")
     assert "block1_conv1" in error_of(run("train.py", *arguments, cwd=tmp_path))
     assert {path.name for path in (tmp_path / "runs").iterdir()} == {"good", "latest"}

@@ -17,7 +17,7 @@ from absl import flags
 
 from data_pipeline.manifest import load_manifest
 from picanet_tf.core import cli
-from picanet_tf.core.errors import PicanetError
+from picanet_tf.core.errors import PicanetError, naming_argument
 from picanet_tf.core.images import read_image
 from picanet_tf.inference import load_model, locate
 from picanet_tf.inference.locate import DESCRIPTION
@@ -99,8 +99,10 @@ def export(
     # Check everything possible before importing TensorFlow, which takes seconds.
     request.check(calibrated=bool(calibration_tfrecords))
     if calibration_tfrecords:
-        load_manifest(calibration_tfrecords)
-    found = locate(model, weights)
+        with naming_argument("calibration_tfrecords"):
+            load_manifest(calibration_tfrecords)
+    with naming_argument("model"):
+        found = locate(model, weights)
     found.require_network()
 
     from picanet_tf.serving import exporting, model_card

@@ -6,7 +6,8 @@
     picanet train --tfrecords data/mine --init_from runs/latest --freeze_encoder
 
 Without --run, creates runs/<time>-<variant> and points runs/latest at it. The defaults
-are the paper's recipe. After Ctrl-C, --resume continues as if never interrupted.
+are the paper's recipe. After Ctrl-C, --resume continues as if never interrupted; give
+--tfrecords again only if the data have moved.
 """
 
 from __future__ import annotations

@@ -128,14 +128,13 @@ def _latest() -> tuple[RunDirectory | None, str]:
         return None, "there is no runs/latest"
     try:
         run = RunDirectory.open(LATEST)
-        experiment = run.load_experiment()
+        experiment, finished = run.load_experiment(), run.finished
     except (PicanetError, OSError) as error:
         return None, f"runs/latest cannot be read: {error}"
     if experiment.task != "saliency":
         return None, f"runs/latest is for {experiment.task}: name it to use it"
-    step = run.last_step
-    if step is None or step < experiment.steps:
-        done = f"step {step or 0:,} of {experiment.steps:,}"
+    if not finished:
+        done = f"step {run.last_step or 0:,} of {experiment.steps:,}"
         return None, f"runs/latest is not finished, {done}: name it to use it"
     if not (run.path / "model.keras").is_file():
         return None, "runs/latest has no model.keras"

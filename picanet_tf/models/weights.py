@@ -23,6 +23,10 @@ _MOST_SWELLING = 20  # Maximum ratio of unpacked to packed size of a .keras file
 _MOST_WEIGHTS = 4  # Maximum ratio of its network's weights to its unpacked size.
 
 
+class NothingFits(PicanetError):
+    """No layer of a network fits the other network."""
+
+
 class WeightTransfer(NamedTuple):
     """The result of `copy_weights`.
 
@@ -75,8 +79,8 @@ def copy_weights(source: keras.Model, target: keras.Model, *, partial=False):
         A `WeightTransfer`.
 
     Raises:
-        PicanetError: if no kernel can be copied, or without `partial`, if not all
-            variables can. The target is then unchanged.
+        NothingFits: if no kernel can be copied. The target is then unchanged.
+        PicanetError: without `partial`, if not all variables can be copied, likewise.
     """
     arrays = {variable.path: variable for variable in source.weights}
     return assign_weights(
@@ -128,7 +132,7 @@ def assign_weights(
         tuple(path for path in fitting if path not in loaded),
     )
     if not any(path.endswith("kernel") for path in loaded):
-        raise PicanetError(
+        raise NothingFits(
             f"No weights of {name} fit {target.name}: {_reason(transfer)}"
         )
     if not partial and not transfer.complete:

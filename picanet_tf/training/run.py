@@ -9,7 +9,7 @@ from pathlib import Path
 
 from absl import logging
 
-from picanet_tf.core.errors import PicanetError
+from picanet_tf.core.errors import PicanetError, naming_argument
 from picanet_tf.core.keras_config import check_keras
 from picanet_tf.core.signals import StopRequest
 from picanet_tf.inference.locate import locate
@@ -17,8 +17,9 @@ from picanet_tf.presets import Preset, list_presets
 from picanet_tf.training import machine
 from picanet_tf.training.cluster import Cluster
 from picanet_tf.training.data import TrainingData
-from picanet_tf.training.experiments import Experiment, nearest_multiple
+from picanet_tf.training.experiments import Experiment
 from picanet_tf.training.run_directory import LATEST, RunDirectory
+from picanet_tf.training.settings import nearest_multiple
 
 # Settings that may change when a run is resumed, because they do not affect the result,
 # or only steps that would otherwise not be run.
@@ -71,7 +72,8 @@ def train(
     }
     moved = {}
     if resume:
-        directory = RunDirectory.open(run or LATEST)
+        with naming_argument("run"):
+            directory = RunDirectory.open(run or LATEST)
         experiment = resumed_experiment(directory, settings)
         moved = moved_data(directory.load_experiment(), experiment)
     else:
@@ -156,6 +158,11 @@ def new_experiment(settings: Mapping, run: str, cluster: Cluster) -> Experiment:
             settings["variant"] = variant
     experiment = Experiment.of(**settings)
     _check_tfrecords(experiment)
+    if experiment.backbone_weights in list_presets() and not experiment.init_from:
+        raise PicanetError(
+            f"`backbone_weights`: {experiment.backbone_weights} is a preset, the "
+            "weights of a whole network and not of an encoder: give it as `init_from`"
+        )
     if cluster.size > 1 and not run:
         raise PicanetError(
             "With TF_CONFIG, `run` must name the run directory, one for all workers"
@@ -188,7 +195,8 @@ def _variant_of(init_from: str, task: str) -> str | None:
         return preset.variant if preset.task == task else None
     if not os.path.isdir(init_from):
         return None
-    experiment = RunDirectory.open(init_from).load_experiment()
+    with naming_argument("init_from"):
+        experiment = RunDirectory.open(init_from).load_experiment()
     return experiment.variant if experiment.task == task else None
 
 
@@ -231,7 +239,8 @@ def moved_data(before: Experiment, now: Experiment) -> dict[str, tuple[str, str]
 
 def find_weights(init_from: str) -> Path | Preset:
     """Returns the preset (downloading its weights) or `.keras` file to start from."""
-    found = locate(init_from, argument="init_from")
+    with naming_argument("init_from"):
+        found = locate(init_from, argument="init_from")
     found.require_network("init_from")
     if found.preset:
         found.preset.path("weights")  # Downloads and verifies before TensorFlow loads.

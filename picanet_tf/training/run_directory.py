@@ -122,6 +122,16 @@ class RunDirectory:
         return written or (self.path / "model.keras").exists()
 
     @property
+    def finished(self) -> bool:
+        """Whether the run has taken all its steps, or has stopped early."""
+        step = self.last_step
+        if step is None:
+            return False
+        if step >= self.load_experiment().steps:
+            return True
+        return step == self.recorded().get("stopped_early")
+
+    @property
     def last_step(self) -> int | None:
         """The step of the newest checkpoint, and so of `model.keras`; None without."""
         names = (path.stem for path in self.checkpoints.glob("step-*.index"))
@@ -174,7 +184,7 @@ class RunDirectory:
             if which == "best":
                 reason = "no validation with a score has been reached"
                 if not self.load_experiment().validation_tfrecords:
-                    reason = "it was trained without `validation_tfrecords`"
+                    reason = "it was trained without a validation set"
             raise PicanetError(f"The run {self.path} has no {path.name}: {reason}")
         return path
 

@@ -64,6 +64,13 @@ def test_a_finished_latest_run_goes_first(place, said):
     assert said() == ["The model is runs/latest (a finished saliency network)"]
 
 
+def test_a_run_that_stopped_early_is_finished(said):
+    run_at(step=4).record(stopped_early=4)
+    assert locate().name == "runs/latest"
+    run_at(step=4).record(stopped_early=5)  # killed before it had saved step 5
+    assert locate().kind == "preset"
+
+
 @pytest.mark.parametrize(
     ("options", "reason"),
     [

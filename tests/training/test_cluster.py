@@ -87,7 +87,14 @@ except TrainingInterrupted as stop:
 """
 
 
-def start(count, run, data="the data", resume=""):
+# All validations score alike, so that none improves.
+SCORED = """
+from picanet_tf.saliency.validation import SaliencyValidation
+SaliencyValidation.result = lambda self: {"max_f": 0.5, "mae": 0.1}
+"""
+
+
+def start(count, run, data="the data", resume="", script=WORKER):
     """Starts the workers on ports that are free now."""
     sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
     names = [f"127.0.0.1:{s.getsockname()[1]}" for s in sockets]
@@ -99,7 +106,7 @@ def start(count, run, data="the data", resume=""):
         place = json.dumps({"cluster": {"worker": names}, "task": task})
         workers.append(
             subprocess.Popen(
-                [sys.executable, "-c", WORKER, str(run.path), data, resume],
+                [sys.executable, "-c", script, str(run.path), data, resume],
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
                 text=True,
@@ -179,6 +186,19 @@ def test_a_lost_worker_ends_the_job_and_it_resumes(tmp_path):
     assert (run.checkpoints / f"step-{steps.pop()}.index").exists()
     rows = [line.split(",")[0] for line in run.metrics.read_text().splitlines()[1:]]
     assert rows == [str(step) for step in range(1, len(rows) + 1)]
+
+
+def test_all_workers_stop_early(tmp_path):
+    """Of two, only the chief validates; the other one must not wait for it forever."""
+    run = run_of(
+        tmp_path / "run", variant="UNet", steps=400, validation_interval=2,
+        patience=2, validation_tfrecords="somewhere",
+    )  # fmt: skip
+    for resume in ("", "resume"):
+        for code, text in ends(start(2, run, resume=resume, script=SCORED + WORKER)):
+            assert code == 0, text[-3000:]
+        assert run.last_step == run.recorded()["stopped_early"] == 6
+    assert run.finished
 
 
 def test_workers_that_differ_are_told(tmp_path):

@@ -102,7 +102,7 @@ def test_errors_say_what_is_missing(tmp_path):
     run = RunDirectory.create(Experiment(), str(tmp_path / "run"))
     with pytest.raises(PicanetError, match="no model.keras: .*not reached a check"):
         run.weights()
-    with pytest.raises(PicanetError, match="no best.keras: .*without `validation"):
+    with pytest.raises(PicanetError, match="no best.keras: .*without a validation set"):
         run.weights("best")
     experiment = Experiment(validation_tfrecords="x")
     validated = RunDirectory.create(experiment, str(tmp_path / "validated"))
