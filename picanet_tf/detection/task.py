@@ -8,7 +8,7 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from picanet_tf.core.voc import CLASSES
+from picanet_tf.core.voc import CLASSES, VOC_CLASSES
 from picanet_tf.detection import comparison, decode, losses, prediction, targets
 from picanet_tf.detection.model import CONTEXT_INPUTS, detection_outputs
 from picanet_tf.detection.postprocess import detections
@@ -51,6 +51,7 @@ class DetectionServing(ServingSpec):
         "4 offsets and 21 logits per default box; decode.py next to this file "
         "converts them to boxes"
     )
+    labels = VOC_CLASSES
     companion_files = {"decode.py": Path(decode.__file__)}
 
     def heads(self, logits, side):

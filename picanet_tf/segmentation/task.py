@@ -5,7 +5,7 @@ from __future__ import annotations
 import keras
 import numpy as np
 
-from picanet_tf.core.voc import CLASSES, IGNORE
+from picanet_tf.core.voc import CLASSES, IGNORE, VOC_CLASSES
 from picanet_tf.models.context_modules import AttachPoint
 from picanet_tf.models.decoder import attach_points_of_unet
 from picanet_tf.segmentation import losses, prediction, targets
@@ -31,6 +31,7 @@ class SegmentationServing(ServingSpec):
     }
     image_bytes_outputs = ("classes",)
     png_output = "classes_png_bytes"
+    labels = VOC_CLASSES
     resize_description = (
         "in the top left corner of a square of at least {side} x {side}, padded with "
         "RGB 123.68, 116.779, 103.939; a larger square is resized to {side} x {side}, "

@@ -16,6 +16,7 @@ import tensorflow as tf
 from picanet_tf.inference.litert import SIGNATURE, LiteRTFile
 from picanet_tf.layers import AttentionConvolution
 from picanet_tf.models.base import Network
+from picanet_tf.serving.metadata import add_metadata
 from picanet_tf.serving.network import serving_network, with_one_output
 from picanet_tf.serving.saved_model import write_out
 from picanet_tf.tasks.base import Task
@@ -41,6 +42,8 @@ def write_tflite(
     calibration: Iterable[np.ndarray] = (),
 ) -> None:
     """Converts a trained network to TFLite, with a JSON file describing its use.
+
+    The file contains the standard metadata as well, for Android's tools.
 
     Args:
         trained: a network built by `build_model`.
@@ -72,6 +75,10 @@ def write_tflite(
         content = _converter(folder, quantization, calibration).convert()
     path.write_bytes(content)
     described = describe(path, quantization, task, one_image)
+    labels = task.serving.labels
+    if trained.config.classes not in (None, len(labels)):
+        labels = ()  # The names of other classes are unknown.
+    add_metadata(path, trained.name, described, labels)
     path.with_suffix(".json").write_text(json.dumps(described, indent=2) + "\n")
 
 

@@ -22,6 +22,7 @@ class ServingSpec(abc.ABC):
         resize_description: how to resize a photo to the input; `{side}` stands for the
             input's side.
         output_description: what `output` contains.
+        labels: names of the classes, in the order of the output's channels.
         companion_files: {name: path} of files to ship with a TFLite or ONNX file.
     """
 
@@ -34,6 +35,7 @@ class ServingSpec(abc.ABC):
         "antialiasing (tf.image.resize)"
     )
     output_description: ClassVar[str]
+    labels: ClassVar[tuple[str, ...]] = ()
     companion_files: ClassVar[Mapping[str, Path]] = {}
 
     @abc.abstractmethod
