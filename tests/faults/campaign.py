@@ -24,6 +24,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 from tests.faults import (
     colours,
+    containers,
     documents,
     masks,
     models,
@@ -37,6 +38,7 @@ KINDS = {
     **records.KINDS,
     **pictures.KINDS,
     **colours.KINDS,
+    **containers.KINDS,
     **masks.KINDS,
     **documents.KINDS,
     **models.KINDS,

@@ -14,7 +14,7 @@ COUNTS = {
     "payloads": 300, "records": 40, "images": 250, "bombs": 30, "masks": 200,
     "manifests": 100, "models": 40, "inputs": 200, "folders": 15, "names": 100,
     "keys": 30, "profiles": 150, "transparency": 150, "experiments": 300,
-    "model paths": 40, "own masks": 80,
+    "model paths": 40, "own masks": 80, "containers": 200,
 }  # fmt: skip
 REGRESSIONS = Path(__file__).with_name("regressions.txt")
 
