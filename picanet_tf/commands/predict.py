@@ -107,7 +107,7 @@ def define_flags() -> None:
     whole("batch_size", 4, "Images per network call.", 1)
     whole("max_pixels", MAX_PIXELS, "Largest width x height accepted.", 1, MAX_PIXELS)
     flags.DEFINE_bool("resume", False, "Skip inputs whose result already exists.")
-    cli.path_flags("model", "input", "output")
+    cli.path_flags("model", "input", "watch", "output", "background")
 
 
 def read_options() -> PredictOptions:
