@@ -141,7 +141,7 @@ def test_nothing_to_crop_to_fails_one_file_only(tmp_path, predict):
     clear = np.zeros((30, 45, 4), np.uint8)
     Image.fromarray(clear).save(tmp_path / "b.png")
     said = predict("a.png", "b.png", "--crop", code=1)
-    assert "failed: b.png: no object to crop to: its map is below 0.5" in said
+    assert "failed: b.png: nothing to crop to: no visible pixel of the map" in said
     assert (tmp_path / "a.cutout.png").exists()
     assert not (tmp_path / "b.cutout.png").exists()
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
-from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageColor, ImageOps
@@ -15,18 +15,21 @@ from picanet_tf.drawing.foreground import blurred_background
 TRANSPARENT = "transparent"
 BLUR = "blur"
 
-# (image uint8 [H, W, 3], alpha and opacity float [H, W] in [0, 1]) -> uint8 [H, W, 3]
-# or [3].
-Background = Callable[[np.ndarray, np.ndarray, np.ndarray | None], np.ndarray]
+# (image uint8 [H, W, 3], alpha and opacity float [H, W] in [0, 1], rows and columns of
+# the result) -> uint8 [h, w, 3] or [3].
+Frame = tuple[slice, slice]
+Background = Callable[[np.ndarray, np.ndarray, np.ndarray | None, Frame], np.ndarray]
 
 
-def parse_background(text: str, *, files: bool = True) -> Background | None:
+def parse_background(
+    background: str | os.PathLike, *, files: bool = True
+) -> Background | None:
     """Parses `--background`; reads a photo at once.
 
     Args:
-        text: `"transparent"`, `"blur"`, a colour (`"white"`, `"#ff8800"`) or the path
-            of a photo, which is scaled and cropped to cover the result.
-            A name that is also a colour is the colour: ./white is the file.
+        background: `"transparent"`, `"blur"`, a colour (`"white"`, `"#ff8800"`) or the
+            path of a photo, which is scaled and cropped to cover the result. A name
+            that is also a colour is the colour: ./white is the file.
         files: whether paths are accepted.
 
     Returns:
@@ -35,22 +38,43 @@ def parse_background(text: str, *, files: bool = True) -> Background | None:
     Raises:
         PicanetError: if it is none of these; also if the photo cannot be read.
     """
+    choices = "transparent, blur, a colour such as white or #ff8800"
+    choices += ", or the path of a photo" * files
+    if not isinstance(background, str | os.PathLike):
+        raise PicanetError(f"`background` must be {choices}. Received: {background!r}")
+    text = os.fspath(background)
     if text == TRANSPARENT:
         return None
     if text == BLUR:
-        return blurred_background
+        return _blur
     try:
         colour = ImageColor.getrgb(text)
     except ValueError:
         colour = ()
-    if len(colour) == 3:
+    if len(colour) == 3 and all(0 <= value <= 255 for value in colour):
         return lambda *_: np.array(colour, np.uint8)
-    if files and Path(text).is_file():
-        photo = Image.fromarray(read_image(text))
-        return lambda image, *_: _cover(photo, image.shape[:2])
-    choices = "transparent, blur, a colour such as white or #ff8800"
-    choices += ", or the path of a photo" * files
-    raise PicanetError(f"`background` must be {choices}. Received: {text}")
+    if files and not colour and os.path.exists(text):
+        return _photo(text)
+    missing = "; there is no such file" if files and not colour else ""
+    raise PicanetError(f"`background` must be {choices}. Received: {text}{missing}")
+
+
+def _photo(path: str) -> Background:
+    try:
+        photo = Image.fromarray(read_image(path))
+    except PicanetError as error:
+        raise PicanetError(f"`background` {error}") from error
+
+    def cover(image, alpha, opacity, frame: Frame) -> np.ndarray:
+        height, width = image[frame].shape[:2]
+        size = (width, height)
+        return np.asarray(ImageOps.fit(photo, size, Image.Resampling.LANCZOS))
+
+    return cover
+
+
+def _blur(image, alpha, opacity, frame: Frame) -> np.ndarray:
+    return blurred_background(image, alpha, opacity)[frame]
 
 
 def lay_over(
@@ -73,7 +97,3 @@ def lay_over(
         share = np.float32(alpha[band])[..., np.newaxis]
         result[band] = np.round(share * colours[band] + (1 - share) * background[band])
     return result
-
-
-def _cover(photo: Image.Image, size: tuple[int, int]) -> np.ndarray:
-    return np.asarray(ImageOps.fit(photo, size[::-1], Image.Resampling.LANCZOS))

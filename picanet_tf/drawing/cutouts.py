@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import dataclasses
 import functools
+import os
 from dataclasses import dataclass
 
 import numpy as np
@@ -48,7 +48,7 @@ class CutoutOptions:
 
     edges: str | None = None
     matting: bool = False
-    background: str = TRANSPARENT
+    background: str | os.PathLike = TRANSPARENT
     crop: bool = False
     largest_only: bool = False
     invert: bool = False
@@ -58,6 +58,11 @@ class CutoutOptions:
             raise PicanetError(
                 f"`edges` must be one of {', '.join(EDGES)}. Received: {self.edges}"
             )
+        for name in ("matting", "crop", "largest_only", "invert"):
+            if not isinstance(getattr(self, name), bool):
+                raise PicanetError(
+                    f"`{name}` must be True or False. Received: {getattr(self, name)!r}"
+                )
         # What is invalid or not installed fails here, before any photo.
         self.draw_background  # noqa: B018
         if self.matting:
@@ -85,21 +90,23 @@ DEFAULT_CUTOUT = CutoutOptions()
 
 
 def adjust_map(
-    image: np.ndarray, saliency: np.ndarray, options: CutoutOptions = DEFAULT_CUTOUT
+    image: np.ndarray,
+    saliency: np.ndarray,
+    options: CutoutOptions = DEFAULT_CUTOUT,
+    default_edges: str = "plain",
 ) -> np.ndarray:
     """Applies `edges`, `largest_only` and `invert` to a map.
 
     Args:
         image: uint8 [H, W, 3] or [H, W, 4].
         saliency: float [H, W] in [0, 1].
+        options: the options.
+        default_edges: edges if the options have none.
 
     Returns:
         float [H, W] in [0, 1].
     """
-    if options.edges == "guided":
-        saliency = guide_edges(saliency, over_white(image))
-    if options.largest_only:
-        saliency = keep_largest(saliency)
+    saliency = _select(image, saliency, options, options.edges or default_edges)
     return 1 - saliency if options.invert else saliency
 
 
@@ -120,12 +127,9 @@ def cut_out(
     Raises:
         PicanetError: if there is no object to crop to.
     """
-    if options.edges is None:
-        options = dataclasses.replace(options, edges="guided")
-    opaque = over_white(image)
-    alpha = adjust_map(image, saliency, dataclasses.replace(options, invert=False))
+    alpha = _select(image, saliency, options, options.edges or "guided")
     if options.matting:
-        alpha = refine_alpha(alpha, opaque)
+        alpha = refine_alpha(alpha, over_white(image))
     if options.invert:
         alpha = 1 - alpha
     opacity = np.float32(image[..., 3]) / 255 if image.shape[2] == 4 else None
@@ -136,8 +140,18 @@ def cut_out(
         frame = _frame(alpha if opacity is None else alpha * (opacity > 0))
     if options.draw_background is None:
         return np.dstack([colours[frame], grey(share[frame])])
-    background = options.draw_background(image[..., :3], alpha, opacity)
-    return lay_over(colours, share, background)[frame]
+    background = options.draw_background(image[..., :3], alpha, opacity, frame)
+    return lay_over(colours[frame], share[frame], background)
+
+
+def _select(image, saliency, options: CutoutOptions, edges: str) -> np.ndarray:
+    if edges == "guided":
+        saliency = guide_edges(saliency, over_white(image))
+    if options.largest_only:
+        # What is transparent is no object.
+        visible = image[..., 3] > 0 if image.shape[2] == 4 else True
+        saliency = keep_largest(np.where(visible, saliency, np.float32(0)))
+    return saliency
 
 
 def keep_largest(saliency: np.ndarray) -> np.ndarray:
@@ -182,7 +196,9 @@ def _frame(alpha: np.ndarray) -> tuple[slice, slice]:
 
 def _bounds(inside: np.ndarray) -> tuple[slice, slice]:
     if not inside.any():
-        raise PicanetError("no object to crop to: its map is below 0.5 everywhere")
+        raise PicanetError(
+            "nothing to crop to: no visible pixel of the map reaches 0.5"
+        )
     rows, columns = (np.flatnonzero(inside.any(axis)) for axis in (1, 0))
     return slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1)
 

@@ -48,6 +48,8 @@ def predict(inputs: str | Path | Sequence[str], **options) -> PredictionReport:
     """
     words = [str(inputs)] if isinstance(inputs, str | Path) else list(map(str, inputs))
     if "format" in options:
+        if "form" in options:
+            raise PicanetError("`format` and `form` are the same: give one of them")
         options["form"] = options.pop("format")
     names = {field.name for field in dataclasses.fields(CutoutOptions)} & options.keys()
     if names:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import numpy as np
+
 from picanet_tf.core.errors import PicanetError
 from picanet_tf.core.images import MAX_PIXELS
 from picanet_tf.core.pictures import OUTPUT_FORMATS, transparency_error
@@ -59,9 +61,9 @@ class PredictOptions:
     threads: int | None = None
 
     def __post_init__(self):
-        if not 0 <= self.threshold <= 1:  # also rejects NaN
+        if not _is_number(self.threshold) or not 0 <= self.threshold <= 1:  # or NaN
             raise PicanetError(
-                f"`threshold` must be 0 to 1. Received: threshold={self.threshold}"
+                f"`threshold` must be 0 to 1. Received: threshold={self.threshold!r}"
             )
         if self.output == "" or self.is_collected and not self.output:
             raise PicanetError("`output` is missing: give a folder for the results")
@@ -95,9 +97,9 @@ class PredictOptions:
                 "`quality` goes with `output_format` jpg or webp only. Received: "
                 f"output_format={self.output_format}"
             )
-        if not 1 <= self.quality <= 100:
+        if not isinstance(self.quality, int) or not 1 <= self.quality <= 100:
             raise PicanetError(
-                f"`quality` must be 1 to 100. Received: quality={self.quality}"
+                f"`quality` must be 1 to 100. Received: quality={self.quality!r}"
             )
 
     def _check_transparency(self) -> None:
@@ -203,3 +205,7 @@ def collected_formats() -> tuple[str, ...]:
     """Returns the formats that collect the results of all images in shared files."""
     specs = map(get_spec, task_names())
     return tuple(dict.fromkeys(f for spec in specs for f in spec.collected_formats))
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float | np.number)

@@ -8,6 +8,7 @@ from picanet_tf.core.errors import PicanetError
 from picanet_tf.drawing.backgrounds import lay_over, parse_background
 
 IMAGE = np.zeros((4, 6, 3), np.uint8)
+ALL = np.s_[:, :]
 ALPHA = np.zeros((4, 6), np.float32)
 
 
@@ -21,14 +22,15 @@ ALPHA = np.zeros((4, 6), np.float32)
     ],
 )
 def test_colours(text, colour):
-    assert tuple(parse_background(text)(IMAGE, ALPHA, None)) == colour
+    assert tuple(parse_background(text)(IMAGE, ALPHA, None, ALL)) == colour
 
 
 def test_a_colours_name_is_no_file(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     Image.fromarray(IMAGE).save("white", "PNG")
-    assert parse_background("white")(IMAGE, ALPHA, None).tolist() == [255] * 3
-    assert parse_background("./white")(IMAGE, ALPHA, None).shape == IMAGE.shape
+    assert parse_background("white")(IMAGE, ALPHA, None, ALL).tolist() == [255] * 3
+    path = tmp_path / "white"
+    assert parse_background(path)(IMAGE, ALPHA, None, ALL).shape == IMAGE.shape
 
 
 def test_transparent_is_none():
@@ -41,11 +43,20 @@ def test_a_photo_covers_the_frame(tmp_path):
     photo[:, 30:70] = 200
     Image.fromarray(photo).save(tmp_path / "beach.png")
     draw = parse_background(str(tmp_path / "beach.png"))
-    laid = draw(np.zeros((40, 60, 3), np.uint8), np.zeros((40, 60)), None)
+    image = np.zeros((40, 60, 3), np.uint8)
+    laid = draw(image, np.zeros((40, 60)), None, ALL)
     assert laid.shape == (40, 60, 3) and laid.min() >= 190
+    # It covers what is kept of a cropped picture, not what is cropped away.
+    cropped = draw(image, np.zeros((40, 60)), None, np.s_[10:14, 20:40])
+    assert cropped.shape == (4, 20, 3)
+    np.testing.assert_allclose(cropped[:, [0, -1]].max(), 0, atol=20)
 
 
-@pytest.mark.parametrize("text", ["", "whit", "#12345", "#ff000080", "nowhere.jpg"])
+@pytest.mark.parametrize(
+    "text",
+    ["", "whit", "#12345", "#ff000080", "nowhere.jpg", "a" * 300, "rgb(300,0,0)",
+     "hsl(400,200%,150%)", (255, 0, 0), None],
+)  # fmt: skip
 def test_what_is_no_background(text):
     with pytest.raises(PicanetError, match="`background` must be transparent, blur, a"):
         parse_background(text)
@@ -53,7 +64,7 @@ def test_what_is_no_background(text):
 
 def test_a_file_that_is_no_photo(tmp_path):
     (tmp_path / "notes.txt").write_text("a")
-    with pytest.raises(PicanetError, match=r"notes.txt: not an image"):
+    with pytest.raises(PicanetError, match=r"`background` .*notes.txt: not an image"):
         parse_background(str(tmp_path / "notes.txt"))
 
 

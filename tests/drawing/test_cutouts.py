@@ -4,6 +4,7 @@ import sys
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from picanet_tf.core.errors import PicanetError
 from picanet_tf.core.resizing import resize
@@ -74,9 +75,7 @@ def test_crop_keeps_the_object():
 
 
 def test_crop_without_an_object():
-    with pytest.raises(
-        PicanetError, match="no object to crop to: its map is below 0.5"
-    ):
+    with pytest.raises(PicanetError, match="nothing to crop to: no visible pixel"):
         cut_out(mix(disc()), np.zeros((120, 160)), CutoutOptions(crop=True))
 
 
@@ -125,3 +124,27 @@ def test_options_only_for_cutouts():
     assert CutoutOptions(edges="guided", invert=True).only_for_cutouts() == []
     options = CutoutOptions(matting=True, background="white", crop=True)
     assert options.only_for_cutouts() == ["matting", "background", "crop"]
+
+
+def test_the_largest_is_one_that_can_be_seen():
+    saliency = np.zeros((60, 100), np.float32)
+    saliency[5:55, 5:50] = saliency[20:40, 70:90] = 1
+    photo = np.full((60, 100, 4), 255, np.uint8)
+    photo[:, :60, 3] = 0
+    cut = cut_out(photo, saliency, CutoutOptions(largest_only=True, **PLAIN))
+    assert (cut[20:40, 70:90, 3] == 255).all() and cut[..., 3].sum() == 255 * 400
+
+
+def test_a_background_photo_is_read_once(tmp_path, monkeypatch):
+    Image.fromarray(mix(disc())).save(tmp_path / "beach.png")
+    options = CutoutOptions(background=tmp_path / "beach.png", crop=True)
+    (tmp_path / "beach.png").unlink()
+    alpha = disc()
+    cut = cut_out(mix(alpha), alpha, options)
+    assert cut.shape[2] == 3 and cut.shape[0] < 120
+
+
+@pytest.mark.parametrize("name", ["matting", "crop", "largest_only", "invert"])
+def test_words_are_no_booleans(name):
+    with pytest.raises(PicanetError, match=f"`{name}` must be True or False.*'no'"):
+        CutoutOptions(**{name: "no"})

@@ -35,3 +35,23 @@ def test_without_pymatting(monkeypatch):
     monkeypatch.setitem(sys.modules, "pymatting", None)
     with pytest.raises(PicanetError, match="`matting` .*pip install pymatting"):
         CutoutOptions(matting=True)
+
+
+def test_far_from_the_edge_the_map_decides():
+    """A wide part of which the map is unsure is neither erased nor made certain."""
+    pytest.importorskip("pymatting")
+    saliency = 0.7 * disc((200, 200), radius=0.4, softness=1)
+    noise = np.random.default_rng(0).integers(0, 256, (200, 200, 3)).astype(np.uint8)
+    refined = refine_alpha(saliency, noise)
+    np.testing.assert_allclose(refined[80:120, 80:120], 0.7, atol=1e-3)
+    assert (refined[:10] == 0).all()
+
+
+@pytest.mark.parametrize("size", [(300, 1), (2, 800), (3, 4000), (1, 1)])
+def test_thin_photos_keep_their_edges_where_there_is_no_solution(size):
+    pytest.importorskip("pymatting")
+    saliency = np.zeros(size, np.float32)
+    saliency[: size[0] // 2 + 1, : size[1] // 2 + 1] = 1
+    image = np.random.default_rng(0).integers(0, 256, (*size, 3)).astype(np.uint8)
+    refined = refine_alpha(saliency, image)
+    assert refined.shape == size and 0 <= refined.min() <= refined.max() <= 1
