@@ -25,10 +25,11 @@ def folder(tmp_path_factory):
     (run.checkpoints / "step-40000.index").touch()
     (folder / "runs" / "latest").symlink_to("a")
     for number in range(3):
-        for kind in ("images", "masks"):
+        image = photo(seed=number)
+        for kind, pixels in (("images", image), ("masks", image[..., 0])):
             path = folder / "own" / kind / f"{number}.png"
             path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(encoded(photo(seed=number), "PNG"))
+            path.write_bytes(encoded(pixels, "PNG"))
     convert_folders(folder / "own/images", folder / "own/masks", folder / "data")
     manifest = json.loads((folder / "data" / "manifest.json").read_text())
     (folder / "boxes").mkdir()

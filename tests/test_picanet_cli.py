@@ -15,6 +15,7 @@ from PIL import Image
 
 import picanet_tf
 from picanet_tf.commands import COMMANDS
+from picanet_tf.drawing.cutouts import cut_out
 from picanet_tf.inference import LiteRTModel
 from picanet_tf.presets import registry
 from tests import commands
@@ -66,10 +67,9 @@ def written(folder):
 def check_cutout(path, image, model):
     cutout = Image.open(path)
     assert cutout.mode == "RGBA"
-    np.testing.assert_array_equal(np.asarray(cutout)[..., :3], image)
-    expected = np.round(model.predict(image) * 255)
-    difference = np.abs(np.asarray(cutout)[..., 3] - expected).max()
-    assert expected.std() > 5 and difference <= 1
+    expected = cut_out(image, model.predict(image))
+    assert expected[..., 3].std() > 5
+    np.testing.assert_allclose(np.asarray(cutout), expected, atol=1)
 
 
 def test_a_cutout_beside_the_photo(tiny, predict, tmp_path):
@@ -252,8 +252,8 @@ def test_the_default_model_ships(tmp_path):
     assert b"The model is the preset picanet_vgg16_duts (there is no runs" in run.stderr
     path = Path(registry.__file__).parent / "picanet_vgg16_duts.tflite"
     cutout = np.asarray(Image.open(tmp_path / "photo.cutout.png"))
-    expected = np.round(LiteRTModel(path).predict(image) * 255)
-    assert np.abs(cutout[..., 3] - expected).max() <= 1
+    expected = cut_out(image, LiteRTModel(path).predict(image))
+    np.testing.assert_allclose(cutout, expected, atol=1)
 
 
 @pytest.mark.parametrize(

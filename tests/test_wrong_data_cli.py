@@ -249,7 +249,7 @@ def test_what_is_right_is_done(outcomes):
     assert "out/report.json" in scored.written
     assert re.search(r"^mean_ap +54\.55$", scored.stdout, re.MULTILINE)
     assert exported.code == 0, exported.stderr
-    assert "compared with the Keras model on 2 images" in exported.stdout
+    assert "compared with the Keras model on 2 sample photos" in exported.stdout
     assert "exported/1/tflite/picanet_int8.tflite" in exported.written
 
 

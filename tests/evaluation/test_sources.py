@@ -73,7 +73,7 @@ def test_folders_are_read_as_convert_reads_them(folders, images, caplog):
         "set", images, str(folders / "masks"), mask_suffix="_mask"
     )
     assert (data.count, list(data.keys())) == (2, ["s/0", "s/1"])
-    with caplog.at_level(logging.INFO):
+    with caplog.at_level(logging.INFO, "absl"):
         for _ in range(2):
             truths = [sample.truth for sample in data.samples()]
     assert [truth.sum() // 255 for truth in truths] == [4, 6]

@@ -74,6 +74,7 @@ def run(monkeypatch, place):
                     flags, f"DEFINE_{name}", functools.partial(define, flag_values=own)
                 )
             patch.setattr(add, "FLAGS", own)
+            patch.setattr(flags, "FLAGS", own)
             add.define_flags()
             registry._read.cache_clear()  # Each command is a process of its own.
             code = add.main(own(["add", *map(str, words)])[1:])

@@ -136,7 +136,7 @@ def scored(monkeypatch, *scores):
 def test_a_training_stops_early_like_a_finished_one(tmp_path, monkeypatch, caplog):
     scored(monkeypatch, 0.5, 0.6, 0.4, 0.5, 0.6, 0.9)
     whole = run_of(tmp_path / "whole", **SETTINGS)
-    with caplog.at_level(logging.INFO):
+    with caplog.at_level(logging.INFO, "absl"):
         train(whole)
     assert "Stopped early after step 10: no improvement in 3 val" in caplog.text
     assert [int(row["step"]) for row in rows(whole.validation)] == [2, 4, 6, 8, 10]
