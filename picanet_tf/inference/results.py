@@ -165,8 +165,8 @@ def outputs_of(
         in_place = os.path.realpath(output.parent) == os.path.realpath(item.path.parent)
         if in_place and os.path.exists(output):
             raise PicanetError(
-                f"`output`: the result of {item.path} would be {output} next to it, "
-                "which exists and may be another photo. Give another folder, or omit "
+                f"`output`: the result of {item.path} would overwrite {output} next "
+                "to it, which may be another photo. Give another folder, or omit "
                 "`output`"
             )
     return pairs

@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 from absl import logging
 
+from picanet_tf.core.cli import in_flags
 from picanet_tf.core.errors import PicanetError
 from picanet_tf.core.inputs import Input, scan_folder
 from picanet_tf.core.outputs import OutputClash
@@ -186,7 +187,7 @@ class _Watcher:
         self._clashes = clashes
         self.report.failed.extend(new.values())
         for text in dict.fromkeys(map(str, new.values())):
-            logging.error("%s", text)
+            logging.error("%s", in_flags(text))
 
     def _without_existing(
         self, pairs: list[tuple[Input, Path]], versions: dict[Path, _Version | None]
