@@ -373,8 +373,9 @@ def test_a_video_alone_gets_maps(predict, tmp_path):
 def test_no_photo_of_the_users_is_overwritten(predict, tmp_path):
     save(tmp_path / "a.bmp")
     mine = save(tmp_path / "a.png", 5)
-    said = predict("a.bmp", "--output", ".", code=1)
-    assert "the result of a.bmp would overwrite a.png next to it" in said
+    for resume in ((), ("--resume",)):  # Nor taken for a result.
+        said = predict("a.bmp", "--output", ".", *resume, code=1)
+        assert "the result of a.bmp would overwrite a.png next to it" in said
     with Image.open(tmp_path / "a.png") as picture:
         np.testing.assert_array_equal(np.asarray(picture), mine)
 

@@ -5,6 +5,7 @@ import io
 import os
 import signal
 import subprocess
+import threading
 import time
 
 import numpy as np
@@ -105,7 +106,7 @@ def test_names_of_250_bytes(stem, predict, tmp_path):
     save(tmp_path / "in" / "a.png")
     said = predict("in", code=1)
     assert "has at most 255 bytes, and that of the result, with .cutout.png," in said
-    assert "Give --output for" in said or "Give `output` for shorter names" in said
+    assert "Give --output for shorter names" in said
     assert "1 of 2 failed" in said
     assert written(tmp_path / "in") == ["a.cutout.png", "a.png", f"{stem}.png"]
     predict("in", "--output", "out", "--resume")
@@ -268,6 +269,40 @@ def test_standard_output(name, tiny, tmp_path):
     if name == "jpg":
         run = picanet(*words, "--format", "cutout", cwd=tmp_path, input=b"")
         assert run.returncode == 1 and b"has no transparency" in run.stderr
+
+
+def test_standard_input_has_no_video(tiny, tmp_path):
+    words = ("predict", "-", "--format", "cutout", "--video_format", "frames")
+    run = picanet(*words, cwd=tmp_path, input=b"")
+    assert run.returncode == 1 and run.stdout == b""
+    assert b"--video_format cannot be combined with --input -" in run.stderr
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no named pipes")
+def test_a_photo_from_a_pipe(tiny, predict, tmp_path):
+    """As the shell's `<(...)`."""
+    save(tmp_path / "a.png")
+    os.mkfifo(tmp_path / "pipe")
+    content = (tmp_path / "a.png").read_bytes()
+    writing = threading.Thread(target=(tmp_path / "pipe").write_bytes, args=[content])
+    writing.start()
+    predict("pipe", "--output", "out")
+    writing.join()
+    predict("a.png", "--output", "out")
+    piped, plain = (tmp_path / "out" / f"{name}.png" for name in ("pipe", "a"))
+    assert piped.read_bytes() == plain.read_bytes()
+
+
+def test_what_is_for_pictures_is_not_for_videos(clip, predict, tmp_path):
+    for words, message in (
+        (["--output_format", "webp"], "--output_format is for pictures"),
+        (
+            ["--output_format", "webp", "--quality", "5", "--format", "cutout"],
+            "--output_format and --quality are for pictures, and all inputs are videos",
+        ),
+    ):
+        assert message in predict("clip.mp4", *words, code=1)
+    assert written(tmp_path) == ["clip.mp4"]
 
 
 # Videos

@@ -66,7 +66,8 @@ def define_flags() -> None:
         "allowed_hosts",
         [],
         "Comma-separated host names accepted in the Host header: example.com (any "
-        "port), example.com:8080, or * for any. Localhost is always accepted.",
+        "port), example.com:8080, or * for any. Localhost is always accepted, with the "
+        "service's port or none.",
     )
     flags.DEFINE_list(
         "allowed_origins",

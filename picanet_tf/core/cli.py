@@ -23,7 +23,7 @@ from picanet_tf.core.files import FULL
 from picanet_tf.core.keras_config import use_tensorflow_backend
 from picanet_tf.core.signals import Terminated
 
-__all__ = ["path_flags", "run"]
+__all__ = ["in_flags", "path_flags", "run"]
 
 # TensorFlow modules that log at INFO for every checkpoint or distributed function.
 _TALKATIVE = ("functional_saver.py", "cross_device_ops.py", "mirrored_run.py")
@@ -78,7 +78,7 @@ def _run(main: Callable, positional: str, argv: list[str], module: str) -> int:
         sys.stdout.flush()  # Here, where a failure can still be reported.
         return code
     except PicanetError as error:
-        return _fail(program, _in_flags(str(error)))
+        return _fail(program, in_flags(str(error)))
     except flags.Error as error:
         return _fail(program, str(error))
     except BrokenPipeError:
@@ -111,11 +111,11 @@ def _run(main: Callable, positional: str, argv: list[str], module: str) -> int:
         )
 
 
-def _in_flags(message: str) -> str:
+def in_flags(message: str) -> str:
     """Rewrites argument names in a library's message as command-line flags.
 
     "`steps` must be at least 1. Received: steps=0" becomes "--steps must be at least 1.
-    Received: 0".
+    Received: 0". In other programs, which have no such flags, it changes nothing.
     """
     for name in set(re.findall(r"`(\w+)`", message)) & set(flags.FLAGS):
         message = message.replace(f"`{name}`", f"--{name}")

@@ -83,6 +83,9 @@ def load(source: ImageSource, *, max_pixels: int = MAX_PIXELS) -> Image.Image:
     with (
         io.BytesIO(source) if isinstance(source, bytes) else open(source, "rb") as file
     ):
+        if not file.seekable():  # A pipe.
+            with io.BytesIO(file.read()) as content:
+                return _load(open_image(content), max_pixels)
         return _load(open_image(file), max_pixels)
 
 

@@ -2,11 +2,23 @@
 
 import os
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from picanet_tf.core.errors import PicanetError
 from picanet_tf.core.inputs import Input
+
+
+class OutputClash(PicanetError):
+    """A result would overwrite an input or another result.
+
+    Attributes:
+        inputs: the inputs whose results cannot both be written.
+    """
+
+    def __init__(self, message: str, *inputs: Path):
+        super().__init__(message)
+        self.inputs = inputs
 
 
 def assign_outputs(
@@ -15,15 +27,16 @@ def assign_outputs(
     *,
     suffix: str = ".png",
     video_suffix: str = ".saliency.mp4",
+    keeps_extension: Callable[[Input], bool] = lambda item: False,
 ) -> list[tuple[Input, Path]]:
     """Assigns each input an output path below `folder`.
 
     `cat.jpg` is written to `cat.png`. Inputs whose outputs would collide all keep their
     extension: `cat.jpg` and `cat.webp` are written to `cat.jpg.png` and `cat.webp.png`,
-    independently of their order.
+    independently of their order. So are those for which `keeps_extension` is true.
 
     Raises:
-        PicanetError: if two inputs still map to the same file, or a result would
+        OutputClash: if two inputs still map to the same file, or a result would
             overwrite one of the inputs.
     """
     folder, inputs = Path(folder), list(inputs)
@@ -34,17 +47,21 @@ def assign_outputs(
     taken = {os.path.realpath(item.path) for item in inputs}
     pairs = []
     for item, place in zip(inputs, short, strict=True):
-        if often[place] > 1:
+        if often[place] > 1 or keeps_extension(item):
             place = _result(item, item.place.name, suffix, video_suffix)
         output = folder / place
         if output in outputs:
-            raise PicanetError(
-                f"`output`: {outputs[output]} and {item.path} would both go to {output}"
+            other = outputs[output]
+            raise OutputClash(
+                f"`output`: {other} and {item.path} would both go to {output}. Rename "
+                "one of them",
+                *(other, item.path),
             )
         if os.path.realpath(output) in taken:
-            raise PicanetError(
+            raise OutputClash(
                 f"`output`: the result of {item.path} would overwrite the input "
-                f"{output}"
+                f"{output}",
+                item.path,
             )
         outputs[output] = item.path
         pairs.append((item, output))

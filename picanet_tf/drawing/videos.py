@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -41,7 +42,8 @@ class VideoReader:
     def __init__(self, path: str | os.PathLike):
         self.path = Path(path)
         cv2 = _opencv()
-        self._capture = cv2.VideoCapture(str(path))
+        with _utf8_path(self.path) as name:
+            self._capture = cv2.VideoCapture(name)
         if not self._capture.isOpened():
             reason = "not a video that OpenCV can read"
             raise VideoError(
@@ -104,7 +106,8 @@ def video_writer(
             first = (height, width)
             codec = cv2.VideoWriter_fourcc(*"mp4v")
             size = (width, height)
-            writer = cv2.VideoWriter(str(temporary), codec, frames_per_second, size)
+            with _utf8_path(temporary) as name:
+                writer = cv2.VideoWriter(name, codec, frames_per_second, size)
             if 0 in size or not writer.isOpened():
                 raise VideoError(f"{path}: OpenCV cannot write frames of {size} here")
         if (height, width) != first:  # OpenCV would drop the frame silently.
@@ -120,7 +123,9 @@ def video_writer(
             if writer is not None:
                 writer.release()
         # OpenCV does not tell when the disk is full.
-        if int(cv2.VideoCapture(str(temporary)).get(cv2.CAP_PROP_FRAME_COUNT)) < number:
+        with _utf8_path(temporary) as name:
+            count = cv2.VideoCapture(name).get(cv2.CAP_PROP_FRAME_COUNT)
+        if int(count) < number:
             raise PicanetError(
                 f"Cannot write {path}: OpenCV did not write all frames; the disk may "
                 "be full"
@@ -130,6 +135,23 @@ def video_writer(
                 add_sound(temporary, sound, path)
             except FFmpegError as error:
                 logging.warning("%s has no sound: %s", path, error)
+
+
+@contextlib.contextmanager
+def _utf8_path(path: Path) -> Iterator[str]:
+    """Yields a name of a file that OpenCV can open, until exit.
+
+    OpenCV crashes on names that are not UTF-8; for these, it is a temporary link.
+    """
+    try:
+        str(path).encode()
+    except UnicodeEncodeError:
+        with tempfile.TemporaryDirectory() as folder:
+            link = Path(folder) / f"video{path.suffix}"
+            link.symlink_to(path.absolute())
+            yield str(link)
+    else:
+        yield str(path)
 
 
 def _opencv():

@@ -12,6 +12,7 @@ from absl import logging
 from PIL import Image
 from tqdm import tqdm
 
+from picanet_tf.core.cli import in_flags
 from picanet_tf.core.errors import PicanetError
 from picanet_tf.core.files import DiskFullError
 from picanet_tf.core.images import ImageError, read_image
@@ -106,7 +107,7 @@ class FilePredictor:
         self._report.failed.append(error)
         self.has_other_failures |= not unreadable
         what = "unreadable" if unreadable else "failed"
-        tqdm.write(f"{what}: {error}", file=sys.stderr)
+        tqdm.write(f"{what}: {in_flags(str(error))}", file=sys.stderr)
         return item, output, error
 
     def _read(self, pair: tuple[Input, Path]) -> np.ndarray:

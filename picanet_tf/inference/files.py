@@ -71,6 +71,8 @@ def predict_files(words: Sequence[str], options: PredictOptions) -> PredictionRe
     else:
         check_beside(found.inputs)
     videos = any(item.is_video for item in found.inputs)
+    if all(item.is_video for item in found.inputs):
+        _check_no_picture_options(options)
     if videos and options.is_collected:
         raise PicanetError(f"`format` {options.form} is not available for videos")
     if videos and options.cutout.crop:  # Each frame would have another size.
@@ -95,6 +97,20 @@ def predict_files(words: Sequence[str], options: PredictOptions) -> PredictionRe
     if found.passed_over:
         logging.info("%s", describe(found.passed_over))
     return report
+
+
+def _check_no_picture_options(options: PredictOptions) -> None:
+    given = []
+    if options.output_format != "png":
+        given.append("`output_format`")
+    if options.quality is not None:
+        given.append("`quality`")
+    if given:
+        verb = "is" if len(given) == 1 else "are"
+        raise PicanetError(
+            f"{' and '.join(given)} {verb} for pictures, and all inputs are videos. "
+            "For a cut-out give `video_format`"
+        )
 
 
 def _predict(

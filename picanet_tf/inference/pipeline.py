@@ -10,6 +10,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import NamedTuple, TypeVar
 
 import numpy as np
+from absl import logging
 
 from picanet_tf.inference.base import Model
 
@@ -101,6 +102,11 @@ def predict_jobs(
                     yield from written(most)
                 batch = []
         yield from written(0)
+    except KeyboardInterrupt:
+        running = sum(future.running() for _, future in (*reading, *writing))
+        if running:
+            logging.info("Interrupted; ending the %d photos in progress", running)
+        raise
     finally:
         readers.shutdown(wait=True, cancel_futures=True)
         writers.shutdown(wait=True, cancel_futures=True)

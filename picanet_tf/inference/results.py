@@ -144,13 +144,13 @@ def outputs_of(
         folder: folder for the results; None: next to each input.
         endings: ends of the names.
         pictures: whether there is a result per input.
-        overwrite: whether existing files may be overwritten if `folder` is the input's
-            own folder.
+        overwrite: whether a video's existing result may be overwritten or kept if
+            `folder` is the input's own folder.
 
     Raises:
+        OutputClash: if a result would overwrite an input or another result.
         PicanetError: if `folder` is a folder that inputs are searched in, or a result
-            would overwrite an input, another result or, unless `overwrite`, an
-            existing file next to its input.
+            exists next to its input, where it may be another photo.
     """
     if folder is None:
         return _beside(inputs, endings.beside, endings.video)
@@ -159,12 +159,15 @@ def outputs_of(
     pairs = assign_outputs(
         inputs, folder, suffix=endings.picture, video_suffix=endings.video
     )
-    for item, output in pairs if pictures and not overwrite else ():
+    for item, output in pairs if pictures else ():
+        if overwrite and item.is_video:  # NAME.saliency.mp4 is a result.
+            continue
         in_place = os.path.realpath(output.parent) == os.path.realpath(item.path.parent)
         if in_place and os.path.exists(output):
             raise PicanetError(
                 f"`output`: the result of {item.path} would overwrite {output} next "
-                "to it. Give another folder, or omit `output`"
+                "to it, which may be another photo. Give another folder, or omit "
+                "`output`"
             )
     return pairs
 
@@ -205,21 +208,15 @@ def _beside(
 
     If `cat.webp` is in the same folder: `cat.jpg.cutout.png`, `cat.webp.cutout.png`.
     """
-    placed = assign_outputs(
+    folders = {item.path.parent for item in inputs}
+    stems = {folder: _stems(folder) for folder in folders}
+    return assign_outputs(
         [item._replace(place=item.path) for item in inputs],
         "",
         suffix=suffix,
         video_suffix=video_suffix,
+        keeps_extension=lambda item: stems[item.path.parent][item.path.stem] > 1,
     )
-    folders = {item.path.parent for item in inputs}
-    stems = {folder: _stems(folder) for folder in folders}
-    pairs = []
-    for item, output in placed:
-        if stems[item.path.parent][item.path.stem] > 1:
-            end = video_suffix if item.is_video else suffix
-            output = item.path.parent / (item.path.name + end)
-        pairs.append((item, output))
-    return pairs
 
 
 def _stems(folder: Path) -> Counter:

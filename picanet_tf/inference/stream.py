@@ -20,8 +20,9 @@ def predict_stream(options: PredictOptions) -> None:
         PicanetError: if an option is for files, the image cannot be read, or standard
             input or output is a terminal.
     """
-    if options.resume:
-        raise PicanetError("`resume` cannot be combined with `input` -")
+    for name in ("resume", "video_format"):
+        if getattr(options, name):
+            raise PicanetError(f"`{name}` cannot be combined with `input` -")
     if options.is_collected:
         raise PicanetError(f"`format` {options.form} cannot be combined with `input` -")
     if sys.stdin.isatty() or sys.stdout.isatty():

@@ -11,6 +11,7 @@ from absl import logging
 from tqdm import tqdm
 
 from data_pipeline.manifest import load_manifest
+from picanet_tf.core.cli import in_flags
 from picanet_tf.core.errors import PicanetError
 from picanet_tf.core.files import write_json
 from picanet_tf.core.images import ImageError, read_image
@@ -101,7 +102,7 @@ def _draw_all(
         try:
             image = read_image(item.path)
         except ImageError as error:
-            tqdm.write(f"skipped: {error}", file=sys.stderr)
+            tqdm.write(f"skipped: {in_flags(str(error))}", file=sys.stderr)
             failed.append(error)
             continue
         for pixel in pixels:

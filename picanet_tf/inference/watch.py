@@ -10,8 +10,10 @@ from typing import NamedTuple
 
 from absl import logging
 
+from picanet_tf.core.cli import in_flags
 from picanet_tf.core.errors import PicanetError
 from picanet_tf.core.inputs import Input, scan_folder
+from picanet_tf.core.outputs import OutputClash
 from picanet_tf.core.passed_over import describe
 from picanet_tf.core.path_checks import check_writable
 from picanet_tf.core.signals import StopRequest
@@ -43,7 +45,8 @@ def watch_folder(
 
     Ends on Ctrl-C, after the image in progress. An image is read once its size and time
     are the same in two looks at the folder, so that it is not read while it is copied.
-    An image that fails is tried again only when it changes.
+    An image that fails is tried again only when it changes, or when the image goes
+    whose result would have had the same name.
 
     Args:
         folder: the folder, searched as by `predict`.
@@ -113,6 +116,7 @@ class _Watcher:
         self._done: dict[Path, _Version] = {}
         # Removed images, too, so that the names of results do not change.
         self._inputs: dict[Path, Input] = {}
+        self._clashes: dict[Path, OutputClash] = {}
         # In the first look, mistakes in the options are raised.
         self._outputs(self._scan())
 
@@ -128,13 +132,9 @@ class _Watcher:
         self._seen = {path: version for path, version in versions.items() if version}
         if not ready:
             return
-        try:
-            pairs = [pair for pair in self._outputs(inputs) if pair[0].path in ready]
-        except PicanetError as error:  # Two images for one result.
-            self._done.update((path, versions[path]) for path in ready)
-            self.report.failed.append(error)
-            logging.error("%s", error)
-            return
+        assigned, clashes = self._outputs(inputs)
+        self._tell({path: clashes[path] for path in sorted(ready & clashes.keys())})
+        pairs = [pair for pair in assigned if pair[0].path in ready]
         if self._resume:
             self._resume = False
             pairs = self._without_existing(pairs, versions)
@@ -155,14 +155,39 @@ class _Watcher:
         results = set(self.report.written)
         return [item for item in found.inputs if item.path not in results]
 
-    def _outputs(self, inputs: list[Input]) -> list[tuple[Input, Path]]:
+    def _outputs(
+        self, inputs: list[Input]
+    ) -> tuple[list[tuple[Input, Path]], dict[Path, OutputClash]]:
+        """Returns the inputs with their outputs, and an error for the others."""
+        present = {item.path for item in inputs}
         self._inputs.update((item.path, item) for item in inputs)
-        return outputs_of(
-            list(self._inputs.values()),
-            self._options.output,
-            endings=self._endings,
-            overwrite=True,
-        )
+        left, clashes = dict(self._inputs), {}
+        while True:
+            try:
+                pairs = outputs_of(
+                    list(left.values()),
+                    self._options.output,
+                    endings=self._endings,
+                    overwrite=True,
+                )
+                return pairs, clashes
+            except OutputClash as error:
+                removed = set(error.inputs) - present
+                for path in removed:
+                    del self._inputs[path]
+                for path in removed or error.inputs:
+                    del left[path]
+                if not removed:
+                    clashes.update(dict.fromkeys(error.inputs, error))
+
+    def _tell(self, clashes: dict[Path, OutputClash]) -> None:
+        """Reports images without a result, unless the last look found the same."""
+        before = {path: str(error) for path, error in self._clashes.items()}
+        new = {p: error for p, error in clashes.items() if before.get(p) != str(error)}
+        self._clashes = clashes
+        self.report.failed.extend(new.values())
+        for text in dict.fromkeys(map(str, new.values())):
+            logging.error("%s", in_flags(text))
 
     def _without_existing(
         self, pairs: list[tuple[Input, Path]], versions: dict[Path, _Version | None]

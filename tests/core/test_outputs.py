@@ -6,7 +6,7 @@ import pytest
 
 from picanet_tf.core.errors import PicanetError
 from picanet_tf.core.inputs import Input
-from picanet_tf.core.outputs import assign_outputs
+from picanet_tf.core.outputs import OutputClash, assign_outputs
 
 
 def outputs(*names, folder="out", root="in"):
@@ -36,6 +36,24 @@ def test_results_that_cannot_be_told_apart_are_an_error():
     ]
     with pytest.raises(PicanetError, match="`output`: x/a.jpg and y/a.jpg would both"):
         assign_outputs(same, "out")
+
+
+def test_a_clash_says_which_inputs():
+    with pytest.raises(OutputClash) as clash:
+        outputs("b.png", "a.png", "a.jpg", "a.jpg.png")
+    assert clash.value.inputs == (Path("in/a.jpg"), Path("in/a.jpg.png"))
+
+
+def test_some_keep_their_extension_anyway():
+    inputs = [Input(Path(name), Path(name)) for name in ("a.jpg", "b.jpg", "a.jpg.png")]
+
+    def keeps(item):
+        return item.path.name == "a.jpg"
+
+    pairs = assign_outputs(inputs[:2], "out", keeps_extension=keeps)
+    assert [path.as_posix() for _, path in pairs] == ["out/a.jpg.png", "out/b.png"]
+    with pytest.raises(OutputClash, match="a.jpg and a.jpg.png would both go to"):
+        assign_outputs(inputs, "out", keeps_extension=keeps)
 
 
 def test_no_input_is_overwritten(tmp_path):

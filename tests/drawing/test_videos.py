@@ -1,6 +1,7 @@
 """Videos as streams of frames."""
 
 import builtins
+import os
 
 import numpy as np
 import pytest
@@ -42,6 +43,24 @@ def test_what_is_written_is_read(clip):
         assert frame.shape == (48, 64, 3) and frame.dtype == np.uint8
         # Lossy, but the colours are in their places: red, not blue, and green.
         assert np.abs(frame.astype(int) - expected).mean() < 12
+
+
+def test_names_that_are_not_utf_8(clip, tmp_path):
+    """OpenCV would crash."""
+    folder = tmp_path / os.fsdecode(b"caf\xe9")
+    try:
+        folder.mkdir()
+    except OSError:
+        pytest.skip("the file system has UTF-8 names only")
+    path = folder / os.fsdecode(b"\xe9.mp4")
+    with video_writer(path, 12) as add:
+        for frame in frames():
+            add(frame)
+    assert os.listdir(folder) == [path.name]
+    expected = list(VideoReader(clip))
+    np.testing.assert_array_equal(list(VideoReader(path)), expected)
+    with pytest.raises(VideoError, match="gone.mp4: no such file"):
+        VideoReader(folder / "gone.mp4")
 
 
 def test_odd_sizes_and_grey_frames(tmp_path):

@@ -267,6 +267,29 @@ def test_an_error_of_the_network_ends_it(error):
     assert set(written.maps) <= {0, 1, 2, 4}
 
 
+def test_ctrl_c_is_answered_at_once(caplog):
+    going_on, told_early = threading.Event(), []
+
+    class Interrupted(Means):
+        def infer(self, batch):
+            raise KeyboardInterrupt
+
+    def slow(number):
+        if number:
+            deadline = time.monotonic() + 10
+            while not caplog.messages and time.monotonic() < deadline:
+                going_on.set()
+                time.sleep(0.005)
+            told_early.extend(caplog.messages)
+        else:
+            assert going_on.wait(10)
+        return read(number)
+
+    with caplog.at_level("INFO"), pytest.raises(KeyboardInterrupt):
+        list(predict_jobs(Interrupted(), range(200), slow, Written()))
+    assert told_early and "ending the 4 photos in progress" in told_early[0]
+
+
 def test_an_error_of_the_jobs_themselves_ends_it():
     def jobs():
         yield from range(3)

@@ -139,6 +139,44 @@ def test_names_do_not_change_while_watching(litert_file, tmp_path, monkeypatch):
     ]
 
 
+@pytest.mark.parametrize("output", ["out", None])
+def test_only_photos_with_the_same_result_fail(
+    output, litert_file, tmp_path, monkeypatch, caplog
+):
+    folder = tmp_path / "in"
+    save(folder / "a.png")
+
+    def add(*names):
+        return lambda: [save(folder / name) for name in names]
+
+    # A JPEG that is called a.jpg.png.
+    Looks(
+        monkeypatch,
+        None,
+        add("a.jpg", "a.jpg.png"),
+        *[None] * 3,
+        add("good.png"),
+        *[None] * 2,
+        (folder / "a.jpg").unlink,
+        *[None] * 2,
+        add("a.jpg"),
+        *[None] * 2,
+        (folder / "a.jpg.png").unlink,
+        *[None] * 2,
+    )
+    report = watched(
+        litert_file, folder, output=output and str(tmp_path / output), form="cutout"
+    )
+    end = "" if output else ".cutout"
+    names = ("a", "good", "a.jpg", "a.jpg")
+    assert results(report) == [f"{name}{end}.png" for name in names]
+    # Both at first, and a.jpg when it is back.
+    assert len(report.failed) == 3
+    told = [line for line in caplog.messages if "would both go to" in line]
+    assert len(told) == 2
+    assert f"{folder}/a.jpg and {folder}/a.jpg.png would both go to" in told[0]
+
+
 def test_watch_resumes(litert_file, tmp_path, monkeypatch):
     for name in ("a", "b"):
         save(tmp_path / f"{name}.png")

@@ -67,7 +67,7 @@ class Drawing:
             )
             return encode_picture(picture, options.output_format, options.quality)
         except PicanetError as error:  # Such as no object to crop to.
-            raise HTTPException(400, str(error).replace("`", "")) from error
+            raise HTTPException(400, str(error)) from error
 
 
 class PictureResponse(Response):

@@ -31,8 +31,9 @@ class Authority(NamedTuple):
 class HostPolicy:
     """Accepts or rejects requests by their Host and Origin headers.
 
-    Loopback names with the service's own port are always accepted, and so is an origin
-    that equals the request's host, that is the service's own page.
+    Loopback names with the service's own port are always accepted, as hosts also
+    without a port, and so is an origin that equals the request's host, that is the
+    service's own page.
 
     Args:
         allowed_hosts: additional host names, with any port (`example.com`) or one port
@@ -62,6 +63,9 @@ class HostPolicy:
         found = parse_authority(host)
         if found is None:
             return False
+        # Reverse proxies may send no port. No page of another site has these names.
+        if found.host in _LOOPBACK and found.port is None:
+            return True
         return self._any_host or self._named(found, 80, own_port)
 
     def accepts(self, origin: str, host: str | None, own_port: int | None) -> bool:

@@ -14,8 +14,11 @@ from picanet_tf.serving.service.hosts import HostPolicy
 
 
 def refusal(status: int, reason: str, headers=None) -> JSONResponse:
-    """Returns an error response, `{"error": "one line"}`."""
-    return JSONResponse({"error": reason}, status, headers)
+    """Returns an error response, `{"error": "one line"}`.
+
+    Clients give parameters in a URL: their names lose the backticks.
+    """
+    return JSONResponse({"error": reason.replace("`", "")}, status, headers)
 
 
 _POLICY_VIOLATION = 1008  # WebSocket close code (RFC 6455, Sec. 7.4.1)

@@ -72,7 +72,7 @@ def parse_options(
         cutout = CutoutOptions(**{n: given.pop(n) for n in _CUTOUT if n in given})
         return PredictOptions(form=form, cutout=cutout, **given)
     except PicanetError as error:
-        raise HTTPException(400, str(error).replace("`", "")) from error
+        raise HTTPException(400, str(error)) from error
 
 
 def describe_parameters(formats: tuple[str, ...]) -> str:

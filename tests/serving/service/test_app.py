@@ -298,12 +298,18 @@ def test_hosts_and_origins(start, model, jpeg):
         "photos.example.com": 200,
         "photos.example.com:1234": 200,
         "localhost:1": 421,
-        "localhost": 421,
+        "localhost:80": 421,
+        "localhost": 200,
+        "127.0.0.1": 200,
+        "localhost.evil.com": 421,
         "evil.example.com": 421,
         f"localhost.evil.com:{client.port}": 421,
     }.items():
         assert client.post(jpeg, headers={"Host": host})[0] == status, host
-        assert client.get("/health", {"Host": host})[0] == status, host
+        answer = client.get("/health", {"Host": host})
+        assert answer[0] == status, host
+        if status == 421:
+            assert error_of(answer[2]).endswith(" add it to allowed_hosts")
     for origin, status in {
         f"http://{own}": 200,
         f"http://127.0.0.1:{client.port}": 200,
@@ -311,6 +317,7 @@ def test_hosts_and_origins(start, model, jpeg):
         "https://page.example.com": 200,
         "http://page.example.com": 403,
         "http://localhost:1": 403,
+        "http://localhost": 403,
         "https://example.com": 403,
         "null": 403,
     }.items():

@@ -37,10 +37,13 @@ def test_named_hosts():
     policy = HostPolicy(["a.com", "b.com:8080", "[fe80::1]"])
     good = ("a.com", "a.com:1", "b.com:8080", "[fe80::1]:5", "127.0.0.1:9", "[::1]:9")
     assert all(policy.answers_to(host, 9) for host in good)
-    bad = ("b.com", "b.com:80", "c.com", "127.0.0.1", "127.0.0.2:9", "*", None)
+    assert all(policy.answers_to(host, 9) for host in ("127.0.0.1", "[::1]"))
+    bad = ("b.com", "b.com:80", "c.com", "127.0.0.1:8", "127.0.0.2", "*", None)
     assert not any(policy.answers_to(host, 9) for host in bad)
     assert HostPolicy(["b.com:80"]).answers_to("b.com", 9)
     assert HostPolicy().answers_to("localhost", 80)
+    # A page of another server on this machine, at port 80.
+    assert not policy.accepts("http://localhost", "localhost:9", 9)
 
 
 def test_any_host_is_not_any_origin():
