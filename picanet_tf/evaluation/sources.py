@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 from absl import logging
 
+from data_pipeline.bad_files import list_bad
 from data_pipeline.listing import check_folder, list_files, match_to_keys
 from data_pipeline.pairs import key_masks, pair_by_name
 from picanet_tf.core.errors import PicanetError
@@ -77,8 +78,7 @@ def folder_data_set(
     else:
         pairs, bad = pair_by_name(images, masks, mask_suffix=mask_suffix)
         if bad:
-            files = f"{len(bad):,} files" if len(bad) > 1 else "1 file"
-            raise PicanetError(f"{files} cannot be paired, the first is {bad[0]}")
+            raise PicanetError(list_bad(bad, "all must be paired"))
         files = {pair.key: (pair.image, pair.truth) for pair in pairs}
     if not files:
         named = (
