@@ -9,9 +9,8 @@ from pathlib import Path
 import numpy as np
 from absl import logging
 
-from data_pipeline.bad_files import list_bad
 from data_pipeline.listing import check_folder, list_files, match_to_keys
-from data_pipeline.pairs import key_masks, pair_by_name
+from data_pipeline.pairs import key_masks, list_bad, pair_by_name
 from picanet_tf.core.errors import PicanetError
 from picanet_tf.core.images import read_image
 from picanet_tf.core.masks import MaskNote, read_any_mask, report_masks
