@@ -20,7 +20,10 @@ from data_pipeline.listing import (
 from picanet_tf.core import images
 from picanet_tf.core.errors import PicanetError
 
-_JPEG_EXTENSIONS = (".jpg", ".jpeg", ".jpe", ".jfif")
+# In a folder that holds both, these are images; PNGs are masks, and the others unclear.
+_PHOTO_EXTENSIONS = frozenset(
+    ".jpg .jpeg .jpe .jfif .heic .heif .hif .avif .webp".split()
+)
 
 
 @dataclass(frozen=True)
@@ -61,8 +64,8 @@ def pair_by_name(
 
     The mask of `a/cat.jpg` is `a/cat.png` or `a/cat.jpg.png`. Extensions may be in
     capitals, and Unicode's composed and decomposed spellings of a name are one. The
-    same folder may be given twice: its JPEGs are the images, its PNGs the masks; or,
-    with a suffix, the masks are the files that have it.
+    same folder may be given twice: its JPEG, HEIC, AVIF and WebP files are the images,
+    its PNGs the masks; or, with a suffix, the masks are the files that have it.
 
     Args:
         image_folder, mask_folder: one may be inside the other.
@@ -102,6 +105,13 @@ def pair_by_name(
     return pairs, bad + unpaired
 
 
+def list_bad(bad: list[BadFile], consequence: str) -> str:
+    """A message with a line for each bad file."""
+    files = "\n".join(f"  {file}" for file in bad)
+    noun = "bad file" if len(bad) == 1 else "bad files"
+    return f"{len(bad)} {noun}, {consequence}:\n{files}"
+
+
 def key_masks(
     files: list[Path], folder: Path, mask_suffix: str = ""
 ) -> dict[str, Path]:
@@ -135,10 +145,12 @@ def _split(
     if mask_suffix:
         masks = [file for file in files if has_suffix(file, mask_suffix)]
         return [file for file in files if not has_suffix(file, mask_suffix)], masks
-    image_files = [file for file in files if file.suffix.lower() in _JPEG_EXTENSIONS]
+    image_files = [file for file in files if file.suffix.lower() in _PHOTO_EXTENSIONS]
     masks = [file for file in files if file.suffix.lower() == ".png"]
     rest = [file for file in files if file not in {*image_files, *masks}]
-    tell_left_out(folder, rest, "neither JPEG (an image here) nor PNG (a mask)")
+    tell_left_out(
+        folder, rest, "neither a photo (JPEG, HEIC, AVIF, WebP) nor a mask (PNG)"
+    )
     return image_files, masks
 
 
@@ -209,7 +221,8 @@ def _explain(
     rule = "an image and its mask have the same name"
     if one_folder:
         rule = (
-            "in one folder, JPEGs are the images and PNGs the masks, of the same name"
+            "in one folder, JPEG, HEIC, AVIF and WebP files are the images and PNGs "
+            "the masks, of the same name"
         )
     if mask_suffix:
         rule = f"a mask is named like its image, with `mask_suffix` {mask_suffix}"
@@ -238,6 +251,9 @@ def _hint(
                 rest = place_of(file, folder).partition(start)
                 if mask_suffix and rest == ("", start, "") and file != image:
                     return "Leave `mask_suffix` out"
-                if not rest[0] and rest[2] and not rest[2][0].isalnum():
+                new = rest[2] not in ("", spell(mask_suffix))
+                if not rest[0] and new and not rest[2][0].isalnum():
                     return f"Try `mask_suffix` {rest[2]}"
+    if mask_suffix:
+        return "Compare the names without it"
     return "`mask_suffix` says how the masks' names end, such as _mask"

@@ -15,8 +15,10 @@ from PIL import Image
 _GUESSES = (8, 10, 12)
 # Tags of TIFF.
 _BITS_PER_SAMPLE, _PHOTOMETRIC, _MAX_SAMPLE_VALUE = 258, 262, 281
-# Pillow's name of pixels of which it keeps the upper 8 of 16 bits, with byte order.
-_REDUCED = re.compile(r"(RGB|RGBX|RGBA);16([BLN])")
+# Pillow's names of pixels of which it keeps the upper 8 of 16 bits, with byte order;
+# and of grey that it scales to 8 bits, with options.
+_REDUCED = re.compile(r"(RGB|RGBX|RGBA);16[BLN]|LA;16B")
+_NARROW = re.compile(r"L;([24])[IR]*")
 
 
 def reduced_mode(image: Image.Image) -> str:
@@ -24,6 +26,24 @@ def reduced_mode(image: Image.Image) -> str:
     tile = getattr(image, "tile", None)
     rawmode = _rawmode(tile[0]) if tile else ""
     return rawmode if _REDUCED.fullmatch(rawmode) else ""
+
+
+def stored_white(image: Image.Image) -> int:
+    """Returns what white is in the file of an opened image, if Pillow scales values.
+
+    Pillow scales grey of 2 and 4 bits, PGM and PPM, and colours of 16 bits.
+
+    Returns:
+        The value that becomes 255, or 65535 in mode I; 0 if values stay as they are.
+    """
+    tile = getattr(image, "tile", None)
+    if not tile:
+        return 0
+    if tile[0].codec_name in ("ppm", "ppm_plain"):
+        return tile[0].args[1] if isinstance(tile[0].args, tuple) else 0
+    if narrow := _NARROW.fullmatch(_rawmode(tile[0])):
+        return 2 ** int(narrow[1]) - 1
+    return 65535 if reduced_mode(image) else 0
 
 
 def read_lower_bits(opened: Image.Image) -> Image.Image:
@@ -39,11 +59,16 @@ def read_lower_bits(opened: Image.Image) -> Image.Image:
     for tile in opened.tile:
         rawmode = _rawmode(tile)
         other = rawmode[:-1] + ("L" if rawmode[-1] == "B" else "B")
+        if rawmode == "LA;16B":  # Its bytes one by one: Pillow has no other order.
+            other = "RGBA"
         rest = () if isinstance(tile.args, str) else tile.args[1:]
         args = other if isinstance(tile.args, str) else (other, *rest)
         tiles.append(tile._replace(args=args))
     opened.tile = tiles
     opened.load()
+    if other == "RGBA":
+        _, grey, _, alpha = opened.split()
+        return Image.merge("RGBA", (grey, grey, grey, alpha))
     return opened
 
 
@@ -76,11 +101,35 @@ def to_8_bit(image: Image.Image, warn: Callable[[str], None] | None) -> Image.Im
     if image.mode == "RGBA" and values[..., 3].max(initial=0) > top:
         small[..., 3] = values[..., 3] >> 8  # Alpha has 16 bits all the same.
     reduced = Image.fromarray(small)
-    source = image.info.get("lower_bits", image)
-    if (clear := source.info.get("transparency")) is not None:
-        same = (values == np.array(clear)).reshape(*values.shape[:2], -1).all(axis=-1)
-        reduced.putalpha(Image.fromarray(np.where(same, 0, 255).astype(np.uint8)))
+    if (opaque := _opaque(image, values)) is not None:
+        reduced.putalpha(Image.fromarray(opaque))
     return reduced
+
+
+def read_dark_colours(
+    image: Image.Image,
+) -> tuple[np.ndarray, np.ndarray | None] | None:
+    """Returns the pixels of a nearly black image from `opening.load` at 16 bits.
+
+    Returns:
+        Colours, uint16 [H, W, 3], and alpha, uint8 [H, W] or None; or None if the file
+        has 8 bits or the image is brighter.
+    """
+    if "lower_bits" not in image.info:
+        return None
+    values = _values(image, lower_bits=True)
+    if values.shape[2] == 4:
+        return values[..., :3], np.uint8(values[..., 3] >> 8)
+    return values, _opaque(image, values)
+
+
+def _opaque(image: Image.Image, values: np.ndarray) -> np.ndarray | None:
+    """Returns 0 where pixels have the colour declared transparent, else 255, uint8."""
+    source = image.info.get("lower_bits", image)
+    if (clear := source.info.get("transparency")) is None:
+        return None
+    same = (values == np.array(clear)).reshape(*values.shape[:2], -1).all(axis=-1)
+    return np.where(same, 0, 255).astype(np.uint8)
 
 
 def _values(image: Image.Image, lower_bits: bool) -> np.ndarray | None:

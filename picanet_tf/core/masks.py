@@ -14,7 +14,7 @@ from absl import logging
 from PIL import Image
 
 from picanet_tf.core import images
-from picanet_tf.core.depth import read_16_bit
+from picanet_tf.core.depth import read_16_bit, read_dark_colours
 from picanet_tf.core.errors import PicanetError
 from picanet_tf.core.images import MAX_PIXELS, errors_named, load
 
@@ -27,12 +27,17 @@ MAX_INDEX = 20
 # noise around VOC's class colours, the darkest of which are 64, less than 0.6 % of the
 # pixels.
 _GREY_NOISE, _BLACK_NOISE = 16, 32
-_LOSSY = ("JPEG", "MPO", "WEBP", "AVIF")
+_LOSSY = ("JPEG", "MPO", "WEBP", "AVIF", "HEIF")
 # A photo has more than 45 % of its pixels outside its most frequent colours, as 97 % of
 # 964 photos of DUTS, ECSSD and VOC. VOC's class maps, shrunk to two thirds and saved as
 # JPEG, have at most 36 %. In tiny JPEGs, all is noise.
 _FREQUENT_COLOURS, _MOST_OUTSIDE = 24, 0.45
 _COUNTED_PIXELS, _FEWEST_LOSSY_PIXELS = 250_000, 10_000
+_PHOTO_REMEDY = "Are the folders of photos and masks swapped?"
+_ALPHA_REMEDY = (
+    "If its transparency is the mask, save the alpha channel alone, as a grey PNG; "
+    "picanet predict writes masks with --format mask"
+)
 
 ONE_BIT = "1-bit"
 SOFT = "{} grey (soft)"
@@ -49,9 +54,10 @@ class MaskNote(NamedTuple):
     Attributes:
         file: its path.
         kind: what the file holds.
-        largest: its largest grey value as stored; of colour and alpha, as read.
+        largest: the largest value; of indices as stored, otherwise of 8 or 16 bits.
         foreground: whether a pixel is above `FOREGROUND`, as read.
         bright_border: whether most of its border is.
+        inverted: whether it was inverted.
     """
 
     file: str
@@ -59,6 +65,7 @@ class MaskNote(NamedTuple):
     largest: int
     foreground: bool
     bright_border: bool
+    inverted: bool = False
 
 
 class Reading(NamedTuple):
@@ -78,16 +85,16 @@ def read_any_mask(
     """Reads a mask file, whatever it stores.
 
     - 1 bit: as it is.
-    - Grey, 8 or 16 bits: if no value of the file is above 20 and its compression is
-      lossless, the values are indices, and all but 0 is foreground. All else is soft:
-      value / 255 or / 65535.
-    - Colour and palettes with R = G = B: as grey, of 8 bits.
+    - Grey: if no value of the file is above 20 and its compression is lossless, the
+      values are indices, and all but 0 is foreground. So it is with all of 2 and 4
+      bits. All else is soft: value / 255 or / 65535.
+    - Colour and palettes with R = G = B: as grey.
     - Other colour: all but black is foreground. No colour is taken for a border or a
       void.
     - Transparency: where all that is visible has one colour, the alpha channel is the
       mask, and soft. Otherwise, what is transparent is black.
-    - JPEG, WebP and AVIF: noise is grey (R, G and B differ by up to 16) or black (up to
-      32).
+    - JPEG, WebP, AVIF and HEIC: noise is grey (R, G and B differ by up to 16) or black
+      (up to 32).
 
     Args:
         source: path, encoded bytes, or a Pillow image.
@@ -97,7 +104,7 @@ def read_any_mask(
 
     Raises:
         ImageError: as `images.read_image`, or the file is a photo: more than 45 % of
-            its pixels are outside its 24 most frequent colours (JPEG, WebP and AVIF:
+            its pixels are outside its 24 most frequent colours (with lossy compression:
             if it has 10,000 pixels or more).
     """
     if name is None:
@@ -112,7 +119,8 @@ def read_any_mask(
     border = np.concatenate([mask[0], mask[-1], mask[:, 0], mask[:, -1]])
     bright_border = bool((border > FOREGROUND).mean() > 0.5)
     found = bool(mask.max() > FOREGROUND)
-    return Reading(mask, MaskNote(name, kind, int(largest), found, bright_border))
+    note = MaskNote(name, kind, int(largest), found, bright_border, invert)
+    return Reading(mask, note)
 
 
 def _read(image: Image.Image) -> tuple[np.ndarray, str, int]:
@@ -120,35 +128,59 @@ def _read(image: Image.Image) -> tuple[np.ndarray, str, int]:
     lossy = image.format in _LOSSY
     if image.mode == "F":
         raise ValueError("floating-point pixels have no known range; store 8 or 16 bit")
+    white = image.info.get("stored_white", 0)
     if image.mode.startswith("I"):  # Pillow's 16-bit modes, and PGM and TIFF of 32.
-        return _read_grey(np.int64(read_16_bit(image)), 16, lossy)
-    if image.has_transparency_data:
-        rgba = np.asarray(image.convert("RGBA"))
-        rgb, alpha = rgba[..., :3], rgba[..., 3]
+        return _read_grey(np.int64(read_16_bit(image)), 65535, white or 65535, lossy)
+    if not image.has_transparency_data:
+        if image.mode == "1":
+            mask = np.uint8(image) * 255
+            return mask, ONE_BIT if mask.any() else BLACK, mask.max()
+        if image.mode == "L":
+            return _read_grey(np.asarray(image), 255, white or 255, lossy)
+    rgb, alpha = _colours(image, white)
+    top = np.iinfo(rgb.dtype).max
+    if alpha is not None:
         if alpha.min() < alpha.max():
             visible = rgb[alpha > 0]
             if (visible == visible[0]).all():
                 return alpha, ALPHA, alpha.max()
             if not _is_grey(visible, lossy):
-                _refuse_photo(visible, lossy)
-            image = images.over_black(image).convert("RGB")
-        else:  # Transparent throughout, or as good as no alpha channel.
-            image = Image.fromarray(rgb if alpha.max() else np.zeros_like(rgb))
-    if image.mode == "1":
-        mask = np.uint8(image) * 255
-        return mask, ONE_BIT if mask.any() else BLACK, mask.max()
-    if image.mode == "L":
-        return _read_grey(np.asarray(image), 8, lossy)
-    rgb = np.asarray(image.convert("RGB"))
-    if image.mode == "P":
+                _refuse_photo(visible, lossy, has_alpha=True)
+            product = rgb * alpha[..., None].astype(
+                np.uint16 if top == 255 else np.uint32
+            )
+            rgb = ((product + 127) // 255).astype(rgb.dtype)
+        elif not alpha.any():
+            rgb = np.zeros_like(rgb)
+    elif image.mode == "P":
         indices = np.asarray(image)
         if (rgb == rgb[0, 0]).all() and indices.min() < indices.max():
-            return _read_grey(indices, 8, lossy)  # A palette that was never filled in.
+            # A palette that was never filled in.
+            return _read_grey(indices, 255, 255, lossy)
     if _is_grey(rgb, lossy):
-        return _read_grey(np.asarray(image.convert("RGB").convert("L")), 8, lossy)
+        grey = Image.fromarray(rgb).convert("L") if lossy else rgb[..., 0]
+        return _read_grey(np.asarray(grey), top, white or top, lossy)
     _refuse_photo(rgb.reshape(-1, 3), lossy)
     mask = np.uint8(_brightest(rgb) > _BLACK_NOISE * lossy) * 255
     return mask, COLOUR, rgb.max()
+
+
+def _colours(image: Image.Image, white: int) -> tuple[np.ndarray, np.ndarray | None]:
+    """The colours, uint8 or uint16 `(height, width, 3)`, and alpha, uint8, if any."""
+    if dark := read_dark_colours(image):
+        return dark
+    alpha = None
+    if image.has_transparency_data:
+        rgba = np.asarray(image.convert("RGBA"))
+        rgb, alpha = rgba[..., :3], rgba[..., 3]
+    else:
+        rgb = np.asarray(image.convert("RGB"))
+    if white > 255 and rgb.max() < 16:
+        raise ValueError(
+            "16-bit colours of this format are read as 8 bits, which leaves no value "
+            f"above {rgb.max()}; save the mask as PNG"
+        )
+    return rgb, alpha
 
 
 def _is_grey(rgb: np.ndarray, lossy: bool) -> bool:
@@ -162,15 +194,17 @@ def _brightest(rgb: np.ndarray) -> np.ndarray:
 
 
 def _read_grey(
-    values: np.ndarray, bits: int, lossy: bool
+    values: np.ndarray, top: int, white: int, lossy: bool
 ) -> tuple[np.ndarray, str, int]:
-    largest = values.max()
+    """Reads values of which white is `top`, 255 or 65535; in the file, `white`."""
+    largest = int(values.max())
     if not largest:
         return np.zeros(values.shape, np.uint8), BLACK, largest
-    if largest <= MAX_INDEX and not lossy:
-        return np.uint8(values > 0) * 255, INDICES, largest
-    if bits == 16:
-        mask = ((values + 128) // 257).astype(np.uint8)
+    stored = round(largest * white / top)
+    if stored <= MAX_INDEX and not lossy:
+        return np.uint8(values > 0) * 255, INDICES, stored
+    if top > 255:
+        mask = ((np.uint32(values) + 128) // 257).astype(np.uint8)
         return mask, SOFT.format("16-bit"), largest
     used = np.flatnonzero(np.bincount(values.ravel()))
     class_numbers = used[-1] == 255 and 0 < max(used[:-1], default=0) <= MAX_INDEX
@@ -178,13 +212,13 @@ def _read_grey(
     return values.astype(np.uint8), kind, largest
 
 
-def _refuse_photo(colours: np.ndarray, lossy: bool) -> None:
-    """Raises `ValueError` if pixels, uint8 `(pixels, 3)`, are those of a photo."""
+def _refuse_photo(colours: np.ndarray, lossy: bool, has_alpha: bool = False) -> None:
+    """Raises `ValueError` if pixels, of shape `(pixels, 3)`, are those of a photo."""
     if lossy and len(colours) < _FEWEST_LOSSY_PIXELS:
         return
     colours = colours[:: -(-len(colours) // _COUNTED_PIXELS)]
-    red, green, blue = colours.astype(np.uint32).T
-    packed = red << 16 | green << 8 | blue
+    red, green, blue = colours.astype(np.uint64).T
+    packed = red << 32 | green << 16 | blue
     packed[_brightest(colours) <= _BLACK_NOISE * lossy] = 0
     _, counts = np.unique(packed, return_counts=True)
     outside = np.sort(counts)[:-_FREQUENT_COLOURS].sum() / counts.sum()
@@ -192,7 +226,7 @@ def _refuse_photo(colours: np.ndarray, lossy: bool) -> None:
         raise ValueError(
             f"a photo, not a mask: {outside:.0%} of its pixels are outside its "
             f"{_FREQUENT_COLOURS} most frequent colours (of a mask at most "
-            f"{_MOST_OUTSIDE:.0%})"
+            f"{_MOST_OUTSIDE:.0%}). {_ALPHA_REMEDY if has_alpha else _PHOTO_REMEDY}"
         )
 
 
@@ -226,10 +260,13 @@ def report_masks(
         )
     bright = [note for note in notes if note.bright_border]
     if len(bright) > len(notes) / 2:
+        hint = "if black is the object in them, --invert_masks inverts them"
+        if bright[0].inverted:
+            hint = "they were inverted; if white is the object in the files, leave "
+            hint += "--invert_masks out"
         logging.warning(
-            "%s: %d of %s bright along most of the border, such as %s: if black is the "
-            "object in them, --invert_masks inverts them",
-            *(origin, len(bright), _count(len(notes), "mask"), bright[0].file),
+            "%s: %d of %s bright along most of the border, such as %s: %s",
+            *(origin, len(bright), _count(len(notes), "mask"), bright[0].file, hint),
         )
 
 

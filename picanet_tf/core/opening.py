@@ -9,7 +9,7 @@ from typing import BinaryIO
 
 from PIL import Image, UnidentifiedImageError
 
-from picanet_tf.core.depth import read_lower_bits, reduced_mode
+from picanet_tf.core.depth import read_lower_bits, reduced_mode, stored_white
 
 ImageSource = str | os.PathLike | bytes | Image.Image
 
@@ -75,6 +75,9 @@ def open_image(file: BinaryIO) -> Image.Image:
 def load(source: ImageSource, *, max_pixels: int = MAX_PIXELS) -> Image.Image:
     """Opens and decodes an image as stored.
 
+    If Pillow scales the values, `info["stored_white"]` is white's value in the file,
+    and `info["lower_bits"]` of nearly black colours of 16 bits are their lower 8.
+
     Raises:
         Exception: see `open_image`.
     """
@@ -94,6 +97,8 @@ def _load(image: Image.Image, max_pixels: int) -> Image.Image:
     tile = getattr(image, "tile", None)
     rawmode = tile[0].args if image.format == "PNG" and tile else ""
     file, reduced = getattr(image, "fp", None), reduced_mode(image)
+    if white := stored_white(image):
+        image.info["stored_white"] = white
     image.load()
     _check_size(image, max_pixels)  # In a HEIC, the pixels may say otherwise.
     # Only then are the lower bits of 16 more than noise.

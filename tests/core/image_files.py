@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 
 from PIL import Image
 
-GREY, RGB, PALETTE = 0, 2, 3  # PNG's colour types
+GREY, RGB, PALETTE, GREY_ALPHA = 0, 2, 3, 4  # PNG's colour types
 
 
 def encoded(image: Image.Image, file_format: str = "PNG", **options) -> bytes:

@@ -10,7 +10,7 @@ from PIL import Image, TiffImagePlugin
 
 from picanet_tf.core.images import ImageError, read_image, read_mask
 from picanet_tf.core.masks import read_any_mask
-from tests.core.image_files import GREY, RGB, encoded, png
+from tests.core.image_files import GREY, GREY_ALPHA, RGB, encoded, png
 
 
 def grey_png(values, chunks=None) -> bytes:
@@ -109,6 +109,14 @@ def test_colours_with_alpha_of_16_bits():
     values = np.full((2, 2, 4), (1023, 0, 512, 0x8000), np.uint16)
     image = read_image(rgb_file(".png", values), keep_alpha=True)
     np.testing.assert_array_equal(image[0, 0], [255, 0, 128, 128])
+
+
+def test_grey_with_alpha_of_16_bits(caplog):
+    row = np.array([[1023, 0x8000], [512, 65535], [0, 0]], ">u2").tobytes()
+    image = read_image(png(16, GREY_ALPHA, 3, [row]), keep_alpha=True)
+    assert image[0, :, 0].tolist() == [255, 128, 0]
+    assert image[0, :, 3].tolist() == [128, 255, 0]
+    assert "taken as 10 bits per channel" in caplog.text
 
 
 def test_a_transparent_colour_of_10_bits():

@@ -2,14 +2,17 @@
 
 import io
 import logging
+import struct
 
+import cv2
 import numpy as np
 import pytest
 from PIL import Image
 
 from picanet_tf.core.errors import PicanetError
-from picanet_tf.core.images import ImageError
+from picanet_tf.core.images import ImageError, read_mask
 from picanet_tf.core.masks import MaskNote, describe, read_any_mask, report_masks
+from tests.core.image_files import GREY, GREY_ALPHA, png
 
 OBJECT = np.zeros((40, 60), np.uint8)
 OBJECT[10:30, 20:50] = 1
@@ -101,6 +104,107 @@ def test_masks_and_how_they_were_read(data, expected, kind, largest):
     assert note == MaskNote("m.png", kind, largest, found, bright)
 
 
+def narrow_png(values, bits, chunks=None) -> bytes:
+    return png(bits, GREY, values.shape[1], packed_rows(values, bits), chunks or {})
+
+
+def packed_rows(values, bits) -> list[bytes]:
+    spread = (values[..., None] >> np.arange(bits - 1, -1, -1, dtype=np.uint8)) & 1
+    return [row.tobytes() for row in np.packbits(spread.reshape(len(values), -1), 1)]
+
+
+def narrow_tiff(values, bits, photometric=1) -> bytes:
+    data = b"".join(packed_rows(values, bits))
+    height, width = values.shape
+    entries = {256: width, 257: height, 258: bits, 259: 1, 262: photometric}
+    entries |= {273: 8 + 2 + 12 * 9 + 4, 277: 1, 278: height, 279: len(data)}
+    table = b"".join(struct.pack("<HHII", tag, 4, 1, entries[tag]) for tag in entries)
+    return b"II*\0" + struct.pack("<IH", 8, 9) + table + bytes(4) + data
+
+
+def portable(head, values) -> bytes:
+    """PGM or PPM, binary."""
+    kind, largest = head
+    data = values.astype(">u2" if largest > 255 else "u1").tobytes()
+    return f"{kind} {values.shape[1]} {len(values)} {largest}\n".encode() + data
+
+
+def deep_png(values) -> bytes:
+    """16 bits, uint16 [H, W, 3 or 4] in the order BGR(A), or [H, W, 2] in LA."""
+    if values.shape[-1] == 2:
+        rows = [row.astype(">u2").tobytes() for row in values]
+        return png(16, GREY_ALPHA, values.shape[1], rows)
+    return cv2.imencode(".png", values)[1].tobytes()
+
+
+DEEP = OBJECT.astype(np.uint16)
+LABELS = OBJECT + np.roll(OBJECT, 5, 1)  # 0, 1, 2
+DEEP_LABELS = LABELS.astype(np.uint16)
+OPAQUE, CLEAR = np.full_like(DEEP, 65535), DEEP * 65535
+PLAIN = b"P2 60 40 20\n" + b" ".join(b"%d" % value for value in LABELS.ravel())
+
+
+@pytest.mark.parametrize(
+    "data, largest",
+    [
+        (narrow_png(LABELS.clip(0, 1), 2), 1),
+        (narrow_png(LABELS + LABELS.clip(0, 1), 2), 3),
+        (narrow_png(LABELS, 4), 2),
+        (narrow_png(LABELS.clip(0, 1) * 15, 4), 15),  # white
+        (narrow_tiff(LABELS, 2), 2),
+        (narrow_tiff(LABELS * 7, 4), 14),
+        (narrow_tiff(15 - LABELS, 4, photometric=0), 2),  # 0 is white
+        (portable(("P5", 3), LABELS), 2),
+        (portable(("P5", 100), LABELS * 10), 20),
+        (portable(("P5", 1000), LABELS * 10), 20),
+        (portable(("P6", 3), np.dstack([LABELS] * 3)), 2),
+        (PLAIN, 2),
+        (deep_png(np.dstack([DEEP_LABELS] * 3)), 2),
+        (deep_png(np.dstack([DEEP_LABELS] * 3 + [OPAQUE])), 2),
+        (deep_png(np.dstack([DEEP_LABELS * 10, OPAQUE])), 20),
+    ],
+)
+def test_indices_are_told_by_the_values_in_the_file(data, largest):
+    mask, note = read_any_mask(data)
+    np.testing.assert_array_equal(mask, LABELS.clip(0, 1) * 255)
+    assert (note.kind, note.largest) == (INDICES, largest)
+
+
+@pytest.mark.parametrize(
+    "data, expected, kind, largest",
+    [
+        (portable(("P5", 100), OBJECT * 50), OBJECT * 128, EIGHT, 128),
+        (portable(("P5", 21), OBJECT * 21), HARD, EIGHT, 255),
+        (deep_png(np.dstack([DEEP * 255] * 3)), OBJECT, SIXTEEN, 255),
+        (deep_png(np.dstack([DEEP * 65535] * 3)), HARD, EIGHT, 255),
+        # Bright enough to be read at 8 bits, which gives 18: no index.
+        (deep_png(np.dstack([DEEP * 18 * 256] * 3)), OBJECT * 18, EIGHT, 18),
+        (deep_png(np.dstack([DEEP, DEEP * 0, DEEP * 0])), HARD, COLOUR, 1),
+        (deep_png(np.dstack([DEEP * 0] * 3 + [CLEAR])), HARD,
+         "alpha channel (soft)", 255),
+        (deep_png(np.dstack([np.roll(DEEP, 5, 1)] * 3 + [CLEAR])),
+         np.uint8(np.roll(OBJECT, 5, 1) & OBJECT) * 255, INDICES, 1),
+        (deep_png(np.dstack([DEEP * 0] * 3)), OBJECT * 0, "all black", 0),
+    ],
+)  # fmt: skip
+def test_other_values_that_pillow_scales(data, expected, kind, largest):
+    mask, note = read_any_mask(data)
+    np.testing.assert_array_equal(mask, expected)
+    assert (note.kind, note.largest) == (kind, largest)
+
+
+def test_masks_of_the_known_data_sets_stay_grey():
+    for bits, step in ((2, 85), (4, 17)):
+        grey = read_mask(narrow_png(OBJECT, bits))
+        np.testing.assert_array_equal(grey, OBJECT * step)
+
+
+def test_16_bit_colours_that_pillow_cannot_read_in_full_are_refused():
+    data = portable(("P6", 65535), np.dstack([DEEP] * 3))
+    with pytest.raises(ImageError, match="leaves no value above 0; save the mask as P"):
+        read_any_mask(data)
+
+
 @pytest.mark.parametrize("quality", [75, 85, 95])
 @pytest.mark.parametrize("colour", [RED, DARK_RED, (0, 0, 128)])
 def test_noise_of_colour_jpegs_is_black(quality, colour):
@@ -125,12 +229,20 @@ def test_grey_with_noise_is_soft(file_format, mode):
     assert faint.max() <= 20
 
 
+def test_noise_of_heic_is_black():
+    pytest.importorskip("pillow_heif").register_heif_opener()
+    mask, note = read_any_mask(saved(coloured(RED), "HEIF", quality=60))
+    assert note.kind == COLOUR
+    mask[5:35, 15:55] = 0
+    assert not mask.any()
+
+
 def test_inverted():
     mask, note = read_any_mask(saved(255 - HARD))
     assert note.bright_border and mask[0, 0] == 255
     mask, note = read_any_mask(saved(255 - HARD), invert=True)
     np.testing.assert_array_equal(mask, HARD)
-    assert not note.bright_border
+    assert note.inverted and not note.bright_border
     mask, _ = read_any_mask(saved(1 - OBJECT), invert=True)  # after reading
     np.testing.assert_array_equal(mask, HARD)
 
@@ -147,13 +259,13 @@ def test_upright():
 def test_photos_are_refused(tmp_path, file_format):
     path = tmp_path / "photo.any"
     path.write_bytes(saved(photo(120, 160), file_format))
-    with pytest.raises(ImageError, match=f"^{path}: a photo, not a mask: "):
+    with pytest.raises(ImageError, match=f"^{path}: a photo, not a .* swapped"):
         read_any_mask(path)
 
 
 def test_cut_outs_are_refused_but_many_colours_are_not():
     cutout = with_alpha(photo(), HARD)
-    with pytest.raises(ImageError, match="^mask: a photo, not a mask"):
+    with pytest.raises(ImageError, match="^mask: a photo, .* alpha channel alone"):
         read_any_mask(saved(cutout))
     objects = np.arange(24).repeat(100).reshape(40, 60).astype(np.uint8)
     colours = np.random.default_rng(0).integers(1, 256, (24, 3), np.uint8)
@@ -219,4 +331,10 @@ def test_probably_inverted(caplog):
     assert caplog.messages == [
         "masks: 2 of 3 masks bright along most of the border, such as b.png: if black "
         "is the object in them, --invert_masks inverts them"
+    ]
+    caplog.clear()
+    report_masks([bright._replace(inverted=True)], "masks", list)
+    assert caplog.messages == [
+        "masks: 1 of 1 mask bright along most of the border, such as b.png: they were "
+        "inverted; if white is the object in the files, leave --invert_masks out"
     ]

@@ -94,7 +94,7 @@ def test_masks_without_the_suffix_are_told(tmp_path):
 
 
 def test_one_folder(tmp_path, caplog):
-    folder = touch(tmp_path / "all", "a.jpg", "a.png", "b.webp", "c.png", "notes.txt")
+    folder = touch(tmp_path / "all", "a.jpg", "a.png", "b.bmp", "c.png", "notes.txt")
     pairs, bad = pair_by_name(folder, folder)
     assert [(pair.key, pair.truth.name) for pair in pairs] == [("a", "a.png")]
     assert [str(file) for file in bad] == [
@@ -102,8 +102,14 @@ def test_one_folder(tmp_path, caplog):
     ]
     assert caplog.messages == [
         f"{folder}: left out 1, not images by their extension: notes.txt",
-        f"{folder}: left out 1, neither JPEG (an image here) nor PNG (a mask): b.webp",
+        f"{folder}: left out 1, neither a photo (JPEG, HEIC, AVIF, WebP) nor a mask "
+        "(PNG): b.bmp",
     ]
+    photos = ["1.HEIC", "2.heif", "3.avif", "4.webp", "5.hif", "6.jpeg"]
+    masks = [f"{number}.png" for number in range(1, 7)]
+    folder = touch(tmp_path / "photos", *photos, *masks)
+    pairs, bad = pair_by_name(folder, folder)
+    assert [pair.image.name for pair in pairs] == photos and bad == []
     folder = touch(tmp_path / "suffix", "a.webp", "a_m.png", "s/b.png", "s/b_m.jpg")
     pairs, bad = pair_by_name(folder, folder, mask_suffix="_m")
     assert [pair.key for pair in pairs] == ["a", "s/b"] and bad == []
@@ -124,6 +130,8 @@ def test_a_folder_inside_the_other(tmp_path):
          "dog_seg.png. Try `mask_suffix` _seg$"),
         (["cat.jpg"], ["cat_seg.png"], "_mask",
          "`mask_suffix` _mask. Images: cat.jpg; masks: cat_seg.png. Try `m.*` _seg$"),
+        (["cat.jpg", "cat_mask.png"], ["1_mask.png"], "_mask",
+         "masks: 1_mask.png. Compare the names without it$"),
         (["1.jpg"], ["10.png"], "", "masks: 10.png. `mask_suffix` says how the masks'"),
         (["1.jpg"], ["1.png"], "_mask", "masks: 1.png. Leave `mask_suffix` out$"),
         (["1.jpg"], [], "", "^`masks`: no images in .*/masks$"),
@@ -140,8 +148,9 @@ def test_what_to_do_when_nothing_pairs(tmp_path, images, masks, suffix, message)
 def test_the_rule_of_one_folder_is_told_when_nothing_pairs(tmp_path):
     touch(tmp_path, "cat.png", "cat_mask.png")
     rule = (
-        "in one folder, JPEGs are the images and PNGs the masks, of the same name. "
-        "Images: none; masks: cat.png, cat_mask.png. Try `mask_suffix` _mask$"
+        "in one folder, JPEG, HEIC, AVIF and WebP files are the images and PNGs the "
+        "masks, of the same name. Images: none; masks: cat.png, cat_mask.png. "
+        "Try `mask_suffix` _mask$"
     )
     with pytest.raises(PicanetError, match=rule):
         pair_by_name(tmp_path, tmp_path)
@@ -156,7 +165,7 @@ def test_missing_folders_are_named_with_their_argument(tmp_path):
 
 
 def test_what_is_left_out_is_counted(tmp_path, caplog):
-    touch(tmp_path, "2.jpg", "a/10.png", "a/9.webp", "x.heic", "a/b.txt", "._2.jpg",
+    touch(tmp_path, "2.jpg", "a/10.png", "a/9.webp", "x.psd", "a/b.txt", "._2.jpg",
           ".git/1.jpg", ".git/2.jpg")  # fmt: skip
     (tmp_path / "circle").symlink_to(tmp_path)
     (tmp_path / "broken.jpg").symlink_to("nowhere")
