@@ -1,4 +1,4 @@
-"""What happens to files that cannot be converted: they are sorted out and listed."""
+"""What happens to files that cannot be converted: they are sorted out."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
@@ -77,10 +77,3 @@ def _find_undecodable(pair: Pair, example: EncodedExample) -> list[BadFile]:
             reason = schema.describe_error(error)
             bad.append(BadFile(str(path), f"TensorFlow cannot read it: {reason}"))
     return bad
-
-
-def list_bad(bad: list[BadFile], consequence: str) -> str:
-    """A message with a line for each bad file."""
-    files = "\n".join(f"  {file}" for file in bad)
-    noun = "bad file" if len(bad) == 1 else "bad files"
-    return f"{len(bad)} {noun}, {consequence}:\n{files}"

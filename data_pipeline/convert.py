@@ -25,7 +25,7 @@ from absl import flags, logging
 from tqdm import tqdm
 
 from data_pipeline import catalog, shards, voc
-from data_pipeline.bad_files import Findings, check_decodable, filter_good, list_bad
+from data_pipeline.bad_files import Findings, check_decodable, filter_good
 from data_pipeline.kinds import MASK
 from data_pipeline.manifest import (
     FILE_NAME,
@@ -34,7 +34,7 @@ from data_pipeline.manifest import (
     load_manifest,
     save_manifest,
 )
-from data_pipeline.pairs import BadFile, Pair
+from data_pipeline.pairs import BadFile, Pair, list_bad
 from data_pipeline.sources import Source, find_source, folder_source
 from picanet_tf.core import cli
 from picanet_tf.core.directories import publishing

@@ -105,6 +105,13 @@ def pair_by_name(
     return pairs, bad + unpaired
 
 
+def list_bad(bad: list[BadFile], consequence: str) -> str:
+    """A message with a line for each bad file."""
+    files = "\n".join(f"  {file}" for file in bad)
+    noun = "bad file" if len(bad) == 1 else "bad files"
+    return f"{len(bad)} {noun}, {consequence}:\n{files}"
+
+
 def key_masks(
     files: list[Path], folder: Path, mask_suffix: str = ""
 ) -> dict[str, Path]:

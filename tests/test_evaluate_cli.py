@@ -88,8 +88,6 @@ def test_help(tmp_path):
          "error: --output: cannot write to text.txt/ev: Not a directory"),
         ("--baseline center --images S/images --masks other",
          "no pair in .* Images: a.png, b.png; masks: z.png. --mask_suffix says"),
-        ("--baseline center --images S/images --masks two",
-         "2 files.*S/images/b.png: no mask of"),
         ("--baseline center --masks nowhere", "error: --masks nowhere: no such folder"),
         ("--predictions X=nowhere --masks S/masks", "--predictions nowhere: no such"),
         ("--baseline center --masks S/images", "a.png: a photo, not a mask"),
@@ -102,7 +100,6 @@ def test_help(tmp_path):
 def test_mistakes_are_told_in_one_line(arguments, message, photos, tmp_path):
     (tmp_path / "empty").mkdir()
     save(tmp_path / "other" / "z.png", np.zeros((3, 3), np.uint8))
-    save(tmp_path / "two" / "a.png", np.zeros((3, 3), np.uint8))
     (tmp_path / "text.txt").write_text("")
     before = sorted(tmp_path.rglob("*"))
     words = arguments.replace("S/", f"{photos}/").split()
@@ -128,6 +125,30 @@ def test_bad_files_are_named_and_nothing_is_written(kind, role, tmp_path):
                cwd=tmp_path)  # fmt: skip
     named = bad.relative_to(tmp_path) if role == "maps" else bad
     assert f"error: {named}: {bad_images.CASES[kind].reason}" in error_of(done)
+    assert not (tmp_path / "out").exists()
+
+
+def test_files_without_a_partner_are_listed(photos, tmp_path):
+    save(tmp_path / "two" / "a.png", np.zeros((3, 3), np.uint8))
+    done = run("--baseline", "center", "--images", photos / "images", "--masks", "two",
+               "--output", "out", *FAST, cwd=tmp_path)  # fmt: skip
+    assert done.returncode == 1 and not (tmp_path / "out").exists()
+    assert done.stderr.strip().splitlines()[-3:] == [
+        "evaluate.py: error: 2 bad files, all must be paired:",
+        f"  {photos}/images/b.png: no mask of this name in two",
+        f"  {photos}/images/c.png: no mask of this name in two",
+    ]
+
+
+def test_a_photo_among_the_masks_of_the_last_data_set_leaves_nothing(photos, tmp_path):
+    for name in "abc":
+        save(tmp_path / "last" / f"{name}.png", np.full((40, 50), 255, np.uint8))
+    photo = np.random.default_rng(0).integers(0, 256, (40, 50, 3), np.uint8)
+    save(tmp_path / "last" / "b.png", photo)
+    done = run("--baseline", "center", "--masks", photos / "masks", "--masks", "last",
+               "--name", "first", "--name", "last", "--output", "out", *FAST,
+               cwd=tmp_path)  # fmt: skip
+    assert "error: last/b.png: a photo, not a mask: " in error_of(done)
     assert not (tmp_path / "out").exists()
 
 

@@ -128,17 +128,19 @@ class _Evaluation:
             for data in data_sets:
                 method.check(data)
         results: list = []
+        drawings: dict[str, dict[str, object]] = {}
         for data in data_sets:
             evaluations = {
                 method.name: self._score(method, data, results) for method in methods
             }
             self._show(report.table(results[-len(methods) :]))
-            if folder:
-                save_drawings(self._scoring, folder, data.name, evaluations)
+            drawings[data.name] = evaluations if folder else {}
         if len(results) > 1:
             self._show(report.comparison(results))
         found = report.to_json(results)
-        if folder:
+        if folder:  # Only now: an error in the last data set leaves nothing behind.
+            for name, evaluations in drawings.items():
+                save_drawings(self._scoring, folder, name, evaluations)
             write_json(folder / "report.json", found)
             write_text(folder / "report.md", report.markdown(results))
             logging.info("The report is in %s", folder)

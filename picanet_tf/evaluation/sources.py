@@ -10,7 +10,7 @@ import numpy as np
 from absl import logging
 
 from data_pipeline.listing import check_folder, list_files, match_to_keys
-from data_pipeline.pairs import key_masks, pair_by_name
+from data_pipeline.pairs import key_masks, list_bad, pair_by_name
 from picanet_tf.core.errors import PicanetError
 from picanet_tf.core.images import read_image
 from picanet_tf.core.masks import MaskNote, read_any_mask, report_masks
@@ -77,8 +77,7 @@ def folder_data_set(
     else:
         pairs, bad = pair_by_name(images, masks, mask_suffix=mask_suffix)
         if bad:
-            files = f"{len(bad):,} files" if len(bad) > 1 else "1 file"
-            raise PicanetError(f"{files} cannot be paired, the first is {bad[0]}")
+            raise PicanetError(list_bad(bad, "all must be paired"))
         files = {pair.key: (pair.image, pair.truth) for pair in pairs}
     if not files:
         named = (
