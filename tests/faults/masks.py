@@ -11,6 +11,7 @@ from PIL import Image
 
 from data_pipeline.convert import convert_folders
 from data_pipeline.kinds import MASK
+from tests.core.image_files import GREY, GREY_ALPHA, RGB, png
 from tests.faults.outcomes import ERROR, READ, SKIP, Attempt, result_or_error, rule
 from tests.faults.pictures import photo
 from tests.faults.records import encoded
@@ -20,7 +21,8 @@ HEIGHT, WIDTH = 24, 31  # of `photo`
 HARD_WAYS = (
     *("index", "deep index", "32-bit index", "1-bit", "grey", "deep grey", "three"),
     *("colour", "palette", "index palette", "empty palette", "alpha", "black alpha"),
-    *("grey alpha", "opaque", "cut out", "gif", "bmp", "turned"),
+    *("grey alpha", "opaque", "cut out", "gif", "bmp", "turned", "2-bit index"),
+    *("4-bit index", "pgm index", "deep three", "deep grey alpha", "deep colour"),
 )
 SOFT_WAYS = ("soft", "deep soft", "soft alpha", "soft three", "soft and alpha")
 LOSSY_WAYS = ("jpeg", "rgb jpeg", "colour jpeg", "webp")
@@ -116,6 +118,23 @@ def save_as(
         return ".png", encoded(labels.astype(np.uint16) * rng.randrange(1, 7)), mask
     if how == "32-bit index":
         return ".tif", encoded(labels.astype(np.int32), "TIFF"), mask
+    if how in ("2-bit index", "4-bit index"):
+        bits, step = (2, 1) if how[0] == "2" else (4, rng.randrange(1, 6))
+        shifts = np.arange(bits - 1, -1, -1, dtype=np.uint8)
+        spread = (labels * np.uint8(step))[..., None] >> shifts & 1
+        rows = np.packbits(spread.reshape(HEIGHT, -1), axis=1)
+        return ".png", _png(bits, GREY, rows), mask
+    if how == "pgm index":
+        head = f"P5 {WIDTH} {HEIGHT} {rng.randrange(3, 256)}\n"
+        return ".pgm", head.encode() + labels.tobytes(), mask
+    if how in ("deep three", "deep grey alpha", "deep colour"):
+        deep = labels.astype(np.uint16) * rng.randrange(1, 7)
+        if how == "deep three":
+            return ".png", _png(16, RGB, np.dstack([deep] * 3)), mask
+        if how == "deep colour":
+            return ".png", _png(16, RGB, np.dstack([deep, deep * 0, deep])), mask
+        full = np.full_like(deep, 65535)
+        return ".png", _png(16, GREY_ALPHA, np.dstack([deep, full])), mask
     if how == "1-bit":
         return ".png", encoded(mask > 0), mask
     if how == "grey":
@@ -185,6 +204,11 @@ def save_as(
         return ".png", b"no picture", None
     assert how == "faint"  # 0 and 255 in 16 bits, which is as good as black
     return ".png", encoded(mask.astype(np.uint16)), np.uint8(mask > 0)
+
+
+def _png(bits: int, colour_type: int, rows: np.ndarray) -> bytes:
+    rows = rows.astype(">u2") if bits == 16 else rows
+    return png(bits, colour_type, WIDTH, [row.tobytes() for row in rows])
 
 
 def _alike(found: np.ndarray, mask: np.ndarray, how: str) -> bool:
