@@ -92,10 +92,11 @@ def test_an_imported_keras_is_asked(monkeypatch):
 def data(tmp_path_factory):
     folder = tmp_path_factory.mktemp("data")
     for number in range(3):
-        for kind in ("images", "masks"):
+        picture = photo((40, 40), seed=number)
+        for kind, image in (("images", picture), ("masks", picture[..., 0])):
             path = folder / kind / f"{number}.png"
             path.parent.mkdir(exist_ok=True)
-            path.write_bytes(encoded(photo((40, 40), seed=number), "PNG"))
+            path.write_bytes(encoded(image, "PNG"))
     convert_folders(folder / "images", folder / "masks", folder / "data")
     return folder / "data"
 
