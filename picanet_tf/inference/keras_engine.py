@@ -74,7 +74,8 @@ class KerasModel(Model):
         if not len(batch):
             return []  # TensorFlow's fused convolutions refuse an empty batch.
         with inference_only():
-            return self._infer(batch)
+            # Calling the function itself warns of retracing after five models.
+            return self._infer.get_concrete_function()(tf.constant(batch))
 
     def _reload(self) -> Model:
         check_not_forked()

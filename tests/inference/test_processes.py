@@ -157,6 +157,13 @@ def test_keras_says_that_it_cannot_run_in_a_forked_process(litert_file):
         assert 'multiprocessing.get_context("spawn")' in str(error)
 
 
+def test_many_keras_models_without_a_warning_of_retracing(litert_file, caplog):
+    path = litert_file.with_name("model.keras")
+    for _ in range(7):
+        load_model(path).predict(photo())
+    assert "retracing" not in caplog.text
+
+
 @ENGINES
 def test_memory_stays_flat(litert_file, engine, tmp_path):
     path = litert_file
