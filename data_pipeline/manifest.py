@@ -83,11 +83,13 @@ def load_manifest(path: str | os.PathLike) -> Manifest:
     """Reads and checks the manifest in a data set's folder.
 
     Raises:
-        DatasetError: there is no such folder or no manifest in it; or the manifest is
-            unreadable, of another format version, or contradicts itself.
+        DatasetError: there is no such folder or no manifest in it, it is a file; or the
+            manifest is unreadable, of another format version, or contradicts itself.
     """
     folder = Path(path)
     file = folder / FILE_NAME
+    if folder.is_file():
+        raise DatasetError(f"{folder}: a file, not a data set folder")
     if not folder.is_dir():
         raise DatasetError(f"{folder}: no such data set folder")
     try:

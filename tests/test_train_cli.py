@@ -155,13 +155,29 @@ def test_a_run_without_data_is_told(tmp_path):
 
 
 def test_changed_data_are_told(data, tmp_path):
-    old = {"name": "tiny", "count": 3, "fingerprint": "f00d"}
+    manifest = load_manifest(data)
+    old = {"name": manifest.name, "count": manifest.count, "fingerprint": "f00d"}
     RunDirectory.create(
         Experiment(tfrecords=str(data)), str(tmp_path / "run"), training_set=old
     )
     error = error_of(run("train.py", "--resume", "--run", "run", cwd=tmp_path))
     assert f"The training set {data} has changed since the run began" in error
-    assert "f00d" in error and load_manifest(data).fingerprint in error
+    same = f"it is still {manifest.name} of {manifest.count} images, but with other con"
+    assert same in error
+
+
+def test_a_validation_set_cannot_be_left_out(data, tmp_path):
+    folder = str(data)
+    RunDirectory.create(
+        Experiment(tfrecords=folder, validation_tfrecords=folder),
+        str(tmp_path / "run"),
+        validation_set={"name": "tiny", "count": 3, "fingerprint": "f00d"},
+    )
+    resume = ("train.py", "--resume", "--run", "run", "--validation_tfrecords=")
+    assert error_of(run(*resume, cwd=tmp_path)) == (
+        "train.py: error: The run run has a validation set, which cannot be left out: "
+        "leave out --validation_tfrecords, or give its folder"
+    )
 
 
 def test_preemption_and_ctrl_c(data, tmp_path):

@@ -5,6 +5,7 @@ import shutil
 
 import pytest
 
+from data_pipeline.manifest import load_manifest
 from picanet_tf.training.run_directory import RunDirectory
 from tests import commands
 from tests.test_train_cli import TINY, data, error_of, run  # noqa: F401
@@ -112,7 +113,18 @@ def test_data_that_have_moved(moved):
     (other / "manifest.json").write_text(json.dumps(manifest))
     before = (moved / "run" / "experiment.json").read_text()
     error = error_of(run(*resume, "--tfrecords", "other", cwd=moved))
-    assert "The training set other has changed since the run began" in error
+    assert (
+        "The training set other has changed since the run began: it was tiny of 3 "
+        "images, now it is other of 3 images. Restore the old data, or"
+    ) in error.replace(load_manifest(moved / "new").name, "tiny")
+    (other / "manifest.json").write_bytes((moved / "new/manifest.json").read_bytes())
+    (shard,) = other.glob("*.tfrecord")
+    shard.unlink()
+    error = error_of(run(*resume, "--tfrecords", "other", cwd=moved))
+    assert f"other/{shard.name}: missing, but listed in the manifest" in error
+    error = error_of(run(*resume, "--tfrecords", "other/manifest.json", cwd=moved))
+    assert "--tfrecords: other/manifest.json: a file, not a data set folder" in error
+    assert "moved" not in RunDirectory(moved / "run").recorded()
     error = error_of(run(*resume, "--validation_tfrecords", "new", cwd=moved))
     assert "keeps its settings; in run --validation_tfrecords was ''" in error
     assert (moved / "run" / "experiment.json").read_text() == before

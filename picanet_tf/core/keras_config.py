@@ -16,8 +16,14 @@ def check_keras() -> None:
     """Raises `PicanetError` if Keras is configured for another backend or floatx.
 
     Raises:
-        PicanetError: as above; it names the environment variable or file to change.
+        PicanetError: as above, or if keras.json holds no JSON object, with which Keras
+            cannot be imported; it names the environment variable or file to change.
     """
+    if "keras" not in sys.modules and not isinstance(_config(), dict):
+        raise PicanetError(
+            f"{_config_file()} must hold a JSON object, Keras' settings: correct or "
+            "delete it"
+        )
     backend, where = _setting("backend", _BACKEND)
     if backend != _BACKEND:
         raise PicanetError(
@@ -57,12 +63,17 @@ def _setting(name: str, default: str) -> tuple[str, str]:
         return os.environ["KERAS_BACKEND"], "KERAS_BACKEND=" + os.environ[
             "KERAS_BACKEND"
         ]
-    path = _config_file()
+    config = _config()
+    value = config.get(name, default) if isinstance(config, dict) else default
+    return value, f'"{name}": "{value}" in {_config_file()}'
+
+
+def _config():
+    """Returns the contents of Keras' file; {} if it is missing or not JSON."""
     try:
-        value = json.loads(path.read_text())[name]
-    except (OSError, ValueError, LookupError, TypeError):
-        value = default
-    return value, f'"{name}": "{value}" in {path}'
+        return json.loads(_config_file().read_text())
+    except (OSError, ValueError):
+        return {}
 
 
 def _config_file() -> Path:

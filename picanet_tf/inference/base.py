@@ -18,6 +18,9 @@ from picanet_tf.tasks.spec import TaskSpec
 class Model:
     """Base class of the engines; predicts saliency maps, class maps or boxes.
 
+    An unpickled model is loaded by its first use: an error while unpickling would end a
+    pool's worker and leave the pool waiting, instead of being raised by the pool.
+
     Args:
         spec: pre- and postprocessing of the task.
         image_size: side of the network's input in pixels.
@@ -28,6 +31,7 @@ class Model:
     """
 
     takes_batches: ClassVar[bool] = False
+    _unloaded = False
 
     def __init__(self, spec: TaskSpec, image_size: int):
         self.spec = spec
@@ -131,6 +135,24 @@ class Model:
         """Draws a result of `predict` in one of `spec.formats`: `TaskSpec.render`."""
         return self.spec.render(form, image, result, threshold, cutout)
 
+    def _reload(self) -> Model:
+        """Loads the model anew from what `_source` holds, with its `_threads`."""
+        raise NotImplementedError
+
+    def __getattr__(self, name: str):
+        if self._unloaded and not name.startswith("__"):
+            vars(self).update(vars(self._reload()), _unloaded=False)
+        return object.__getattribute__(self, name)
+
+    def __reduce__(self):
+        return _unloaded, (type(self), self._source, self._threads)
+
     def _results(self, batch, sizes) -> Iterator[np.ndarray]:
         for small, size in zip(self.infer(np.stack(batch)), sizes, strict=True):
             yield self.postprocess(small, size)
+
+
+def _unloaded(engine: type[Model], source: str | bytes, threads: int | None) -> Model:
+    model = engine.__new__(engine)
+    vars(model).update(_source=source, _threads=threads, _unloaded=True)
+    return model

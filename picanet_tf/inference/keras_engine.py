@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import functools
+import pickle
 
 import keras
 import numpy as np
@@ -19,7 +19,8 @@ from picanet_tf.models.base import Network
 class KerasModel(Model):
     """Predicts saliency maps, class maps or boxes with a Keras network.
 
-    Can be pickled and copied: what comes back is loaded anew from `source`.
+    Can be pickled and copied: what comes back is loaded anew from `source` by its first
+    use.
 
     Args:
         network: a network built by a task's `build_model`.
@@ -73,10 +74,17 @@ class KerasModel(Model):
         if not len(batch):
             return []  # TensorFlow's fused convolutions refuse an empty batch.
         with inference_only():
-            return self._infer(batch)
+            # Calling the function itself warns of retracing after five models.
+            return self._infer.get_concrete_function()(tf.constant(batch))
+
+    def _reload(self) -> Model:
+        check_not_forked()
+        if isinstance(self._source, bytes):
+            return KerasModel(pickle.loads(self._source))
+        return load_model(self._source, engine="keras", threads=self._threads)
 
     def __reduce__(self):
         if self._source is None:
-            return KerasModel, (self.network,)
-        load = functools.partial(load_model, engine="keras", threads=self._threads)
-        return load, (self._source,)
+            # In bytes, which are unpickled only by the first use.
+            return KerasModel(self.network, pickle.dumps(self.network)).__reduce__()
+        return super().__reduce__()

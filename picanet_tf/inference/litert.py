@@ -109,7 +109,7 @@ class LiteRTModel(Model):
     """Predicts saliency maps, float32 [H, W] in [0, 1], with a LiteRT file.
 
     Thread-safe; the network runs for one thread at a time. Can be pickled and copied,
-    and used in a forked process: each copy loads the file anew.
+    and used in a forked process: each copy loads the file anew, by its first use.
 
     Args:
         path: a file from `picanet export` or a preset.
@@ -151,8 +151,8 @@ class LiteRTModel(Model):
         file = LiteRTFile(path, self._threads)
         return _Loaded(file, threading.Lock(), os.getpid())
 
-    def __reduce__(self):
-        return LiteRTModel, (self._source, self._threads)
+    def _reload(self) -> LiteRTModel:
+        return LiteRTModel(self._source, self._threads)
 
 
 @contextlib.contextmanager

@@ -43,7 +43,8 @@ def load_model(
 
     Returns:
         A `LiteRTModel` or `KerasModel`. Both can be pickled, for example for the
-        workers of a spawned pool; the copy is loaded from the same file.
+        workers of a spawned pool; the copy is loaded from the same file by its first
+        use.
 
     Raises:
         PicanetError: if the model does not exist or the engine cannot run it.

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from absl import logging
 
-from picanet_tf.core.errors import PicanetError
+from picanet_tf.core.errors import PicanetError, naming_argument
 from picanet_tf.presets import Preset, default_preset, list_presets
 from picanet_tf.training.run_directory import RunDirectory
 
@@ -160,7 +160,8 @@ def _find(word: str, argument: str) -> Located:
             f"`{argument}`: {word} is not a model: a file must be .keras or .tflite"
         )
     if path.is_dir() or os.sep in word:
-        return Located(word, "run", run=RunDirectory.open(path))
+        with naming_argument(argument):
+            return Located(word, "run", run=RunDirectory.open(path))
     raise PicanetError(
         f"`{argument}`: there is no {word}: neither a run directory nor a file, nor "
         f"one of the presets {', '.join(presets) or '(there are none)'}"

@@ -28,8 +28,8 @@ class AttentionConvolution(AttentiveLayer):
 
     Input shape: [N, H, W, C].
     Output shape: [N, ceil(H / strides), ceil(W / strides), filters], no activation;
-        with `return_attention` also the gates [..., K*K], float32 in [0, 1], window
-        positions in row-major order.
+        with `return_attention` also the gates [..., K*K], float32 in [0, 1], or
+        float64 under the policy float64; window positions in row-major order.
 
     Raises:
         ValueError: an even `kernel_size`, one of the first five arguments below 1, or

@@ -6,6 +6,7 @@ import keras
 
 from picanet_tf.layers import attention_ops
 from picanet_tf.layers.arguments import check_choice
+from picanet_tf.layers.precision import at_least_float32
 
 
 class AttentiveLayer(keras.layers.Layer):
@@ -22,7 +23,7 @@ class AttentiveLayer(keras.layers.Layer):
 
     Input shape: [N, H, W, C].
     Output shape: [N, H', W', C']; with `return_attention` also the attention
-        [N, H', W', K*K], float32.
+        [N, H', W', K*K], float32, or float64 under the policy float64.
 
     Raises:
         ValueError: an unknown `implementation`.
@@ -63,7 +64,9 @@ class AttentiveLayer(keras.layers.Layer):
     def compute_output_spec(self, inputs, training=None):
         shape = self.compute_features_shape(inputs.shape)
         outputs = keras.KerasTensor(shape, self.compute_dtype)
-        attention = keras.KerasTensor((*shape[:-1], self.kernel_size**2), "float32")
+        attention = keras.KerasTensor(
+            (*shape[:-1], self.kernel_size**2), at_least_float32(self.compute_dtype)
+        )
         return (outputs, attention) if self.return_attention else outputs
 
     def get_config(self):

@@ -12,6 +12,7 @@ from picanet_tf.layers.arguments import check_positive
 from picanet_tf.layers.attentive import AttentiveLayer
 from picanet_tf.layers.initializers import gaussian
 from picanet_tf.layers.normalization import BatchNormalization
+from picanet_tf.layers.precision import at_least_float32
 from picanet_tf.layers.renet import LSTMOptions, ReNet
 
 
@@ -32,7 +33,8 @@ class GlobalAttentionPooling(AttentiveLayer):
 
     Input shape: [N, H, W, C], H and W static.
     Output shape: [N, H, W, C]; with `return_attention` also the attention
-        [N, H, W, K*K], float32, grid positions in row-major order, summing to 1.
+        [N, H, W, K*K], float32 or, under the policy float64, float64; grid positions in
+        row-major order, summing to 1.
 
     Raises:
         ValueError: one of the first three arguments below 1, a grid that does not fit
@@ -91,7 +93,8 @@ class GlobalAttentionPooling(AttentiveLayer):
 
     def attend(self, inputs, training=None):
         logits = self.norm(self.conv(self.renet(inputs)), training=training)
-        attention = ops.softmax(ops.cast(logits, "float32"), axis=-1)
+        logits = ops.cast(logits, at_least_float32(self.compute_dtype))
+        attention = ops.softmax(logits, axis=-1)
         outputs = attention_ops.global_attention_pool(
             inputs,
             ops.cast(attention, inputs.dtype),

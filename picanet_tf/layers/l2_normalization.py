@@ -5,6 +5,8 @@ from __future__ import annotations
 import keras
 from keras import ops
 
+from picanet_tf.layers.precision import at_least_float32
+
 _EPSILON = 1e-10  # added under the square root, as in SSD's release
 
 
@@ -39,9 +41,10 @@ class L2Normalization(keras.layers.Layer):
 
     def call(self, inputs):
         # The squares of conv4_3's activations exceed float16's range.
-        wide = ops.cast(inputs, "float32")
+        dtype = at_least_float32(self.compute_dtype)
+        wide = ops.cast(inputs, dtype)
         length = ops.sqrt(ops.sum(ops.square(wide), axis=-1, keepdims=True) + _EPSILON)
-        gamma = ops.cast(ops.convert_to_tensor(self.gamma), "float32")
+        gamma = ops.cast(ops.convert_to_tensor(self.gamma), dtype)
         return ops.cast(wide / length * gamma, self.compute_dtype)
 
     def compute_output_shape(self, input_shape):

@@ -10,6 +10,7 @@ from picanet_tf.layers.attention_ops import output_size
 from picanet_tf.layers.dilated_convolution import DilatedConv2D
 from picanet_tf.layers.initializers import gaussian
 from picanet_tf.layers.normalization import BatchNormalization
+from picanet_tf.layers.precision import at_least_float32
 
 
 @keras.saving.register_keras_serializable(package="picanet_tf")
@@ -26,7 +27,8 @@ class LocalAttention(keras.layers.Layer):
         strides: distance between the centres of neighbouring windows.
 
     Input shape: [N, H, W, C].
-    Output shape: [N, ceil(H / strides), ceil(W / strides), K*K], float32 logits.
+    Output shape: [N, ceil(H / strides), ceil(W / strides), K*K], float32 logits,
+        or float64 under the policy float64.
 
     Raises:
         ValueError: an even `kernel_size`, or an argument below 1.
@@ -75,7 +77,7 @@ class LocalAttention(keras.layers.Layer):
         if self.strides > 1:
             hidden = hidden[:, :: self.strides, :: self.strides]
         logits = self.norm(self.conv(hidden), training=training)
-        return ops.cast(logits, "float32")
+        return ops.cast(logits, at_least_float32(self.compute_dtype))
 
     def compute_output_shape(self, input_shape):
         batch, height, width, _ = input_shape
@@ -84,7 +86,8 @@ class LocalAttention(keras.layers.Layer):
         return (batch, height, width, self.kernel_size**2)
 
     def compute_output_spec(self, inputs, training=None):
-        return keras.KerasTensor(self.compute_output_shape(inputs.shape), "float32")
+        dtype = at_least_float32(self.compute_dtype)
+        return keras.KerasTensor(self.compute_output_shape(inputs.shape), dtype)
 
     def get_config(self):
         return {

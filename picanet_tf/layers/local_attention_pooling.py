@@ -25,8 +25,9 @@ class LocalAttentionPooling(AttentiveLayer):
 
     Input shape: [N, H, W, C].
     Output shape: [N, H, W, C]; with `return_attention` also the attention
-        [N, H, W, K*K], float32, window positions in row-major order, summing to 1.
-        Positions outside the map take part in the softmax; their features are zero.
+        [N, H, W, K*K], float32 or, under the policy float64, float64; window positions
+        in row-major order, summing to 1. Positions outside the map take part in the
+        softmax; their features are zero.
 
     Raises:
         ValueError: an even `kernel_size`, one of the first three arguments below 1, or

@@ -6,6 +6,8 @@ import keras
 import tensorflow as tf
 from keras import ops
 
+from picanet_tf.layers.precision import at_least_float32
+
 
 @keras.saving.register_keras_serializable(package="picanet_tf")
 class BatchNormalization(keras.layers.BatchNormalization):
@@ -58,7 +60,7 @@ class BatchNormalization(keras.layers.BatchNormalization):
             return self._call_fused(inputs, training)
         if not training:
             return super().call(inputs, training=False)
-        inputs = ops.cast(inputs, keras.backend.result_type(inputs.dtype, "float32"))
+        inputs = ops.cast(inputs, at_least_float32(inputs.dtype))
         mean, variance = self._moments(inputs, mask)
         self._update_averages(mean, variance)
         outputs = ops.batch_normalization(
@@ -66,8 +68,8 @@ class BatchNormalization(keras.layers.BatchNormalization):
             mean=mean,
             variance=variance,
             axis=self.axis,
-            offset=self.beta,
-            scale=self.gamma,
+            offset=None if self.beta is None else ops.cast(self.beta, inputs.dtype),
+            scale=None if self.gamma is None else ops.cast(self.gamma, inputs.dtype),
             epsilon=self.epsilon,
         )
         return ops.cast(outputs, self.compute_dtype)
@@ -86,13 +88,13 @@ class BatchNormalization(keras.layers.BatchNormalization):
     def _call_fused(self, inputs, training):
         """Normalizes by TensorFlow's fused operation, which stores fewer tensors."""
         average = {} if training else {
-            "mean": ops.convert_to_tensor(self.moving_mean),
-            "variance": ops.convert_to_tensor(self.moving_variance),
+            "mean": ops.cast(self.moving_mean, "float32"),
+            "variance": ops.cast(self.moving_variance, "float32"),
         }  # fmt: skip
         outputs, mean, variance = tf.compat.v1.nn.fused_batch_norm(
             tf.cast(inputs, tf.float32),
-            ops.convert_to_tensor(self.gamma),
-            ops.convert_to_tensor(self.beta),
+            ops.cast(self.gamma, "float32"),
+            ops.cast(self.beta, "float32"),
             epsilon=self.epsilon,
             is_training=training,
             **average,
@@ -105,13 +107,14 @@ class BatchNormalization(keras.layers.BatchNormalization):
         return ops.cast(outputs, self.compute_dtype)
 
     def _update_averages(self, mean, variance):
-        weight = self.momentum * self.collected_weight + 1.0
+        weight = self.momentum * ops.cast(self.collected_weight, mean.dtype) + 1.0
         self.collected_weight.assign(weight)
         for average, value in [
             (self.moving_mean, mean),
             (self.moving_variance, variance),
         ]:
-            average.assign(average + (value - average) / weight)
+            before = ops.cast(average, value.dtype)
+            average.assign(before + (value - before) / weight)
 
     def _moments(self, inputs, mask):
         if mask is not None:

@@ -127,10 +127,15 @@ class TrainingData:
 
     def read_validation(self):
         """Returns the validation batches, limited to `validation_images`."""
-        experiment = self.experiment
-        batches = -(-experiment.validation_images // experiment.batch_size) or -1
-        folder = experiment.validation_tfrecords
-        return self._read(folder, training=False, **self._options).take(batches)
+        images, size = self.experiment.validation_images, self.experiment.batch_size
+        folder = self.experiment.validation_tfrecords
+        dataset = self._read(folder, training=False, **self._options)
+        if not images:
+            return dataset
+        batches = dataset.take(-(-images // size)).enumerate()
+        return batches.map(
+            lambda index, batch: tuple(part[: images - index * size] for part in batch)
+        )
 
     def check_first_batches(self) -> None:
         """Reads a batch of each data set; raises `DatasetError` on failure."""
@@ -173,11 +178,18 @@ def _check_unchanged(
 ) -> None:
     before = recorded.get(name)
     if before and before != now:
+        then, found = map(_in_words, (before, now))
+        difference = f"it was {then}, now it is {found}"
+        if then == found:
+            difference = f"it is still {found}, but with other contents"
         raise PicanetError(
             f"The {name.replace('_', ' ')} {folder} has changed since the run began: "
-            f"it was {before}, now it is {now}. Restore the old data, or start a new "
-            "run with `init_from`"
+            f"{difference}. Restore the old data, or start a new run with `init_from`"
         )
+
+
+def _in_words(described: Mapping | None) -> str:
+    return "none" if not described else "{name} of {count} images".format(**described)
 
 
 def _move(

@@ -100,11 +100,11 @@ def train(
         data.experiment = experiment
     if not gpus:
         machine.warn_of_memory(experiment, cluster.size)
+    with StopRequest() as stop:  # Bad data must not leave a run directory or a record.
+        data.check_first_batches()
+    stop.obey()
     new_run = None
     if not resume:
-        with StopRequest() as stop:  # A corrupt record must not leave a run directory.
-            data.check_first_batches()
-        stop.obey()
         new_run = {
             "path": run,
             "tensorflow": tf.__version__,
@@ -116,6 +116,13 @@ def train(
         directory.record(left_out=data.left_out)
         if moved:
             directory.record_move(**{name: to for name, (_, to) in moved.items()})
+        if "stopped_early" in recorded and directory.finished:
+            logging.warning(
+                "%s stopped early after step %d, see --patience: it takes no more "
+                "steps. For more, start a new run with --init_from",
+                directory.path,
+                directory.last_step,
+            )
     logging.info(
         "%s on %d images of %s, %d steps of %d",
         experiment.variant,
@@ -223,7 +230,12 @@ def resumed_experiment(run: RunDirectory, settings: Mapping) -> Experiment:
     _check_tfrecords(experiment)
     for name in movable:
         folder = getattr(experiment, name)
-        if folder and not os.path.isdir(folder):
+        if not folder:
+            raise PicanetError(
+                f"The run {run.path} has a validation set, which cannot be left out: "
+                f"leave out `{name}`, or give its folder"
+            )
+        if not os.path.exists(folder):
             raise PicanetError(
                 f"The data set {folder} of the run {run.path} is not there. If it has "
                 f"moved, give its new folder as `{name}`"

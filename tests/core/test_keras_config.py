@@ -70,7 +70,18 @@ def test_keras_json_is_named(unimported, settings, rule):
     assert str(unimported) in str(raised.value)
 
 
-@pytest.mark.parametrize("content", ["", "[]", "{}", '{"backend": "tensorflow"}'])
+@pytest.mark.parametrize("content", ["[1]", "[]", "null", '"tensorflow"'])
+def test_a_keras_json_that_is_no_object_is_named(unimported, content):
+    unimported.write_text(content)
+    assert keras_config.use_tensorflow_backend() == ""
+    with pytest.raises(PicanetError) as raised:
+        keras_config.check_keras()
+    assert str(raised.value) == (
+        f"{unimported} must hold a JSON object, Keras' settings: correct or delete it"
+    )
+
+
+@pytest.mark.parametrize("content", ["", "{}", '{"backend": "tensorflow"}'])
 def test_other_files_are_accepted(unimported, content):
     unimported.write_text(content)
     keras_config.check_keras()

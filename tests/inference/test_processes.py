@@ -5,10 +5,12 @@ import gc
 import multiprocessing
 import os
 import pickle
+import shutil
 import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -63,6 +65,48 @@ def test_spawned_workers_get_the_model(path, engine):
     np.testing.assert_array_equal(found, expected)
 
 
+def pool_error(kind, function, image):
+    """The error that a pool of one process raises; fails if it takes a minute."""
+    with multiprocessing.get_context(kind).Pool(1) as pool:
+        with pytest.raises(PicanetError) as raised:
+            pool.map_async(function, [image]).get(timeout=60)
+    return str(raised.value)
+
+
+@pytest.mark.parametrize("saved", [True, False])
+def test_a_forked_pool_raises_that_keras_cannot_run(network, litert_file, saved):
+    path = litert_file.with_name("model.keras")
+    model = load_model(path) if saved else KerasModel(network)
+    error = pool_error("fork", model.predict, photo())
+    assert error.startswith("This process was forked from one that has used TensorFlow")
+
+
+@pytest.mark.parametrize("kind", ["fork", "spawn"])
+@ENGINES
+def test_a_pool_raises_that_the_file_has_moved(path, kind, engine, tmp_path):
+    if (kind, engine) == ("fork", "keras"):
+        pytest.skip("Keras cannot run in a forked process")
+    moved = Path(shutil.copy(path, tmp_path))
+    model = load_model(moved, engine=engine)
+    moved.unlink()
+    assert str(moved) in pool_error(kind, model.predict, photo())
+
+
+def test_an_unpickled_model_is_loaded_by_its_first_use(litert_file, tmp_path):
+    path = Path(shutil.copy(litert_file, tmp_path))
+    model = load_model(path, engine="litert")
+    first, second = (pickle.loads(pickle.dumps(model)) for _ in range(2))
+    third = pickle.loads(pickle.dumps(second))  # without loading it
+    assert first.image_size == model.image_size
+    path.unlink()
+    np.testing.assert_array_equal(first.predict(photo()), model.predict(photo()))
+    for other in (second, third):
+        with pytest.raises(PicanetError, match=str(path)):
+            other.image_size  # noqa: B018
+    with pytest.raises(AttributeError, match="no attribute 'colour'"):
+        first.colour  # noqa: B018
+
+
 def forked(function):
     """What a function returns in a forked process; fails if it takes 30 seconds."""
     reader, writer = os.pipe()
@@ -111,6 +155,13 @@ def test_keras_says_that_it_cannot_run_in_a_forked_process(litert_file):
         assert type(error) is PicanetError
         assert str(error).startswith("This process was forked from one that has used")
         assert 'multiprocessing.get_context("spawn")' in str(error)
+
+
+def test_many_keras_models_without_a_warning_of_retracing(litert_file, caplog):
+    path = litert_file.with_name("model.keras")
+    for _ in range(7):
+        load_model(path).predict(photo())
+    assert "retracing" not in caplog.text
 
 
 @ENGINES

@@ -153,6 +153,34 @@ class LayerContract:
         video = random_input(2, 3, *self.input_shape)
         assert frames(video).shape == wanted
 
+    def test_float64_is_computed_in_float64(self):
+        layer, inputs = self.make(dtype="float64"), self.batch().astype("float64")
+        symbolic = as_list(self.functional(layer).outputs)
+        for output, spec in zip(as_list(layer(inputs)), symbolic, strict=True):
+            assert output.dtype == spec.dtype == "float64"
+        if self.attention_sums_to_one and self.has_attention:
+            np.testing.assert_allclose(
+                np.sum(layer(inputs)[1], axis=-1), 1.0, rtol=1e-14
+            )
+
+    @pytest.mark.parametrize("precision", ["float16", "bfloat16"])
+    def test_trains_in_half_precision(self, precision):
+        layer, inputs = self.make(dtype=precision), tf.constant(self.batch())
+        with tf.GradientTape() as tape:
+            outputs = as_list(self.call(layer, inputs, True))[0]
+            loss = tf.reduce_sum(tf.cast(outputs, "float32") ** 2)
+        assert outputs.dtype == as_list(self.functional(layer).outputs)[0].dtype
+        weights = [weight.value for weight in layer.trainable_weights]
+        for gradient in tape.gradient(loss, weights):
+            assert gradient.dtype == precision and np.isfinite(gradient).all()
+        exact = as_list(self.make()(self.batch()))[0]
+        tolerance = {"float16": 0.02, "bfloat16": 0.1}[precision]
+        np.testing.assert_allclose(
+            tf.cast(as_list(self.make(dtype=precision)(inputs))[0], "float32"),
+            exact,
+            atol=tolerance * np.abs(exact).max(),
+        )
+
     def test_trains_in_float64(self):
         layer = self.make(dtype="float64")
         inputs = tf.constant(self.batch(), "float64")

@@ -120,6 +120,19 @@ def test_statistics_of_half_precision_are_float32():
     np.testing.assert_array_equal(layer.moving_mean, 500)
 
 
+@pytest.mark.parametrize("shape", [(4, 3, 3, 2), (6, 2)])
+def test_half_precision_variables_are_used_in_float32(shape):
+    """As those of `keras.layers.BatchNormalization` are."""
+    inputs = random_input(*shape).astype("float16")
+    layer, exact = (BatchNormalization(dtype=d) for d in ("float16", "float32"))
+    for training in (True, False):
+        outputs = layer(inputs, training=training)
+        wanted = exact(inputs.astype("float32"), training=training)
+        assert outputs.dtype == layer.gamma.dtype == "float16"
+        np.testing.assert_allclose(outputs, wanted, atol=3e-3)
+    np.testing.assert_allclose(layer.moving_mean, exact.moving_mean, atol=1e-3)
+
+
 def test_double_precision():
     layer, inputs = BatchNormalization(dtype="float64"), random_input(4, 3).astype("f8")
     outputs = layer(inputs, training=True)

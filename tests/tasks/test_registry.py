@@ -13,6 +13,8 @@ from picanet_tf.serving import exporting
 from picanet_tf.serving.request import ExportRequest
 from picanet_tf.serving.saved_model import Loaded
 from picanet_tf.tasks import get_spec, get_task, register, registry, task_names
+from picanet_tf.training.data import TrainingData
+from picanet_tf.training.experiments import Experiment
 from picanet_tf.training.run import train
 from tests import commands
 from tests.tasks.contract import TaskContract, photo
@@ -56,6 +58,20 @@ def run(data, tmp_path_factory):
     )  # fmt: skip
 
 
+def test_a_resumed_run_that_had_stopped_early_is_told(data, tmp_path, caplog):
+    settings = {"steps": 20, "patience": 1, "validation_interval": 1}
+    path = tmp_path / "toy"
+    run = trained(
+        data, path, validation_tfrecords=str(data), learning_rate=1e-20, **settings
+    )
+    assert run.last_step == run.recorded()["stopped_early"] < 20
+    train(run=str(path), resume=True)
+    assert (
+        f"{path} stopped early after step {run.last_step}, see --patience: it takes no "
+        "more steps. For more, start a new run with --init_from"
+    ) in caplog.text
+
+
 def test_registering():
     assert task_names() == ("saliency", "segmentation", "detection", "toy")
     assert isinstance(get_spec("toy"), ToySpec)
@@ -68,6 +84,25 @@ def test_registering():
         get_task("joy")
     kinds = {spec.name for spec in registry.specs_of_kind("mask")}
     assert kinds == {"saliency", "toy"}
+
+
+@pytest.mark.parametrize("batch_size", [1, 2, 3, 8])
+def test_validation_images_is_exact_for_any_batch_size(data, batch_size):
+    def images(limit):
+        experiment = Experiment.of(
+            "toy", tfrecords=str(data), validation_tfrecords=str(data),
+            batch_size=batch_size, validation_images=limit,
+        )  # fmt: skip
+        batches = TrainingData(experiment).read_validation()
+        read = [tuple(part.numpy() for part in batch) for batch in batches]
+        assert len(read) == len(batches)
+        return [np.concatenate(parts) for parts in zip(*read, strict=True)]
+
+    every = images(0)
+    for limit in (1, 2, 3):
+        for part, whole in zip(images(limit), every, strict=True):
+            np.testing.assert_array_equal(part, whole[:limit])
+    assert len(images(100)[0]) == len(every[0])
 
 
 def test_it_trains(run):
