@@ -11,8 +11,6 @@ from typing import NamedTuple
 from xml.etree.ElementTree import Element, ParseError
 
 import numpy as np
-from defusedxml import DTDForbidden
-from defusedxml.ElementTree import fromstring
 
 from picanet_tf.core.errors import PicanetError
 from picanet_tf.core.voc import VOC_CLASSES
@@ -158,6 +156,10 @@ def _read_bytes(path: Path) -> bytes:
 
 
 def _parse(data: bytes) -> Element:
+    # Here, so that `--help` needs no package beside those that predict.
+    from defusedxml import DTDForbidden
+    from defusedxml.ElementTree import fromstring
+
     try:
         return fromstring(data, forbid_dtd=True)
     except DTDForbidden as error:

@@ -7,6 +7,8 @@
     python -m data_pipeline.convert --dataset voc2007 --split test --source DIR \\
         --output data/voc2007_test
 
+Where the package is installed, picanet convert is the same.
+
 --source is the data set as distributed, or its parent.
 
 The mask of a/cat.jpg is a/cat.png or a/cat.jpg.png. Masks of pairs are soft grey;

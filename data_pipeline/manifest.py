@@ -97,7 +97,7 @@ def load_manifest(path: str | os.PathLike) -> Manifest:
     except FileNotFoundError:
         raise DatasetError(
             f"{folder}: no {FILE_NAME}, so this is not a data set that "
-            "`python -m data_pipeline.convert` wrote"
+            "picanet convert (python -m data_pipeline.convert) wrote"
         ) from None
     except (OSError, ValueError, RecursionError) as error:
         raise DatasetError(f"{file}: cannot be read: {error}") from error

@@ -256,4 +256,7 @@ def _hint(
                     return f"Try `mask_suffix` {rest[2]}"
     if mask_suffix:
         return "Compare the names without it"
+    names = [{Path(file).stem for file in files} for files in (image_files, mask_files)]
+    if names[0] & names[1]:
+        return "Sub-folders belong to the name: give the folders below which they agree"
     return "`mask_suffix` says how the masks' names end, such as _mask"

@@ -392,7 +392,7 @@ def test_without_ffmpeg_a_cutout_is_frames(tiny, clip, tmp_path, monkeypatch, ca
     for module in (ffmpeg, options):
         monkeypatch.setattr(module, "find_ffmpeg", lambda: None)
     chosen = PredictOptions(form="cutout", model=str(tiny[0]))
-    with caplog.at_level("INFO"):
+    with caplog.at_level("INFO", "absl"):
         report = predict_files([str(clip)], chosen)
     assert report.written == [tmp_path / "clip.cutout"] and not report.failed
     assert len(list((tmp_path / "clip.cutout").iterdir())) == 3

@@ -188,7 +188,8 @@ def _match(
                 raise WeightsError(
                     f"The weights {source!r} do not fit the layer {name!r}: expected "
                     f"a {part} of {tuple(expected.shape)}, found {shape}. (Pretrained "
-                    "VGG16 weights fit width 1.0 only.)"
+                    "VGG16 weights fit width 1.0 only: otherwise give "
+                    "`backbone_weights` none.)"
                 )
         values[name] = LayerWeights(weights.kernel[()], weights.bias[()])
     return values

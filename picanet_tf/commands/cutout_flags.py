@@ -25,14 +25,14 @@ def define_cutout_flags() -> None:
         "background",
         "transparent",
         "Background of cut-outs: transparent, blur (the photo's own), a colour such as "
-        "white or '#ff8800', or a photo. Implies --format cutout.",
+        "white or '#ff8800', or a photo. All but transparent imply --format cutout.",
     )
     flags.DEFINE_bool(
         "matting",
         False,
         "Refine the edges of cut-outs, such as hair, with pymatting (pip install "
-        "pymatting); takes seconds per photo, and a minute before the first. Implies "
-        "--format cutout.",
+        "pymatting); takes seconds per photo, and once after its installation a minute "
+        "or two. Implies --format cutout.",
     )
     flags.DEFINE_bool(
         "crop", False, "Crop cut-outs to the object. Implies --format cutout."

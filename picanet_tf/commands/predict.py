@@ -7,7 +7,7 @@
     picanet predict 'photos/**/*.jpg' --output out/ --format overlay
     picanet predict photos/ --output_format webp --quality 80
     picanet predict photo.jpg --background white --crop
-    picanet predict --watch inbox/ --output out/     until Ctrl-C
+    picanet predict --watch inbox/                   until Ctrl-C
     picanet predict - --format cutout < photo.jpg > cut.png
     picanet predict clip.mp4 --output out/           out/clip.saliency.mp4
     picanet predict clip.mp4 --format cutout         clip.cutout.webm, with alpha
@@ -84,12 +84,12 @@ def define_flags() -> None:
         "format",
         None,
         (*picture_formats(), *collected_formats()),
-        "map (default with --output): 8-bit grey, or classes in VOC colours; mask: "
-        "black and white; cutout (default without --output): the object, transparent "
-        "around it; overlay: a heat map, or class colours with a legend, over "
-        "the image; panel: all of these. Class maps have no mask or cutout. Detection: "
-        "boxes (default): drawn on the image; json: one detections.json in COCO's "
-        "results format; voc: one text file per class for the VOC devkit.",
+        "map (default with --output, for videos and for -): 8-bit grey, or classes in "
+        "VOC colours; mask: black and white; cutout (default for photos without "
+        "--output): the object, transparent around it; overlay: a heat map, or class "
+        "colours with a legend, over the image; panel: all of these. Class maps have "
+        "no mask or cutout. Detection: boxes (default): drawn on the image; json: one "
+        "detections.json in COCO's results format; voc: one text file per class for the VOC devkit.",
     )
     flags.DEFINE_float(
         "threshold", 0.5, "mask: minimum saliency; boxes: minimum score.", 0, 1

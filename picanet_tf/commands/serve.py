@@ -3,8 +3,7 @@
     picanet serve
     curl --data-binary @photo.jpg http://127.0.0.1:8080/ -o photo.cutout.png
     curl -F image=@photo.jpg 'http://127.0.0.1:8080/?format=mask&threshold=0.5' -o m.png
-
-    curl --data-binary @photo.jpg \
+    curl --data-binary @photo.jpg \\
         'http://127.0.0.1:8080/?background=white&output_format=jpg' -o white.jpg
 
     picanet serve --port 9000 --max_bytes 10000000 --timeout 10

@@ -105,9 +105,10 @@ def _run(main: Callable, positional: str, argv: list[str], module: str) -> int:
             raise
         return _fail(
             program,
-            f"the package {package} is not installed, but required. Only predict, "
-            "serve and models work without TensorFlow; pip install the packages of "
-            "requirements.txt for the other commands",
+            f"the package {package} is not installed, but required. Without "
+            "TensorFlow, only the bundled network (--model picanet_vgg16_duts) and "
+            "exported LiteRT files are predicted and served; for all else, run "
+            "pip install . in the checkout",
         )
 
 

@@ -38,7 +38,7 @@ def parse_background(
     Raises:
         PicanetError: if it is none of these; also if the photo cannot be read.
     """
-    choices = "transparent, blur, a colour such as white or #ff8800"
+    choices = "transparent, blur, a colour such as white or '#ff8800'"
     choices += ", or the path of a photo" * files
     if not isinstance(background, str | os.PathLike):
         raise PicanetError(f"`background` must be {choices}. Received: {background!r}")

@@ -209,6 +209,6 @@ def _opencv():
     except ImportError as error:
         raise PicanetError(
             f"`largest_only` requires OpenCV ({error}): pip install "
-            "opencv-python-headless"
+            "'opencv-python-headless~=4.14'"
         ) from error
     return cv2

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import sys
 import threading
 
 import numpy as np
@@ -88,6 +89,8 @@ def require_pymatting():
     Raises:
         PicanetError: if it is not installed.
     """
+    if "pymatting" not in sys.modules:
+        logging.info("Loading pymatting, which compiles itself once: a minute or two")
     try:
         import pymatting
     except ImportError as error:

@@ -161,9 +161,9 @@ def _opencv():
         import cv2
     except ImportError as error:
         raise VideoError(
-            f"Videos require OpenCV ({error}). Install it with `pip install "
-            "opencv-python-headless`; the package opencv-python also requires the "
-            "system libraries libGL, libglib and libX11"
+            f"Videos require OpenCV ({error}). Install it with pip install "
+            "'opencv-python-headless~=4.14'; the package opencv-python also requires "
+            "the system libraries libGL, libglib and libX11"
         ) from error
     with contextlib.suppress(AttributeError):
         cv2.setLogLevel(0)

@@ -33,7 +33,7 @@ def check_output(output: str) -> None:
         raise PicanetError(
             f"`output` must be a folder. Received: {output}. Omit it to write results "
             "next to the inputs; to write one result to standard output use "
-            "picanet predict - < photo.jpg > result.png"
+            "picanet predict - --format cutout < photo.jpg > result.png"
         )
 
 

@@ -62,7 +62,8 @@ def watch_folder(
         SystemExit: after SIGTERM.
     """
     if not os.path.isdir(folder):
-        raise PicanetError(f"`watch` must be a folder. Received: {folder}")
+        what = "a file" if os.path.exists(folder) else "there is no such folder"
+        raise PicanetError(f"`watch` must be a folder. Received: {folder} ({what})")
     if options.is_collected:
         raise PicanetError(f"`watch` cannot be combined with `format` {options.form}")
     if options.output:

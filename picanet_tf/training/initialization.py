@@ -53,6 +53,11 @@ def load_initial_weights(
             encoder is to be frozen but has no pretrained weights.
     """
     if init_from is None:
+        if experiment.width != 1 and experiment.backbone_weights != "none":
+            raise PicanetError(
+                "Pretrained VGG16 weights fit `width` 1 only: give `backbone_weights` "
+                f"none, or leave `width` out. Received: width={experiment.width:g}"
+            )
         with naming_argument("backbone_weights"):
             pretrained = load_vgg16_weights(model, experiment.backbone_weights).loaded
     else:

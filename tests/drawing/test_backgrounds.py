@@ -71,7 +71,7 @@ def test_a_file_that_is_no_photo(tmp_path):
 def test_paths_can_be_excluded(tmp_path):
     """A server does not read its files for its clients."""
     Image.fromarray(IMAGE).save(tmp_path / "a.png")
-    with pytest.raises(PicanetError, match="a colour such as white or #ff8800. Rec"):
+    with pytest.raises(PicanetError, match="a colour such as white or '#ff8800'. Rec"):
         parse_background(str(tmp_path / "a.png"), files=False)
 
 

@@ -285,7 +285,7 @@ def test_ctrl_c_is_answered_at_once(caplog):
             assert going_on.wait(10)
         return read(number)
 
-    with caplog.at_level("INFO"), pytest.raises(KeyboardInterrupt):
+    with caplog.at_level("INFO", "absl"), pytest.raises(KeyboardInterrupt):
         list(predict_jobs(Interrupted(), range(200), slow, Written()))
     assert told_early and "ending the 4 photos in progress" in told_early[0]
 

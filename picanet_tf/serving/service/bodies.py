@@ -139,7 +139,9 @@ def open_image(content: bytes, limits: Limits) -> Image.Image:
     except Image.DecompressionBombError:
         pixels = "more"
     except UnidentifiedImageError:
-        raise HTTPException(400, "not an image of a known format") from None
+        raise HTTPException(
+            400, "not an image of a known format (with curl, use --data-binary, not -d)"
+        ) from None
     except Exception as error:  # A broken header may raise any exception.
         reason = " ".join(str(error).split()) or type(error).__name__
         raise HTTPException(400, f"not a readable image: {reason}") from None
@@ -194,7 +196,8 @@ async def _read_form(request: Request, chunks, limits: Limits) -> Upload:
     ]
     raise HTTPException(
         400,
-        f"{_FORM} must have one file field {FIELD!r} and no other fields. "
+        f"{_FORM} must have one file field {FIELD!r} and no other fields; "
+        "parameters belong in the address, such as /?background=white. "
         f"Received: {', '.join(received) or 'nothing'}",
     )
 
