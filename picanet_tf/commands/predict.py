@@ -89,7 +89,8 @@ def define_flags() -> None:
         "--output): the object, transparent around it; overlay: a heat map, or class "
         "colours with a legend, over the image; panel: all of these. Class maps have "
         "no mask or cutout. Detection: boxes (default): drawn on the image; json: one "
-        "detections.json in COCO's results format; voc: one text file per class for the VOC devkit.",
+        "detections.json in COCO's results format; voc: one text file per class for "
+        "the VOC devkit.",
     )
     flags.DEFINE_float(
         "threshold", 0.5, "mask: minimum saliency; boxes: minimum score.", 0, 1
