@@ -33,6 +33,7 @@ from picanet_tf.training.strategy import make_strategy
 
 PANELS = 4  # number of images in TensorBoard
 SKIPS_IN_A_ROW = 20  # number of consecutive skips at which training stops
+_FINISHED = ", its last. For more steps, start a new run with --init_from"
 
 
 class Trainer:
@@ -112,9 +113,9 @@ class Trainer:
             self._build(stop)
             first = self.checkpoints.restore() if self.resume else 0
             if self.resume:
-                logging.info(
-                    "Resuming %s after step %d", self.run_directory.path, first
-                )
+                more = "" if first < experiment.steps else _FINISHED
+                path = self.run_directory.path
+                logging.info("Resuming %s after step %d%s", path, first, more)
             agree(strategy, cluster, step=first)
             if first < experiment.steps and not self.selection.exhausted:
                 self._take_steps(first, stop)
