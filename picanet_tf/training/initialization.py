@@ -53,7 +53,8 @@ def load_initial_weights(
             encoder is to be frozen but has no pretrained weights.
     """
     if init_from is None:
-        if experiment.width != 1 and experiment.backbone_weights != "none":
+        # Before 550 MB are downloaded.
+        if experiment.width != 1 and experiment.backbone_weights == "imagenet":
             raise PicanetError(
                 "Pretrained VGG16 weights fit `width` 1 only: give `backbone_weights` "
                 f"none, or leave `width` out. Received: width={experiment.width:g}"

@@ -13,7 +13,9 @@ from picanet_tf.presets import find_preset, registry
 from picanet_tf.presets.arrays import quantize, read_arrays
 from picanet_tf.saliency import build_model
 from picanet_tf.tasks import get_task
+from picanet_tf.training import initialization
 from picanet_tf.training.cluster import ALONE
+from picanet_tf.training.experiments import Experiment
 from picanet_tf.training.initialization import (
     ENCODER_LAYERS,
     build,
@@ -167,3 +169,10 @@ def test_a_run_sets_the_variant_unless_it_is_given(tmp_path):
     assert new_experiment(other, "", ALONE).variant == "6GAP_543LAP"
     file = {**settings, "init_from": "x.keras"}
     assert new_experiment(file, "", ALONE).variant == "6GAP_5432AC"
+
+
+def test_imagenet_at_another_width_is_refused_before_the_download(monkeypatch):
+    monkeypatch.setattr(initialization, "load_vgg16_weights", pytest.fail)
+    experiment = Experiment(width=1 / 32, image_size=32, backbone_weights="imagenet")
+    with pytest.raises(PicanetError, match="fit `width` 1 only: give `backbone_weigh"):
+        load_initial_weights(None, experiment, None)
