@@ -10,8 +10,6 @@ import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-import google_crc32c
-
 
 @dataclass(frozen=True)
 class Frame:
@@ -50,6 +48,9 @@ def read_frames(path: str | os.PathLike) -> Iterator[Frame]:
 
 def masked_crc32c(data: bytes) -> int:
     """The checksum that TFRecord stores: CRC-32C, rotated and offset."""
+    # Here, so that `--help` needs no package beside those that predict.
+    import google_crc32c
+
     crc = google_crc32c.value(data)
     return (((crc >> 15) | (crc << 17)) + 0xA282EAD8) & 0xFFFFFFFF
 

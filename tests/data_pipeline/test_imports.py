@@ -30,4 +30,5 @@ def test_no_tensorflow_before_there_is_work():
 def test_what_commands_import_first_is_light():
     packages = {"defusedxml", "google_crc32c", "tqdm"}
     assert loaded(LIGHT, packages) == set()
-    assert loaded({"convert", "verify"}, packages) == packages
+    # So that their `--help` works where only the packages that predict are installed.
+    assert loaded({"convert", "verify"}, packages) == {"tqdm"}
