@@ -40,6 +40,11 @@ def working_size(size: tuple[int, int], side: int = WORKING_SIDE) -> tuple[int, 
     return max(1, round(size[0] * factor)), max(1, round(size[1] * factor))
 
 
+def window_radius(fraction: float, size: tuple[int, int]) -> int:
+    """Returns a fraction of the longer side, in pixels; one at least."""
+    return max(1, round(fraction * max(size)))
+
+
 def shrink(values: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     """Reduces to `size` (height, width) by averaging.
 

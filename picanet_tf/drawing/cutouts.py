@@ -82,31 +82,25 @@ class CutoutOptions:
     def only_for_cutouts(self) -> list[str]:
         """Names of the options given that have no meaning for maps and masks."""
         names = ("matting", "background", "crop")
-        default = CutoutOptions()
-        return [n for n in names if getattr(self, n) != getattr(default, n)]
+        return [n for n in names if getattr(self, n) != getattr(DEFAULT_CUTOUT, n)]
 
 
 DEFAULT_CUTOUT = CutoutOptions()
 
 
 def adjust_map(
-    image: np.ndarray,
-    saliency: np.ndarray,
-    options: CutoutOptions = DEFAULT_CUTOUT,
-    default_edges: str = "plain",
+    image: np.ndarray, saliency: np.ndarray, options: CutoutOptions = DEFAULT_CUTOUT
 ) -> np.ndarray:
     """Applies `edges`, `largest_only` and `invert` to a map.
 
     Args:
         image: uint8 [H, W, 3] or [H, W, 4].
         saliency: float [H, W] in [0, 1].
-        options: the options.
-        default_edges: edges if the options have none.
 
     Returns:
         float [H, W] in [0, 1].
     """
-    saliency = _select(image, saliency, options, options.edges or default_edges)
+    saliency = _select(image, saliency, options, options.edges or "plain")
     return 1 - saliency if options.invert else saliency
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 
 from picanet_tf.core.resizing import resize, resized_bands
-from picanet_tf.drawing.box_filters import box_mean, shrink, working_size
+from picanet_tf.drawing.box_filters import box_mean, shrink, window_radius, working_size
 
 EDGES = ("guided", "plain")
 
@@ -60,7 +60,7 @@ def fit_edges(coarse: np.ndarray, image: np.ndarray, radius: float = 0.0) -> np.
         float32 [H, W] in [0, 1].
     """
     guide = shrink(image, coarse.shape)
-    model = _linear_model(guide, coarse, max(1, round(radius * max(coarse.shape))))
+    model = _linear_model(guide, coarse, window_radius(radius, coarse.shape))
     refined = np.empty(image.shape[:2], np.float32)
     for rows, band in resized_bands(model, image.shape[:2]):
         values = np.einsum("hwc,hwc->hw", band[..., :3], image[rows]) / 255

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from picanet_tf.core.resizing import resized_bands
-from picanet_tf.drawing.box_filters import box_mean, shrink, working_size
+from picanet_tf.drawing.box_filters import box_mean, shrink, window_radius, working_size
 
 # Of the two passes, as fractions of the longer side.
 _RADII = (0.09, 0.01)
@@ -37,7 +37,7 @@ def estimate_foreground(
     weight = 1 if opacity is None else shrink(opacity, size)[..., np.newaxis]
     foreground = background = small
     for fraction in _RADII:
-        radius = max(1, round(fraction * max(size)))
+        radius = window_radius(fraction, size)
         mean_foreground = _weighted_mean(foreground, weight * inside, radius)
         mean_background = _weighted_mean(background, weight * (1 - inside), radius)
         fused = inside * mean_foreground + (1 - inside) * mean_background
@@ -74,7 +74,7 @@ def blurred_background(
         weight *= shrink(opacity, size)
     # Inside a large object, its own colours have to do.
     weight = np.maximum(weight, 1e-3)[..., np.newaxis]
-    radius = max(1, round(_BLUR * max(size)))
+    radius = window_radius(_BLUR, size)
     for _ in range(3):  # Three boxes approximate a Gaussian.
         blurred = _weighted_mean(blurred, weight, radius)
         weight = box_mean(weight, radius)

@@ -11,7 +11,7 @@ import numpy as np
 from absl import logging
 
 from picanet_tf.core.errors import PicanetError
-from picanet_tf.drawing.box_filters import box_mean, shrink, working_size
+from picanet_tf.drawing.box_filters import box_mean, shrink, window_radius, working_size
 from picanet_tf.drawing.edges import fit_edges
 
 # Larger photos are matted at this length of their longer side: time and memory grow
@@ -70,17 +70,13 @@ def refine_alpha(saliency: np.ndarray, image: np.ndarray) -> np.ndarray:
 
 def _level(values: np.ndarray, inside: np.ndarray) -> np.ndarray:
     """Returns the mean of the object's values around each pixel; 0 far from it."""
-    radius = _radius(_UNSURE, inside.shape)
+    radius = window_radius(_UNSURE, inside.shape)
     return box_mean(values * inside, radius) / (box_mean(inside, radius) + 1e-6)
 
 
 def _near_edge(inside: np.ndarray, distance: float) -> np.ndarray:
-    around = box_mean(inside, _radius(distance, inside.shape))
+    around = box_mean(inside, window_radius(distance, inside.shape))
     return (around > 0) & (around < 1)
-
-
-def _radius(fraction: float, size: tuple[int, int]) -> int:
-    return max(1, round(fraction * max(size)))
 
 
 def require_pymatting():
