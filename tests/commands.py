@@ -43,6 +43,15 @@ def start(*words, cwd: Path = ROOT, **environment: str) -> subprocess.Popen:
     )
 
 
+def written(folder: Path) -> list[str]:
+    """Returns all files below a folder, hidden ones too, relative to it."""
+    return sorted(
+        path.relative_to(folder).as_posix()
+        for path in folder.rglob("*")
+        if path.is_file()
+    )
+
+
 def call(
     *words, cwd: Path = ROOT, text: bool = True, input=None, **environment: str
 ) -> subprocess.CompletedProcess:
@@ -56,6 +65,11 @@ def call(
         text=text,
         timeout=300,
     )
+
+
+def picanet(*words, **options) -> subprocess.CompletedProcess:
+    """`call` of `picanet`, with the bytes that it writes."""
+    return call("-m", "picanet_tf.commands", *words, text=False, **options)
 
 
 def _line(words: Sequence) -> list[str]:

@@ -4,7 +4,7 @@ import signal
 
 import pytest
 
-from tests.commands import CommandServer
+from tests.commands import CommandServer, picanet
 
 # A shell ignores Ctrl-C in what it runs in the background, and so would all programs
 # that the tests start and interrupt.
@@ -42,3 +42,28 @@ def tiny_network():
         return network
 
     return build
+
+
+@pytest.fixture(scope="module")
+def tiny(tmp_path_factory):
+    """A LiteRT file of a tiny network, and the model."""
+    from picanet_tf.inference import LiteRTModel
+    from tests.inference import networks
+
+    path = networks.write(networks.network(), tmp_path_factory.mktemp("network"))
+    return path, LiteRTModel(path)
+
+
+@pytest.fixture
+def predict(tiny, tmp_path):
+    """Runs `picanet predict` in the test's folder; what it said, after its code."""
+
+    def predict(*words, code=0, **environment):
+        line = ("predict", "--model", tiny[0], *words)
+        run = picanet(*line, cwd=tmp_path, **environment)
+        said = run.stderr.decode()
+        assert run.returncode == code, said
+        assert "Traceback" not in said and run.stdout == b""
+        return said
+
+    return predict

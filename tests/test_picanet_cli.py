@@ -1,6 +1,5 @@
 """`picanet`, as it is typed: where results go when nobody says so; its own words."""
 
-import functools
 import io
 import os
 import signal
@@ -19,49 +18,8 @@ from picanet_tf.drawing.cutouts import cut_out
 from picanet_tf.inference import LiteRTModel
 from picanet_tf.presets import registry
 from tests import commands
-from tests.inference import networks
-from tests.inference.networks import photo
-
-
-@pytest.fixture(scope="module")
-def tiny(tmp_path_factory):
-    """A LiteRT file of a tiny network, and the model."""
-    path = networks.write(networks.network(), tmp_path_factory.mktemp("network"))
-    return path, LiteRTModel(path)
-
-
-picanet = functools.partial(commands.call, "-m", "picanet_tf.commands", text=False)
-
-
-@pytest.fixture
-def predict(tiny, tmp_path):
-    """Runs `picanet predict` in the test's folder; what it said, after its code."""
-
-    def predict(*words, code=0):
-        run = picanet("predict", "--model", tiny[0], *words, cwd=tmp_path)
-        said = run.stderr.decode()
-        assert run.returncode == code, said
-        assert "Traceback" not in said and run.stdout == b""
-        return said
-
-    return predict
-
-
-def save(path, seed=0, size=(30, 45)):
-    path.parent.mkdir(parents=True, exist_ok=True)
-    # Without loss, so that it is read as it was made.
-    options = {"lossless": True} if path.suffix == ".webp" else {}
-    Image.fromarray(photo(size, seed)).save(path, **options)
-    with Image.open(path) as picture:
-        return np.asarray(picture.convert("RGB"))
-
-
-def written(folder):
-    return sorted(
-        path.relative_to(folder).as_posix()
-        for path in folder.rglob("*")
-        if path.is_file()
-    )
+from tests.commands import picanet, written
+from tests.inference.networks import photo, save
 
 
 def check_cutout(path, image, model):

@@ -14,6 +14,7 @@ from PIL import Image
 from picanet_tf.drawing.cutouts import cut_out
 from picanet_tf.inference import KerasModel
 from tests import bad_images, commands
+from tests.commands import written
 
 
 @pytest.fixture(scope="module")
@@ -31,15 +32,6 @@ def photo(size=(30, 45), seed=0):
 
 
 predict = functools.partial(commands.call, "predict.py", text=False)
-
-
-def written(folder):
-    """Everything in it, hidden files too."""
-    return sorted(
-        path.relative_to(folder).as_posix()
-        for path in folder.rglob("*")
-        if path.is_file()
-    )
 
 
 def test_a_folder_with_bad_and_odd_files(network, tmp_path):

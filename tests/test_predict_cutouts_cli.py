@@ -1,6 +1,5 @@
 """The options of cut-outs, as they are typed."""
 
-import functools
 import io
 
 import numpy as np
@@ -10,33 +9,8 @@ from PIL import Image
 import picanet_tf
 from picanet_tf.core.images import over_white
 from picanet_tf.drawing.cutouts import CutoutOptions, cut_out
-from picanet_tf.inference import LiteRTModel
-from tests import commands
-from tests.inference import networks
+from tests.commands import picanet
 from tests.inference.networks import photo
-
-picanet = functools.partial(commands.call, "-m", "picanet_tf.commands", text=False)
-
-
-@pytest.fixture(scope="module")
-def tiny(tmp_path_factory):
-    """A LiteRT file of a tiny network, and the model."""
-    path = networks.write(networks.network(), tmp_path_factory.mktemp("network"))
-    return path, LiteRTModel(path)
-
-
-@pytest.fixture
-def predict(tiny, tmp_path):
-    """Runs `picanet predict` in the test's folder; what it said, after its code."""
-
-    def predict(*words, code=0):
-        run = picanet("predict", "--model", tiny[0], *words, cwd=tmp_path)
-        said = run.stderr.decode()
-        assert run.returncode == code, said
-        assert "Traceback" not in said and run.stdout == b""
-        return said
-
-    return predict
 
 
 def read(path):

@@ -1,6 +1,5 @@
 """`picanet predict` on folders, file formats and videos, as it is typed."""
 
-import functools
 import io
 import os
 import signal
@@ -14,51 +13,12 @@ from PIL import Image
 
 from picanet_tf.drawing.cutouts import CutoutOptions, cut_out
 from picanet_tf.drawing.ffmpeg import find_ffmpeg
-from picanet_tf.inference import LiteRTModel, file_predictor
+from picanet_tf.inference import file_predictor
 from picanet_tf.inference.files import predict_files
 from picanet_tf.inference.options import PredictOptions
 from tests import commands
-from tests.inference import networks
-from tests.inference.networks import photo
-
-
-@pytest.fixture(scope="module")
-def tiny(tmp_path_factory):
-    """A LiteRT file of a tiny network, and the model."""
-    path = networks.write(networks.network(), tmp_path_factory.mktemp("network"))
-    return path, LiteRTModel(path)
-
-
-picanet = functools.partial(commands.call, "-m", "picanet_tf.commands", text=False)
-
-
-@pytest.fixture
-def predict(tiny, tmp_path):
-    """Runs `picanet predict` in the test's folder; what it said, after its code."""
-
-    def predict(*words, code=0, **environment):
-        line = ("predict", "--model", tiny[0], *words)
-        run = picanet(*line, cwd=tmp_path, **environment)
-        said = run.stderr.decode()
-        assert run.returncode == code, said
-        assert "Traceback" not in said and run.stdout == b""
-        return said
-
-    return predict
-
-
-def save(path, seed=0, size=(30, 45)):
-    path.parent.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(photo(size, seed)).save(path)
-
-
-def written(folder):
-    return sorted(
-        path.relative_to(folder).as_posix()
-        for path in folder.rglob("*")
-        if path.is_file()
-    )
-
+from tests.commands import picanet, written
+from tests.inference.networks import photo, save
 
 # Folders
 

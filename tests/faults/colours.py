@@ -103,19 +103,31 @@ def make_profiles(folder: Path) -> Attempt:
             data, is_srgb = spoil_bytes(rng, data), False
         path.write_bytes(data)
         outcome = try_image(path, data)
-        kept, error = result_or_error(
-            lambda: read_image(path, max_pixels=MOST_PIXELS, keep_alpha=True), path
-        )
-        if error:
+        kept = _read_with_alpha(path)
+        if kept is None:
             return ERROR
-        plain = read_image(path, max_pixels=MOST_PIXELS)
-        rule(np.array_equal(over_white(kept), plain), "alpha changes the picture")
         if is_srgb:
             bare = read_image(encoded(image, file_format), keep_alpha=True)
             rule(np.array_equal(bare, kept), "sRGB changes the picture")
         return outcome
 
     return attempt
+
+
+def _read_with_alpha(path: Path) -> np.ndarray | None:
+    """The pixels of a file with its alpha, which over white must be those without it.
+
+    None if it cannot be read.
+    """
+    options = {"max_pixels": MOST_PIXELS}
+    kept, error = result_or_error(
+        lambda: read_image(path, **options, keep_alpha=True), path
+    )
+    if error:
+        return None
+    plain = read_image(path, **options)
+    rule(np.array_equal(over_white(kept), plain), "alpha changes the picture")
+    return kept
 
 
 def _described_by_numbers(rng: random.Random) -> bytes:
@@ -152,14 +164,11 @@ def make_transparency(folder: Path) -> Attempt:
         path = folder / name
         path.write_bytes(data)
         outcome = try_image(path, data)
-        kept, error = result_or_error(
-            lambda: read_image(path, max_pixels=MOST_PIXELS, keep_alpha=True), path
-        )
-        if error:
+        kept = _read_with_alpha(path)
+        if kept is None:
             return ERROR
         rule(kept.shape[2] == 3 or kept[..., 3].min() < 255, "alpha for nothing")
-        plain = read_image(path, max_pixels=MOST_PIXELS)
-        rule(np.array_equal(over_white(kept), plain), "alpha changes the picture")
+        plain = over_white(kept)
         if path.suffix == ".png":
             rule(not is_exact or try_export(decode, data, path) != ERROR, "export")
             if is_exact:

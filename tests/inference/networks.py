@@ -36,3 +36,13 @@ def photo(size: tuple[int, int] = (30, 45), seed: int = 0) -> np.ndarray:
     """uint8 [H, W, 3]: soft blotches."""
     small = np.random.default_rng(seed).integers(0, 256, (6, 9, 3)).astype(np.uint8)
     return np.asarray(Image.fromarray(small).resize(size[::-1]))
+
+
+def save(path: Path, seed: int = 0, size: tuple[int, int] = (30, 45)) -> np.ndarray:
+    """Saves a `photo`, creating folders; returns its pixels as read back."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    # Without loss, so that it is read as it was made.
+    options = {"lossless": True} if path.suffix == ".webp" else {}
+    Image.fromarray(photo(size, seed)).save(path, **options)
+    with Image.open(path) as picture:
+        return np.asarray(picture.convert("RGB"))

@@ -4,26 +4,13 @@ import signal
 import time
 
 import pytest
-from PIL import Image
 
 from picanet_tf.inference import file_predictor, pipeline, watch
 from picanet_tf.inference.options import PredictOptions
 from picanet_tf.inference.watch import watch_folder
 from tests import commands
-from tests.inference.networks import photo
-
-
-def save(path, seed=0, size=(30, 45)):
-    path.parent.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(photo(size, seed)).save(path)
-
-
-def written(folder):
-    return sorted(
-        path.relative_to(folder).as_posix()
-        for path in folder.rglob("*")
-        if path.is_file()
-    )
+from tests.commands import written
+from tests.inference.networks import save
 
 
 def wait_for(condition, run):
