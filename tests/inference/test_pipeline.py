@@ -267,22 +267,22 @@ def test_an_error_of_the_network_ends_it(error):
     assert set(written.maps) <= {0, 1, 2, 4}
 
 
-def test_ctrl_c_is_answered_at_once(caplog):
-    going_on, told_early = threading.Event(), []
+def test_ctrl_c_is_answered_at_once(caplog, monkeypatch):
+    all_readers_busy, told_early = threading.Event(), []
 
     class Interrupted(Means):
         def infer(self, batch):
+            assert all_readers_busy.wait(10)
             raise KeyboardInterrupt
 
     def slow(number):
+        if number == 4:  # photo 0 has been read: four readers hold 1, 2, 3 and 4
+            all_readers_busy.set()
         if number:
             deadline = time.monotonic() + 10
             while not caplog.messages and time.monotonic() < deadline:
-                going_on.set()
                 time.sleep(0.005)
             told_early.extend(caplog.messages)
-        else:
-            assert going_on.wait(10)
         return read(number)
 
     with caplog.at_level("INFO", "absl"), pytest.raises(KeyboardInterrupt):
