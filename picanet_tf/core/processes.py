@@ -43,6 +43,8 @@ def worker_pool(workers: int) -> Iterator[ProcessPoolExecutor]:
     except Terminated:
         # The executor may wait forever for workers that the signal has ended.
         patient = False
+        # Up to Python 3.12, its thread fails on futures that are cancelled already.
+        threading.excepthook = lambda _: None
         for process in set(multiprocessing.active_children()).difference(others):
             process.kill()
         raise
