@@ -4,19 +4,32 @@ import signal
 
 import pytest
 
-from tests.commands import CommandServer, picanet
+from tests import commands
 
 # A shell ignores Ctrl-C in what it runs in the background, and so would all programs
 # that the tests start and interrupt.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
-@pytest.fixture(scope="session")
-def run_command():
-    """Runs a command as a user types it: `commands.CommandServer.run`."""
-    server = CommandServer()
-    yield server.run
-    server.close()
+# The files that take longest, for their length: they are to begin first, so that the
+# last ones are short and all processes end at once.
+LONG = (
+    *("test_cluster", "test_survival", "test_trainer", "test_train_starts", "test_cli"),
+    *("test_tflite", "test_train_cli", "test_export_cli", "test_exporting"),
+    *("test_selection", "test_saved_model", "test_onnx", "test_keras_config"),
+)
+
+
+def pytest_collection_modifyitems(items):
+    rank = {name: place for place, name in enumerate(LONG)}
+    items.sort(key=lambda item: rank.get(item.path.stem, len(LONG)))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def servers():
+    """Those of the commands, which end with the tests."""
+    yield
+    commands.close()
 
 
 @pytest.fixture(scope="session")
@@ -44,14 +57,20 @@ def tiny_network():
     return build
 
 
-@pytest.fixture(scope="module")
-def tiny(tmp_path_factory):
-    """A LiteRT file of a tiny network, and the model."""
-    from picanet_tf.inference import LiteRTModel
+@pytest.fixture(scope="session")
+def litert_file(tmp_path_factory):
+    """That of a tiny network in float32; `model.keras` lies beside it."""
     from tests.inference import networks
 
-    path = networks.write(networks.network(), tmp_path_factory.mktemp("network"))
-    return path, LiteRTModel(path)
+    return networks.write(networks.network(), tmp_path_factory.mktemp("network"))
+
+
+@pytest.fixture(scope="session")
+def tiny(litert_file):
+    """A LiteRT file of a tiny network, and the model."""
+    from picanet_tf.inference import LiteRTModel
+
+    return litert_file, LiteRTModel(litert_file)
 
 
 @pytest.fixture
@@ -60,7 +79,7 @@ def predict(tiny, tmp_path):
 
     def predict(*words, code=0, **environment):
         line = ("predict", "--model", tiny[0], *words)
-        run = picanet(*line, cwd=tmp_path, **environment)
+        run = commands.picanet(*line, cwd=tmp_path, **environment)
         said = run.stderr.decode()
         assert run.returncode == code, said
         assert "Traceback" not in said and run.stdout == b""

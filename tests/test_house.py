@@ -2,10 +2,10 @@
 
 import ast
 import pathlib
-import subprocess
-import sys
 
 import pytest
+
+from tests import commands
 
 ROOT = pathlib.Path(__file__).parents[1]
 LIBRARIES = ("picanet_tf", "data_pipeline")
@@ -205,9 +205,7 @@ def test_imports_no_tensorflow(module):
         f"import sys, {module}\n"
         "print([name for name in ('tensorflow', 'keras') if name in sys.modules])"
     )
-    run = subprocess.run(
-        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True
-    )
+    run = commands.call("-c", code, modules=commands.LIGHT)
     assert run.stdout.strip() == "[]", run.stderr
 
 

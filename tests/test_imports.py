@@ -8,6 +8,8 @@ import time
 
 import pytest
 
+from tests import commands
+
 ROOT = pathlib.Path(__file__).parents[1]
 # Runs a script as `python script.py words` does, then prints what it has loaded.
 RUN = """
@@ -28,12 +30,7 @@ OURS = {*HEAVY, "py_sod_metrics", "tensorboard"}
 
 def loaded(*words):
     """Those of OURS that a command loads, which must go well."""
-    run = subprocess.run(
-        [sys.executable, "-c", RUN, *map(str, words)],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-    )
+    run = commands.call("-c", RUN, *words, modules=commands.LIGHT)
     last = run.stdout.strip().splitlines()[-1].split()
     assert last[:2] == ["loaded:", "0"], run.stderr
     return OURS & set(last[2:])
@@ -54,10 +51,10 @@ def test_help_imports_nothing_heavy(command):
 def test_help_of_train_comes_at_once():
     """In half a second; on a slow machine in twice the time that its packages take."""
     packages = "import absl.flags, absl.logging, numpy, PIL.Image"
-    commands = {"help": ("train.py", "--help"), "packages": ("-c", packages)}
-    seconds = {name: [] for name in commands}
+    lines = {"help": ("train.py", "--help"), "packages": ("-c", packages)}
+    seconds = {name: [] for name in lines}
     for _ in range(5):  # in turns, so that what else is running meets both
-        for name, words in commands.items():
+        for name, words in lines.items():
             start = time.perf_counter()
             command = [sys.executable, *words]
             subprocess.run(command, cwd=ROOT, check=True, capture_output=True)

@@ -238,8 +238,7 @@ def outcomes(tiny_network, tmp_path_factory):
     write_networks(folder, tiny_network)
     write_wrong(folder)
     lines = [*FINE, *(words for words, _ in CASES)]
-    done = commands.run([words.split() for words in lines], folder)
-    return dict(zip(lines, done, strict=True))
+    return {words: commands.run(*words.split(), cwd=folder) for words in lines}
 
 
 def test_what_is_right_is_done(outcomes):

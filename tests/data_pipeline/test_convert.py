@@ -6,8 +6,6 @@ import os
 import re
 import shutil
 import signal
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -25,7 +23,7 @@ from data_pipeline.verify import verify
 from picanet_tf.core.directories import publishing
 from picanet_tf.core.errors import PicanetError
 from picanet_tf.core.images import read_image
-from tests import bad_images
+from tests import bad_images, commands
 from tests.data_pipeline.conftest import make_pairs, picture, read_payloads, save
 
 ROOT = Path(__file__).parents[2]
@@ -527,13 +525,7 @@ def test_the_command_may_be_called_again_in_one_process(tmp_path):
         "    convert.main([])\n"
     )
     words = ["--dataset=pairs", "--images=images", "--masks=masks", "--output=out"]
-    run = subprocess.run(
-        [sys.executable, "-c", code, *words],
-        cwd=tmp_path,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        text=True,
-    )
+    run = commands.call("-c", code, *words, cwd=tmp_path)
     assert run.stdout.splitlines() == [
         "2 masks: 8-bit grey (soft)",
         "out: one, masks, 2 records in 1 shard",

@@ -1,8 +1,5 @@
 """PASCAL VOC's class maps: lists, palettes, SBD, records, batches."""
 
-import subprocess
-import sys
-
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -18,6 +15,7 @@ from picanet_tf.core.constants import MEAN_RGB
 from picanet_tf.core.errors import DatasetError, PicanetError
 from picanet_tf.core.images import ImageError
 from picanet_tf.core.voc import CLASSES, IGNORE, VOC_CLASSES
+from tests import commands
 from tests.data_pipeline.conftest import picture, save, write_dataset
 
 
@@ -137,10 +135,8 @@ def test_class_maps_that_are_none(tmp_path):
 
 def converted(devkit, split="train"):
     arguments = ("--dataset", "voc2012", "--source", devkit, "--split", split)
-    command = [sys.executable, "-m", "data_pipeline.convert", *map(str, arguments)]
-    done = subprocess.run(
-        [*command, "--output", str(devkit / "records")], capture_output=True, text=True
-    )
+    words = (*arguments, "--output", devkit / "records")
+    done = commands.call("-m", "data_pipeline.convert", *words)
     assert done.returncode == 0, done.stderr
     assert f"VOC2012 {split}, class maps, 2 records in 1 shard" in done.stdout
     return devkit / "records"

@@ -1,8 +1,5 @@
 """PASCAL VOC's boxes: lists, XML, records, what is refused, and the way back."""
 
-import subprocess
-import sys
-
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -22,6 +19,7 @@ from data_pipeline.verify import verify
 from data_pipeline.voc import pair_boxes
 from picanet_tf.core.errors import DatasetError, PicanetError
 from picanet_tf.core.voc import VOC_CLASSES
+from tests import commands
 from tests.data_pipeline.conftest import write_dataset
 
 DOG = ("dog", (8, 12, 40, 30), 0)
@@ -71,9 +69,8 @@ def annotation_of(devkit, name, text=None):
 
 
 def convert(devkit, dataset="voc2007", *more):
-    command = [sys.executable, "-m", "data_pipeline.convert", "--dataset", dataset]
-    command += ["--source", str(devkit), "--output", str(devkit / "records"), *more]
-    return subprocess.run(command, capture_output=True, text=True)
+    words = ("--dataset", dataset, "--source", devkit, "--output", devkit / "records")
+    return commands.call("-m", "data_pipeline.convert", *words, *more)
 
 
 def keys_of(found):

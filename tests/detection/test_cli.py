@@ -6,6 +6,7 @@ import numpy as np
 from PIL import Image
 
 from picanet_tf.detection.results import read_coco
+from tests import commands
 from tests.data_pipeline.test_voc_objects import convert, devkit  # noqa: F401
 
 TINY = (
@@ -14,15 +15,15 @@ TINY = (
 )
 
 
-def test_train_evaluate_predict_visualize(devkit, run_command):  # noqa: F811
+def test_train_evaluate_predict_visualize(devkit):  # noqa: F811
     done = convert(devkit, "voc2007", "--split", "train")
     assert done.returncode == 0, done.stderr
 
     detect = ("train.py", "--task", "detection", "--tfrecords", "records")
-    done = run_command(*detect, *TINY, "--steps", "2", "--run", "r", cwd=devkit)
+    done = commands.run(*detect, *TINY, "--steps", "2", "--run", "r", cwd=devkit)
     assert done.code == 0, done.stderr
 
-    done = run_command(
+    done = commands.run(
         *("evaluate.py", "--model", "r", "--tfrecords", "records", "--output", "out"),
         *("--baseline", "whole-image"),
         cwd=devkit,
@@ -36,7 +37,7 @@ def test_train_evaluate_predict_visualize(devkit, run_command):  # noqa: F811
 
     photos = [f"VOCdevkit/VOC2007/JPEGImages/{name}.jpg" for name in "ab"]
     for form in ("boxes", "json", "voc"):
-        done = run_command(
+        done = commands.run(
             *("predict.py", "--model", "r", *photos, "--output", "p", "--format", form),
             cwd=devkit,
         )
@@ -47,7 +48,7 @@ def test_train_evaluate_predict_visualize(devkit, run_command):  # noqa: F811
     text = (devkit / "p" / "comp3_det_test_dog.txt").read_text()
     dogs = sum((each.classes == 12).sum() for each in found.values())
     assert len(text.splitlines()) == dogs
-    done = run_command(
+    done = commands.run(
         *("evaluate.py", "--tfrecords", "records", "--output", "again"),
         *("--predictions", "r=p/detections.json"),
         cwd=devkit,
@@ -59,16 +60,16 @@ def test_train_evaluate_predict_visualize(devkit, run_command):  # noqa: F811
     assert abs(ap - scored["methods"]["478LAP_910GAP"]["mean_ap"]) < 1e-6
 
     mask = ("predict.py", "--model", "r", *photos, "--output", "m", "--format", "mask")
-    refused = run_command(*mask, cwd=devkit).error
+    refused = commands.run(*mask, cwd=devkit).error
     assert "--format must be one of boxes, json, voc for r" in refused
     resumed = ("predict.py", "--model", "r", *photos, "--output", "m", "--resume")
-    wrong = run_command(*resumed, "--format", "json", cwd=devkit)
+    wrong = commands.run(*resumed, "--format", "json", cwd=devkit)
     assert "cannot be combined with --resume" in wrong.error
 
     look = ("visualize.py", "--model", "r", photos[1], "--output", "v")
     boxes = len(found["b"])
-    done = run_command(*look, "--pixel", "20,20", "--box", str(boxes), cwd=devkit)
+    done = commands.run(*look, "--pixel", "20,20", "--box", str(boxes), cwd=devkit)
     assert done.code == 0, done.stderr
     assert np.asarray(Image.open(devkit / "v" / "b.attention.png")).std() > 0
-    done = run_command(*look, "--box", str(boxes + 1), cwd=devkit)
+    done = commands.run(*look, "--box", str(boxes + 1), cwd=devkit)
     assert done.error.endswith(f"--box {boxes + 1}: {photos[1]} has {boxes} boxes")

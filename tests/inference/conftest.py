@@ -13,12 +13,6 @@ def network():
 
 
 @pytest.fixture(scope="session")
-def litert_file(network, tmp_path_factory):
-    """Its LiteRT file in float32; `model.keras` lies beside it."""
-    return networks.write(network, tmp_path_factory.mktemp("network"))
-
-
-@pytest.fixture(scope="session")
 def photo():
     rng = np.random.default_rng(0)
     small = rng.integers(0, 256, (6, 9, 3)).astype(np.uint8)

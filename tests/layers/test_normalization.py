@@ -1,14 +1,11 @@
 """Batch normalization with bias-corrected moving averages."""
 
-import pathlib
-import subprocess
-import sys
-
 import keras
 import numpy as np
 import pytest
 
 from picanet_tf.layers import BatchNormalization
+from tests import commands
 from tests.layers.harness import LayerContract, random_input
 
 
@@ -200,12 +197,5 @@ print("equal")
 
 def test_two_replicas_train_as_one():
     """In a subprocess, since logical devices must be set up before anything else."""
-    root = pathlib.Path(__file__).parents[2]
-    run = subprocess.run(
-        [sys.executable, "-c", TWO_REPLICAS],
-        cwd=root,
-        capture_output=True,
-        text=True,
-        timeout=120,
-    )
+    run = commands.call("-c", TWO_REPLICAS)
     assert run.stdout.strip() == "equal", run.stderr[-2000:]

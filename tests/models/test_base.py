@@ -212,5 +212,5 @@ def test_the_library_itself_imports_no_tensorflow():
         "found = [name for name in ('tensorflow', 'keras') if name in sys.modules]\n"
         "assert not found, found"
     )
-    done = commands.call("-c", code)
+    done = commands.call("-c", code, modules=commands.LIGHT)
     assert done.returncode == 0, done.stderr

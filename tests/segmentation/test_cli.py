@@ -8,6 +8,7 @@ from PIL import Image
 
 from data_pipeline.class_maps import read_class_map
 from data_pipeline.convert import convert_folders
+from tests import commands
 from tests.segmentation.shapes import shapes
 
 TINY = (
@@ -16,7 +17,7 @@ TINY = (
 )
 
 
-def test_train_resume_evaluate_predict_visualize(tmp_path, run_command):
+def test_train_resume_evaluate_predict_visualize(tmp_path):
     images, classes = shapes(4, 48)
     for kind in ("images", "masks"):
         (tmp_path / kind).mkdir()
@@ -32,16 +33,16 @@ def test_train_resume_evaluate_predict_visualize(tmp_path, run_command):
     )
 
     segment = ("train.py", "--task", "segmentation", "--tfrecords", "data")
-    done = run_command(*segment, *TINY, "--steps", "2", "--run", "r", cwd=tmp_path)
+    done = commands.run(*segment, *TINY, "--steps", "2", "--run", "r", cwd=tmp_path)
     assert done.code == 0, done.stderr
-    done = run_command("train.py", "--resume", "--run", "r", cwd=tmp_path)
+    done = commands.run("train.py", "--resume", "--run", "r", cwd=tmp_path)
     assert done.code == 0, done.stderr
     with (tmp_path / "r" / "metrics.csv").open() as file:
         assert [row["step"] for row in csv.DictReader(file)] == ["1", "2"]
-    wrong = run_command("train.py", "--tfrecords", "data", cwd=tmp_path)
+    wrong = commands.run("train.py", "--tfrecords", "data", cwd=tmp_path)
     assert "data: holds class maps, masks are wanted" in wrong.error
 
-    done = run_command(
+    done = commands.run(
         *("evaluate.py", "--model", "r", "--tfrecords", "data", "--output", "out"),
         *("--baseline", "background"),
         cwd=tmp_path,
@@ -57,20 +58,20 @@ def test_train_resume_evaluate_predict_visualize(tmp_path, run_command):
     assert scores["iou"]["person"] == 0 and scores["iou"]["cat"] is None
     assert (tmp_path / "out" / "shapes" / "examples.png").is_file()
 
-    done = run_command(
+    done = commands.run(
         "predict.py", "--model", "r", "images", "--output", "p", cwd=tmp_path
     )
     assert done.code == 0, done.stderr
     assert read_class_map(tmp_path / "p" / "3.png").shape == (48, 48)
     mask = ("predict.py", "--model", "r", "images", "--output", "m", "--format", "mask")
-    refused = run_command(*mask, cwd=tmp_path).error
+    refused = commands.run(*mask, cwd=tmp_path).error
     assert "--format must be one of map, overlay, panel for r" in refused
 
     look = ("visualize.py", "--model", "r", "images/0.png", "--output", "v")
-    done = run_command(*look, "--pixel", "20,20", cwd=tmp_path)
+    done = commands.run(*look, "--pixel", "20,20", cwd=tmp_path)
     assert done.code == 0, done.stderr
     assert (tmp_path / "v" / "0.attention.png").is_file()
     assert (
         "is outside images/0.png"
-        in run_command(*look, "--pixel", "50,0", cwd=tmp_path).error
+        in commands.run(*look, "--pixel", "50,0", cwd=tmp_path).error
     )

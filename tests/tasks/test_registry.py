@@ -217,7 +217,7 @@ def test_the_command_offers_it():
         "print('--task toy: 0.5' in flags.FLAGS['learning_rate'].help)\n"
         "print('tensorflow' in sys.modules)"
     )
-    done = commands.call("-c", code)
+    done = commands.call("-c", code, modules=commands.LIGHT)
     assert done.returncode == 0, done.stderr
     offered, options, *told = done.stdout.splitlines()
     assert offered == "['saliency', 'segmentation', 'detection', 'toy']"

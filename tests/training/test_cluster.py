@@ -2,12 +2,9 @@
 
 import functools
 import json
-import os
 import re
 import signal
 import socket
-import subprocess
-import sys
 import time
 
 import pytest
@@ -16,6 +13,7 @@ import tensorflow as tf
 from picanet_tf.core.errors import PicanetError
 from picanet_tf.training.cluster import ALONE, Cluster
 from picanet_tf.training.run_directory import RunDirectory
+from tests import commands
 from tests.training import disks
 from tests.training.disks import train
 from tests.training.test_survival import assert_equal, weights_of
@@ -104,22 +102,15 @@ def start(count, run, data="the data", resume="", script=WORKER):
     for index in range(count):
         task = {"type": "worker", "index": index}
         place = json.dumps({"cluster": {"worker": names}, "task": task})
-        workers.append(
-            subprocess.Popen(
-                [sys.executable, "-c", script, str(run.path), data, resume],
-                stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
-                text=True,
-                env={**os.environ, "TF_CONFIG": place},
-            )
-        )
+        words = ("-c", script, run.path, data, resume)
+        workers.append(commands.start(*words, TF_CONFIG=place))
     return workers
 
 
 def ends(workers):
     """[(exit code, output)], within the bound."""
     try:
-        texts = [worker.communicate(timeout=BOUND)[0] for worker in workers]
+        texts = ["".join(worker.communicate(timeout=BOUND)) for worker in workers]
     finally:
         for worker in workers:
             worker.kill()

@@ -3,8 +3,6 @@
 import errno
 import logging
 import resource
-import subprocess
-import sys
 
 import keras
 import numpy as np
@@ -17,6 +15,7 @@ from picanet_tf.training.callbacks import TableWriter
 from picanet_tf.training.checkpoints import Checkpoints
 from picanet_tf.training.errors import TrainingError
 from picanet_tf.training.run_directory import RunDirectory
+from tests import commands
 from tests.training import disks
 from tests.training.disks import train
 
@@ -38,12 +37,7 @@ def test_a_killed_run_ends_at_the_same_weights(replicas, seed, tmp_path):
 
     Bit for bit, with dropout, momentum, and two falls of the rate.
     """
-    done = subprocess.run(
-        [sys.executable, "-m", "tests.training.deaths",
-         str(tmp_path), str(replicas), str(seed)],
-        capture_output=True,
-        text=True,
-    )  # fmt: skip
+    done = commands.call("-m", "tests.training.deaths", tmp_path, replicas, seed)
     assert done.returncode == 0, done.stderr[-3000:]
     deaths = [line for line in done.stdout.splitlines() if "status 9" in line]
     assert len(deaths) == 4, done.stdout

@@ -2,8 +2,6 @@
 
 import csv
 import signal
-import subprocess
-import sys
 
 import keras
 import numpy as np
@@ -16,6 +14,7 @@ from picanet_tf.saliency import build_model
 from picanet_tf.training import initialization
 from picanet_tf.training.errors import TrainingError, TrainingInterrupted
 from picanet_tf.training.run_directory import RunDirectory
+from tests import commands
 from tests.training import disks
 from tests.training.disks import train
 
@@ -219,9 +218,7 @@ for replicas in (2, 1):
 def test_two_replicas_train_as_one(tmp_path):
     """Every layer kind of 6GAP_5432AC; the sums differ in order, hence 1e-5."""
     # Two CPU devices must be set up before TensorFlow runs: a process of its own.
-    done = subprocess.run(
-        [sys.executable, "-c", REPLICAS, str(tmp_path)], capture_output=True, text=True
-    )
+    done = commands.call("-c", REPLICAS, tmp_path)
     assert done.returncode == 0, done.stderr[-3000:]
     one, two = (weights_of(RunDirectory.open(tmp_path / str(n))) for n in (1, 2))
     assert_same(one, two, rtol=1e-5, atol=1e-5)
