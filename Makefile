@@ -45,7 +45,7 @@ demo-train: $(STAMP)
 	$(PY) samples/demo_train.py
 
 test: $(STAMP)
-	$(PY) -m pytest -n 2 --dist loadfile
+	$(PY) -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 # The wheel, without TensorFlow, in a fresh environment and another folder.
 test-wheel: $(STAMP)

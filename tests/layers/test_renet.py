@@ -174,10 +174,14 @@ def test_unroll_reaches_the_lstms(unroll):
 
 def test_layers_of_a_loaded_model_do_not_share_lstms():
     layers = []
-    with ObjectSharingScope():  # `keras.models.load_model` opens one.
-        for _ in range(30):
-            layers.append(ReNet(2))
-            gc.collect()  # so that ids of freed layers are given to new ones
+    gc.freeze()  # What there is already would be looked through 30 times.
+    try:
+        with ObjectSharingScope():  # `keras.models.load_model` opens one.
+            for _ in range(30):
+                layers.append(ReNet(2))
+                gc.collect()  # so that ids of freed layers are given to new ones
+    finally:
+        gc.unfreeze()
     sweeps = [sweep for layer in layers for sweep in (layer.rows, layer.columns)]
     assert len({id(sweep.forward_layer) for sweep in sweeps}) == 60
     assert len({id(sweep.backward_layer) for sweep in sweeps}) == 60

@@ -15,6 +15,12 @@ from tests.serving.networks import photo, trained_like
 PHOTOS = [photo((30, 45), 1), photo((50, 40), 2)]
 
 
+@pytest.fixture(scope="module")
+def small():
+    """What is quickly exported, for what does not depend on the network."""
+    return trained_like("UNet", 32, 1 / 32)
+
+
 def everything(folder):
     return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*"))
 
@@ -74,7 +80,7 @@ def test_int8(network, tmp_path):
     assert card["compared_on"] == "6 images"  # brighter and darker, too
 
 
-def test_int8_is_compared_on_brighter_and_darker_photos(network, tmp_path, monkeypatch):
+def test_int8_is_compared_on_brighter_and_darker_photos(small, tmp_path, monkeypatch):
     """A file that clips them is told by the difference."""
     right = exporting.tflite.runner
 
@@ -85,11 +91,11 @@ def test_int8_is_compared_on_brighter_and_darker_photos(network, tmp_path, monke
     monkeypatch.setattr(exporting.tflite, "runner", empty_when_bright)
     dark = [photo((40, 40), n) // 2 for n in range(4)]
     request = ExportRequest(tmp_path, formats=("tflite",), quantize=("int8",))
-    _, (artefact,) = exporting.export(network, request, dark[:2], calibration=dark[2:])
+    _, (artefact,) = exporting.export(small, request, dark[:2], calibration=dark[2:])
     assert artefact.difference > 0.5
 
 
-def test_an_artefact_that_differs_is_not_published(network, tmp_path, monkeypatch):
+def test_an_artefact_that_differs_is_not_published(small, tmp_path, monkeypatch):
     right = exporting.serving_network
 
     def shifted(*arguments, **options):
@@ -100,7 +106,7 @@ def test_an_artefact_that_differs_is_not_published(network, tmp_path, monkeypatc
 
     monkeypatch.setattr(exporting, "serving_network", shifted)
     with pytest.raises(PicanetError, match="SavedModel differs by .*nothing was"):
-        exporting.export(network, ExportRequest(tmp_path / "a"), PHOTOS)
+        exporting.export(small, ExportRequest(tmp_path / "a"), PHOTOS)
     assert everything(tmp_path) == []
 
 
@@ -111,18 +117,18 @@ def test_an_artefact_that_differs_is_not_published(network, tmp_path, monkeypatc
         tf.errors.ResourceExhaustedError(None, None, "x; No space left on device"),
     ],
 )
-def test_a_full_disk(network, tmp_path, monkeypatch, error):
+def test_a_full_disk(small, tmp_path, monkeypatch, error):
     def fail(*_, **__):
         raise error
 
     monkeypatch.setattr(exporting.model_card, "write_card", fail)
     request = ExportRequest(tmp_path / "deep" / "down")
     with pytest.raises(PicanetError, match="`output`: no space left on .*deep/down"):
-        exporting.export(network, request, PHOTOS[:1])
+        exporting.export(small, request, PHOTOS[:1])
     assert everything(tmp_path) == []
 
 
-def test_what_tflite_refuses_is_told(network, tmp_path, monkeypatch):
+def test_what_tflite_refuses_is_told(small, tmp_path, monkeypatch):
     def refuse(path):
         raise RuntimeError("while preparing\nNode 3 (CONV_2D) failed to prepare.")
 
@@ -131,7 +137,7 @@ def test_what_tflite_refuses_is_told(network, tmp_path, monkeypatch):
         tmp_path / "out", formats=("tflite",), quantize=("float16",)
     )
     with pytest.raises(PicanetError) as told:
-        exporting.export(network, request, PHOTOS[:1])
+        exporting.export(small, request, PHOTOS[:1])
     assert str(told.value) == (
         "`quantize` float16: TensorFlow Lite rejects this network: Node 3 (CONV_2D) "
         "failed to prepare.; nothing was exported"
@@ -139,11 +145,11 @@ def test_what_tflite_refuses_is_told(network, tmp_path, monkeypatch):
     assert everything(tmp_path) == []
 
 
-def test_other_errors_are_not_called_a_full_disk(network, tmp_path, monkeypatch):
+def test_other_errors_are_not_called_a_full_disk(small, tmp_path, monkeypatch):
     def fail(*_, **__):
         raise tf.errors.InternalError(None, None, "a bug")
 
     monkeypatch.setattr(exporting.model_card, "write_card", fail)
     with pytest.raises(tf.errors.InternalError):
-        exporting.export(network, ExportRequest(tmp_path / "a"), PHOTOS[:1])
+        exporting.export(small, ExportRequest(tmp_path / "a"), PHOTOS[:1])
     assert everything(tmp_path) == []
