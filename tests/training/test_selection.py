@@ -174,7 +174,7 @@ def test_patience_is_resumed(tmp_path, monkeypatch):
 
 def test_a_run_without_patience_resumes_as_ever(tmp_path):
     """Its checkpoints do not count validations, as those of older versions."""
-    run = run_of(tmp_path / "run", **SETTINGS | {"patience": 0, "steps": 6})
+    run = run_of(tmp_path / "run", **SETTINGS | {"patience": 0})
     with pytest.raises(TrainingInterrupted):
         train(run, stopping_after(3))
     with pytest.raises(PicanetError, match="cannot be resumed"):
@@ -182,7 +182,7 @@ def test_a_run_without_patience_resumes_as_ever(tmp_path):
         changed = Experiment(**{**vars(experiment), "patience": 3})
         disks.train(changed, run, read_training=disks.read, resume=True)
     train(run, resume=True)
-    assert run.last_step == 6
+    assert run.last_step == 20
 
 
 def test_patience_needs_validations():
@@ -216,7 +216,8 @@ def test_a_training_on_black_masks_is_warned_of(black, tmp_path, monkeypatch, ca
     run = run_of(tmp_path / "run", variant="UNet", steps=5)
     disks.train(run.load_experiment(), run, read_training=read)
     told = "last 4 steps had no object at all, .*Check the masks: .* --invert_masks"
-    assert bool(caplog.messages) == black, caplog.text
-    assert not black or len(caplog.messages) == 1
+    # TensorFlow may warn of other things.
+    messages = [record.message for record in caplog.records if record.name == "absl"]
+    assert len(messages) == black, caplog.text
     if black:
-        assert re.search(told, caplog.messages[0])
+        assert re.search(told, messages[0])
