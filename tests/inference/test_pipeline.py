@@ -267,7 +267,7 @@ def test_an_error_of_the_network_ends_it(error):
     assert set(written.maps) <= {0, 1, 2, 4}
 
 
-def test_ctrl_c_is_answered_at_once(caplog, monkeypatch):
+def test_ctrl_c_is_answered_at_once(caplog):
     all_readers_busy, told_early = threading.Event(), []
 
     class Interrupted(Means):

@@ -197,5 +197,5 @@ print("equal")
 
 def test_two_replicas_train_as_one():
     """In a subprocess, since logical devices must be set up before anything else."""
-    run = commands.call("-c", TWO_REPLICAS)
+    run = commands.call("-c", TWO_REPLICAS, timeout=120)
     assert run.stdout.strip() == "equal", run.stderr[-2000:]
