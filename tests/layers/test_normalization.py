@@ -3,6 +3,7 @@
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from picanet_tf.layers import BatchNormalization
 from tests import commands
@@ -128,6 +129,46 @@ def test_half_precision_variables_are_used_in_float32(shape):
         assert outputs.dtype == layer.gamma.dtype == "float16"
         np.testing.assert_allclose(outputs, wanted, atol=3e-3)
     np.testing.assert_allclose(layer.moving_mean, exact.moving_mean, atol=1e-3)
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_bfloat16_is_rounded_once(training):
+    """Bit for bit the float32 layer's outputs, gradients and averages, rounded."""
+    inputs = tf.cast(random_input(2, 9, 7, 3) * [1, 30, 0.1] + [500, 0, 1], "bfloat16")
+    layer, exact = (BatchNormalization(dtype=d) for d in ("mixed_bfloat16", "float32"))
+    results = []
+    for each, x in ((layer, inputs), (exact, tf.cast(inputs, "float32"))):
+        each.build(x.shape)
+        each.gamma.assign([0.5, 1.5, 2])
+        each.beta.assign([-1, 0, 3])
+        with tf.GradientTape() as tape:
+            tape.watch(x)
+            outputs = each(x, training=training)
+            weights = tf.cast(random_input(*x.shape, seed=1), "bfloat16")
+            total = tf.reduce_sum(outputs * tf.cast(weights, outputs.dtype))
+        slopes = tape.gradient(total, [x, each.gamma.value, each.beta.value])
+        averages = [each.moving_mean, each.moving_variance]
+        results.append([outputs, *slopes, *averages])
+    for value, expected in zip(*results, strict=True):
+        expected = tf.cast(expected, value.dtype)
+        np.testing.assert_allclose(
+            np.float64(value), np.float64(expected), rtol=1e-5, atol=1e-5
+        )
+    assert [value.dtype.name for value in results[0][:4]] == [
+        *["bfloat16"] * 2,
+        *["float32"] * 2,
+    ]
+
+
+def test_bfloat16_is_not_cast():
+    layer = BatchNormalization(dtype="mixed_bfloat16")
+    layer.build((None, 4, 4, 3))
+    graph = tf.function(lambda x: layer(x, training=True)).get_concrete_function(
+        tf.TensorSpec([2, 4, 4, 3], tf.bfloat16)
+    )
+    (norm,) = (o for o in graph.graph.get_operations() if o.type == "FusedBatchNormV3")
+    assert [norm.inputs[i].dtype for i in (0, 1)] == [tf.bfloat16, tf.float32]
+    assert norm.inputs[0].op.type == "Placeholder"
 
 
 def test_double_precision():
