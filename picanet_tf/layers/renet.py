@@ -7,9 +7,14 @@ import functools
 from collections.abc import Mapping
 
 import keras
+import tensorflow as tf
 from keras import ops
 
 from picanet_tf.layers.arguments import check_positive
+from picanet_tf.layers.precision import at_least_float32
+
+# The longest sweep that training unrolls: tracing takes time and memory for each step.
+MAX_UNROLLED_STEPS = 64
 
 
 @dataclasses.dataclass(frozen=True)
@@ -19,8 +24,9 @@ class LSTMOptions:
     Attributes:
         use_cudnn: passed to `keras.layers.LSTM`. False keeps cuDNN operations, which no
             CPU can run, out of an exported graph.
-        unroll: whether to unroll the time steps instead of looping over them, for
-            converters that cannot calibrate a loop.
+        unroll: whether to always unroll the time steps instead of looping over them,
+            for converters that cannot calibrate a loop. If False, training on CPUs
+            unrolls up to `MAX_UNROLLED_STEPS`, which is faster.
     """
 
     use_cudnn: bool | str = "auto"
@@ -110,18 +116,19 @@ class ReNet(keras.layers.Layer):
         self.rows.build((None, width, channels))
         self.columns.build((None, height, 2 * self.units))
 
-    def call(self, inputs):
-        outputs = self._run_along_rows(self.rows, inputs)
+    def call(self, inputs, training=None):
+        outputs = self._run_along_rows(self.rows, inputs, training)
         outputs = ops.transpose(outputs, [0, 2, 1, 3])
-        outputs = self._run_along_rows(self.columns, outputs)
+        outputs = self._run_along_rows(self.columns, outputs, training)
         return ops.transpose(outputs, [0, 2, 1, 3])
 
-    def _run_along_rows(self, lstm, inputs):
+    def _run_along_rows(self, lstm, inputs, training=False):
         """Runs a bidirectional LSTM along axis 2, with axes 0 and 1 as its batch."""
         _, rows, steps, channels = ops.shape(inputs)
-        run = (
-            functools.partial(_run_unrolled, lstm) if self.lstm_options.unroll else lstm
+        unroll = self.lstm_options.unroll or (
+            training and _unrolling_is_faster(inputs.shape[2])
         )
+        run = functools.partial(_run_unrolled, lstm) if unroll else lstm
         outputs = run(ops.reshape(inputs, [-1, steps, channels]))
         return ops.reshape(outputs, [-1, rows, steps, 2 * self.units])
 
@@ -134,6 +141,18 @@ class ReNet(keras.layers.Layer):
             "units": self.units,
             "lstm_options": dataclasses.asdict(self.lstm_options),
         }
+
+
+def _unrolling_is_faster(steps: int | None) -> bool:
+    """Whether training should unroll the steps of a sweep: on CPUs, if they are few.
+
+    In a loop, the gradient of the kernel is added up step by step. On GPUs cuDNN runs
+    the whole LSTM. A single step, unrolled, would leave the recurrent kernel without a
+    gradient, where the loop's is zero.
+    """
+    if steps is None or not 1 < steps <= MAX_UNROLLED_STEPS:
+        return False
+    return not tf.config.list_physical_devices("GPU")
 
 
 def _run_unrolled(lstm, inputs):
@@ -164,18 +183,24 @@ def _run_unrolled(lstm, inputs):
 
 
 def _run_direction(cell, inputs, backward=False):
-    """Runs one direction from a zero state: [N, T, C] -> [N, T, units]."""
+    """Runs one direction from a zero state: [N, T, C] -> [N, T, units].
+
+    In half precision the gates and the carry are float32, and only the products half.
+    """
     _, steps, channels = inputs.shape
+    precision = at_least_float32(inputs.dtype)
     # A product of matrices: with an unknown batch size, all shapes stay static.
     gates = ops.matmul(ops.reshape(inputs, [-1, channels]), cell.kernel) + cell.bias
     gates = ops.unstack(ops.reshape(gates, [-1, steps, gates.shape[-1]]), axis=1)
     hidden, carry, outputs = None, None, []
     for gate in reversed(gates) if backward else gates:
+        gate = ops.cast(gate, precision)
         if hidden is not None:
-            gate = gate + ops.matmul(hidden, cell.recurrent_kernel)
+            product = ops.matmul(hidden, cell.recurrent_kernel)
+            gate = gate + ops.cast(product, precision)
         i, f, c, o = ops.split(gate, 4, axis=-1)
         update = ops.sigmoid(i) * ops.tanh(c)
         carry = update if carry is None else ops.sigmoid(f) * carry + update
-        hidden = ops.sigmoid(o) * ops.tanh(carry)
+        hidden = ops.cast(ops.sigmoid(o) * ops.tanh(carry), inputs.dtype)
         outputs.append(hidden)
     return ops.stack(outputs[::-1] if backward else outputs, axis=1)

@@ -10,6 +10,7 @@ import tensorflow as tf
 from keras.src.saving.serialization_lib import ObjectSharingScope
 
 from picanet_tf.layers import LSTMOptions, ReNet
+from picanet_tf.layers.renet import MAX_UNROLLED_STEPS
 from tests.layers.harness import LayerContract, random_input
 
 
@@ -82,6 +83,72 @@ def test_equals_naive_lstms(shape, unroll):
     outputs = layer(inputs)
     assert outputs.shape == (2, *shape, 6)
     np.testing.assert_allclose(outputs, naive_renet(inputs, layer), atol=1e-6)
+
+
+def gradients(layer, inputs, training):
+    """The output, and the gradients of a sum in which every output has its weight."""
+    inputs = tf.constant(inputs)
+    with tf.GradientTape() as tape:
+        tape.watch(inputs)
+        outputs = layer(inputs, training=training)
+        total = tf.reduce_sum(
+            outputs * tf.cast(random_input(*outputs.shape), "float64")
+        )
+    return [outputs, *tape.gradient(total, [inputs, *layer.trainable_weights])]
+
+
+def test_training_equals_inference_and_its_gradients():
+    layer = TestContract().make(dtype="float64")
+    inputs = random_input(2, 4, 5, 3).astype("float64")
+    layer.build(inputs.shape)
+    unrolled, looped = (
+        gradients(layer, inputs, training) for training in (True, False)
+    )
+    np.testing.assert_allclose(unrolled[0], naive_renet(inputs, layer), atol=1e-12)
+    assert len(unrolled) == len(looped) == 14
+    for value, expected in zip(unrolled, looped, strict=True):
+        np.testing.assert_allclose(value, expected, rtol=1e-9, atol=1e-12)
+
+
+def test_half_precision_sums_and_gates_in_float32():
+    """Training is closer to float32 than Keras' loop, which rounds the carry."""
+    exact, half = ReNet(16), ReNet(16, dtype="mixed_bfloat16")
+    inputs = tf.cast(random_input(2, 12, 12, 8), "bfloat16")
+    for layer in (exact, half):
+        layer.build(inputs.shape)
+    half.set_weights(exact.get_weights())
+    expected = exact(tf.cast(inputs, "float32"))
+    outputs = [half(inputs, training=training) for training in (True, False)]
+    assert all(output.dtype == "bfloat16" for output in outputs)
+    unrolled, looped = (
+        float(tf.norm(tf.cast(output, "float32") - expected) / tf.norm(expected))
+        for output in outputs
+    )
+    assert unrolled < 0.8 * looped < 0.02
+
+
+@pytest.mark.parametrize(
+    "training, width, loops",
+    [(True, 5, False), (False, 5, True), (True, MAX_UNROLLED_STEPS + 1, True)],
+)
+def test_training_unrolls_short_sweeps(training, width, loops):
+    layer = ReNet(2)
+    layer.build((None, 3, width, 3))
+    graph = tf.function(lambda x: layer(x, training=training)).get_concrete_function(
+        tf.TensorSpec([1, 3, width, 3])
+    )
+    operations = [operation.type for operation in graph.graph.get_operations()]
+    assert any("While" in operation for operation in operations) == loops
+
+
+def test_training_with_maps_of_unknown_width():
+    layer = TestContract().make()
+    run = tf.function(lambda x: layer(x, training=True))
+    features = random_input(1, 4, 2, 3)
+    graph = run.get_concrete_function(tf.TensorSpec([1, 4, None, 3]))
+    np.testing.assert_allclose(
+        graph(tf.constant(features)), naive_renet(features, layer), atol=1e-6
+    )
 
 
 def test_maps_of_unknown_size():
