@@ -55,7 +55,7 @@ def _simplify(path: Path) -> None:
 
     model = onnx.load(path)
     _fold_channel_order(model.graph)
-    _pad_with_zeros(model.graph)
+    _pad_with_zeros(model)
     for node in model.graph.node:
         if node.op_type == "LSTM":
             _use_defaults(node)
@@ -100,13 +100,16 @@ def _fold_channel_order(graph: onnx.GraphProto) -> None:
     graph.node.remove(reverse)
 
 
-def _pad_with_zeros(graph: onnx.GraphProto) -> None:
-    """Pads maps by the operation for it, not by concatenating zeros of a shape.
+def _pad_with_zeros(model: onnx.ModelProto) -> None:
+    """Pads tensors by the operation for it, not by concatenating zeros of a shape.
 
     OpenCV cannot concatenate a constant twice.
     """
-    from onnx import helper, numpy_helper
+    from onnx import helper, numpy_helper, shape_inference
 
+    graph = model.graph
+    inferred = shape_inference.infer_shapes(model).graph.value_info
+    ranks = {info.name: len(info.type.tensor_type.shape.dim) for info in inferred}
     weights = {weight.name: weight for weight in graph.initializer}
     makers = {name: node for node in graph.node for name in node.output}
 
@@ -126,7 +129,7 @@ def _pad_with_zeros(graph: onnx.GraphProto) -> None:
         if before is None or after is None:
             continue
         (axis,) = (attribute.i for attribute in node.attribute)
-        pads = np.zeros([2, 4], np.int64)  # maps have four axes
+        pads = np.zeros([2, ranks[node.input[1]]], np.int64)
         pads[:, axis] = before, after
         name = f"{node.output[0]}_pads"
         graph.initializer.append(numpy_helper.from_array(pads.ravel(), name))
