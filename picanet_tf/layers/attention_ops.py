@@ -4,7 +4,7 @@
 * Eq. 3, `local_attention_pool`: weights over the window of each pixel (LAP).
 * Eq. 5, `attention_conv`: gates on the window of each pixel (AC).
 
-Only this module and `fused` know the order of window positions, the padding and where
+Only this module, `fused` and `banded` know the order of window positions, the padding and where
 dilated taps lie:
 
 * The K*K positions of a window are numbered row by row, ``i = row * K + column``, so
@@ -22,7 +22,7 @@ from __future__ import annotations
 import numpy as np
 import tensorflow as tf
 
-from picanet_tf.layers import fused
+from picanet_tf.layers import banded, fused
 from picanet_tf.layers.arguments import check_choice, check_odd, check_positive
 from picanet_tf.layers.fused import Window
 
@@ -159,7 +159,7 @@ def local_attention_pool(
     _check_arguments(implementation, kernel_size, attention, dilation_rate)
     features, attention = map(tf.convert_to_tensor, (features, attention))
     if implementation == "fused":
-        return fused.pool(features, attention, Window(kernel_size, dilation_rate))
+        return banded.pool(features, attention, Window(kernel_size, dilation_rate))
     patches = _extract_local_patches(features, kernel_size, dilation_rate, strides=1)
     return tf.reduce_sum(patches * attention[..., tf.newaxis], axis=3)
 

@@ -1,11 +1,11 @@
-"""Eq. 3 and Eq. 5 without the K*K-fold patch tensor, forward and backward.
+"""Eq. 5 (AC) without the K*K-fold patch tensor, forward and backward.
 
 In this module, a *line* is a row of the map; a *row* is a row of the window.
 
 Maps are transposed to [H, N, W, ...], where a slice of consecutive lines is a view and
 costs nothing. The K columns of all windows are gathered once, [H, N, W, K, C] (see
 `Window.gather_columns`): these are the *taps*. The taps of any window row are this same
-tensor, shifted by some lines. The equations are evaluated in blocks of lines that fit
+tensor, shifted by some lines. The equation is evaluated in blocks of lines that fit
 the processor's cache, one window row after another. The backward pass gathers the taps
 again instead of keeping them.
 
@@ -48,7 +48,7 @@ def inference_only() -> Iterator[None]:
         _differentiable.reset(token)
 
 
-def _with_gradient(forward):
+def with_gradient(forward):
     """`tf.custom_gradient`, except within `inference_only`."""
     if _differentiable.get():
         return tf.custom_gradient(forward)
@@ -68,9 +68,9 @@ class Window(NamedTuple):
 
     def gather_columns(self, lines):
         """Gathers each pixel's window columns: [H, N, W, C] -> [H, N, W, K, C]."""
-        padded = _pad_zeros(lines, 2, self.margin, self.margin)
+        padded = pad_zeros(lines, 2, self.margin, self.margin)
         columns = tf.range(self.kernel_size) * self.dilation_rate
-        x = tf.range(_size(lines, 2))[:, tf.newaxis]
+        x = tf.range(get_size(lines, 2))[:, tf.newaxis]
         return tf.gather(padded, x + columns, axis=2)
 
     def scatter_columns(self, taps):
@@ -78,8 +78,8 @@ class Window(NamedTuple):
         span, shifted = 2 * self.margin, []
         for column in range(self.kernel_size):
             start = column * self.dilation_rate
-            shifted.append(_pad_zeros(taps[:, :, :, column], 2, start, span - start))
-        width = _size(taps, 2)
+            shifted.append(pad_zeros(taps[:, :, :, column], 2, start, span - start))
+        width = get_size(taps, 2)
         return tf.add_n(shifted)[:, :, self.margin : self.margin + width]
 
     def split_rows(self, attention):
@@ -93,16 +93,16 @@ class Window(NamedTuple):
 
     def pad_lines(self, lines):
         """Adds zero lines above and below, as many as the window's margin."""
-        return _pad_zeros(lines, 0, self.margin, self.margin)
+        return pad_zeros(lines, 0, self.margin, self.margin)
 
     def shift_lines(self, lines, offset):
         """Shifts lines up by `offset`, filling with zeros."""
         start = self.margin + offset
-        return self.pad_lines(lines)[start : start + _size(lines, 0)]
+        return self.pad_lines(lines)[start : start + get_size(lines, 0)]
 
     def iterate_blocks(self, lines):
         """Yields (start, stop) of each block of lines of an [H, N, W, ...] map."""
-        height = _size(lines, 0)
+        height = get_size(lines, 0)
         if None in (lines.shape[0], lines.shape[2]):
             count = 4
         else:
@@ -134,45 +134,12 @@ class _Throttle:
         self._finished.append(results)
 
 
-def pool(features, attention, window: Window):
-    """Eq. 3: [N, H, W, C], [N, H, W, K*K] -> [N, H, W, C]."""
-
-    @_with_gradient
-    def forward(features, attention):
-        taps = window.gather_columns(window.pad_lines(swap_batch_and_lines(features)))
-        rows, pooled = window.split_rows(attention), []
-        throttle = _Throttle()
-        for start, stop in window.iterate_blocks(rows[0]):
-            total = None
-            for row, weights in enumerate(rows):
-                first = start + row * window.dilation_rate
-                row_taps = throttle.wait(taps)[first : first + stop - start]
-                term = tf.reduce_sum(row_taps * weights[start:stop], axis=3)
-                total = _add(total, term)
-                throttle.finish(total)
-            pooled.append(total)
-
-        def backward(upstream):
-            upstream = swap_batch_and_lines(upstream)[:, :, :, tf.newaxis]
-
-            def row_gradients(row, row_taps, weights, d_pooled):
-                return tf.reduce_sum(d_pooled * row_taps, axis=-1), d_pooled * weights
-
-            return _compute_gradients(
-                window, features, attention, upstream, row_gradients
-            )
-
-        return swap_batch_and_lines(tf.concat(pooled, axis=0)), backward
-
-    return forward(features, attention)
-
-
 def conv(features, gates, kernel, window: Window):
     """Eq. 5: [N, H, W, C], [N, H, W, K*K], [K, K, C, F] -> [N, H, W, F]."""
     size, _, channels, filters = kernel.shape
     flat = [-1, size * channels]
 
-    @_with_gradient
+    @with_gradient
     def forward(features, gates, kernel):
         taps = window.gather_columns(window.pad_lines(swap_batch_and_lines(features)))
         rows, outputs = window.split_rows(gates), []
@@ -207,7 +174,7 @@ def conv(features, gates, kernel, window: Window):
             d_kernel = [tf.add_n(blocks) for blocks in d_kernel]
             return d_features, d_gates, tf.reshape(tf.stack(d_kernel), kernel.shape)
 
-        shape = [*(_size(rows[0], axis) for axis in range(3)), filters]
+        shape = [*(get_size(rows[0], axis) for axis in range(3)), filters]
         if rows[0].shape[0] and rows[0].shape[2]:
             shape[1] = -1  # At most one dimension, the batch, stays unknown.
         outputs = tf.reshape(tf.concat(outputs, axis=0), shape)
@@ -270,8 +237,10 @@ def swap_batch_and_lines(tensor):
     return tf.transpose(tensor, [1, 0, *range(2, tensor.shape.rank)])
 
 
-def _pad_zeros(tensor, axis: int, before: int, after: int):
+def pad_zeros(tensor, axis: int, before: int, after: int):
     """Pads an axis with zeros, several times as fast as `tf.pad`."""
+    if isinstance(before, int) and isinstance(after, int) and before + after == 0:
+        return tensor
 
     def make_zeros(length):
         if not tensor.shape.is_fully_defined():
@@ -289,6 +258,6 @@ def _add(total, term):
     return term if total is None else total + term
 
 
-def _size(tensor, axis: int):
+def get_size(tensor, axis: int):
     static = tensor.shape[axis]
     return tf.shape(tensor)[axis] if static is None else static

@@ -1,0 +1,165 @@
+"""Eq. 3 (LAP) as products of banded matrices, forward and backward.
+
+A line of the map is cut into *tiles* of some 30 pixels. All taps of the windows of a
+tile lie in its *surroundings*: K lines, each as long as the tile and a margin on both
+sides. So the weighted sums of a tile's windows are one matrix product,
+
+    [tile, K * reach] x [K * reach, C],
+
+whose left side, the *band*, holds in row x the K*K attention weights of pixel x, at the
+window's columns, and zeros elsewhere. Most of what is multiplied is zero, and yet the
+product is several times as fast as K*K weighted sums, since it runs on the processor's
+matrix units and reads each feature K times from memory instead of K*K times. In half
+precision, its sums are float32.
+
+The band is not scattered but read: with one zero appended to each row, and the rows
+put end to end, each row of the band starts one position before the next window.
+
+In this module, maps are [H, N, W, ...], where a slice of consecutive lines is a view.
+The band has K * reach / (K*K) times as many values as the attention, about 6 times for
+K = 7 and dilation 2, and the surroundings K * reach / tile = 10 times as many as the
+features. Both are made anew in the backward pass: that takes less time than a
+product, and they are the largest tensors of a training step.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import tensorflow as tf
+
+from picanet_tf.layers.fused import (
+    Window,
+    get_size,
+    pad_zeros,
+    swap_batch_and_lines,
+    with_gradient,
+)
+
+TILE = 32  # Pixels of a line at most: fewer waste the margins, more waste zeros.
+
+
+def pool(features, attention, window: Window):
+    """Eq. 3: [N, H, W, C], [N, H, W, K*K] -> [N, H, W, C]."""
+    tiling = _Tiling.of(window, get_size(features, 2))
+
+    @with_gradient
+    def forward(features, attention):
+        surroundings = tiling.surround(swap_batch_and_lines(features))
+        band = tiling.make_band(swap_batch_and_lines(attention))
+        pooled = tiling.join(tf.matmul(band, surroundings))
+
+        def backward(upstream):
+            upstream = tiling.split(swap_batch_and_lines(upstream))
+            around = tiling.surround(swap_batch_and_lines(features))
+            d_band = tf.matmul(upstream, around, transpose_b=True)
+            d_attention = swap_batch_and_lines(tiling.read_band(d_band))
+            band = tiling.make_band(swap_batch_and_lines(attention))
+            d_lines = tf.matmul(
+                tiling.transpose_rows(band), tiling.meet(upstream), transpose_a=True
+            )
+            return swap_batch_and_lines(tiling.overlap(d_lines)), d_attention
+
+        return swap_batch_and_lines(pooled), backward
+
+    return forward(features, attention)
+
+
+class _Tiling(NamedTuple):
+    """How lines of `width` pixels are cut into `count` tiles of `tile` pixels."""
+
+    window: Window
+    width: int | tf.Tensor
+    count: int | tf.Tensor
+    tile: int
+
+    @classmethod
+    def of(cls, window: Window, width) -> _Tiling:
+        count = -(-width // TILE)
+        tile = -(-width // count) if isinstance(width, int) else TILE
+        return cls(window, width, count, tile)
+
+    @property
+    def reach(self) -> int:
+        """Length of the lines around a tile."""
+        return self.tile + 2 * self.window.margin
+
+    def split(self, lines):
+        """[H, N, W, C] -> [H, N, count, tile, C], zeros after the last pixel."""
+        lines = pad_zeros(lines, 2, 0, self.count * self.tile - self.width)
+        shape = [get_size(lines, 0), -1, self.count, self.tile, lines.shape[3]]
+        return tf.reshape(lines, shape)
+
+    def join(self, tiles):
+        """The inverse of `split`."""
+        shape = [get_size(tiles, 0), -1, self.count * self.tile, tiles.shape[4]]
+        return tf.reshape(tiles, shape)[:, :, : self.width]
+
+    def surround(self, lines):
+        """[H, N, W, C] -> [H, N, count, K * reach, C], zeros outside the map."""
+        margin = self.window.margin
+        after = margin + self.count * self.tile - self.width
+        padded = pad_zeros(self.window.pad_lines(lines), 2, margin, after)
+        starts = tf.range(self.count)[:, tf.newaxis] * self.tile
+        reached = tf.gather(padded, starts + tf.range(self.reach), axis=2)
+        return self._stack_rows(lines, [reached] * self.window.kernel_size)
+
+    def overlap(self, reached):
+        """Adds up lines around tiles: [H, N, count, reach, C] -> [H, N, W, C]."""
+        total, chunks = [], -(-self.reach // self.tile)
+        padded = pad_zeros(reached, 3, 0, chunks * self.tile - self.reach)
+        for chunk in range(chunks):
+            start = chunk * self.tile
+            tiles = padded[:, :, :, start : start + self.tile]
+            shape = [get_size(tiles, 0), -1, self.count * self.tile, tiles.shape[4]]
+            after = (chunks - 1) * self.tile - start
+            total.append(pad_zeros(tf.reshape(tiles, shape), 2, start, after))
+        margin = self.window.margin
+        return tf.add_n(total)[:, :, margin : margin + self.width]
+
+    def make_band(self, attention):
+        """[H, N, W, K*K] -> [H, N, count, tile, K * reach]."""
+        size, rate = self.window
+        tiles = self.split(attention)
+        # The weights of a window row, with zeros between its columns and behind them.
+        rows = tf.reshape(tiles, [-1, self.tile * size * size, 1])
+        rows = tf.reshape(
+            pad_zeros(rows, 2, 0, rate - 1), [-1, self.tile * size, size * rate]
+        )[..., : 2 * self.window.margin + 1]
+        rows = pad_zeros(rows, 2, 0, self.tile - 1)
+        # One zero more, so that each pixel's row starts one position later.
+        rows = tf.reshape(rows, [-1, self.tile, size * self.reach])
+        ends = tf.reshape(
+            pad_zeros(rows, 2, 0, 1), [-1, self.tile * (size * self.reach + 1)]
+        )[:, : self.tile * size * self.reach]
+        shape = [get_size(tiles, 0), -1, self.count, self.tile, size * self.reach]
+        return tf.reshape(ends, shape)
+
+    def read_band(self, band):
+        """The transpose of `make_band`: [.., tile, K * reach] -> [H, N, W, K*K]."""
+        size, rate = self.window
+        ends = tf.reshape(band, [-1, self.tile * size * self.reach])
+        rows = tf.reshape(
+            pad_zeros(ends, 1, 0, self.tile), [-1, self.tile, size * self.reach + 1]
+        )[..., :-1]
+        rows = tf.reshape(rows, [-1, self.tile, size, self.reach])
+        rows = rows[..., : 2 * self.window.margin + 1 : rate]
+        shape = [get_size(band, 0), -1, self.count, self.tile, size * size]
+        return self.join(tf.reshape(rows, shape))
+
+    def transpose_rows(self, band):
+        """The band of the lines that each line meets: [.., K * tile, reach]."""
+        padded = self.window.pad_lines(band)
+        rows = tf.split(padded, self.window.kernel_size, axis=-1)
+        return self._stack_rows(band, rows[::-1])
+
+    def meet(self, upstream):
+        """The lines that each line meets: [.., tile, C] -> [.., K * tile, C]."""
+        padded = self.window.pad_lines(upstream)
+        return self._stack_rows(upstream, [padded] * self.window.kernel_size)
+
+    def _stack_rows(self, lines, padded):
+        """Concatenates K shifted views of padded lines, one for each window row."""
+        rate, height = self.window.dilation_rate, get_size(lines, 0)
+        views = [row[i * rate : i * rate + height] for i, row in enumerate(padded)]
+        return tf.concat(views, axis=3)
