@@ -77,7 +77,7 @@ def _export(preset: str, base: Path) -> None:
     from picanet_tf.serving.request import ExportRequest
 
     export(
-        load_model(preset, engine="keras").network,
+        load_model(preset, engine="keras", precision="float32").network,
         ExportRequest(base, 1, ("saved_model", "onnx")),
         [read_image(path) for path in list_images(SAMPLES)],
     )

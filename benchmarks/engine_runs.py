@@ -41,7 +41,9 @@ def litert(preset: str, threads: int) -> tuple[Callable, str]:
 def keras(preset: str, threads: int) -> tuple[Callable, str]:
     from picanet_tf.inference import load_model
 
-    return load_model(preset, engine="keras", threads=threads).predict, "float32"
+    return load_model(
+        preset, engine="keras", precision="float32", threads=threads
+    ).predict, "float32"
 
 
 def saved_model(folder: str, threads: int) -> tuple[Callable, str]:

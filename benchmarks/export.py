@@ -25,7 +25,7 @@ def main(run: str) -> None:
     from picanet_tf.serving.folding import FoldingOptions
     from picanet_tf.serving.network import serving_network
 
-    trained = load_model(run).network
+    trained = load_model(run, engine="keras", precision="float32").network
     image = tf.random.stateless_uniform([1, *trained.input.shape[1:]], [0, 0], 0, 255)
     networks = {
         "as trained": trained,

@@ -29,7 +29,9 @@ def main(images: str, masks: str, weights: str | None, name: str | None) -> None
 
     preset = find_preset(name) if name else default_preset()
     models = {
-        "Keras, int8 weights": load_model(preset.name, engine="keras"),
+        "Keras, int8 weights": load_model(
+            preset.name, engine="keras", precision="float32"
+        ),
         "LiteRT": load_model(preset.name, engine="litert"),
     }
     if weights:

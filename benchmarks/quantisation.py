@@ -30,7 +30,7 @@ def main(run: str, version: str, tfrecords: str, count: str = "100") -> None:
     from picanet_tf.serving.request import QUANTIZATIONS
     from picanet_tf.serving.tflite import file_name, runner
 
-    model = load_model(run)
+    model = load_model(run, engine="keras", precision="float32")
     keras_map = tf.function(
         lambda images: tf.sigmoid(model.network(images, training=False)["stage1"])
     )

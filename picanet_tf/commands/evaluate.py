@@ -24,6 +24,7 @@ import functools
 
 from absl import flags
 
+from picanet_tf.commands.engine_flags import define_engine_flags, read_engine_options
 from picanet_tf.core import cli
 from picanet_tf.evaluation.run import (
     METRICS,
@@ -32,10 +33,7 @@ from picanet_tf.evaluation.run import (
     conventions,
     evaluate,
 )
-from picanet_tf.inference import ENGINES
-from picanet_tf.inference.loading import MOST_THREADS
 from picanet_tf.inference.locate import DESCRIPTION
-from picanet_tf.training.run_directory import WEIGHTS
 
 __doc__ = f"{__doc__}\n{conventions()}"
 
@@ -46,9 +44,7 @@ def define_flags() -> None:
     many, one_of = flags.DEFINE_multi_string, flags.DEFINE_enum
     whole, default = flags.DEFINE_integer, EvaluateOptions()
     many("model", [], f"{DESCRIPTION} Separate several with commas.")
-    one_of("weights", None, WEIGHTS, "Which weights of a run: model (last) or best.")
-    one_of("engine", None, ENGINES, "Inference engine; see picanet predict --help.")
-    whole("threads", None, "Engine threads; default: one per core.", 1, MOST_THREADS)
+    define_engine_flags()
     many(
         "predictions",
         [],
@@ -96,14 +92,12 @@ def main(_) -> int:
         predictions=values.predictions,
         baseline=values.baseline,
         output=values.output,
-        weights=values.weights,
-        engine=values.engine,
-        threads=values.threads,
         normalize=values.normalize,
         metrics=values.metrics,
         batch_size=values.batch_size,
         workers=values.workers,
         grid_images=values.grid_images,
+        **read_engine_options(),
     )
     return 0
 

@@ -116,7 +116,7 @@ def export(
     if "int8" in request.quantize:
         compared += ", and brighter and darker copies"
     folder, artefacts = exporting.export(
-        load_model(found, engine="keras").network,
+        load_model(found, engine="keras", precision="float32").network,
         request,
         images,
         calibration=calibration or None,

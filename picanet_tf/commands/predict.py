@@ -28,15 +28,14 @@ import dataclasses
 from absl import flags
 
 from picanet_tf.commands.cutout_flags import define_cutout_flags, read_cutout_options
+from picanet_tf.commands.engine_flags import define_engine_flags
 from picanet_tf.core import cli
 from picanet_tf.core.errors import PicanetError
 from picanet_tf.core.images import MAX_PIXELS
 from picanet_tf.core.pictures import OUTPUT_FORMATS
 from picanet_tf.core.signals import sigterm_unwinds
 from picanet_tf.drawing.ffmpeg import VIDEO_FORMATS
-from picanet_tf.inference import ENGINES
 from picanet_tf.inference.files import predict_files
-from picanet_tf.inference.loading import MOST_THREADS
 from picanet_tf.inference.locate import DESCRIPTION
 from picanet_tf.inference.options import (
     PredictOptions,
@@ -45,7 +44,6 @@ from picanet_tf.inference.options import (
 )
 from picanet_tf.inference.stream import predict_stream
 from picanet_tf.inference.watch import watch_folder
-from picanet_tf.training.run_directory import WEIGHTS
 
 POSITIONAL = "[INPUT ...]"
 STANDARD_STREAM = "-"
@@ -54,15 +52,7 @@ STANDARD_STREAM = "-"
 def define_flags() -> None:
     text, one_of, whole = flags.DEFINE_string, flags.DEFINE_enum, flags.DEFINE_integer
     text("model", None, DESCRIPTION)
-    one_of("weights", None, WEIGHTS, "Which weights of a run: model (last) or best.")
-    one_of(
-        "engine",
-        None,
-        ENGINES,
-        "litert: fast, saliency only, needs no TensorFlow; keras: any network. "
-        "Default: litert if the model has a LiteRT file.",
-    )
-    whole("threads", None, "Engine threads; default: one per core.", 1, MOST_THREADS)
+    define_engine_flags()
     flags.DEFINE_multi_string(
         "input",
         [],

@@ -55,7 +55,7 @@ class EvaluateOptions:
         baseline: name of a baseline.
         output: folder for the report; None for no report.
         weights: see `inference.locate`.
-        engine, threads: see `inference.load_model`.
+        engine, threads, precision: see `inference.load_model`.
         normalize: whether to min-max normalize each map to 0..1.
         metrics: one of `METRICS`.
         batch_size: batch size of the network.
@@ -76,6 +76,7 @@ class EvaluateOptions:
     weights: str | None = None
     engine: str | None = None
     threads: int | None = None
+    precision: str = "auto"
     normalize: bool = True
     metrics: str = "all"
     batch_size: int = 4
@@ -240,13 +241,16 @@ class _Evaluation:
 
         def predict_arrays():
             model = self._load(found)
+            if model.precision:
+                facts["precision"] = model.precision
             return lambda images: model.predict_arrays(images, options.batch_size)
 
         return sources.network(name, predict_arrays, facts, variant)
 
     def _load_model(self, found: Located):
         options = self._options
-        model = load_model(found, engine=options.engine, threads=options.threads)
+        names = ("engine", "threads", "precision")
+        model = load_model(found, **{name: getattr(options, name) for name in names})
         task = model.spec.name
         if task != self._task:
             raise PicanetError(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import ClassVar
 
 import numpy as np
@@ -28,9 +28,11 @@ class Model:
     Attributes:
         spec, image_size: as given.
         takes_batches: whether batching is faster than one image at a time.
+        precision: what the network computes in; None: as its file says.
     """
 
     takes_batches: ClassVar[bool] = False
+    precision: str | None = None
     _unloaded = False
 
     def __init__(self, spec: TaskSpec, image_size: int):
@@ -136,7 +138,7 @@ class Model:
         return self.spec.render(form, image, result, threshold, cutout)
 
     def _reload(self) -> Model:
-        """Loads the model anew from what `_source` holds, with its `_threads`."""
+        """Loads the model anew from what `_source` holds, with its `_options`."""
         raise NotImplementedError
 
     def __getattr__(self, name: str):
@@ -145,14 +147,14 @@ class Model:
         return object.__getattribute__(self, name)
 
     def __reduce__(self):
-        return _unloaded, (type(self), self._source, self._threads)
+        return _unloaded, (type(self), self._source, self._options)
 
     def _results(self, batch, sizes) -> Iterator[np.ndarray]:
         for small, size in zip(self.infer(np.stack(batch)), sizes, strict=True):
             yield self.postprocess(small, size)
 
 
-def _unloaded(engine: type[Model], source: str | bytes, threads: int | None) -> Model:
+def _unloaded(engine: type[Model], source: str | bytes, options: Mapping) -> Model:
     model = engine.__new__(engine)
-    vars(model).update(_source=source, _threads=threads, _unloaded=True)
+    vars(model).update(_source=source, _options=options, _unloaded=True)
     return model

@@ -121,7 +121,7 @@ class LiteRTModel(Model):
 
     def __init__(self, path: str | os.PathLike, threads: int | None = None):
         self.path = Path(path)
-        self._threads = threads
+        self._options = {"threads": threads}
         self._source = str(self.path.absolute())
         self._loaded = self._load(path)
         file = self._loaded.file
@@ -148,11 +148,11 @@ class LiteRTModel(Model):
             yield small
 
     def _load(self, path: str | os.PathLike) -> _Loaded:
-        file = LiteRTFile(path, self._threads)
+        file = LiteRTFile(path, **self._options)
         return _Loaded(file, threading.Lock(), os.getpid())
 
     def _reload(self) -> LiteRTModel:
-        return LiteRTModel(self._source, self._threads)
+        return LiteRTModel(self._source, **self._options)
 
 
 @contextlib.contextmanager

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from picanet_tf.inference.base import Model
 
 ENGINES = ("litert", "keras")
+# {`precision`: dtype policy of Keras}
+POLICIES = {"auto": "auto", "float32": "float32", "bfloat16": "mixed_bfloat16"}
 MOST_THREADS = 1024
 
 
@@ -29,6 +31,7 @@ def load_model(
     *,
     engine: str | None = None,
     threads: int | None = None,
+    precision: str = "auto",
 ) -> Model:
     """Loads a trained model.
 
@@ -40,6 +43,10 @@ def load_model(
         engine: `"litert"`, which imports neither TensorFlow nor Keras, or `"keras"`.
             Defaults to `"litert"` if the model has a LiteRT file.
         threads: engine threads; defaults to one per core.
+        precision: what the Keras engine computes in, whatever the network was trained
+            in: `"float32"`; `"bfloat16"`; or `"auto"`, bfloat16 where the processor
+            or GPU computes it faster, which is logged. The LiteRT engine computes as
+            its file says.
 
     Returns:
         A `LiteRTModel` or `KerasModel`. Both can be pickled, for example for the
@@ -65,6 +72,10 @@ def load_model(
             f"`threads` must be a whole number, 1 to {MOST_THREADS}. Received: "
             f"{threads!r}"
         )
+    if precision not in POLICIES:
+        raise PicanetError(
+            f"`precision` must be one of {', '.join(POLICIES)}. Received: {precision!r}"
+        )
     if isinstance(model, Preset):
         model = model.name
     if not isinstance(model, str | os.PathLike | Located | None):
@@ -89,16 +100,25 @@ def load_model(
                 "picanet export --formats tflite --quantize dynamic, use the engine "
                 "keras, or give a preset as `model` (see picanet models)"
             )
+        if precision != "auto":
+            raise PicanetError(
+                f"`precision` {precision} is for the engine keras: {found} would run "
+                "on LiteRT, which computes as its file says. Give `engine` keras, or "
+                "leave out `precision`"
+            )
         from picanet_tf.inference.litert import LiteRTModel
 
         path = found.preset.path("litert") if found.preset else found.litert
         return LiteRTModel(path, threads)
     check_keras()
     from picanet_tf.inference.keras_engine import KerasModel
+    from picanet_tf.layers.precision import resolve_precision
 
     if threads is not None:
         _set_threads(threads)
-    network = load_network(found)
+    found.require_network()
+    check_not_forked()  # Before TensorFlow is asked for GPUs.
+    network = load_network(found, resolve_precision(POLICIES[precision]))
     source = found.preset.name if found.preset else str(Path(found.keras).absolute())
     try:
         return KerasModel(network, source, threads)
@@ -106,8 +126,13 @@ def load_model(
         raise PicanetError(f"{found.keras or found}: {error}") from error
 
 
-def load_network(found: Located) -> keras.Model:
+def load_network(found: Located, dtype: str | None = None) -> keras.Model:
     """Loads the Keras network of a run, a `.keras` file or a preset.
+
+    Args:
+        found: the model.
+        dtype: dtype policy of the layers; None: the one that it was trained with, or
+            for a preset the global policy. The weights are the same.
 
     Raises:
         PicanetError: if there is only a LiteRT file, the file cannot be read, or this
@@ -117,10 +142,10 @@ def load_network(found: Located) -> keras.Model:
     check_not_forked()
     if found.preset:
         task = get_task(found.preset.task)
-        return task.build_model(weights=found.preset.name, dropout=0.0)
+        return task.build_model(weights=found.preset.name, dropout=0.0, dtype=dtype)
     from picanet_tf.models.weights import load_keras
 
-    return load_keras(found.keras)
+    return load_keras(found.keras, dtype)
 
 
 def _set_threads(threads: int) -> None:

@@ -39,7 +39,7 @@ class PredictOptions:
         max_pixels: largest width x height accepted.
         resume: skip inputs whose result already exists.
         model, weights: see `inference.locate`.
-        engine, threads: see `inference.load_model`.
+        engine, threads, precision: see `inference.load_model`.
 
     Raises:
         PicanetError: if an option is out of range or two options conflict.
@@ -59,6 +59,7 @@ class PredictOptions:
     weights: str | None = None
     engine: str | None = None
     threads: int | None = None
+    precision: str = "auto"
 
     def __post_init__(self):
         if not _is_number(self.threshold) or not 0 <= self.threshold <= 1:  # or NaN
@@ -164,7 +165,8 @@ class PredictOptions:
             PicanetError: if it cannot be loaded, or does not have the format.
         """
         found = locate(self.model, self.weights)
-        model = load_model(found, engine=self.engine, threads=self.threads)
+        names = ("engine", "threads", "precision")
+        model = load_model(found, **{name: getattr(self, name) for name in names})
         formats = (*model.spec.formats, *model.spec.collected_formats)
         form = CUTOUT if self._wants_cutout else self.form
         if form is not None and form not in formats:

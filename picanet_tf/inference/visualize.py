@@ -156,5 +156,5 @@ def load_attention(found: Located, model: Model | None = None) -> AttentionModel
     from picanet_tf.inference.keras_engine import KerasModel
 
     if not isinstance(model, KerasModel):
-        model = load_model(found, engine="keras")
+        model = load_model(found, engine="keras", precision="float32")
     return AttentionModel(model)

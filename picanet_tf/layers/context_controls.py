@@ -11,6 +11,7 @@ import tensorflow as tf
 from keras import ops
 
 from picanet_tf.layers.arguments import check_choice, check_odd, check_positive
+from picanet_tf.layers.precision import at_least_float32
 
 _MODES = ("average", "max")
 
@@ -88,7 +89,10 @@ class LocalContextPooling(keras.layers.Layer):
             span = slice(start, start + size)
             taps.append(padded[:, span] if axis == 1 else padded[:, :, span])
         if self.mode == "average":
-            return tf.add_n(taps) / self.kernel_size
+            # In bfloat16 the sum of many values would lose most of their digits.
+            dtype = at_least_float32(self.compute_dtype)
+            total = tf.add_n([tf.cast(tap, dtype) for tap in taps])
+            return tf.cast(total / self.kernel_size, padded.dtype)
         pooled = taps[0]
         for tap in taps[1:]:
             pooled = tf.maximum(pooled, tap)

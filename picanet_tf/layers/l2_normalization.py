@@ -37,6 +37,7 @@ class L2Normalization(keras.layers.Layer):
             name="gamma",
             shape=(input_shape[-1],),
             initializer=keras.initializers.Constant(self.scale),
+            autocast=False,  # Used in float32, as the statistics are.
         )
 
     def call(self, inputs):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import zipfile
 from collections.abc import Mapping
@@ -172,8 +173,12 @@ def load_preset_weights(model: keras.Model, preset: Preset, *, partial=False):
     )
 
 
-def load_keras(path: Path) -> keras.Model:
+def load_keras(path: Path, dtype: str | None = None) -> keras.Model:
     """Loads a `.keras` file of this project without running code contained in it.
+
+    Args:
+        path: the file.
+        dtype: dtype policy of the layers; None: the file's.
 
     Raises:
         PicanetError: if the file cannot be loaded.
@@ -181,12 +186,27 @@ def load_keras(path: Path) -> keras.Model:
     try:
         _check_archive(Path(path))
         # A call of `enable_unsafe_deserialization` would override the argument alone.
-        with SafeModeScope(True):
+        with SafeModeScope(True), _networks_in(dtype):
             return keras.saving.load_model(path, compile=False, safe_mode=True)
     except Exception as error:  # Corrupt files may raise anything.
         lines = str(error).strip().splitlines()
         reason = lines[0] if lines else type(error).__name__
         raise PicanetError(f"Cannot load the model {path}: {reason[:300]}") from error
+
+
+def _networks_in(dtype: str | None):
+    """Context manager in which Keras builds the networks of files in a dtype policy."""
+    if dtype is None:
+        return contextlib.nullcontext()
+    from picanet_tf.models import base
+
+    class Network:  # Keras' messages name it.
+        @staticmethod
+        def from_config(config: Mapping) -> keras.Model:
+            return base.Network.from_config({**config, "dtype": dtype})
+
+    name = keras.saving.get_registered_name(base.Network)
+    return keras.saving.custom_object_scope({name: Network})
 
 
 def _check_archive(path: Path) -> None:

@@ -228,7 +228,8 @@ def _network(source: str, options: AddOptions):
     from picanet_tf.inference.loading import load_model
     from picanet_tf.inference.locate import locate
 
-    network = load_model(locate(source), engine="keras").network
+    model = load_model(locate(source), engine="keras", precision="float32")
+    network = model.network
     task = network.task.spec.name
     if task != _TASK:
         raise PicanetError(f"{source} is for {task}; presets are for {_TASK}")

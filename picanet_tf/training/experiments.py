@@ -14,7 +14,7 @@ from picanet_tf.core.errors import PicanetError
 from picanet_tf.tasks.registry import get_spec, task_names
 from picanet_tf.training.settings import check, nearest_multiple, setting
 
-PRECISIONS = ("float32", "mixed_float16", "mixed_bfloat16")
+PRECISIONS = ("float32", "mixed_float16", "mixed_bfloat16", "auto")
 SCHEDULES = ("steps", "poly")
 
 
@@ -119,7 +119,12 @@ class Experiment:
     replicas: int = setting(
         0, "Number of replicas; 0 uses all GPUs, or one CPU device.", minimum=0
     )
-    precision: str = setting("float32", "Dtype policy.", choices=PRECISIONS)
+    precision: str = setting(
+        "float32",
+        "Dtype policy of the layers; auto: mixed_bfloat16 if the processor or GPU "
+        "computes bfloat16 faster, else float32. The run records which.",
+        choices=PRECISIONS,
+    )
     checkpoint_interval: int = setting(1000, "Steps between checkpoints.", minimum=1)
     on_nonfinite: str = setting(
         "stop",

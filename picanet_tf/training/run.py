@@ -88,6 +88,7 @@ def train(
     import keras
     import tensorflow as tf
 
+    from picanet_tf.layers.precision import resolve_precision
     from picanet_tf.training.step import translate_worker_errors
     from picanet_tf.training.strategy import make_strategy
     from picanet_tf.training.trainer import Trainer
@@ -95,6 +96,9 @@ def train(
     gpus = len(tf.config.list_physical_devices("GPU"))
     machine.warn_of_unused_gpu(gpus)
     strategy = make_strategy(experiment.replicas, cluster)
+    experiment = dataclasses.replace(
+        experiment, precision=resolve_precision(experiment.precision)
+    )
     if not (resume or "batch_size" in settings):
         experiment = fit_batch_size(experiment, strategy.num_replicas_in_sync)
         data.experiment = experiment
@@ -216,6 +220,9 @@ def resumed_experiment(run: RunDirectory, settings: Mapping) -> Experiment:
     experiment = run.load_experiment()
     recorded = run.recorded()
     movable = [name for name, data_set in MOVABLE.items() if recorded.get(data_set)]
+    settings = dict(settings)
+    if settings.get("precision") == "auto":  # It was resolved when the run began.
+        del settings["precision"]
     changed = [
         f"`{name}` was {getattr(experiment, name)!r}"
         for name, value in settings.items()

@@ -91,7 +91,7 @@ def test_errors(network, tmp_path):
 
 def test_a_saved_network_predicts_the_same(network, photo, tmp_path):
     network.save(tmp_path / "model.keras")
-    loaded = picanet_tf.load_model(tmp_path / "model.keras")
+    loaded = picanet_tf.load_model(tmp_path / "model.keras", precision="float32")
     np.testing.assert_allclose(
         loaded.predict(photo), KerasModel(network).predict(photo), atol=1e-6
     )

@@ -1,6 +1,7 @@
 """Which engine runs what, and what each refuses."""
 
 import logging
+import pickle
 
 import numpy as np
 import pytest
@@ -15,7 +16,8 @@ from picanet_tf.inference import (
     locate,
 )
 from picanet_tf.inference import loading as module
-from picanet_tf.inference.loading import load_network
+from picanet_tf.inference.loading import POLICIES, load_network
+from picanet_tf.layers import precision as precision_module
 from picanet_tf.presets import registry
 from picanet_tf.presets.arrays import quantize
 from picanet_tf.saliency import build_model
@@ -56,7 +58,8 @@ def test_the_engine_is_the_quickest_that_there_is(place, network):
         ("net.keras", KerasModel),
         (place / "net.keras", KerasModel),
     ):
-        model = load_model(word)
+        given = {} if kind is LiteRTModel else {"precision": "float32"}
+        model = load_model(word, **given)
         assert type(model) is kind, word
         np.testing.assert_allclose(model.predict(photo()), expected, atol=1e-4)
 
@@ -120,6 +123,78 @@ def test_threads_of_keras_come_too_late(place):
         PicanetError, match="must be set before TensorFlow is first used"
     ):
         load_model("net.keras", threads=1)
+
+
+@pytest.mark.parametrize("word", ["net.keras", "mine", "tiny"])
+def test_keras_computes_in_the_precision_asked_for(place, network, word):
+    """With the same weights, which stay float32, and nearly the same maps."""
+    wide, narrow = (
+        load_model(word, engine="keras", precision=precision)
+        for precision in ("float32", "bfloat16")
+    )
+    assert (wide.precision, narrow.precision) == ("float32", "bfloat16")
+    assert narrow.network.get_layer("fc7").compute_dtype == "bfloat16"
+    assert wide.network.get_layer("fc7").compute_dtype == "float32"
+    for ours, theirs in zip(narrow.network.weights, wide.network.weights, strict=True):
+        assert ours.dtype == theirs.dtype
+        np.testing.assert_array_equal(ours.numpy(), theirs.numpy(), ours.path)
+    expected, found = wide.predict(photo()), narrow.predict(photo())
+    assert found.dtype == np.float32 and expected.std() > 0.01
+    assert 0 < np.abs(found - expected).max() < 0.05
+    np.testing.assert_allclose(
+        KerasModel(narrow.network.rebuild(dtype="float32")).predict(photo()), expected
+    )
+
+
+@pytest.mark.parametrize(("policy", "name"), sorted(POLICIES.items()))
+def test_auto_is_what_is_fast_here(place, monkeypatch, policy, name):
+    asked = []
+    monkeypatch.setattr(
+        precision_module, "resolve_precision", lambda p: asked.append(p) or "float32"
+    )
+    load_model("net.keras", precision=policy)
+    assert asked == [name]
+    load_model("tiny.tflite")  # LiteRT computes as its file says.
+    assert asked == [name]
+
+
+def test_the_precision_of_a_run_is_not_that_of_its_training(place):
+    """Such as float16, which is slow on processors."""
+    load_network(locate("net.keras")).rebuild(dtype="mixed_float16").save("half.keras")
+    assert load_network(locate("half.keras")).config.dtype == "mixed_float16"
+    model = load_model("half.keras", precision="float32")
+    assert model.network.config.dtype == model.precision == "float32"
+    expected = load_model("net.keras", precision="float32").predict(photo())
+    np.testing.assert_array_equal(model.predict(photo()), expected)
+
+
+def test_a_copy_computes_in_the_same_precision(place):
+    model = load_model("net.keras", precision="bfloat16")
+    other = pickle.loads(pickle.dumps(model))
+    np.testing.assert_array_equal(other.predict(photo()), model.predict(photo()))
+    assert other.precision == "bfloat16"
+
+
+@pytest.mark.parametrize("precision", ["float16", "mixed_bfloat16", None, ""])
+def test_precisions_that_there_are_not(place, precision):
+    with pytest.raises(PicanetError) as raised:
+        load_model("net.keras", precision=precision)
+    assert str(raised.value) == (
+        f"`precision` must be one of auto, float32, bfloat16. Received: {precision!r}"
+    )
+
+
+@pytest.mark.parametrize("word", ["tiny", "tiny.tflite"])
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_litert_computes_as_its_file_says(place, word, precision):
+    assert load_model(word).precision is None
+    with pytest.raises(PicanetError) as raised:
+        load_model(word, precision=precision)
+    assert str(raised.value) == (
+        f"`precision` {precision} is for the engine keras: {locate(word)} would run on "
+        "LiteRT, which computes as its file says. Give `engine` keras, or leave out "
+        "`precision`"
+    )
 
 
 def test_a_damaged_preset(place):

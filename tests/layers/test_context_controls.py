@@ -103,3 +103,11 @@ def test_error_messages():
             layer_class("median")
     with pytest.raises(ValueError, match="`kernel_size` must be odd.*kernel_size=4"):
         LocalContextPooling("max", kernel_size=4)
+
+
+def test_local_average_in_bfloat16_is_summed_in_float32():
+    """256 and 1 in turn: 1027 / 7 is 147. In bfloat16, it would be 1024 / 7, 146."""
+    inputs = np.ones([1, 7, 7, 1], np.float32)
+    inputs[:, :, ::2] = 256
+    outputs = LocalContextPooling("average", 7, 1, dtype="mixed_bfloat16")(inputs)
+    assert float(outputs[0, 3, 3, 0]) == 147

@@ -46,3 +46,9 @@ def test_large_activations_in_half_precision():
     """300 squared exceeds float16's range."""
     outputs = L2Normalization(dtype="mixed_float16")(np.full([1, 1, 1, 4], 300.0))
     np.testing.assert_allclose(np.float32(outputs), 10, rtol=1e-3)
+
+
+def test_the_scale_is_not_rounded_in_half_precision():
+    """0.70711 * 1.0038 = 0.7098 is 182/256; with the scale as bfloat16, 1, 181/256."""
+    outputs = L2Normalization(1.0038, dtype="mixed_bfloat16")(np.ones([1, 1, 1, 2]))
+    np.testing.assert_array_equal(np.float32(outputs), 182 / 256)

@@ -1,0 +1,297 @@
+"""Compares bfloat16 with float32: time, maps of a preset, and what training reaches.
+
+    python -m benchmarks.precision speed [--size 160] [--batch 2] [--rounds 7]
+    python -m benchmarks.precision maps IMAGES MASKS [--model NAME]
+    python -m benchmarks.precision training DATA TEST OUT [--steps 200] [--seeds 0,1]
+
+speed     a training step and one image: Keras' policy mixed_bfloat16, TensorFlow's
+          graph rewrite and what `load_model` runs, as ratios to float32
+maps      differences of the maps at the photos' size, 0..1; max F and MAE of both
+training  fine-tunes a preset to another variant in both precisions with each seed,
+          scores the networks on TEST, and compares them by paired intervals over its
+          images, as `picanet evaluate` does. DATA and TEST are converted data sets.
+          Finished runs in OUT are kept, others resumed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import time
+from pathlib import Path
+
+import numpy as np
+
+from benchmarks.common import report
+
+VARIANTS = ("UNet", "6GAP_5432LAP", "6GAP_5432AC")
+PRECISIONS = ("float32", "bfloat16")
+_BINS = 100_000  # The share of differences below a value is looked for in a histogram.
+
+
+def speed(size: int, batch: int, rounds: int) -> None:
+    for variant in VARIANTS:
+        report("precision_speed", measure_speed(variant, size, batch, rounds))
+
+
+def measure_speed(variant: str, size: int, batch: int, rounds: int) -> list[dict]:
+    """Times a training step and one image of each way, in turn, in this process."""
+    import tensorflow as tf
+
+    from picanet_tf.tasks.registry import get_task
+
+    images = tf.random.uniform([batch, size, size, 3], maxval=255, seed=0)
+    masks = tf.cast(tf.random.uniform([batch, size, size, 1], seed=1) > 0.5, tf.float32)
+    runs = {}
+    for name, policy, rewrites in (
+        ("float32", "float32", False),
+        ("mixed_bfloat16", "mixed_bfloat16", False),
+        ("graph rewrite", "float32", True),
+    ):
+        network = get_task("saliency").build_model(variant, size, dtype=policy, seed=0)
+        step, image = _training_step(network, images, masks), _image(network, images)
+        runs[name] = [_with_rewrite(rewrites, run) for run in (step, image)]
+        for run in runs[name]:
+            run()
+    times = {name: ([], []) for name in runs}
+    for _ in range(rounds):
+        for name, both in runs.items():
+            for run, seconds in zip(both, times[name], strict=True):
+                start = time.perf_counter()
+                run()
+                seconds.append(time.perf_counter() - start)
+    medians = {name: list(map(statistics.median, both)) for name, both in times.items()}
+    return [
+        {
+            "variant": variant,
+            "pixels": size,
+            "batch": batch,
+            "way": name,
+            "step / float32": step / medians["float32"][0],
+            "image / float32": image / medians["float32"][1],
+        }
+        for name, (step, image) in medians.items()
+    ]
+
+
+def _training_step(network, images, masks):
+    import tensorflow as tf
+
+    from picanet_tf.training.experiments import Experiment
+    from picanet_tf.training.initialization import make_optimizer
+    from picanet_tf.training.step import TrainingStep
+
+    experiment = Experiment.of(
+        variant=network.variant, image_size=network.image_size, batch_size=len(images)
+    )
+    step = TrainingStep(
+        network.task,
+        experiment,
+        tf.distribute.get_strategy(),
+        network,
+        make_optimizer(network, experiment, ()),
+    )
+    targets = network.task.encode_targets(masks, network.output, network.image_size)
+    return lambda: step((images, targets))
+
+
+def _image(network, images):
+    from picanet_tf.inference import KerasModel
+
+    model, image = KerasModel(network), images[:1].numpy()
+    return lambda: np.asarray(model.infer(image))
+
+
+def _with_rewrite(on: bool, run):
+    import tensorflow as tf
+
+    def rewritten():
+        tf.config.optimizer.set_experimental_options(
+            {"auto_mixed_precision_onednn_bfloat16": on}
+        )
+        run()
+
+    return rewritten
+
+
+def maps(images: str, masks: str, name: str | None) -> None:
+    from data_pipeline.pairs import pair_by_name
+    from picanet_tf.core.images import read_image, read_mask
+    from picanet_tf.evaluation.samples import Sample
+    from picanet_tf.inference import load_model
+
+    models = {
+        precision: load_model(name, engine="keras", precision=precision)
+        for precision in PRECISIONS
+    }
+    pairs, bad = pair_by_name(images, masks)
+    if bad or not pairs:
+        raise SystemExit(f"{images} and {masks}: {len(pairs)} pairs, bad: {bad[:3]}")
+    predicted = {precision: [] for precision in models}
+    counts, largest = np.zeros(_BINS + 1, np.int64), []
+    for number, pair in enumerate(pairs, 1):
+        image = read_image(pair.image)
+        sample = Sample(pair.key, read_mask(pair.truth), None)
+        both = [model.predict(image) for model in models.values()]
+        for found, values in zip(predicted.values(), both, strict=True):
+            found.append((sample, values))
+        off = np.abs(both[1] - both[0])
+        largest.append((float(off.max()), pair.key))
+        counts += np.bincount(np.int64(off.ravel() * _BINS), minlength=_BINS + 1)
+        print(f"{number} of {len(pairs)}: {pair.key} {off.max():.4f}", flush=True)
+    share = counts.cumsum() / counts.sum()
+    mean = float((counts * (np.arange(_BINS + 1) + 0.5)).sum() / counts.sum() / _BINS)
+    evaluations = [_evaluate(found) for found in predicted.values()]
+    difference, low, high = _paired(*evaluations)
+    scores = [evaluation.scores.scores for evaluation in evaluations]
+    report(
+        "precision_maps",
+        [
+            {
+                "images": len(pairs),
+                "largest": max(largest)[0],
+                "of image": max(largest)[1],
+                "99.9th percentile": float(np.searchsorted(share, 0.999) / _BINS),
+                "mean": mean,
+                **{
+                    f"{score} {precision}": f"{values[score]:.4f}"
+                    for score in ("max_f", "mae")
+                    for precision, values in zip(PRECISIONS, scores, strict=True)
+                },
+                "max_f, difference": f"{difference:+.4f} [{low:+.4f} {high:+.4f}]",
+            }
+        ],
+    )
+
+
+def training(data: str, test: str, output: str, options: argparse.Namespace) -> None:
+    scored: dict[str, list] = {precision: [] for precision in PRECISIONS}
+    rows = []
+    for seed in map(int, options.seeds.split(",")):
+        for precision in PRECISIONS:
+            run = train(
+                data, Path(output, f"{precision}-{seed}"), precision, seed, options
+            )
+            print(f"{run}: scoring", flush=True)
+            scored[precision].append(_evaluate(list(_predict(run, test, precision))))
+        both = [found[-1] for found in scored.values()]
+        rows.append(_compared(f"seed {seed}", [both]))
+        report("precision_training", rows[-1:])
+    pairs = list(zip(*scored.values(), strict=True))
+    rows.append(_compared("mean of the seeds", pairs))
+    report("precision_training", rows[-1:])
+    if len(scored["float32"]) > 1:  # How far apart two seeds are, to compare with.
+        rows = [_compared("float32, second seed - first", [scored["float32"][:2]])]
+        report("precision_training", rows)
+
+
+def train(
+    data: str, run: Path, precision: str, seed: int, options: argparse.Namespace
+) -> Path:
+    import picanet_tf
+    from picanet_tf.training.run_directory import RunDirectory
+
+    begun = run.exists()
+    if begun and RunDirectory.open(run).finished:
+        return run
+    started = time.monotonic()
+    picanet_tf.train(
+        run=run,
+        resume=begun,
+        tfrecords=data,
+        variant=options.variant,
+        init_from=options.init_from,
+        steps=options.steps,
+        batch_size=options.batch,
+        image_size=options.size,
+        learning_rate=options.learning_rate,
+        checkpoint_interval=50,
+        seed=seed,
+        precision={"bfloat16": "mixed_bfloat16"}.get(precision, precision),
+    )
+    print(f"{run}: {time.monotonic() - started:.0f} s", flush=True)
+    return run
+
+
+def _predict(run: Path, test: str, precision: str):
+    from data_pipeline.kinds import MASK
+    from data_pipeline.readers import read_originals
+    from picanet_tf.evaluation.run import scoring_of
+    from picanet_tf.evaluation.samples import Sample
+    from picanet_tf.inference import load_model
+
+    model = load_model(run, engine="keras", precision=precision)
+    for record in read_originals(test, MASK).as_numpy_iterator():
+        truth = scoring_of("saliency").truth_of(record)
+        sample = Sample(record["key"].decode(), truth, None)
+        yield sample, model.predict(record["image"])
+
+
+def _evaluate(predicted: list):
+    from picanet_tf.saliency.evaluation import evaluate
+
+    return evaluate(predicted, which=("max_f", "mae"), panel_images=0)
+
+
+def _paired(first, second, score: str = "max_f") -> tuple[float, float, float]:
+    """Returns second - first of a score, and its paired 95% interval."""
+    return _paired_mean([(first, second)], score)
+
+
+def _paired_mean(pairs: list, score: str) -> tuple[float, float, float]:
+    """As `_paired`, for the mean over several pairs on the same images."""
+    from picanet_tf.evaluation.bootstrap import interval
+    from picanet_tf.saliency.intervals import draw_scores
+
+    values = np.mean(
+        [[each.scores.scores[score] for each in pair] for pair in pairs], axis=0
+    )
+    draws = np.mean(
+        [[draw_scores(each)[score] for each in pair] for pair in pairs], axis=0
+    )
+    return float(values[1] - values[0]), *interval(draws[1] - draws[0])
+
+
+def _compared(name: str, pairs: list) -> dict:
+    row = {"what": name}
+    for score in ("max_f", "mae"):
+        for precision, each in zip(PRECISIONS, zip(*pairs, strict=True), strict=True):
+            value = np.mean([found.scores.scores[score] for found in each])
+            row[f"{score} {precision}"] = f"{value:.4f}"
+        difference, low, high = _paired_mean(pairs, score)
+        row[f"{score}, difference"] = f"{difference:+.4f} [{low:+.4f} {high:+.4f}]"
+    return row
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    commands = parser.add_subparsers(dest="command", required=True)
+    add = commands.add_parser("speed")
+    add.add_argument("--size", type=int, default=160)
+    add.add_argument("--batch", type=int, default=2)
+    add.add_argument("--rounds", type=int, default=7)
+    add = commands.add_parser("maps")
+    add.add_argument("images")
+    add.add_argument("masks")
+    add.add_argument("--model")
+    add = commands.add_parser("training")
+    for name in ("data", "test", "output"):
+        add.add_argument(name)
+    add.add_argument("--variant", default="6GAP_5432AC")
+    add.add_argument("--init_from", default="picanet_vgg16_duts")
+    add.add_argument("--steps", type=int, default=200)
+    add.add_argument("--size", type=int, default=96)
+    add.add_argument("--batch", type=int, default=4)
+    add.add_argument("--learning_rate", type=float, default=0.01)
+    add.add_argument("--seeds", default="0,1")
+    options = parser.parse_args()
+    if options.command == "speed":
+        speed(options.size, options.batch, options.rounds)
+    elif options.command == "maps":
+        maps(options.images, options.masks, options.model)
+    else:
+        training(options.data, options.test, options.output, options)
+
+
+if __name__ == "__main__":
+    main()
