@@ -16,6 +16,8 @@ from picanet_tf.commands import evaluate, export, predict, train
 from picanet_tf.core.errors import PicanetError
 from picanet_tf.core.images import read_image, read_mask
 from picanet_tf.drawing.cutouts import cut_out
+from picanet_tf.layers import precision
+from picanet_tf.models.weights import load_keras
 from picanet_tf.saliency.losses import STAGE_WEIGHTS
 from picanet_tf.serving.saved_model import Loaded
 
@@ -222,6 +224,68 @@ def test_train_as_a_function(tmp_path):
     with pytest.raises(PicanetError, match="`init_from`: there is no nowhere"):
         picanet_tf.train(tfrecords="records", init_from="nowhere", **TINY)
     assert not (tmp_path / "runs").exists()
+
+
+def test_train_records_what_auto_was(tmp_path, monkeypatch, caplog):
+    caplog.set_level(logging.INFO, logger="absl")
+    fast = (True, "the processor has AMX-BF16")
+    monkeypatch.setattr(precision, "_has_fast_bfloat16", lambda: fast)
+    settings = {"tfrecords": "records", "run": "mine", **TINY}
+    run = picanet_tf.train(steps=1, precision="auto", **settings)
+    assert "Precision: bfloat16 (the processor has AMX-BF16)" in caplog.messages
+    assert run.load_experiment().precision == "mixed_bfloat16"
+    network = load_keras(run.weights())
+    assert network.config.dtype == "mixed_bfloat16"
+    assert {weight.dtype for weight in network.trainable_weights} == {"float32"}
+
+    # The same command on another machine: the run keeps what it began with.
+    monkeypatch.setattr(precision, "_has_fast_bfloat16", lambda: (False, "it is old"))
+    settings |= {"resume": True, "precision": "auto"}
+    assert picanet_tf.train(**settings).load_experiment() == run.load_experiment()
+    with pytest.raises(PicanetError, match="`precision` was 'mixed_bfloat16'. To chan"):
+        picanet_tf.train(**{**settings, "precision": "float32"})
+    other = picanet_tf.train(
+        **{**settings, "resume": False, "run": "other", "steps": 1}
+    )
+    assert other.load_experiment().precision == "float32"
+
+
+def test_train_computes_in_float32_by_default(monkeypatch):
+    monkeypatch.setattr(precision, "_has_fast_bfloat16", lambda: (True, "it is new"))
+    run = picanet_tf.train(tfrecords="records", steps=1, run="mine", **TINY)
+    assert run.load_experiment().precision == "float32"
+    assert load_keras(run.weights()).config.dtype == "float32"
+
+
+@pytest.mark.parametrize("fast", ["bfloat16", "float32"])
+def test_predict_and_evaluate_compute_in_what_is_fast(
+    main, tmp_path, monkeypatch, caplog, fast
+):
+    """By default, and in what is asked for otherwise; the report says which."""
+    caplog.set_level(logging.INFO, logger="absl")
+    monkeypatch.setattr(
+        precision, "_has_fast_bfloat16", lambda: (fast == "bfloat16", "of its kind")
+    )
+    (path,) = picanet_tf.predict(
+        "images/a.png", output="auto", model="model.keras"
+    ).written
+    assert f"Precision: {fast} (of its kind)" in caplog.messages
+    words = ("images/a.png", "--model", "model.keras", "--output", "asked")
+    assert main(predict, *words, "--precision", fast) == 0
+    assert path.read_bytes() == (tmp_path / "asked" / "a.png").read_bytes()
+    data = {"tfrecords": ["records"], "models": ["model.keras"], "workers": 0}
+    for given, expected in (({}, fast), ({"precision": "float32"}, "float32")):
+        report = picanet_tf.evaluate(**data, **given)
+        details = report["datasets"]["abc"]["methods"]["model"]["details"]
+        assert details["precision"] == expected
+
+
+def test_the_precision_of_litert_is_its_files(main):
+    with pytest.raises(PicanetError, match="`precision` float32 is for the engine ker"):
+        main(predict, "images/a.png", "--precision", "float32")
+    report = picanet_tf.evaluate(tfrecords=["records"], workers=0)
+    (method,) = report["datasets"]["abc"]["methods"].values()
+    assert "precision" not in method["details"]
 
 
 def test_the_models_name_stands_in_the_log_each_time(caplog):

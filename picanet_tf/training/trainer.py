@@ -40,7 +40,7 @@ class Trainer:
     """Trains one network and writes all results to the run directory.
 
     Args:
-        experiment: the settings of the training.
+        experiment: the settings of the training, its `precision` resolved.
         run: the run directory.
         batches: the training and validation data.
         init_from: a `.keras` file or preset to start from instead of

@@ -66,7 +66,11 @@ def test_boundaries():
         ),
         ({"variant": "DeepLab_LAP"}, "It is a variant of task segmentation"),
         ({"variant": "7AC"}, "`variant`: Cannot read variant '7AC'.*stage 7"),
-        ({"precision": "float8"}, "`precision` must be one of float32.*'float8'"),
+        (
+            {"precision": "float8"},
+            "`precision` must be one of float32, mixed_float16, mixed_bfloat16, auto. "
+            "Received: 'float8'",
+        ),
         ({"batch_size": 9, "replicas": 2}, "multiple of `replicas`. Received: 9 and 2"),
         ({"rate_boundaries": (7, 5)}, "`rate_boundaries` must be ascending"),
         ({"steps": "many"}, "`steps` must be int. Received: 'many'"),
