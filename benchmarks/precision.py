@@ -142,58 +142,48 @@ def maps(images: str, masks: str, name: str | None) -> None:
     share = counts.cumsum() / counts.sum()
     mean = float((counts * (np.arange(_BINS + 1) + 0.5)).sum() / counts.sum() / _BINS)
     evaluations = [_evaluate(found) for found in predicted.values()]
-    difference, low, high = _paired(*evaluations)
-    scores = [evaluation.scores.scores for evaluation in evaluations]
     report(
         "precision_maps",
         [
             {
+                **_compared("bfloat16", [evaluations]),
                 "images": len(pairs),
                 "largest": max(largest)[0],
                 "of image": max(largest)[1],
                 "99.9th percentile": float(np.searchsorted(share, 0.999) / _BINS),
                 "mean": mean,
-                **{
-                    f"{score} {precision}": f"{values[score]:.4f}"
-                    for score in ("max_f", "mae")
-                    for precision, values in zip(PRECISIONS, scores, strict=True)
-                },
-                "max_f, difference": f"{difference:+.4f} [{low:+.4f} {high:+.4f}]",
             }
         ],
     )
 
 
 def training(data: str, test: str, output: str, options: argparse.Namespace) -> None:
-    scored: dict[str, list] = {precision: [] for precision in PRECISIONS}
-    rows = []
+    pairs = []  # of (float32, bfloat16), one for each seed
     for seed in map(int, options.seeds.split(",")):
+        pair = []
         for precision in PRECISIONS:
-            run = train(
-                data, Path(output, f"{precision}-{seed}"), precision, seed, options
-            )
+            run = Path(output, f"{precision}-{seed}")
+            train(data, run, precision, seed, options)
             print(f"{run}: scoring", flush=True)
-            scored[precision].append(_evaluate(list(_predict(run, test, precision))))
-        both = [found[-1] for found in scored.values()]
-        rows.append(_compared(f"seed {seed}", [both]))
-        report("precision_training", rows[-1:])
-    pairs = list(zip(*scored.values(), strict=True))
-    rows.append(_compared("mean of the seeds", pairs))
-    report("precision_training", rows[-1:])
-    if len(scored["float32"]) > 1:  # How far apart two seeds are, to compare with.
-        rows = [_compared("float32, second seed - first", [scored["float32"][:2]])]
-        report("precision_training", rows)
+            pair.append(_evaluate(list(_predict(run, test, precision))))
+        pairs.append(pair)
+        report("precision_training", [_compared(f"bfloat16, seed {seed}", [pair])])
+    rows = [_compared(f"bfloat16, mean of {len(pairs)} seeds", pairs)]
+    firsts = [float32 for float32, _ in pairs]
+    if len(firsts) > 1:  # How far apart two seeds are, to compare with.
+        rows.append(_compared("float32, second seed against first", [firsts[:2]]))
+    report("precision_training", rows)
 
 
 def train(
     data: str, run: Path, precision: str, seed: int, options: argparse.Namespace
-) -> Path:
+) -> None:
     import picanet_tf
     from picanet_tf.training.run_directory import RunDirectory
 
     begun = run.exists()
     if begun and RunDirectory.open(run).finished:
-        return run
+        return
     started = time.monotonic()
     picanet_tf.train(
         run=run,
@@ -210,7 +200,6 @@ def train(
         precision={"bfloat16": "mixed_bfloat16"}.get(precision, precision),
     )
     print(f"{run}: {time.monotonic() - started:.0f} s", flush=True)
-    return run
 
 
 def _predict(run: Path, test: str, precision: str):
@@ -233,32 +222,31 @@ def _evaluate(predicted: list):
     return evaluate(predicted, which=("max_f", "mae"), panel_images=0)
 
 
-def _paired(first, second, score: str = "max_f") -> tuple[float, float, float]:
-    """Returns second - first of a score, and its paired 95% interval."""
-    return _paired_mean([(first, second)], score)
-
-
-def _paired_mean(pairs: list, score: str) -> tuple[float, float, float]:
-    """As `_paired`, for the mean over several pairs on the same images."""
+def _paired(pairs: list, score: str) -> tuple[float, float, float]:
+    """Returns the mean over pairs of second - first, and its paired 95% interval."""
     from picanet_tf.evaluation.bootstrap import interval
     from picanet_tf.saliency.intervals import draw_scores
 
-    values = np.mean(
-        [[each.scores.scores[score] for each in pair] for pair in pairs], axis=0
-    )
     draws = np.mean(
         [[draw_scores(each)[score] for each in pair] for pair in pairs], axis=0
     )
-    return float(values[1] - values[0]), *interval(draws[1] - draws[0])
+    first, second = _means(pairs, score)
+    return second - first, *interval(draws[1] - draws[0])
+
+
+def _means(pairs: list, score: str) -> list[float]:
+    return np.mean(
+        [[each.scores.scores[score] for each in pair] for pair in pairs], axis=0
+    ).tolist()
 
 
 def _compared(name: str, pairs: list) -> dict:
+    """A row on pairs of evaluations on the same images, the second minus the first."""
     row = {"what": name}
     for score in ("max_f", "mae"):
-        for precision, each in zip(PRECISIONS, zip(*pairs, strict=True), strict=True):
-            value = np.mean([found.scores.scores[score] for found in each])
-            row[f"{score} {precision}"] = f"{value:.4f}"
-        difference, low, high = _paired_mean(pairs, score)
+        first, second = _means(pairs, score)
+        difference, low, high = _paired(pairs, score)
+        row[score], row[f"{score} of the other"] = f"{second:.4f}", f"{first:.4f}"
         row[f"{score}, difference"] = f"{difference:+.4f} [{low:+.4f} {high:+.4f}]"
     return row
 
