@@ -71,7 +71,8 @@ def test_from_stdin_to_stdout(network, tmp_path):
     buffer = io.BytesIO()
     photo().save(buffer, "PNG")
     arguments = ("--model", path, "--input", "-")
-    run = predict(*arguments, "--format", "cutout", input=buffer.getvalue())
+    words = (*arguments, "--format", "cutout", "--precision", "float32")
+    run = predict(*words, input=buffer.getvalue())
     assert run.returncode == 0, run.stderr
     cutout = np.asarray(Image.open(io.BytesIO(run.stdout)))
     image = np.asarray(photo())

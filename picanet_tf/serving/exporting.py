@@ -101,7 +101,7 @@ class _Export:
             self.task.spec.check_image_size(trained.variant, self.size)
         self.images = np.stack([self._resize(image) for image in images])
         reference = trained
-        if self.size != trained.image_size:
+        if (self.size, "float32") != (trained.image_size, trained.config.dtype):
             reference = trained.rebuild(image_size=self.size, dtype="float32")
         self.reference = [
             {name: value.numpy() for name, value in reference(batch).items()}

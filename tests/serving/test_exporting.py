@@ -66,6 +66,16 @@ def test_another_size_and_no_attention(tmp_path):
     assert outputs["saliency"].shape == (2, 48, 48, 1)
 
 
+def test_a_network_in_bfloat16_is_compared_in_float32(network, tmp_path):
+    """Both files hold its float32 weights: they differ as those of a float32 one do."""
+    found = {}
+    for dtype in ("float32", "mixed_bfloat16"):
+        request = ExportRequest(tmp_path / dtype)
+        trained = network.rebuild(dtype=dtype)
+        _, (found[dtype],) = exporting.export(trained, request, PHOTOS)
+    assert found["mixed_bfloat16"].difference == found["float32"].difference < 1e-4
+
+
 def test_int8(network, tmp_path):
     request = ExportRequest(tmp_path, formats=("tflite",), quantize=("int8",))
     with pytest.raises(PicanetError, match="int8 needs real images"):

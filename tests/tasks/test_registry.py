@@ -175,7 +175,7 @@ def test_predicting_files(run, tmp_path):
 
 
 def test_it_is_exported(run, tmp_path):
-    model = load_model(run.path)
+    model = load_model(run.path, precision="float32")
     request = ExportRequest(tmp_path, formats=("saved_model", "tflite"))
     folder, artefacts = exporting.export(model.network, request, [photo((37, 53))])
     assert all(artefact.difference < 1e-5 for artefact in artefacts)
