@@ -13,7 +13,7 @@ from picanet_tf.core.errors import PicanetError
 from picanet_tf.inference.base import Model
 from picanet_tf.inference.forks import check_not_forked, tensorflow_is_used
 from picanet_tf.inference.loading import load_model
-from picanet_tf.layers.fused import inference_only
+from picanet_tf.layers.gradients import inference_only
 from picanet_tf.models.base import Network
 
 

@@ -24,7 +24,7 @@ import tensorflow as tf
 
 from picanet_tf.layers import banded, fused
 from picanet_tf.layers.arguments import check_choice, check_odd, check_positive
-from picanet_tf.layers.fused import Window
+from picanet_tf.layers.windows import Window
 
 IMPLEMENTATIONS = ("patches", "fused")
 

@@ -28,12 +28,12 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
-from picanet_tf.layers.fused import (
+from picanet_tf.layers.gradients import with_gradient
+from picanet_tf.layers.windows import (
     Window,
     get_size,
     pad_zeros,
     swap_batch_and_lines,
-    with_gradient,
 )
 
 TILE = 32  # Pixels of a line at most: fewer waste the margins, more waste zeros.

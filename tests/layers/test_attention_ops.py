@@ -76,7 +76,7 @@ def test_local_attention_pool(
 
 
 @IMPLEMENTATIONS
-@pytest.mark.parametrize("filters", [1, 4])  # fewer and more than the 3 channels
+@pytest.mark.parametrize("filters", [2, 4])  # fewer and more than the 3 channels
 @pytest.mark.parametrize(
     "height, width, kernel_size, dilation_rate, strides",
     [

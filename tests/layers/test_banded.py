@@ -6,7 +6,7 @@ import tensorflow as tf
 
 from picanet_tf.layers import banded
 from picanet_tf.layers.attention_ops import local_attention_pool
-from picanet_tf.layers.fused import Window
+from picanet_tf.layers.windows import Window
 from tests.layers import naive
 
 
