@@ -5,7 +5,7 @@
     python -m benchmarks.precision training DATA TEST OUT [--steps 200] [--seeds 0,1]
 
 speed     a training step and one image: Keras' policy mixed_bfloat16, TensorFlow's
-          graph rewrite and what `load_model` runs, as ratios to float32
+          graph rewrite, as ratios to float32 and to the same of the UNet
 maps      differences of the maps at the photos' size, 0..1; max F and MAE of both
 training  fine-tunes a preset to another variant in both precisions with each seed,
           scores the networks on TEST, and compares them by paired intervals over its
@@ -30,12 +30,34 @@ _BINS = 100_000  # The share of differences below a value is looked for in a his
 
 
 def speed(size: int, batch: int, rounds: int) -> None:
+    rows, unet = [], None
     for variant in VARIANTS:
-        report("precision_speed", measure_speed(variant, size, batch, rounds))
+        seconds = measure_speed(variant, size, batch, rounds)
+        unet = unet or seconds  # VARIANTS begins with it.
+        rows += [
+            {
+                "variant": variant,
+                "pixels": size,
+                "batch": batch,
+                "way": way,
+                "step / float32": step / seconds["float32"][0],
+                "image / float32": image / seconds["float32"][1],
+                "step / UNet's": step / unet[way][0],
+                "image / UNet's": image / unet[way][1],
+            }
+            for way, (step, image) in seconds.items()
+        ]
+    report("precision_speed", rows)
 
 
-def measure_speed(variant: str, size: int, batch: int, rounds: int) -> list[dict]:
-    """Times a training step and one image of each way, in turn, in this process."""
+def measure_speed(
+    variant: str, size: int, batch: int, rounds: int
+) -> dict[str, tuple[float, float]]:
+    """Times all ways in turn, in this process.
+
+    Returns:
+        {way: (median seconds of a training step, of one image)}.
+    """
     import tensorflow as tf
 
     from picanet_tf.tasks.registry import get_task
@@ -60,18 +82,10 @@ def measure_speed(variant: str, size: int, batch: int, rounds: int) -> list[dict
                 start = time.perf_counter()
                 run()
                 seconds.append(time.perf_counter() - start)
-    medians = {name: list(map(statistics.median, both)) for name, both in times.items()}
-    return [
-        {
-            "variant": variant,
-            "pixels": size,
-            "batch": batch,
-            "way": name,
-            "step / float32": step / medians["float32"][0],
-            "image / float32": image / medians["float32"][1],
-        }
-        for name, (step, image) in medians.items()
-    ]
+    return {
+        way: (statistics.median(steps), statistics.median(images))
+        for way, (steps, images) in times.items()
+    }
 
 
 def _training_step(network, images, masks):
