@@ -3,9 +3,10 @@
     python -m benchmarks.attention
 
 For AC and LAP with the shapes of D2 ... D5: forward and forward + backward time, and
-growth of peak memory, of "fused" vs. "patches" and vs. the bare matrix products of AC.
-Each case runs in its own process, so that its memory can be measured. GAP is compared
-with one `tf.matmul` of the same size.
+growth of peak memory, of "fused" vs. "patches" and vs. the bare matrix products of AC;
+then "fused" in bfloat16 vs. float32 and vs. the bare products in bfloat16. Each case
+runs in its own process, so that its memory can be measured. GAP is compared with one
+`tf.matmul` of the same size.
 """
 
 from __future__ import annotations
@@ -34,44 +35,67 @@ REPEATS = {1: 7, 4: 3}
 
 
 def main() -> None:
-    rows = []
+    rows, half = [], []
     for kind in ("AC", "LAP"):
         for stage in SHAPES:
             for batch in REPEATS:
-                rows.append(compare(kind, stage, batch))
+                fused = run(kind, stage, batch, "fused")
+                rows.append(compare(kind, stage, batch, fused))
+                half.append(compare_half(kind, stage, batch, fused))
     report("attention", rows)
+    print()
+    report("attention_bfloat16", half)
     print()
     report("attention_gap", [in_own_process("benchmarks.attention", "GAP")])
 
 
-def compare(kind: str, stage: str, batch: int) -> dict:
-    case = {
-        implementation: in_own_process(
-            "benchmarks.attention", kind, stage, batch, implementation
-        )
-        for implementation in ("patches", "fused")
-    }
-    fused, patches = case["fused"], case["patches"]
-    row = {
+def run(kind: str, stage: str, batch: int, implementation: str, dtype="float32"):
+    return in_own_process(
+        "benchmarks.attention", kind, stage, batch, implementation, dtype
+    )
+
+
+def compare(kind: str, stage: str, batch: int, fused: dict) -> dict:
+    patches = run(kind, stage, batch, "patches")
+    return {
         "kind": kind,
         "stage": stage,
         "batch": batch,
         "forward, times faster": patches["forward"] / fused["forward"],
         "both, times faster": patches["both"] / fused["both"],
         "memory, share": fused["memory"] / patches["memory"],
-        "forward / bare": None,
-        "both / bare": None,
+        **_to_bare(fused),
         "fused forward ms": fused["forward"] * 1e3,
         "fused both ms": fused["both"] * 1e3,
         "fused memory MB": fused["memory"] / 1e6,
     }
-    if kind == "AC":
-        row["forward / bare"] = fused["forward"] / fused["bare_forward"]
-        row["both / bare"] = fused["both"] / fused["bare_both"]
-    return row
 
 
-def measure(kind: str, stage: str, batch: int, implementation: str) -> dict:
+def compare_half(kind: str, stage: str, batch: int, single: dict) -> dict:
+    half = run(kind, stage, batch, "fused", "bfloat16")
+    return {
+        "kind": kind,
+        "stage": stage,
+        "batch": batch,
+        **{
+            f"{name} / float32": half[name] / single[name]
+            for name in ("forward", "both", "memory")
+        },
+        **_to_bare(half),
+    }
+
+
+def _to_bare(times: dict) -> dict:
+    """Ratios to the bare products, which only AC has."""
+    return {
+        f"{name} / bare": times[name] / times[f"bare_{name}"]
+        if f"bare_{name}" in times
+        else None
+        for name in ("forward", "both")
+    }
+
+
+def measure(kind: str, stage: str, batch: int, implementation: str, dtype: str) -> dict:
     import tensorflow as tf
 
     from picanet_tf.layers import attention_ops
@@ -81,6 +105,7 @@ def measure(kind: str, stage: str, batch: int, implementation: str) -> dict:
     weights = tf.random.uniform([batch, size, size, K * K])
     kernel = tf.random.normal([K, K, channels, filters], stddev=0.02)
     inputs = [features, weights] + ([kernel] if kind == "AC" else [])
+    inputs = [tf.cast(tensor, dtype) for tensor in inputs]
     options = {"dilation_rate": RATE, "implementation": implementation}
 
     def forward(features, weights, *kernel):
@@ -91,7 +116,7 @@ def measure(kind: str, stage: str, batch: int, implementation: str) -> dict:
         )
 
     outputs = filters if kind == "AC" else channels
-    upstream = tf.random.normal([batch, size, size, outputs])
+    upstream = tf.cast(tf.random.normal([batch, size, size, outputs]), dtype)
 
     def both(*inputs):
         with tf.GradientTape() as tape:
@@ -110,16 +135,22 @@ def measure(kind: str, stage: str, batch: int, implementation: str) -> dict:
         "both": median_seconds(lambda: traced_both(*inputs), REPEATS[batch]),
     }
     if kind == "AC":
-        result.update(_bare_products(tf, batch * size * size, channels, filters, batch))
+        pixels = batch * size * size
+        result.update(_bare_products(tf, pixels, channels, filters, batch, dtype))
     return result
 
 
-def _bare_products(tf, pixels: int, channels: int, filters: int, batch: int) -> dict:
-    """Returns the matrix products of AC (one per window row) and its two gradients."""
-    taps = tf.random.normal([pixels, K * channels])
-    outputs = tf.random.normal([pixels, filters])
+def _bare_products(
+    tf, pixels: int, channels: int, filters: int, batch: int, dtype: str
+) -> dict:
+    """Times the matrix products of AC (one per window row) and its two gradients."""
+
+    def random(*shape):
+        return tf.cast(tf.random.normal(shape), dtype)
+
+    taps, outputs = random(pixels, K * channels), random(pixels, filters)
     # One matrix a row: equal products would be computed once.
-    matrices = [tf.random.normal([K * channels, filters]) for _ in range(K)]
+    matrices = [random(K * channels, filters) for _ in range(K)]
 
     @tf.function
     def forward():
@@ -130,12 +161,11 @@ def _bare_products(tf, pixels: int, channels: int, filters: int, batch: int) -> 
         # The kernel's gradients have no matrix of their own: a scaled side each.
         products = []
         for row, matrix in enumerate(matrices):
+            scale = tf.cast(row + 1.0, dtype)
             products += [
                 lambda m=matrix: tf.matmul(taps, m),
                 lambda m=matrix: tf.matmul(outputs, m, transpose_b=True),
-                lambda scale=row + 1.0: tf.matmul(
-                    taps, outputs * scale, transpose_a=True
-                ),
+                lambda scale=scale: tf.matmul(taps, outputs * scale, transpose_a=True),
             ]
         return in_turn(products)
 
@@ -181,5 +211,5 @@ if __name__ == "__main__":
     elif sys.argv[1] == "GAP":
         print(json.dumps(measure_gap()))
     else:
-        kind, stage, batch, implementation = sys.argv[1:]
-        print(json.dumps(measure(kind, stage, int(batch), implementation)))
+        kind, stage, batch, *how = sys.argv[1:]
+        print(json.dumps(measure(kind, stage, int(batch), *how)))
