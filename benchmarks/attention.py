@@ -206,10 +206,12 @@ def _bytes(tensor) -> int:
 
 
 if __name__ == "__main__":
-    if len(sys.argv) == 1:
-        main()
-    elif sys.argv[1] == "GAP":
-        print(json.dumps(measure_gap()))
-    else:
-        kind, stage, batch, *how = sys.argv[1:]
-        print(json.dumps(measure(kind, stage, int(batch), *how)))
+    match sys.argv[1:]:
+        case []:
+            main()
+        case ["GAP"]:
+            print(json.dumps(measure_gap()))
+        case [kind, stage, batch, implementation, dtype]:
+            print(json.dumps(measure(kind, stage, int(batch), implementation, dtype)))
+        case _:
+            sys.exit(__doc__)

@@ -77,7 +77,8 @@ def in_turn(products: Sequence[Callable]):
     result = tf.constant(0.0)
     for product in products:
         with tf.control_dependencies([result]):
-            result = result + tf.reshape(product(), [-1])[0]
+            element = tf.reshape(product(), [-1])[0]
+            result += tf.cast(element, tf.float32)
     return result
 
 

@@ -112,7 +112,8 @@ def _training_step(network, images, masks):
 def _image(network, images):
     from picanet_tf.inference import KerasModel
 
-    model, image = KerasModel(network), images[:1].numpy()
+    # With a source, as `load_model` makes it: with copies of the kernels.
+    model, image = KerasModel(network, source=network.name), images[:1].numpy()
     return lambda: np.asarray(model.infer(image))
 
 
@@ -266,7 +267,9 @@ def _compared(name: str, pairs: list) -> dict:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser()
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     commands = parser.add_subparsers(dest="command", required=True)
     add = commands.add_parser("speed")
     add.add_argument("--size", type=int, default=160)

@@ -61,7 +61,8 @@ class Operation(NamedTuple):
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--variant", default="6GAP_5432LAP")
-    parser.add_argument("--precision", default="float32")
+    policies = ("float32", "mixed_bfloat16", "mixed_float16")
+    parser.add_argument("--precision", choices=policies, default="float32")
     parser.add_argument("--size", type=int, default=160, help="side in pixels")
     parser.add_argument("--batch", type=int, default=4)
     parser.add_argument("--steps", type=int, default=3, help="steps to profile")
@@ -70,6 +71,9 @@ def main() -> None:
     flags = parser.parse_args()
 
     model, run = training_step(flags.variant, flags.precision, flags.size, flags.batch)
+    layers = {layer.name for layer in model.layers}
+    if flags.layer and flags.layer not in layers:
+        parser.error(f"--layer {flags.layer} is none of {', '.join(sorted(layers))}")
     start = time.perf_counter()
     run()
     first = time.perf_counter() - start
@@ -79,7 +83,6 @@ def main() -> None:
         run()
     seconds = (time.perf_counter() - start) / flags.steps
     operations = profile(run, flags.steps)
-    layers = {layer.name for layer in model.layers}
     if flags.layer:
         operations = [o for o in operations if layer_of(o.path, layers) == flags.layer]
     total = sum(operation.seconds for operation in operations)

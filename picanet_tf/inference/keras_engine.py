@@ -30,9 +30,8 @@ class KerasModel(Model):
         threads: as passed to `load_model`.
 
     Attributes:
-        network: the network, at its test-time input size, with float32 weights. In
-            bfloat16, `predict` uses copies of its kernels that are made here: after
-            changing them, create another `KerasModel(network)`.
+        network: the network, at its test-time input size, with float32 weights. Its
+            layers compute in `precision`, also when it is trained further or saved.
 
     Raises:
         PicanetError: if the network was not built by `build_model`; on prediction, in
@@ -62,33 +61,46 @@ class KerasModel(Model):
         if side != network.image_size:
             network = network.rebuild(image_size=side)
         super().__init__(task.spec, side)
-        self.network = network
+        self._network = network
         self._source = source
         self._options = {"threads": threads, "precision": self.precision}
         tensorflow_is_used()
         logits = keras.Model(network.input, task.logits(network.output))
-        kernels = _cast_kernels(network)
+        signature = [tf.TensorSpec([None, side, side, 3], tf.float32)]
 
-        def run(images):
-            with _substitute(kernels):
-                return task.activate(logits(images, training=False), side)
+        @tf.function(input_signature=signature)
+        def infer(images):
+            return task.activate(logits(images, training=False), side)
 
-        self._infer = tf.function(
-            run, input_signature=[tf.TensorSpec([None, side, side, 3], tf.float32)]
-        )
+        @tf.function(input_signature=signature)
+        def infer_with_copies(images):
+            with _substitute(copies):
+                return infer.python_function(images)
+
+        self._infer, self._infer_with_copies = infer, None
+        if source is not None:  # Otherwise, others may change the network's weights.
+            copies = _cast_kernels(network)
+            self._infer_with_copies = infer_with_copies if copies else None
+
+    @property
+    def network(self) -> Network:
+        network = self._network
+        self._infer_with_copies = None  # From now on, its weights may change.
+        return network
 
     @property
     def precision(self) -> str:
         """What the network computes in: "float32" or "bfloat16" from `load_model`."""
-        return self.network.config.dtype.removeprefix("mixed_")
+        return self._network.config.dtype.removeprefix("mixed_")
 
     def infer(self, batch: np.ndarray):
         check_not_forked()
         if not len(batch):
             return []  # TensorFlow's fused convolutions refuse an empty batch.
         with inference_only():
+            infer = self._infer_with_copies or self._infer
             # Calling the function itself warns of retracing after five models.
-            return self._infer.get_concrete_function()(tf.constant(batch))
+            return infer.get_concrete_function()(tf.constant(batch))
 
     def _reload(self) -> Model:
         check_not_forked()
@@ -99,7 +111,7 @@ class KerasModel(Model):
     def __reduce__(self):
         if self._source is None:
             # In bytes, which are unpickled only by the first use.
-            return KerasModel(self.network, pickle.dumps(self.network)).__reduce__()
+            return KerasModel(self._network, pickle.dumps(self._network)).__reduce__()
         return super().__reduce__()
 
 
@@ -107,7 +119,7 @@ def _cast_kernels(network: Network) -> list[tuple[keras.Variable, tf.Tensor]]:
     """Returns (kernel, its value in bfloat16) of the layers that compute in bfloat16.
 
     Each call would otherwise cast all kernels, which for one image takes a tenth of the
-    time.
+    time. The copies take half as much memory as the kernels.
     """
     return [
         (variable, tf.cast(variable.value, tf.bfloat16))

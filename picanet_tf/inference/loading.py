@@ -46,7 +46,8 @@ def load_model(
         precision: what the Keras engine computes in, whatever the network was trained
             in: `"float32"`; `"bfloat16"`; or `"auto"`, bfloat16 where the processor
             or GPU computes it faster, which is logged. The LiteRT engine computes as
-            its file says.
+            its file says. To train `model.network` further or save it, choose the
+            precision in which it is to compute then, as a rule `"float32"`.
 
     Returns:
         A `LiteRTModel` or `KerasModel`. Both can be pickled, for example for the
@@ -72,7 +73,7 @@ def load_model(
             f"`threads` must be a whole number, 1 to {MOST_THREADS}. Received: "
             f"{threads!r}"
         )
-    if precision not in POLICIES:
+    if precision not in tuple(POLICIES):  # It may be of any type.
         raise PicanetError(
             f"`precision` must be one of {', '.join(POLICIES)}. Received: {precision!r}"
         )
@@ -101,10 +102,11 @@ def load_model(
                 "keras, or give a preset as `model` (see picanet models)"
             )
         if precision != "auto":
+            remedy = "`engine` keras" if found.has_network else "a run or .keras file"
             raise PicanetError(
                 f"`precision` {precision} is for the engine keras: {found} would run "
-                "on LiteRT, which computes as its file says. Give `engine` keras, or "
-                "leave out `precision`"
+                f"on LiteRT, which computes as its file says. Give {remedy}, or leave "
+                "out `precision`"
             )
         from picanet_tf.inference.litert import LiteRTModel
 

@@ -20,6 +20,9 @@ The band has K * reach / (K*K) times as many values as the attention, about 6 ti
 K = 7 and dilation 2, and the surroundings K * reach / tile = 10 times as many as the
 features. Both are made anew in the backward pass: that takes less time than a
 product, and they are the largest tensors of a training step.
+
+A feature that is not finite makes all pixels of its tiles NaN, since a band's zeros are
+multiplied, too, and not only those whose windows contain it.
 """
 
 from __future__ import annotations
@@ -75,9 +78,10 @@ class _Tiling(NamedTuple):
 
     @classmethod
     def of(cls, window: Window, width) -> _Tiling:
-        count = -(-width // TILE)
-        tile = -(-width // count) if isinstance(width, int) else TILE
-        return cls(window, width, count, tile)
+        if not isinstance(width, int):
+            return cls(window, width, -(-width // TILE), TILE)
+        count = max(1, -(-width // TILE))
+        return cls(window, width, count, max(1, -(-width // count)))
 
     @property
     def reach(self) -> int:
@@ -87,12 +91,12 @@ class _Tiling(NamedTuple):
     def split(self, lines):
         """[H, N, W, C] -> [H, N, count, tile, C], zeros after the last pixel."""
         lines = pad_zeros(lines, 2, 0, self.count * self.tile - self.width)
-        shape = [get_size(lines, 0), -1, self.count, self.tile, lines.shape[3]]
+        shape = [get_size(lines, 0), -1, self.count, self.tile, get_size(lines, 3)]
         return tf.reshape(lines, shape)
 
     def join(self, tiles):
         """The inverse of `split`."""
-        shape = [get_size(tiles, 0), -1, self.count * self.tile, tiles.shape[4]]
+        shape = [get_size(tiles, 0), -1, self.count * self.tile, get_size(tiles, 4)]
         return tf.reshape(tiles, shape)[:, :, : self.width]
 
     def surround(self, lines):
@@ -111,7 +115,7 @@ class _Tiling(NamedTuple):
         for chunk in range(chunks):
             start = chunk * self.tile
             tiles = padded[:, :, :, start : start + self.tile]
-            shape = [get_size(tiles, 0), -1, self.count * self.tile, tiles.shape[4]]
+            shape = [get_size(tiles, 0), -1, self.count * self.tile, get_size(tiles, 4)]
             after = (chunks - 1) * self.tile - start
             total.append(pad_zeros(tf.reshape(tiles, shape), 2, start, after))
         margin = self.window.margin

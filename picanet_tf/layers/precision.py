@@ -51,7 +51,7 @@ def resolve_precision(precision: str) -> str:
 
 def _has_fast_bfloat16() -> tuple[bool, str]:
     """Returns whether bfloat16 is fast here, and why."""
-    gpus = tf.config.list_physical_devices("GPU")
+    gpus = tf.config.get_visible_devices("GPU")
     for gpu in gpus:
         details = tf.config.experimental.get_device_details(gpu)
         name = details.get("device_name", gpu.name)

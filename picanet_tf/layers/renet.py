@@ -152,7 +152,7 @@ def _unrolling_is_faster(steps: int | None) -> bool:
     """
     if steps is None or not 1 < steps <= MAX_UNROLLED_STEPS:
         return False
-    return not tf.config.list_physical_devices("GPU")
+    return not tf.config.get_visible_devices("GPU")
 
 
 def _run_unrolled(lstm, inputs):

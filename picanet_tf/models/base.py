@@ -193,7 +193,7 @@ def build_network(
             width=width,
             dropout=spec.dropout if dropout is None else dropout,
             lstm_options=LSTMOptions.convert(lstm_options),
-            dtype=dtype or keras.config.dtype_policy().name,
+            dtype=keras.dtype_policies.get(dtype or keras.config.dtype_policy()).name,
             **settings,
         )
     )

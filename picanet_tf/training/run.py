@@ -160,7 +160,8 @@ def new_experiment(settings: Mapping, run: str, cluster: Cluster) -> Experiment:
         cluster: the workers of the training.
 
     Raises:
-        PicanetError: if no data set is given or the run directory cannot be created.
+        PicanetError: if no data set is given, the run directory cannot be created, or
+            several workers are not told the directory or the precision.
     """
     settings = dict(settings)
     if settings.get("init_from") and "variant" not in settings:
@@ -177,6 +178,11 @@ def new_experiment(settings: Mapping, run: str, cluster: Cluster) -> Experiment:
     if cluster.size > 1 and not run:
         raise PicanetError(
             "With TF_CONFIG, `run` must name the run directory, one for all workers"
+        )
+    if cluster.size > 1 and experiment.precision == "auto":
+        raise PicanetError(
+            "With TF_CONFIG, `precision` cannot be auto, which every worker resolves "
+            "for itself: give float32, mixed_bfloat16 or mixed_float16"
         )
     if run:  # Checked here, before workers wait for each other.
         RunDirectory.check_new(run)

@@ -175,7 +175,22 @@ def test_a_copy_computes_in_the_same_precision(place):
     assert other.precision == "bfloat16"
 
 
-@pytest.mark.parametrize("precision", ["float16", "mixed_bfloat16", None, ""])
+def test_a_network_that_is_changed_after_loading(place):
+    """Copies of its kernels are not used once somebody has it."""
+    model = load_model("net.keras", precision="bfloat16")
+    before = model.predict(photo())
+    network = model.network
+    np.testing.assert_array_equal(model.predict(photo()), before)
+    for variable in network.trainable_variables:
+        variable.assign(variable * 1.1)
+    changed = model.predict(photo())
+    assert np.abs(changed - before).max() > 0.01
+    np.testing.assert_array_equal(changed, KerasModel(network).predict(photo()))
+
+
+@pytest.mark.parametrize(
+    "precision", ["float16", "mixed_bfloat16", None, "", ["float32"]]
+)
 def test_precisions_that_there_are_not(place, precision):
     with pytest.raises(PicanetError) as raised:
         load_model("net.keras", precision=precision)
@@ -184,15 +199,18 @@ def test_precisions_that_there_are_not(place, precision):
     )
 
 
-@pytest.mark.parametrize("word", ["tiny", "tiny.tflite"])
+@pytest.mark.parametrize(
+    "word, remedy",
+    [("tiny", "`engine` keras"), ("tiny.tflite", "a run or .keras file")],
+)
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
-def test_litert_computes_as_its_file_says(place, word, precision):
+def test_litert_computes_as_its_file_says(place, word, remedy, precision):
     assert load_model(word).precision is None
     with pytest.raises(PicanetError) as raised:
         load_model(word, precision=precision)
     assert str(raised.value) == (
         f"`precision` {precision} is for the engine keras: {locate(word)} would run on "
-        "LiteRT, which computes as its file says. Give `engine` keras, or leave out "
+        f"LiteRT, which computes as its file says. Give {remedy}, or leave out "
         "`precision`"
     )
 

@@ -63,6 +63,24 @@ def test_shapes_that_are_unknown_in_the_graph():
             np.testing.assert_allclose(ours, reference, atol=1e-12)
 
 
+def test_an_unknown_number_of_channels():
+    run = tf.function(
+        lambda x, a: local_attention_pool(x, a, kernel_size=3, dilation_rate=1),
+        input_signature=[tf.TensorSpec([1, 4, 5, None]), tf.TensorSpec([1, 4, 5, 9])],
+    )
+    features, attention = tf.random.normal([1, 4, 5, 2]), tf.random.normal([1, 4, 5, 9])
+    expected = local_attention_pool(features, attention, kernel_size=3, dilation_rate=1)
+    np.testing.assert_array_equal(run(features, attention), expected)
+
+
+@pytest.mark.parametrize("shape", [(0, 4, 5), (2, 0, 5), (2, 4, 0)])
+def test_empty_maps(shape):
+    pooled = local_attention_pool(
+        tf.ones([*shape, 2]), tf.ones([*shape, 9]), kernel_size=3, dilation_rate=1
+    )
+    assert pooled.shape == (*shape, 2)
+
+
 def test_half_precision_rounds_each_result_once():
     """Sums are float32: the error is that of rounding inputs' exact results."""
     window = {"kernel_size": 7, "dilation_rate": 2}

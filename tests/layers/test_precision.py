@@ -25,7 +25,7 @@ def machine(monkeypatch):
             for name, capability in gpus.items()
         }
         monkeypatch.setattr(module, "bfloat16_unit", lambda: unit)
-        monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind: devices)
+        monkeypatch.setattr(tf.config, "get_visible_devices", lambda kind: devices)
         monkeypatch.setattr(
             tf.config.experimental,
             "get_device_details",

@@ -108,6 +108,7 @@ def test_the_config_is_what_was_passed():
         {"lstm_options": LSTMOptions(use_cudnn=False, unroll=True)},
         {"lstm_options": {"unroll": True}, "return_attention": True},
         {"dtype": "mixed_float16"},
+        {"dtype": keras.DTypePolicy("mixed_float16")},
     ],
     ids=str,
 )
@@ -124,7 +125,8 @@ def test_everything_survives_a_file(options, tiny_network, tmp_path):
         for each in (loaded, network)
     ]
     assert policies[0] == policies[1]
-    half = options.get("dtype") == "mixed_float16"
+    half = "dtype" in options
+    assert loaded.config.dtype == ("mixed_float16" if half else "float32")
     computed_in = "float16" if half else "float32"
     assert loaded.get_layer("d6_gap").compute_dtype == computed_in
     assert {weight.dtype for weight in loaded.weights} == {"float32"}

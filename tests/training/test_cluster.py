@@ -198,6 +198,17 @@ def test_workers_that_differ_are_told(tmp_path):
         assert code == 1 and "The workers differ in: data." in text, text[-3000:]
 
 
+def test_workers_do_not_choose_the_precision_each_for_itself(tmp_path):
+    from picanet_tf.training.run import new_experiment
+
+    settings = {"tfrecords": "data", "precision": "auto"}
+    with pytest.raises(
+        PicanetError, match="`precision` cannot be auto.*: give float32"
+    ):
+        new_experiment(settings, str(tmp_path / "run"), Cluster(0, ("a:1", "b:1")))
+    assert new_experiment(settings, str(tmp_path / "run"), ALONE).precision == "auto"
+
+
 def test_replicas_are_for_one_machine():
     from picanet_tf.training.strategy import make_strategy
 
