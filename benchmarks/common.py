@@ -95,7 +95,10 @@ def report(name: str, rows: list[dict]) -> None:
         )
     path = RESULTS / f"{name}.csv"
     path.parent.mkdir(exist_ok=True)
-    known = path.open().readline().strip().split(",") if path.exists() else None
+    known = None
+    if path.exists():
+        with path.open(newline="") as file:
+            known = next(csv.reader(file), None)
     context = environment()
     header = [*context, *columns]
     if known is not None and known != header:
