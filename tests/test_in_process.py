@@ -269,7 +269,7 @@ def test_predict_and_evaluate_compute_in_what_is_fast(
     (path,) = picanet_tf.predict(
         "images/a.png", output="auto", model="model.keras"
     ).written
-    assert f"Precision: {fast} (of its kind)" in caplog.messages
+    assert f"Precision of model.keras: {fast} (of its kind)" in caplog.messages
     words = ("images/a.png", "--model", "model.keras", "--output", "asked")
     assert main(predict, *words, "--precision", fast) == 0
     assert path.read_bytes() == (tmp_path / "asked" / "a.png").read_bytes()

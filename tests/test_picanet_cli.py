@@ -297,6 +297,9 @@ def test_help(command, tmp_path):
     said = run.stdout.decode()
     assert said.startswith(f"usage: picanet {command} ") and run.stderr == b""
     assert ("\n  --" in said) == (command not in ("models", "verify"))  # without flags
+    if command in ("predict", "evaluate"):
+        for name in ("weights", "engine", "threads", "precision"):
+            assert f"\n  --{name}: " in said, name
 
 
 def video(path):

@@ -8,6 +8,9 @@ from picanet_tf.inference import ENGINES
 from picanet_tf.inference.loading import MOST_THREADS, POLICIES
 from picanet_tf.training.run_directory import WEIGHTS
 
+# The flags belong to the command that calls `define_engine_flags`, also in its help.
+flags.disclaim_key_flags()
+
 ENGINE_FLAGS = ("weights", "engine", "threads", "precision")
 
 

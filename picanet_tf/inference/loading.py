@@ -120,7 +120,7 @@ def load_model(
         _set_threads(threads)
     found.require_network()
     check_not_forked()  # Before TensorFlow is asked for GPUs.
-    network = load_network(found, resolve_precision(POLICIES[precision]))
+    network = load_network(found, resolve_precision(POLICIES[precision], found.name))
     source = found.preset.name if found.preset else str(Path(found.keras).absolute())
     try:
         return KerasModel(network, source, threads)

@@ -64,7 +64,8 @@ class Located:
         if not self.has_network:
             raise PicanetError(
                 f"`{argument}` {self.name}: a LiteRT file can only be used for "
-                "prediction. Give the run, .keras file or preset it was made from"
+                "prediction and evaluation, on LiteRT. Give the run, .keras file or "
+                "preset it was made from"
             )
 
     def file(self, engine: str | None = None) -> Path:

@@ -32,11 +32,12 @@ def at_least_float32(dtype: str) -> str:
     return keras.backend.result_type(dtype, "float32")
 
 
-def resolve_precision(precision: str) -> str:
+def resolve_precision(precision: str, network: str = "") -> str:
     """Resolves `"auto"` to the dtype policy for this machine, and logs the choice.
 
     Args:
         precision: `"auto"`, or a dtype policy, which is returned unchanged.
+        network: name of the network, for the log.
 
     Returns:
         `"mixed_bfloat16"` where TensorFlow's GPUs, or without any the processor,
@@ -45,7 +46,8 @@ def resolve_precision(precision: str) -> str:
     if precision != AUTO:
         return precision
     fast, why = _has_fast_bfloat16()
-    logging.info("Precision: %s (%s)", "bfloat16" if fast else FLOAT32, why)
+    chosen = "bfloat16" if fast else FLOAT32
+    logging.info("Precision%s: %s (%s)", network and f" of {network}", chosen, why)
     return BFLOAT16 if fast else FLOAT32
 
 

@@ -150,7 +150,9 @@ def test_keras_computes_in_the_precision_asked_for(place, network, word):
 def test_auto_is_what_is_fast_here(place, monkeypatch, policy, name):
     asked = []
     monkeypatch.setattr(
-        precision_module, "resolve_precision", lambda p: asked.append(p) or "float32"
+        precision_module,
+        "resolve_precision",
+        lambda p, name: asked.append(p) or "float32",
     )
     load_model("net.keras", precision=policy)
     assert asked == [name]
