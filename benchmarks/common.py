@@ -82,6 +82,33 @@ def in_turn(products: Sequence[Callable]):
     return result
 
 
+def training_step(network, batch: int) -> Callable[[], object]:
+    """Returns a function that trains the network for a step and waits for it.
+
+    It is the trainer's own step, on random images and masks.
+    """
+    import tensorflow as tf
+
+    from picanet_tf.training.experiments import Experiment
+    from picanet_tf.training.initialization import make_optimizer
+    from picanet_tf.training.step import TrainingStep
+
+    task, size = network.task, network.image_size
+    experiment = Experiment.of(
+        variant=network.variant,
+        image_size=size,
+        batch_size=batch,
+        precision=network.config.dtype,
+    )
+    optimizer = make_optimizer(network, experiment, ())
+    strategy = tf.distribute.get_strategy()
+    step = TrainingStep(task, experiment, strategy, network, optimizer)
+    images = tf.random.uniform([batch, size, size, 3], maxval=255, seed=0)
+    masks = tf.cast(tf.random.uniform([batch, size, size, 1], seed=1) > 0.5, tf.float32)
+    targets = task.encode_targets(masks, network.output, size)
+    return lambda: step((images, targets))
+
+
 def report(name: str, rows: list[dict]) -> None:
     """Prints the rows as a table and appends them to results/<name>.csv."""
     columns = list(rows[0])

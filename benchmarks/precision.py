@@ -22,7 +22,7 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.common import report
+from benchmarks.common import report, training_step
 
 VARIANTS = ("UNet", "6GAP_5432LAP", "6GAP_5432AC")
 PRECISIONS = ("float32", "bfloat16")
@@ -62,8 +62,7 @@ def measure_speed(
 
     from picanet_tf.tasks.registry import get_task
 
-    images = tf.random.uniform([batch, size, size, 3], maxval=255, seed=0)
-    masks = tf.cast(tf.random.uniform([batch, size, size, 1], seed=1) > 0.5, tf.float32)
+    photo = tf.random.uniform([1, size, size, 3], maxval=255, seed=0).numpy()
     runs = {}
     for name, policy, rewrites in (
         ("float32", "float32", False),
@@ -71,7 +70,7 @@ def measure_speed(
         ("graph rewrite", "float32", True),
     ):
         network = get_task("saliency").build_model(variant, size, dtype=policy, seed=0)
-        step, image = _training_step(network, images, masks), _image(network, images)
+        step, image = training_step(network, batch), _image(network, photo)
         runs[name] = [_with_rewrite(rewrites, run) for run in (step, image)]
         for run in runs[name]:
             run()
@@ -88,33 +87,12 @@ def measure_speed(
     }
 
 
-def _training_step(network, images, masks):
-    import tensorflow as tf
-
-    from picanet_tf.training.experiments import Experiment
-    from picanet_tf.training.initialization import make_optimizer
-    from picanet_tf.training.step import TrainingStep
-
-    experiment = Experiment.of(
-        variant=network.variant, image_size=network.image_size, batch_size=len(images)
-    )
-    step = TrainingStep(
-        network.task,
-        experiment,
-        tf.distribute.get_strategy(),
-        network,
-        make_optimizer(network, experiment, ()),
-    )
-    targets = network.task.encode_targets(masks, network.output, network.image_size)
-    return lambda: step((images, targets))
-
-
-def _image(network, images):
+def _image(network, photo):
     from picanet_tf.inference import KerasModel
 
     # With a source, as `load_model` makes it: with copies of the kernels.
-    model, image = KerasModel(network, source=network.name), images[:1].numpy()
-    return lambda: np.asarray(model.infer(image))
+    model = KerasModel(network, source=network.name)
+    return lambda: np.asarray(model.infer(photo))
 
 
 def _with_rewrite(on: bool, run):

@@ -18,7 +18,7 @@ import time
 from pathlib import Path
 from typing import NamedTuple
 
-from benchmarks.common import report
+from benchmarks.common import report, training_step
 
 # Kinds of operations: the first pattern that an operation's type matches.
 KINDS = {
@@ -70,7 +70,15 @@ def main() -> None:
     parser.add_argument("--layer", help="print the operations of this layer only")
     flags = parser.parse_args()
 
-    model, run = training_step(flags.variant, flags.precision, flags.size, flags.batch)
+    import tensorflow as tf
+
+    from picanet_tf.tasks.registry import get_task
+
+    tf.config.threading.set_inter_op_parallelism_threads(1)
+    model = get_task("saliency").build_model(
+        flags.variant, flags.size, dtype=flags.precision, seed=0
+    )
+    run = training_step(model, flags.batch)
     layers = {layer.name for layer in model.layers}
     if flags.layer and flags.layer not in layers:
         parser.error(f"--layer {flags.layer} is none of {', '.join(sorted(layers))}")
@@ -140,34 +148,6 @@ def layer_of(path: str, layers: set[str]) -> str:
             if name in layers:
                 return name
     return "optimizer, losses and others"
-
-
-def training_step(variant: str, precision: str, size: int, batch: int):
-    """Returns (network, function that runs one training step and waits for it)."""
-    import keras
-    import tensorflow as tf
-
-    tf.config.threading.set_inter_op_parallelism_threads(1)
-    from picanet_tf.tasks.registry import get_task
-    from picanet_tf.training import initialization
-    from picanet_tf.training.experiments import Experiment
-    from picanet_tf.training.step import TrainingStep
-
-    keras.utils.set_random_seed(0)
-    keras.config.set_dtype_policy(precision)
-    experiment = Experiment(
-        variant=variant, batch_size=batch, image_size=size, precision=precision
-    )
-    task = get_task(experiment.task)
-    model = initialization.build(task, experiment)
-    optimizer = initialization.make_optimizer(model, experiment, ())
-    images = tf.random.uniform([batch, size, size, 3], maxval=255)
-    masks = tf.cast(tf.random.uniform([batch, size, size, 1]) > 0.5, tf.float32)
-    targets = task.encode_targets(masks, model.output, size)
-    step = TrainingStep(
-        task, experiment, tf.distribute.get_strategy(), model, optimizer
-    )
-    return model, lambda: step((images, targets))
 
 
 def profile(run, steps: int) -> list[Operation]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import pickle
 
 import keras
@@ -77,10 +76,10 @@ class KerasModel(Model):
             with _substitute(copies):
                 return infer.python_function(images)
 
-        self._infer, self._infer_with_copies = infer, None
-        if source is not None:  # Otherwise, others may change the network's weights.
-            copies = _cast_kernels(network)
-            self._infer_with_copies = infer_with_copies if copies else None
+        # Without a source, others have the network and may change its weights.
+        copies = [] if source is None else _cast_kernels(network)
+        self._infer = infer
+        self._infer_with_copies = infer_with_copies if copies else None
 
     @property
     def network(self) -> Network:
@@ -132,8 +131,6 @@ def _cast_kernels(network: Network) -> list[tuple[keras.Variable, tf.Tensor]]:
 
 def _substitute(values: list[tuple[keras.Variable, tf.Tensor]]):
     """Context manager in which variables have other values, of any dtype."""
-    if not values:
-        return contextlib.nullcontext()
     scope = keras.StatelessScope(initialize_variables=False)
     for pair in values:  # As `state_mapping`, they would be cast to float32.
         scope.add_update(pair)

@@ -4,8 +4,8 @@
 * Eq. 3, `local_attention_pool`: weights over the window of each pixel (LAP).
 * Eq. 5, `attention_conv`: gates on the window of each pixel (AC).
 
-Only this module, `banded` and `fused` know the order of window positions, the padding
-and where dilated taps lie:
+Only this module, `banded`, `fused` and `windows` know the order of window positions,
+the padding and where dilated taps lie:
 
 * The K*K positions of a window are numbered row by row, ``i = row * K + column``, so
   that its centre is ``i = (K * K - 1) / 2``.

@@ -25,11 +25,7 @@ import tensorflow as tf
 
 from picanet_tf.layers.gradients import with_gradient
 from picanet_tf.layers.precision import at_least_float32
-from picanet_tf.layers.windows import (
-    Window,
-    get_size,
-    swap_batch_and_lines,
-)
+from picanet_tf.layers.windows import Window, get_size, swap_batch_and_lines
 
 # Pixels of an image in a block: enough for matrix products at full speed, few enough
 # for the taps to stay in the cache.
@@ -86,8 +82,8 @@ def conv(features, gates, kernel, window: Window):
             outputs.append(tf.cast(total, features.dtype))
 
         def backward(upstream):
-            few = filters <= channels
-            few = few and filters * upstream.dtype.size <= UPSTREAM_TAP_BYTES
+            tap_bytes = filters * upstream.dtype.size
+            few = filters <= channels and tap_bytes <= UPSTREAM_TAP_BYTES
             compute = _gradients_from_upstream_taps if few else _gradients_from_taps
             d_features, d_gates, d_kernel = compute(
                 window,
@@ -124,7 +120,7 @@ def _gradients_from_taps(window: Window, features, gates, kernel, upstream):
     size, _, channels, filters = kernel.shape
     taps = window.gather_columns(features)
     upstream = window.pad_lines(upstream)
-    rows = [window.pad_lines(row) for row in window.split_rows(gates)]
+    rows = window.split_rows(window.pad_lines(gates))
     matrices = tf.unstack(tf.reshape(kernel, [size, size * channels, filters]))
     d_features, throttle = [], _Throttle()
     d_rows, d_kernel = [[] for _ in rows], [[] for _ in rows]

@@ -19,8 +19,12 @@ import tensorflow as tf
 BASE_ARGUMENTS = {"name", "dtype", "trainable"}  # of `keras.layers.Layer`
 
 
+def random(*shape, seed=0):
+    return np.random.default_rng([seed, *shape]).normal(size=shape)
+
+
 def random_input(*shape, seed=0):
-    return np.random.default_rng([seed, *shape]).normal(size=shape).astype("float32")
+    return random(*shape, seed=seed).astype("float32")
 
 
 def randomize(layer, seed=0):

@@ -6,14 +6,11 @@ import tensorflow as tf
 
 from picanet_tf.layers import attention_ops
 from tests.layers import naive
+from tests.layers.harness import random
 
 IMPLEMENTATIONS = pytest.mark.parametrize(
     "implementation", attention_ops.IMPLEMENTATIONS
 )
-
-
-def random(*shape, seed=0):
-    return np.random.default_rng([seed, *shape]).normal(size=shape)
 
 
 def assert_equals_naive(function, naive_function, arguments):

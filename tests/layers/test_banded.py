@@ -8,10 +8,7 @@ from picanet_tf.layers import banded
 from picanet_tf.layers.attention_ops import local_attention_pool
 from picanet_tf.layers.windows import Window
 from tests.layers import naive
-
-
-def random(*shape, seed=0):
-    return np.random.default_rng([seed, *shape]).normal(size=shape)
+from tests.layers.harness import random
 
 
 def value_and_gradients(features, attention, upstream, implementation, **window):

@@ -8,10 +8,7 @@ from picanet_tf.layers import fused
 from picanet_tf.layers.attention_ops import attention_conv
 from picanet_tf.layers.windows import Window
 from tests.layers import naive
-
-
-def random(*shape, seed=0):
-    return np.random.default_rng([seed, *shape]).normal(size=shape)
+from tests.layers.harness import random
 
 
 def value_and_gradients(upstream, *arguments, implementation="fused", **window):
