@@ -1,4 +1,4 @@
-# make demo | demo-train | test | test-tf215 | lint | test-wheel | test-service | bench | clean.  Each builds .venv itself.
+# make demo | demo-train | test | test-slow | test-tf215 | lint | test-wheel | test-service | bench | clean.  Each builds .venv itself.
 SHELL := /bin/bash
 VENV := .venv
 PY := $(VENV)/bin/python
@@ -8,7 +8,7 @@ STAMP_TF215 := $(VENV_TF215)/.installed
 export TF_CPP_MIN_LOG_LEVEL ?= 2
 export PYTHONPATH := $(CURDIR)
 
-.PHONY: demo demo-train test-wheel test-service test test-tf215 lint bench clean setup
+.PHONY: demo demo-train test-wheel test-service test test-slow test-tf215 lint bench clean setup
 .DELETE_ON_ERROR:
 
 setup: $(STAMP)
@@ -44,8 +44,14 @@ demo: $(STAMP)
 demo-train: $(STAMP)
 	$(PY) samples/demo_train.py
 
+PYTEST := $(PY) -m pytest -n 2 --dist loadfile --no-loadscope-reorder
+
 test: $(STAMP)
-	$(PY) -m pytest -n 2 --dist loadfile --no-loadscope-reorder
+	$(PYTEST) -m "not slow"
+
+# Whole trainings, killed, resumed and on several workers; every runtime; damaged files.
+test-slow: $(STAMP)
+	$(PYTEST) -m slow
 
 # The wheel, without TensorFlow, in a fresh environment and another folder.
 test-wheel: $(STAMP)

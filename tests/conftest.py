@@ -1,10 +1,12 @@
 """Of every test."""
 
+import os
 import signal
+import tempfile
 
 import pytest
 
-from tests import commands
+from tests import commands, forks
 
 # A shell ignores Ctrl-C in what it runs in the background, and so would all programs
 # that the tests start and interrupt.
@@ -26,8 +28,11 @@ def pytest_collection_modifyitems(items):
 
 
 @pytest.fixture(scope="session", autouse=True)
-def servers():
-    """Those of the commands, which end with the tests."""
+def processes(tmp_path_factory):
+    """This one and those of commands: their graphs, and TensorFlow's own files."""
+    forks.skip_graph_optimizations()
+    tempfile.tempdir = str(tmp_path_factory.mktemp("temporary"))
+    os.environ["TMPDIR"] = commands.ENVIRONMENT["TMPDIR"] = tempfile.tempdir
     yield
     commands.close()
 

@@ -31,6 +31,16 @@ from typing import IO
 ROOT = Path(__file__).resolve().parent.parent
 
 
+def skip_graph_optimizations() -> None:
+    """Has TensorFlow run graphs as they are; to optimize tiny ones takes longer.
+
+    Commands in a fresh Python optimize theirs.
+    """
+    import tensorflow as tf
+
+    tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})
+
+
 class Forked:
     """What `subprocess.Popen` is of a process whose output goes to a file."""
 
@@ -187,5 +197,7 @@ if __name__ == "__main__":
     signal.signal(signal.SIGINT, signal.default_int_handler)
     for name in sys.argv[2:]:
         importlib.import_module(name)
+    if "tensorflow" in sys.modules:
+        skip_graph_optimizations()
     gc.freeze()
     _become(**_serve(socket.socket(fileno=int(sys.argv[1]))))

@@ -48,6 +48,7 @@ def files(folder):
     return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*"))
 
 
+@pytest.mark.slow
 def test_alone_it_exports_the_latest_run(folder):
     code, output, errors = export(cwd=folder)
     assert code == 0, errors

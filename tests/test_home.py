@@ -118,6 +118,7 @@ def test_positional_arguments(monkeypatch):
     assert seen == ["/home/me/*.jpg", "~x", "-", "a~"]
 
 
+@pytest.mark.slow
 def test_no_command_makes_a_folder_called_tilde(data, tmp_path):  # noqa: F811
     """HOME is the folder that the commands run in."""
     photos = data.parent

@@ -118,6 +118,7 @@ def arrays_of(path):
     return {weight.path: weight.numpy() for weight in network.weights}
 
 
+@pytest.mark.slow
 def test_train_twice(main):
     words = [f"--{name}={value}" for name, value in TINY.items()]
     for run in ("one", "two"):
@@ -131,6 +132,7 @@ def test_train_twice(main):
         main(train, "--tfrecords", "records", "--steps", 1, "--run", "one", *words)
 
 
+@pytest.mark.slow
 def test_export_twice(main, capsys):
     for version in (1, 2):
         assert main(export, "--model", "model.keras", "--output", "out") == 0
@@ -207,6 +209,7 @@ def test_evaluate_as_a_function(capsys):
         picanet_tf.evaluate(models=["model.keras"])
 
 
+@pytest.mark.slow
 def test_train_as_a_function(tmp_path):
     run = picanet_tf.train(tfrecords="records", steps=2, run="mine", **TINY)
     assert run.path.resolve() == tmp_path / "mine" and run.last_step == 2
@@ -226,6 +229,7 @@ def test_train_as_a_function(tmp_path):
     assert not (tmp_path / "runs").exists()
 
 
+@pytest.mark.slow
 def test_train_records_what_auto_was(tmp_path, monkeypatch, caplog):
     caplog.set_level(logging.INFO, logger="absl")
     fast = (True, "the processor has AMX-BF16")

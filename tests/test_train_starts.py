@@ -13,6 +13,7 @@ from tests.test_train_cli import TINY, data, error_of, run  # noqa: F401
 ANY_BATCH = (*TINY[:8], *TINY[10:])  # without --batch_size
 
 
+@pytest.mark.slow
 def test_the_default_batch_on_two_devices(data, tmp_path):  # noqa: F811
     """The documented command: 9 images are no multiple of two, of three they are."""
     words = ("--tfrecords", data, *ANY_BATCH, "--replicas", "2")
@@ -53,6 +54,7 @@ print(made.load_experiment().batch_size)
 """
 
 
+@pytest.mark.slow
 def test_the_default_batch_on_all_devices(data, tmp_path):  # noqa: F811
     """Their number is known once TensorFlow runs; here they are two halves of a CPU."""
     done = commands.call("-c", ALL_DEVICES, data, tmp_path, cwd=tmp_path)
@@ -64,6 +66,7 @@ def test_the_default_batch_on_all_devices(data, tmp_path):  # noqa: F811
     assert [path.name for path in tmp_path.iterdir()] == ["run"]
 
 
+@pytest.mark.slow
 def test_three_at_once_keep_their_runs(data, tmp_path):  # noqa: F811
     """All begin in the same second or so; none takes another's directory."""
     words = ("train.py", "--tfrecords", data, *TINY)

@@ -66,6 +66,7 @@ def test_figures_and_statistics(network, tmp_path):
     assert "D6, 3 images" in run.stdout
 
 
+@pytest.mark.slow
 def test_bad_and_odd_files(network, tmp_path):
     bad_images.write_all(tmp_path / "in")
     # A name is no formula: matplotlib would choke on it.

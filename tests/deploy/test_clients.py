@@ -260,6 +260,7 @@ def test_a_url_is_no_grpc_server(photos, tmp_path):
     assert "--server must be HOST:PORT. Received: http://localhost:8500" in done.stderr
 
 
+@pytest.mark.slow
 def test_a_server_killed_midway(base, tmp_path):
     """Both clients at once: what was answered is there, the rest is accounted for."""
     write_photos(tmp_path / "in", 300)

@@ -3,6 +3,7 @@
 import json
 
 import numpy as np
+import pytest
 from PIL import Image
 
 from picanet_tf.detection.results import read_coco
@@ -15,6 +16,7 @@ TINY = (
 )
 
 
+@pytest.mark.slow
 def test_train_evaluate_predict_visualize(devkit):  # noqa: F811
     done = convert(devkit, "voc2007", "--split", "train")
     assert done.returncode == 0, done.stderr

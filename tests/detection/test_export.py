@@ -129,7 +129,8 @@ def test_a_server_runs_what_is_asked_for_once(exported, signature, times):
     """In a session, as TF Serving has it, once TensorFlow has optimised the graph."""
     run = tf.compat.v1.RunMetadata()
     options = tf.compat.v1.RunOptions(output_partition_graphs=True)
-    with tf.Graph().as_default(), tf.compat.v1.Session() as session:
+    config = tf.compat.v1.ConfigProto()  # A server's, whatever that of the tests is.
+    with tf.Graph().as_default(), tf.compat.v1.Session(config=config) as session:
         loaded = tf.compat.v1.saved_model.load(session, ["serve"], str(exported[0]))
         asked = loaded.signature_def[signature]
         feeds = {asked.inputs["image"].name: pixels(1, SIDE)}
@@ -202,6 +203,7 @@ def test_tflite_and_its_decoder_equal_the_saved_model(exported, loaded, tmp_path
     )
 
 
+@pytest.mark.slow
 def test_a_strided_context_exports(tmp_path):
     """conv8_2's convolution of stride 2 is AC's own, and GAP wants its map's sides."""
     network = trained_like("8AC_9GAP")
@@ -216,6 +218,7 @@ def test_a_strided_context_exports(tmp_path):
     np.testing.assert_allclose(loaded("raw", image=images)["raw"], raw, atol=1e-4)
 
 
+@pytest.mark.slow
 def test_another_size(network, tmp_path):
     request = ExportRequest(tmp_path, image_size=48)
     folder, (artefact,) = exporting.export(network, request, PHOTOS[:1])

@@ -63,6 +63,7 @@ def mean_ap_after(images, objects, variant, steps, width):
     return before, score(), float(loss)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("variant", ["SSD300", "478LAP_910GAP"])
 def test_eight_synthetic_images(variant):
     images, objects = synthetic()
@@ -72,6 +73,7 @@ def test_eight_synthetic_images(variant):
     assert after > 0.9
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not VOC.is_dir(), reason=f"needs PASCAL VOC 2007 in {VOC}")
 def test_eight_photographs_of_voc():
     import xml.etree.ElementTree as ElementTree

@@ -28,6 +28,7 @@ def regressions() -> dict[str, list[int]]:
     return found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", COUNTS)
 def test_nothing_breaks(kind, tmp_path):
     attempt = campaign.KINDS[kind](tmp_path.resolve() / "cases")

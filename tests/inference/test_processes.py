@@ -167,6 +167,7 @@ def test_many_keras_models_without_a_warning_of_retracing(litert_file, monkeypat
     assert warnings == []
 
 
+@pytest.mark.slow
 @ENGINES
 def test_memory_stays_flat(litert_file, engine, tmp_path):
     path = litert_file

@@ -20,6 +20,7 @@ def wait_for(condition, run):
         time.sleep(0.05)
 
 
+@pytest.mark.slow
 def test_watch(litert_file, tmp_path):
     folder, out = tmp_path / "in", tmp_path / "out"
     save(folder / "a.png")

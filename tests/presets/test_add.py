@@ -113,6 +113,7 @@ def check_works(network, variant):
     assert np.abs(by_keras - by_litert).mean() < 0.01
 
 
+@pytest.mark.slow
 def test_of_a_keras_file(network, place, run, capsys):
     network.save("model.keras")
     assert run("model.keras", "tiny", *FACTS) == 0
@@ -129,6 +130,7 @@ def test_of_a_keras_file(network, place, run, capsys):
     assert "tiny.tflite: 0." in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_of_a_run_and_of_its_arrays_give_the_same(plain, place, run):
     experiment = disks.experiment(variant="UNet")
     plain.save(RunDirectory.create(experiment, "a-run").path / "model.keras")

@@ -4,6 +4,7 @@ import csv
 import json
 
 import numpy as np
+import pytest
 from PIL import Image
 
 from data_pipeline.class_maps import read_class_map
@@ -17,6 +18,7 @@ TINY = (
 )
 
 
+@pytest.mark.slow
 def test_train_resume_evaluate_predict_visualize(tmp_path):
     images, classes = shapes(4, 48)
     for kind in ("images", "masks"):

@@ -147,6 +147,7 @@ def test_each_branch_starts_from_vgg16s_fc6_and_fc7(tmp_path):
     np.testing.assert_array_equal(model.get_layer("fc7_18").kernel[:, :, 1024:], fresh)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "variant, rate", [("6GAP_543LAP", 0.05), ("DeepLab_LAP", 0.01)]
 )

@@ -111,6 +111,7 @@ def test_where_a_branch_looks(network):
         assert maps.attention[6].shape == (2, 2, 4)
 
 
+@pytest.mark.slow
 def test_an_export(network, tmp_path):
     photos = [photo((30, 45), 1), photo((90, 40), 2)]
     request = ExportRequest(tmp_path / "x", formats=("saved_model", "tflite"))

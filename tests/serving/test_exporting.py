@@ -66,6 +66,7 @@ def test_another_size_and_no_attention(tmp_path):
     assert outputs["saliency"].shape == (2, 48, 48, 1)
 
 
+@pytest.mark.slow
 def test_a_network_in_bfloat16_is_compared_in_float32(network, tmp_path):
     """Both files hold its float32 weights: they differ as those of a float32 one do."""
     found = {}

@@ -93,6 +93,7 @@ def labels_of(path):
         return archive.read("labels.txt").decode().splitlines()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("task", "kind"), [("segmentation", 2), ("detection", None)])
 def test_class_names(tiny_network, tmp_path, task, kind):
     network = tiny_network(task=task)

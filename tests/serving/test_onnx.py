@@ -88,6 +88,7 @@ def test_opencv_runs_one_image_at_a_time(exported):
         np.testing.assert_allclose(found, ours(image), atol=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("task", "variant"),
     [

@@ -75,6 +75,7 @@ def test_serving_default(network, loaded, count):
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("task", ["saliency", "segmentation", "detection"])
 def test_no_images_give_no_results(tiny_network, tmp_path, task):
     network = tiny_network(task=task)

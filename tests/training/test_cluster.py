@@ -132,6 +132,7 @@ def wait_for_step(run, step):
     raise AssertionError(f"no step {step}: {text}")
 
 
+@pytest.mark.slow
 def test_workers_train_as_one_process(tmp_path):
     """Two machines, one of three, one alone: the same weights to 1e-5, and scores."""
     whole = run_of(tmp_path / "1")
@@ -152,6 +153,7 @@ def test_workers_train_as_one_process(tmp_path):
         assert names == {"step-3", "step-6"}
 
 
+@pytest.mark.slow
 def test_a_lost_worker_ends_the_job_and_it_resumes(tmp_path):
     """kill -9 of one, then SIGTERM to one: all end with 75, and no row is missing."""
     run = run_of(
@@ -179,6 +181,7 @@ def test_a_lost_worker_ends_the_job_and_it_resumes(tmp_path):
     assert rows == [str(step) for step in range(1, len(rows) + 1)]
 
 
+@pytest.mark.slow
 def test_all_workers_stop_early(tmp_path):
     """Of two, only the chief validates; the other one must not wait for it forever."""
     run = run_of(

@@ -145,6 +145,7 @@ def test_a_preset_is_no_backbone(preset):
         load_initial_weights(model, experiment, None)
 
 
+@pytest.mark.slow
 def test_a_training_from_a_preset(preset, tmp_path):
     """Begins at its weights, and leaves a run like any other."""
     experiment = disks.experiment(steps=1, checkpoint_interval=1, learning_rate=1e-6)

@@ -133,6 +133,7 @@ def scored(monkeypatch, *scores):
     monkeypatch.setattr(SaliencyValidation, "result", result)
 
 
+@pytest.mark.slow
 def test_a_training_stops_early_like_a_finished_one(tmp_path, monkeypatch, caplog):
     scored(monkeypatch, 0.5, 0.6, 0.4, 0.5, 0.6, 0.9)
     whole = run_of(tmp_path / "whole", **SETTINGS)
@@ -172,6 +173,7 @@ def test_patience_is_resumed(tmp_path, monkeypatch):
     assert run.last_step == 10
 
 
+@pytest.mark.slow
 def test_a_run_without_patience_resumes_as_ever(tmp_path):
     """Its checkpoints do not count validations, as those of older versions."""
     run = run_of(tmp_path / "run", **SETTINGS | {"patience": 0})

@@ -31,6 +31,7 @@ def assert_equal(ours, theirs, **tolerance):
         np.testing.assert_allclose(ours[path], theirs[path], err_msg=path, **tolerance)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("replicas, seed", [(1, 1), (2, 2)])
 def test_a_killed_run_ends_at_the_same_weights(replicas, seed, tmp_path):
     """Four `kill -9`: at a step, on the way to the disk, inside TensorFlow's writing.
@@ -212,6 +213,7 @@ def test_a_bad_batch_is_named(tmp_path):
     ).all()
 
 
+@pytest.mark.slow
 def test_a_bad_batch_is_skipped_as_if_it_had_not_been(tmp_path, caplog):
     """Steps 1, 2, 4, 5 of 5 end where the same four batches end without the third."""
     settings = {"variant": "UNet", "checkpoint_interval": 2, "log_interval": 1}

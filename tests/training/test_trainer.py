@@ -215,6 +215,7 @@ for replicas in (2, 1):
 """
 
 
+@pytest.mark.slow
 def test_two_replicas_train_as_one(tmp_path):
     """Every layer kind of 6GAP_5432AC; the sums differ in order, hence 1e-5."""
     # Two CPU devices must be set up before TensorFlow runs: a process of its own.
