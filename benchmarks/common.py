@@ -82,10 +82,11 @@ def in_turn(products: Sequence[Callable]):
     return result
 
 
-def training_step(network, batch: int) -> Callable[[], object]:
+def training_step(network, batch: int, **settings) -> Callable[[], object]:
     """Returns a function that trains the network for a step and waits for it.
 
-    It is the trainer's own step, on random images and masks.
+    It is the trainer's own step, on random images and masks; `settings` are others of
+    the experiment.
     """
     import tensorflow as tf
 
@@ -99,6 +100,7 @@ def training_step(network, batch: int) -> Callable[[], object]:
         image_size=size,
         batch_size=batch,
         precision=network.config.dtype,
+        **settings,
     )
     optimizer = make_optimizer(network, experiment, ())
     strategy = tf.distribute.get_strategy()

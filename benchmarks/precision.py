@@ -23,6 +23,7 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.common import report, training_step
+from benchmarks.trainings import compared, evaluate, score, train
 
 VARIANTS = ("UNet", "6GAP_5432LAP", "6GAP_5432AC")
 PRECISIONS = ("float32", "bfloat16")
@@ -134,12 +135,12 @@ def maps(images: str, masks: str, name: str | None) -> None:
         print(f"{number} of {len(pairs)}: {pair.key} {off.max():.4f}", flush=True)
     share = counts.cumsum() / counts.sum()
     mean = float((counts * (np.arange(_BINS + 1) + 0.5)).sum() / counts.sum() / _BINS)
-    evaluations = [_evaluate(found) for found in predicted.values()]
+    evaluations = [evaluate(found) for found in predicted.values()]
     report(
         "precision_maps",
         [
             {
-                **_compared("bfloat16", [evaluations]),
+                **compared("bfloat16", [evaluations]),
                 "images": len(pairs),
                 "largest": max(largest)[0],
                 "of image": max(largest)[1],
@@ -156,92 +157,27 @@ def training(data: str, test: str, output: str, options: argparse.Namespace) -> 
         pair = []
         for precision in PRECISIONS:
             run = Path(output, f"{precision}-{seed}")
-            train(data, run, precision, seed, options)
-            print(f"{run}: scoring", flush=True)
-            pair.append(_evaluate(list(_predict(run, test, precision))))
+            train(
+                run,
+                tfrecords=data,
+                variant=options.variant,
+                init_from=options.init_from,
+                steps=options.steps,
+                batch_size=options.batch,
+                image_size=options.size,
+                learning_rate=options.learning_rate,
+                checkpoint_interval=50,
+                seed=seed,
+                precision={"bfloat16": "mixed_bfloat16"}.get(precision, precision),
+            )
+            pair.append(score(run, test, precision))
         pairs.append(pair)
-        report("precision_training", [_compared(f"bfloat16, seed {seed}", [pair])])
-    rows = [_compared(f"bfloat16, mean of {len(pairs)} seeds", pairs)]
+        report("precision_training", [compared(f"bfloat16, seed {seed}", [pair])])
+    rows = [compared(f"bfloat16, mean of {len(pairs)} seeds", pairs)]
     firsts = [float32 for float32, _ in pairs]
     if len(firsts) > 1:  # How far apart two seeds are, to compare with.
-        rows.append(_compared("float32, second seed against first", [firsts[:2]]))
+        rows.append(compared("float32, second seed against first", [firsts[:2]]))
     report("precision_training", rows)
-
-
-def train(
-    data: str, run: Path, precision: str, seed: int, options: argparse.Namespace
-) -> None:
-    import picanet_tf
-    from picanet_tf.training.run_directory import RunDirectory
-
-    begun = run.exists()
-    if begun and RunDirectory.open(run).finished:
-        return
-    started = time.monotonic()
-    picanet_tf.train(
-        run=run,
-        resume=begun,
-        tfrecords=data,
-        variant=options.variant,
-        init_from=options.init_from,
-        steps=options.steps,
-        batch_size=options.batch,
-        image_size=options.size,
-        learning_rate=options.learning_rate,
-        checkpoint_interval=50,
-        seed=seed,
-        precision={"bfloat16": "mixed_bfloat16"}.get(precision, precision),
-    )
-    print(f"{run}: {time.monotonic() - started:.0f} s", flush=True)
-
-
-def _predict(run: Path, test: str, precision: str):
-    from data_pipeline.kinds import MASK
-    from data_pipeline.readers import read_originals
-    from picanet_tf.evaluation.run import scoring_of
-    from picanet_tf.evaluation.samples import Sample
-    from picanet_tf.inference import load_model
-
-    model = load_model(run, engine="keras", precision=precision)
-    for record in read_originals(test, MASK).as_numpy_iterator():
-        truth = scoring_of("saliency").truth_of(record)
-        sample = Sample(record["key"].decode(), truth, None)
-        yield sample, model.predict(record["image"])
-
-
-def _evaluate(predicted: list):
-    from picanet_tf.saliency.evaluation import evaluate
-
-    return evaluate(predicted, which=("max_f", "mae"), panel_images=0)
-
-
-def _paired(pairs: list, score: str) -> tuple[float, float, float]:
-    """Returns the mean over pairs of second - first, and its paired 95% interval."""
-    from picanet_tf.evaluation.bootstrap import interval
-    from picanet_tf.saliency.intervals import draw_scores
-
-    draws = np.mean(
-        [[draw_scores(each)[score] for each in pair] for pair in pairs], axis=0
-    )
-    first, second = _means(pairs, score)
-    return second - first, *interval(draws[1] - draws[0])
-
-
-def _means(pairs: list, score: str) -> list[float]:
-    return np.mean(
-        [[each.scores.scores[score] for each in pair] for pair in pairs], axis=0
-    ).tolist()
-
-
-def _compared(name: str, pairs: list) -> dict:
-    """A row on pairs of evaluations on the same images, the second minus the first."""
-    row = {"what": name}
-    for score in ("max_f", "mae"):
-        first, second = _means(pairs, score)
-        difference, low, high = _paired(pairs, score)
-        row[score], row[f"{score} of the other"] = f"{second:.4f}", f"{first:.4f}"
-        row[f"{score}, difference"] = f"{difference:+.4f} [{low:+.4f} {high:+.4f}]"
-    return row
 
 
 def main() -> None:

@@ -13,16 +13,8 @@ from tests.test_train_cli import TINY, data, run  # noqa: F401
 # String flags that are no paths. A new flag is one of these, or a path.
 NO_PATHS = {
     *("allowed_hosts", "allowed_origins", "beam", "dataset", "formats", "host"),
-    *(
-        "label",
-        "mask_suffix",
-        "name",
-        "pixel",
-        "quantize",
-        "rate_boundaries",
-        "server",
-        "signature",
-    ),
+    *("image_sizes", "label", "mask_suffix", "name", "pixel", "quantize"),
+    *("rate_boundaries", "recipe", "server", "signature"),
     *("split", "url", "variant"),
 }
 LIST_FLAGS = """

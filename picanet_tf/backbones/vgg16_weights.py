@@ -30,6 +30,11 @@ _STORED = CONV_LAYERS + FC_LAYERS + DENSE_LAYERS
 _BRANCH = re.compile(r"(fc[67])_\d+")
 
 
+def is_vgg16_layer(name: str) -> bool:
+    """Whether a layer of a network is VGG16's, such as fc6 or, in ASPP, fc6_18."""
+    return name in CONV_LAYERS + FC_LAYERS or bool(_BRANCH.fullmatch(name))
+
+
 @dataclasses.dataclass(frozen=True)
 class WeightReport:
     """The result of `load_vgg16_weights`.
@@ -160,9 +165,7 @@ def _vgg16_layers(
         raise WeightsError(
             f"The model {model.name!r} has no VGG16 layer {missing[0]!r}."
         )
-    names = [name for name in CONV_LAYERS + FC_LAYERS if name in layers]
-    names += [name for name in layers if _BRANCH.fullmatch(name)]
-    return {name: layers[name] for name in names}
+    return {name: layers[name] for name in layers if is_vgg16_layer(name)}
 
 
 def _match(
@@ -180,8 +183,6 @@ def _match(
             if (branch or name in FC_LAYERS) and not has_fc:
                 continue
             raise WeightsError(f"The weights {source!r} lack the layer {name!r}.")
-        if branch:
-            weights = weights._replace(kernel=_widen(weights.kernel, layer.kernel))
         for part, expected in (("kernel", layer.kernel), ("bias", layer.bias)):
             shape = getattr(weights, part).shape
             if shape != tuple(expected.shape):
@@ -193,15 +194,6 @@ def _match(
                 )
         values[name] = LayerWeights(weights.kernel[()], weights.bias[()])
     return values
-
-
-def _widen(kernel: h5py.Dataset | np.ndarray, own: keras.Variable) -> np.ndarray:
-    """Extends a kernel to more input channels, which keep their initial values."""
-    kernel, own = kernel[()], np.array(own)
-    channels = kernel.shape[2]
-    if channels < own.shape[2] and kernel.shape[3] == own.shape[3]:
-        kernel = np.concatenate([kernel, own[:, :, channels:]], axis=2)
-    return kernel
 
 
 def _weights_for(name: str, found: Mapping[str, LayerWeights]) -> LayerWeights | None:

@@ -48,8 +48,8 @@ def define_flags() -> None:
 
 
 def _define_setting(field: dataclasses.Field) -> None:
-    """Defines the flag of a field; if not given, the task's default applies."""
-    help_text = field.metadata["description"] + _defaults_of_tasks(field)
+    """Defines the flag of a field; if not given, that of task and recipe applies."""
+    help_text = field.metadata["description"] + _other_defaults(field)
     choices = field.metadata.get("choices")
     if field.name == "task":
         choices = task_names()
@@ -72,12 +72,16 @@ def _define_setting(field: dataclasses.Field) -> None:
     )
 
 
-def _defaults_of_tasks(field: dataclasses.Field) -> str:
-    """Help text listing the tasks whose default differs from the field's."""
-    others = {task: get_spec(task).training_defaults() for task in task_names()}
+def _other_defaults(field: dataclasses.Field) -> str:
+    """Help text listing the tasks and recipes with another default."""
+    others = {}
+    for task in task_names():
+        others[f"--task {task}"] = get_spec(task).training_defaults()
+        for recipe, settings in get_spec(task).recipes.items():
+            others[f"--recipe {recipe}"] = settings
     return "".join(
-        f" (--task {task}: {defaults[field.name]})"
-        for task, defaults in others.items()
+        f" ({flag}: {defaults[field.name]})"
+        for flag, defaults in others.items()
         if defaults.get(field.name, field.default) != field.default
     )
 

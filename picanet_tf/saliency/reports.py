@@ -24,6 +24,7 @@ from picanet_tf.saliency.evaluation import Evaluation
 from picanet_tf.saliency.intervals import draw_scores
 from picanet_tf.saliency.metrics import ImageScores
 from picanet_tf.saliency.reference import PaperScore
+from picanet_tf.tasks.registry import get_spec
 
 # Printed by --help and in each report.
 CONVENTIONS = """\
@@ -119,10 +120,10 @@ class SaliencyReport(Report):
 
     def paper_variant(self, experiment) -> str:
         """Returns the row of Table 1 that corresponds to an `Experiment`."""
-        # Only networks with GAP have an attention loss.
-        if "GAP" in experiment.variant and not experiment.attention_loss_weight:
-            return f"{experiment.variant}_no_attention_loss"
-        return experiment.variant
+        spec, variant = get_spec(experiment.task), experiment.variant
+        if spec.has_attention_loss(variant) and not experiment.attention_loss_weight:
+            return f"{variant}_no_attention_loss"
+        return variant
 
     def table(self, results: Sequence[Result]) -> str:
         """Formats all scores of the methods on a data set, each above the paper's."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import numpy as np
 from PIL import Image
 
@@ -33,6 +35,24 @@ class SaliencySpec(TaskSpec):
     parse_variant = staticmethod(parse_variant)
     check_image_size = staticmethod(check_image_size)
     formats = rendering.FORMATS
+    recipes: ClassVar = {
+        "paper": {},
+        "quick": {
+            "steps": 1000,
+            "batch_size": 8,
+            "optimizer": "adamw",
+            "encoder_lr_multiplier": 0.2,
+            "rate_schedule": "cosine",
+            "warmup_steps": 50,
+            "clip_norm": 5.0,
+            "dropout": 0.3,
+            "precision": "auto",
+            "image_sizes": f"160:0.8,{IMAGE_SIZE}:0.2",
+        },
+    }
+
+    def has_attention_loss(self, variant: str) -> bool:
+        return parse_variant(variant).get(6) == "GAP"
 
     def default_image_size(self, variant: str) -> int:
         return IMAGE_SIZE

@@ -29,7 +29,9 @@ def aspp(
     """Applies branches of fc6, fc7 and fc8, and sums their scores.
 
     Context modules are applied to pool5; their output is concatenated with the branch's
-    fc6 as the input of fc7.
+    fc6 as the input of fc7. fc7 is computed as the sum of two layers, `fc7_6` of fc6,
+    which may be pretrained, and `fc7_6_context` of the context, which never is, so that
+    each trains at its own rate.
 
     Args:
         pool5: [N, h, w, C].
@@ -63,6 +65,7 @@ def aspp(
         )(pool5)
         fc6 = keras.layers.ReLU(name=f"fc6_{rate}_relu")(fc6)
         fc6 = apply_dropout(fc6, f"fc6_{rate}_dropout", 2 * number)
+        fc7 = _conv1x1(scale_channels(FC_CHANNELS, width), f"fc7_{rate}")(fc6)
         kind = plan.get(rate)
         if kind is not None:
             attends = return_attention and kind in ATTENTIVE
@@ -80,8 +83,12 @@ def aspp(
             if kind in CONVOLVING:
                 context = BatchNormalization(name=f"{name}_norm")(context)
                 context = keras.layers.ReLU(name=f"{name}_relu")(context)
-            fc6 = keras.layers.Concatenate(name=f"aspp{rate}_context")([fc6, context])
-        fc7 = _conv1x1(scale_channels(FC_CHANNELS, width), f"fc7_{rate}")(fc6)
+            context = _conv1x1(
+                scale_channels(FC_CHANNELS, width),
+                f"fc7_{rate}_context",
+                use_bias=False,
+            )(context)
+            fc7 = keras.layers.Add(name=f"fc7_{rate}_sum")([fc7, context])
         fc7 = keras.layers.ReLU(name=f"fc7_{rate}_relu")(fc7)
         fc7 = apply_dropout(fc7, f"fc7_{rate}_dropout", 2 * number + 1)
         scores.append(_conv1x1(classes, f"fc8_{rate}", dtype="float32")(fc7))

@@ -32,6 +32,7 @@ class TaskSpec(abc.ABC):
         default_variant: variant that is built by default.
         dropout: default dropout rate.
         recipe_source: origin of the training defaults, for `--help`.
+        recipes: {name: what it overrides of the training defaults}; "paper" is first.
         rate_drops: fractions of the training after which the learning rates are divided
             by ten.
         formats: image formats of `render`; the first is the default.
@@ -46,6 +47,7 @@ class TaskSpec(abc.ABC):
     default_variant: ClassVar[str]
     dropout: ClassVar[float] = 0.5
     recipe_source: ClassVar[str] = "Sec. 5.3"
+    recipes: ClassVar[Mapping[str, Mapping]] = {"paper": {}}
     rate_drops: ClassVar[tuple[Fraction, ...]] = (Fraction(1, 2), Fraction(3, 4))
     formats: ClassVar[tuple[str, ...]]
     collected_formats: ClassVar[tuple[str, ...]] = ()
@@ -81,6 +83,10 @@ class TaskSpec(abc.ABC):
             "image_size": self.default_image_size(variant),
             "dropout": self.dropout,
         }
+
+    def has_attention_loss(self, variant: str) -> bool:
+        """Whether the paper's L_GA supervises attention of the variant's network."""
+        return False
 
     @abc.abstractmethod
     def memory(self, variant: str) -> tuple[float, float]:

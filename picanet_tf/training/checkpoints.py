@@ -14,6 +14,7 @@ from absl import logging
 
 from picanet_tf.core.errors import PicanetError
 from picanet_tf.core.files import sync
+from picanet_tf.training.averages import Averages
 
 # Raised by TensorFlow for files that are truncated, corrupt, or of another model.
 _UNREADABLE = (tf.errors.OpError, AssertionError, ValueError, LookupError, OSError)
@@ -34,6 +35,7 @@ class Checkpoints:
         directory: directory of the checkpoints; created if missing.
         model: built model; its weights and random generator states are saved.
         optimizer: built optimizer.
+        averages: averages of the weights; None to save none.
         keep: number of most recent checkpoints to keep.
         early_stopping: also save `waited`, which checkpoints of runs without early
             stopping lack.
@@ -50,6 +52,7 @@ class Checkpoints:
         directory: Path,
         model: keras.Model,
         optimizer,
+        averages: Averages | None = None,
         keep: int = 2,
         early_stopping: bool = False,
     ):
@@ -67,6 +70,7 @@ class Checkpoints:
             weights=weights,
             seeds=_by_index(seeds),
             optimizer=_by_index(optimizer.variables),
+            **({"averages": _by_index(averages.variables)} if averages else {}),
             **({"waited": self._waited} if early_stopping else {}),
         )
         self._checkpoint = checkpoint
@@ -95,6 +99,11 @@ class Checkpoints:
     @waited.setter
     def waited(self, value: int) -> None:
         self._waited.assign(value)
+
+    def take_over(self, other: Checkpoints) -> None:
+        """Goes on from the step and the scores of others of the same run."""
+        for name in ("_step", "_best", "_waited"):
+            getattr(self, name).assign(getattr(other, name))
 
     @property
     def written(self) -> list[Path]:
@@ -184,4 +193,5 @@ def _step_of(path: Path) -> int:
 
 
 def _by_index(variables) -> dict[str, tf.Variable]:
-    return {str(index): variable.value for index, variable in enumerate(variables)}
+    values = [v.value if isinstance(v, keras.Variable) else v for v in variables]
+    return {str(index): value for index, value in enumerate(values)}

@@ -23,12 +23,13 @@ class Batches:
     """The data of a training, as functions that read it.
 
     Attributes:
-        training: (start step, share=(worker, workers)) -> infinite batches (image
-            float32 [N, S, S, 3] RGB 0..255, ground truth), the same as an uninterrupted
-            run reads from that step on. Each batch has the worker's share of the
+        training: (start step, share=(worker, workers), image_size=S) -> infinite
+            batches (image float32 [N, S, S, 3] RGB 0..255, ground truth), the same as
+            an uninterrupted run reads from that step on; S is the experiment's if not
+            given. Each batch has the worker's share of the
             `batch_size` images of a step, `batch_size / workers`.
-        validation: () -> the validation batches, each image once; None without a
-            validation set.
+        validation: (image_size=S) -> the validation batches, each image once; None
+            without a validation set.
         keys: step (from 0) -> the names of the records in that step's batch.
         fingerprint: fingerprint of the data, which must be equal on all workers.
     """
@@ -113,11 +114,11 @@ class TrainingData:
         return self._read(
             self.experiment.tfrecords,
             training=True,
+            random_scale=self.experiment.random_scale,
             seed=self.experiment.seed,
             start_step=start_step,
             share=share,
-            **self._options,
-            **options,
+            **{**self._options, **options},
         )
 
     def read_keys(self, step: int) -> list[str]:
@@ -125,11 +126,11 @@ class TrainingData:
         batch = next(iter(self.read_training(step, with_keys=True)))
         return [os.fsdecode(key) for key in batch[-1].numpy()]
 
-    def read_validation(self):
+    def read_validation(self, **options):
         """Returns the validation batches, limited to `validation_images`."""
         images, size = self.experiment.validation_images, self.experiment.batch_size
         folder = self.experiment.validation_tfrecords
-        dataset = self._read(folder, training=False, **self._options)
+        dataset = self._read(folder, training=False, **{**self._options, **options})
         if not images:
             return dataset
         batches = dataset.take(-(-images // size)).enumerate()

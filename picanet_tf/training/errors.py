@@ -35,14 +35,14 @@ class TrainingInterrupted(Exception):
 
 
 class NotFinite(Exception):
-    """A step produced infinite values or NaN; the model's state is invalid.
+    """Values are infinite or NaN; after a step the model's state is then invalid.
 
     Attributes:
-        names: names of the losses that are not finite, or "gradients".
+        names: names of the losses or outputs that are not finite, or "gradients".
         stop: whether any worker was asked to stop, as returned by `TrainingStep`.
     """
 
-    def __init__(self, names: list[str], stop: bool):
+    def __init__(self, names: list[str], stop: bool = False):
         super().__init__(", ".join(names))
         self.names = names
         self.stop = stop

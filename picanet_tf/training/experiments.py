@@ -10,12 +10,21 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
-from picanet_tf.core.errors import PicanetError
 from picanet_tf.tasks.registry import get_spec, task_names
-from picanet_tf.training.settings import check, nearest_multiple, setting
+from picanet_tf.training.phases import Phase, parse_image_sizes, plan_phases
+from picanet_tf.training.recipes import PAPER, default_settings, recipe_settings
+from picanet_tf.training.rules import check_given, check_together
+from picanet_tf.training.settings import (
+    check,
+    from_json,
+    load_json,
+    nearest_multiple,
+    setting,
+)
 
 PRECISIONS = ("float32", "mixed_float16", "mixed_bfloat16", "auto")
-SCHEDULES = ("steps", "poly")
+SCHEDULES = ("steps", "poly", "cosine", "linear")
+OPTIMIZERS = ("sgd", "adamw")
 
 
 @dataclass(frozen=True)
@@ -38,6 +47,11 @@ class Experiment:
     tfrecords: str = setting(
         "", "Directory of the training set, made by data_pipeline.convert."
     )
+    recipe: str = setting(
+        PAPER,
+        "Defaults of the other settings: paper, or for saliency quick, which learns "
+        "most in little time.",
+    )
     variant: str = setting(
         get_spec(task_names()[0]).default_variant,
         "Which context modules to use and where, such as 6GAP_5432AC.",
@@ -49,11 +63,17 @@ class Experiment:
         "of replicas nearest to the default.",
         minimum=1,
     )
+    optimizer: str = setting(
+        "sgd",
+        "sgd, as in Caffe; or adamw, whose defaults are --learning_rate 0.0005, "
+        "--weight_decay 0.01 and --beta_2 0.99.",
+        choices=OPTIMIZERS,
+    )
     learning_rate: float = setting(0.01, "Learning rate of the decoder.", above=0)
     scale_rate: bool = setting(
         False,
-        "Scale the learning rates linearly with batch_size, relative to the paper's "
-        "batch size.",
+        "Scale the learning rates linearly with batch_size, relative to that of the "
+        "recipe.",
     )
     encoder_lr_multiplier: float = setting(
         0.1, "Learning rate of pretrained layers relative to the decoder's.", minimum=0
@@ -66,32 +86,66 @@ class Experiment:
     )
     rate_schedule: str = setting(
         "steps",
-        "Learning rate schedule: steps, see --rate_boundaries; or poly, as in DeepLab: "
-        "(1 - step / steps) ** 0.9.",
+        "Learning rate schedule: steps, see --rate_boundaries; poly, as in DeepLab: "
+        "(1 - step / steps) ** 0.9; cosine, half a period to 0; or linear, constant "
+        "and then, see --linear_share, falling to 0.",
         choices=SCHEDULES,
     )
+    linear_share: float = setting(
+        0.2, "Last share of the steps, in which the schedule linear falls.",
+        above=0,
+        maximum=1,
+    )  # fmt: skip
     warmup_steps: int = setting(
         0,
-        "Number of steps of linear learning rate warm-up; 0, as in the paper, disables "
+        "Number of steps of linear learning rate warm-up; 0, the paper's, is none.",
+        minimum=0,
+    )
+    momentum: float = setting(
+        0.9, "Momentum of SGD, or beta_1 of AdamW.", minimum=0, maximum=1
+    )
+    beta_2: float = setting(0.999, "beta_2 of AdamW.", minimum=0, below=1)
+    weight_decay: float = setting(
+        0.0005, "Weight decay: as in Caffe, this times the weight is added to the "
+        "gradient; with AdamW, rate times this times the weight is taken off.",
+        minimum=0,
+    )  # fmt: skip
+    clip_norm: float = setting(
+        0.0,
+        "Scale the gradients down if the norm of all of them exceeds this; 0 disables "
         "it.",
         minimum=0,
     )
-    momentum: float = setting(0.9, "Momentum of SGD.", minimum=0, maximum=1)
-    weight_decay: float = setting(
-        0.0005, "L2 weight decay as in Caffe: this times the weight is added to the "
-        "gradient.",
+    ema_decay: float = setting(
+        0.0,
+        "Validate and save an exponential moving average of the weights with this "
+        "decay, lower in the first steps; 0 disables it.",
         minimum=0,
-    )  # fmt: skip
-    attention_loss_weight: float = setting(
-        0.2, "Weight of the global attention loss L_GA.", minimum=0
+        below=1,
     )
-    dropout: float = setting(0.5, "Dropout rate after fc6.", minimum=0)
+    attention_loss_weight: float = setting(
+        0.2,
+        "Weight of the attention loss L_GA, which saliency networks with GAP in D6 "
+        "have.",
+        minimum=0,
+    )
+    random_scale: bool = setting(
+        False,
+        "Scale the images of segmentation at random, by 0.5 to 1.5, before they are "
+        "cropped, as DeepLab does with ResNet-101 and not with VGG16.",
+    )
+    dropout: float = setting(0.5, "Dropout rate after fc6.", minimum=0, below=1)
     image_size: int = setting(
         224,
         "Side of the network's input in pixels: a multiple of 8, or of 32 for the "
         "segmentation U-Nets; DeepLab and detection accept any size.",
         minimum=16,
         maximum=8192,
+    )
+    image_sizes: str = setting(
+        "",
+        "Sizes of the input during the training, each with its share of the steps, "
+        "such as 160:0.8,224:0.2. The last is --image_size.",
     )
     width: float = setting(
         1.0, "Factor on all channel counts; 1 is the paper's network.", above=0
@@ -150,65 +204,27 @@ class Experiment:
     def __post_init__(self):
         for field in dataclasses.fields(self):
             check(field, getattr(self, field.name))
-        if self.task not in task_names():
-            raise PicanetError(
-                f"`task` must be one of {', '.join(task_names())}. Received: "
-                f"task={self.task!r}"
-            )
-        if self.dropout >= 1:
-            raise PicanetError(
-                f"`dropout` must be below 1. Received: dropout={self.dropout}"
-            )
-        if self.patience and not self.validation_tfrecords:
-            raise PicanetError(
-                "`patience` counts validations: give `validation_tfrecords`. Received: "
-                f"patience={self.patience}"
-            )
-        if self.replicas > 1 and self.batch_size % self.replicas:
-            raise PicanetError(
-                "`batch_size` is the images over all replicas and must be a multiple "
-                f"of `replicas`. Received: {self.batch_size} and {self.replicas}"
-            )
-        if (
-            self.freeze_encoder
-            and not self.init_from
-            and self.backbone_weights == "none"
-        ):
-            raise PicanetError(
-                "`freeze_encoder` needs trained weights: give `init_from` or "
-                "`backbone_weights`"
-            )
-        spec = get_spec(self.task)
-        try:
-            spec.parse_variant(self.variant)
-        except PicanetError as error:
-            others = "".join(
-                f" It is a variant of task {task}."
-                for task in task_names()
-                if self.variant in get_spec(task).variants
-            )
-            raise PicanetError(f"`variant`: {error}{others}") from error
-        spec.check_image_size(self.variant, self.image_size)
-        if self.rate_boundaries and self.rate_schedule != "steps":
-            raise PicanetError("`rate_boundaries` requires `rate_schedule` steps")
+        check_together(self)
 
     @classmethod
     def of(cls, task: str = task_names()[0], **given) -> Experiment:
         """Creates an experiment with the defaults of the task and variant."""
         if task not in task_names():  # reported like any other field
             return cls(task=task, **given)
-        defaults = get_spec(task).training_defaults(given.get("variant"))
+        defaults = default_settings(task, given)
         settings = {"task": task, **defaults, **given}
         replicas = given.get("replicas")
         if type(replicas) is int and replicas > 1 and "batch_size" not in given:
             default = defaults.get("batch_size", cls.batch_size)
             settings["batch_size"] = nearest_multiple(default, replicas)
-        return cls(**settings)
+        experiment = cls(**settings)
+        check_given(experiment, given)
+        return experiment
 
     @property
     def default_batch_size(self) -> int:
-        """The task's batch size, the paper's, for any number of replicas."""
-        defaults = get_spec(self.task).training_defaults(self.variant)
+        """The recipe's batch size, for any number of replicas."""
+        defaults = recipe_settings(self.task, self.variant, self.recipe)
         return defaults.get("batch_size", type(self).batch_size)
 
     @property
@@ -216,6 +232,13 @@ class Experiment:
         """Learning rate of the decoder at this batch size."""
         factor = self.batch_size / self.default_batch_size if self.scale_rate else 1
         return self.learning_rate * factor
+
+    @property
+    def phases(self) -> tuple[Phase, ...]:
+        """The phases of the training, with their sizes of the input."""
+        if not self.image_sizes:
+            return (Phase(self.image_size, self.steps),)
+        return plan_phases(parse_image_sizes(self.image_sizes), self.steps)
 
     @property
     def boundaries(self) -> tuple[int, ...]:
@@ -237,33 +260,9 @@ class Experiment:
         Raises:
             PicanetError: if it is not a valid experiment; the message gives `origin`.
         """
-        try:
-            values = json.loads(text)
-        except (ValueError, RecursionError) as error:
-            raise PicanetError(f"{origin} is not JSON: {error}") from error
-        if not isinstance(values, dict):
-            raise PicanetError(f"{origin} must hold a JSON object")
-        unknown = sorted(
-            set(values) - {field.name for field in dataclasses.fields(cls)}
-        )
-        if unknown:
-            raise PicanetError(f"{origin} has unknown settings: {', '.join(unknown)}")
-        values = {
-            name: tuple(value) if isinstance(value, list) else value
-            for name, value in values.items()
-        }
-        try:
-            return cls(**values)
-        except (PicanetError, TypeError) as error:
-            raise PicanetError(f"{origin}: {error}") from error
+        return from_json(cls, text, origin)
 
     @classmethod
     def load(cls, path: Path) -> Experiment:
         """Reads an `experiment.json`; raises `PicanetError` on failure."""
-        try:
-            text = Path(path).read_text()
-        except OSError as error:
-            raise PicanetError(f"Cannot read {path}: {error.strerror}") from error
-        except UnicodeDecodeError as error:
-            raise PicanetError(f"{path} is not JSON: {error}") from error
-        return cls.from_json(text, str(path))
+        return load_json(cls, path)

@@ -7,11 +7,7 @@ from pathlib import Path
 import keras
 from absl import logging
 
-from picanet_tf.backbones.vgg16_weights import (
-    CONV_LAYERS,
-    FC_LAYERS,
-    load_vgg16_weights,
-)
+from picanet_tf.backbones.vgg16_weights import is_vgg16_layer, load_vgg16_weights
 from picanet_tf.core.errors import PicanetError, naming_argument
 from picanet_tf.models.base import Network
 from picanet_tf.models.weights import (
@@ -26,18 +22,38 @@ from picanet_tf.tasks.base import Task
 from picanet_tf.training import optimizer as optimizers
 from picanet_tf.training.experiments import Experiment
 
-ENCODER_LAYERS = (*CONV_LAYERS, *FC_LAYERS)
 
-
-def build(task: Task, experiment: Experiment) -> Network:
-    """Builds the experiment's network with random weights."""
+def build(task: Task, experiment: Experiment, image_size: int | None = None) -> Network:
+    """Builds the experiment's network with random weights, for a size of the input."""
     return task.build_model(
         experiment.variant,
-        experiment.image_size,
+        image_size or experiment.image_size,
         width=experiment.width,
         dropout=experiment.dropout,
         seed=experiment.seed,
     )
+
+
+def check_phases(task: Task, experiment: Experiment) -> int:
+    """Returns the first size of the input, after checking that weights fit all sizes.
+
+    Raises:
+        PicanetError: if they do not, as where GAP's grid has more positions.
+    """
+    first, *others = dict.fromkeys(phase.image_size for phase in experiment.phases)
+    if others:
+        shapes = {
+            size: [tuple(v.shape) for v in build(task, experiment, size).variables]
+            for size in (first, *others)
+        }
+        for size in others:
+            if shapes[size] != shapes[first]:
+                raise PicanetError(
+                    f"`image_sizes`: {experiment.variant} has other weights at {first} "
+                    f"pixels than at {size}, where GAP's grid has more positions. Give "
+                    "sizes of at least 80"
+                )
+    return first
 
 
 def load_initial_weights(
@@ -64,8 +80,8 @@ def load_initial_weights(
     else:
         transfer = _take_weights(model, experiment, init_from)
         logging.info("Weights from %s: %s", init_from, transfer)
-        loaded = {path.split("/")[0] for path in transfer.loaded}
-        pretrained = tuple(name for name in ENCODER_LAYERS if name in loaded)
+        loaded = dict.fromkeys(path.split("/")[0] for path in transfer.loaded)
+        pretrained = tuple(filter(is_vgg16_layer, loaded))
     if experiment.freeze_encoder and not pretrained:
         raise PicanetError(
             "`freeze_encoder` needs trained weights, but "
@@ -107,10 +123,16 @@ def make_optimizer(
     optimizer = optimizers.make_optimizer(
         optimizers.assign([variable.path for variable in variables], groups),
         learning_rate=experiment.base_rate,
-        boundaries=experiment.boundaries,
-        poly_steps=experiment.steps if experiment.rate_schedule == "poly" else 0,
-        warmup_steps=experiment.warmup_steps,
+        schedule=optimizers.Schedule(
+            kind=experiment.rate_schedule,
+            steps=experiment.steps,
+            boundaries=experiment.boundaries,
+            linear_share=experiment.linear_share,
+            warmup_steps=experiment.warmup_steps,
+        ),
+        kind=experiment.optimizer,
         momentum=experiment.momentum,
+        beta_2=experiment.beta_2,
     )
     if experiment.precision == "mixed_float16":
         optimizer = keras.optimizers.LossScaleOptimizer(optimizer)

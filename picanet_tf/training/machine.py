@@ -70,9 +70,12 @@ def needed_memory(experiment: Experiment, workers: int = 1) -> float:
     """
     weights, image = get_spec(experiment.task).memory(experiment.variant)
     weights *= experiment.width**2
-    # A second copy of weights and velocities, for restoring them.
-    each = _WEIGHT + (8 if experiment.on_nonfinite == "skip" else 0)
-    pixels = (experiment.image_size / 224) ** 2
+    # AdamW has two moments; averages are one more copy of the weights.
+    more = 4 * (experiment.optimizer == "adamw") + 4 * (experiment.ema_decay > 0)
+    each = _WEIGHT + more
+    if experiment.on_nonfinite == "skip":  # A second copy of all that a step changes.
+        each += 8 + more
+    pixels = max((phase.image_size / 224) ** 2 for phase in experiment.phases)
     images = experiment.batch_size / workers
     return (
         _PROCESS

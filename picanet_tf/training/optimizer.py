@@ -1,4 +1,4 @@
-"""SGD as in Caffe, with learning rates and weight decay by groups of variables."""
+"""Optimizers, with learning rates and weight decay by groups of variables."""
 
 from __future__ import annotations
 
@@ -69,6 +69,71 @@ class Warmup(keras.optimizers.schedules.LearningRateSchedule):
         return cls(rate, config["steps"])
 
 
+@keras.saving.register_keras_serializable(package="picanet_tf")
+class ConstantThenLinear(keras.optimizers.schedules.LearningRateSchedule):
+    """A constant rate that falls linearly to 0 at the end of the training.
+
+    Args:
+        rate: the constant rate.
+        steps: number of training steps.
+        share: share of the steps in which the rate falls, above 0 and at most 1.
+    """
+
+    def __init__(self, rate: float, steps: int, share: float):
+        super().__init__()
+        self.rate = rate
+        self.steps = steps
+        self.share = share
+
+    def __call__(self, step):
+        left = 1.0 - keras.ops.cast(step, "float32") / self.steps
+        return self.rate * keras.ops.clip(left / self.share, 0.0, 1.0)
+
+    def get_config(self):
+        return {"rate": self.rate, "steps": self.steps, "share": self.share}
+
+
+class Schedule(NamedTuple):
+    """How the learning rates change during a training.
+
+    Attributes:
+        kind: "steps": divided by ten after each boundary; "poly": (1 - step / steps) **
+            `POLY_POWER`; "cosine": half a cosine to 0; "linear": `ConstantThenLinear`.
+        steps: number of training steps.
+        boundaries: steps after which the rates are divided by ten.
+        linear_share: share of the steps in which "linear" falls.
+        warmup_steps: see `Warmup`; 0 disables it.
+    """
+
+    kind: str = "steps"
+    steps: int = 1
+    boundaries: Sequence[int] = ()
+    linear_share: float = 1.0
+    warmup_steps: int = 0
+
+    def of(self, rate: float):
+        """Returns the schedule of a group, a rate or `LearningRateSchedule`."""
+        schedules = keras.optimizers.schedules
+        if self.kind == "poly":
+            rate = schedules.PolynomialDecay(
+                rate, self.steps, end_learning_rate=0.0, power=POLY_POWER
+            )
+        elif self.kind == "cosine":
+            rate = schedules.CosineDecay(rate, self.steps)
+        elif self.kind == "linear":
+            rate = ConstantThenLinear(rate, self.steps, self.linear_share)
+        elif self.boundaries:
+            # Caffe divides from the boundary step on, Keras' schedule only after it.
+            rate = schedules.PiecewiseConstantDecay(
+                [boundary - 1 for boundary in self.boundaries],
+                [rate * 0.1**i for i in range(len(self.boundaries) + 1)],
+            )
+        return Warmup(rate, self.warmup_steps) if self.warmup_steps else rate
+
+
+_CONSTANT = Schedule()
+
+
 class Group(NamedTuple):
     """Variables that share a learning rate and weight decay.
 
@@ -76,14 +141,14 @@ class Group(NamedTuple):
         name: name of the group in the log.
         pattern: regular expression to search for in a variable's path.
         rate: learning rate relative to the base rate.
-        l2: weight of the L2 term.
+        decay: weight decay.
         optional: whether the group may be empty.
     """
 
     name: str
     pattern: str
     rate: float
-    l2: float
+    decay: float
     optional: bool = False
 
 
@@ -94,7 +159,9 @@ def make_groups(
 
     Pretrained layers train at a fraction of the decoder's rate; encoder layers without
     pretrained weights train at the decoder's. Biases and betas train at twice the rate
-    and without weight decay (authors' release); gammas have weight decay.
+    and without weight decay (authors' release); gammas have weight decay. Biases of the
+    LSTMs do, too, here; in the release they train at the rate of the weights and with
+    decay, where only the forward LSTM's W_c has other factors.
 
     Args:
         pretrained: names of the trainable layers with pretrained weights.
@@ -137,40 +204,34 @@ def make_optimizer(
     assigned: dict[str, Group],
     *,
     learning_rate: float,
-    boundaries: Sequence[int] = (),
-    poly_steps: int = 0,
-    warmup_steps: int = 0,
-    momentum: float,
+    schedule: Schedule = _CONSTANT,
+    kind: str = "sgd",
+    momentum: float = 0.9,
+    beta_2: float = 0.999,
 ):
-    """Creates a `keras.optimizers.MultiOptimizer` with one `CaffeSGD` per group.
+    """Creates a `keras.optimizers.MultiOptimizer` with one optimizer per group.
 
     Args:
         assigned: {variable path: group}, from `assign`.
         learning_rate: base learning rate, that of the decoder.
-        boundaries: steps after which the rates are divided by ten.
-        poly_steps: number of steps of the polynomial schedule,
-            (1 - step / steps) ** `POLY_POWER`; 0 disables it.
-        warmup_steps: see `Warmup`; 0 disables it.
-        momentum: momentum of all groups.
+        schedule: how the rates change.
+        kind: "sgd", `CaffeSGD`; or "adamw", whose weight decay is not part of the
+            gradient: each step takes off rate * decay of the variable.
+        momentum: momentum of SGD, beta_1 of AdamW.
+        beta_2: that of AdamW.
     """
     optimizers = {}
     for group in dict.fromkeys(assigned.values()):
-        rate = learning_rate * group.rate
-        if poly_steps:
-            rate = keras.optimizers.schedules.PolynomialDecay(
-                rate, poly_steps, end_learning_rate=0.0, power=POLY_POWER
-            )
-        # Caffe divides from the boundary step on, Keras' schedule only after it.
-        if boundaries:
-            rate = keras.optimizers.schedules.PiecewiseConstantDecay(
-                [boundary - 1 for boundary in boundaries],
-                [rate * 0.1**i for i in range(len(boundaries) + 1)],
-            )
-        if warmup_steps:
-            rate = Warmup(rate, warmup_steps)
-        optimizers[group] = CaffeSGD(
-            rate, momentum, l2=group.l2, name=group.name.replace(" ", "_")
+        rate, name = (
+            schedule.of(learning_rate * group.rate),
+            group.name.replace(" ", "_"),
         )
+        if kind == "adamw":
+            optimizers[group] = keras.optimizers.AdamW(
+                rate, group.decay, beta_1=momentum, beta_2=beta_2, name=name
+            )
+        else:
+            optimizers[group] = CaffeSGD(rate, momentum, l2=group.decay, name=name)
     # Exact paths, because OptimizerMap raises if two patterns match a variable, and
     # silently uses the default if none does.
     by_path = {path: optimizers[group] for path, group in assigned.items()}

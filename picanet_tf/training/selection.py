@@ -49,6 +49,10 @@ class Selection:
         state.waited = 0 if better else state.waited + 1
         return better
 
+    def forget(self) -> None:
+        """Begins anew, as scores of another input size do not compare."""
+        self._checkpoints.best, self._checkpoints.waited = float("-inf"), 0
+
     @property
     def exhausted(self) -> bool:
         """Whether there were `patience` validations in a row without improvement."""

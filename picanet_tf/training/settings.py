@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import json
+from pathlib import Path
 
 from picanet_tf.core.errors import PicanetError
 
@@ -13,7 +15,7 @@ def setting(default, description: str, **rules):
     Args:
         default: default value, of the field's type. A tuple holds ascending steps.
         description: the help text.
-        **rules: `minimum`, `maximum`, `above` or `choices`.
+        **rules: `minimum`, `maximum`, `above`, `below` or `choices`.
     """
     return dataclasses.field(
         default=default, metadata={"description": description, **rules}
@@ -51,6 +53,8 @@ def check(field: dataclasses.Field, value) -> None:
         raise PicanetError(
             f"{name} must be at most {rules['maximum']}. Received: {value}"
         )
+    if "below" in rules and value >= rules["below"]:
+        raise PicanetError(f"{name} must be below {rules['below']}. Received: {value}")
     if "above" in rules and value <= rules["above"]:
         raise PicanetError(f"{name} must be above {rules['above']}. Received: {value}")
 
@@ -58,3 +62,39 @@ def check(field: dataclasses.Field, value) -> None:
 def nearest_multiple(number: int, factor: int) -> int:
     """Returns the multiple of `factor` nearest to `number`, the larger one at a tie."""
     return max((2 * number + factor) // (2 * factor), 1) * factor
+
+
+def from_json(kind, text: str, origin: str):
+    """Creates a dataclass of settings from JSON.
+
+    Raises:
+        PicanetError: if it is not valid; the message gives `origin`.
+    """
+    try:
+        values = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise PicanetError(f"{origin} is not JSON: {error}") from error
+    if not isinstance(values, dict):
+        raise PicanetError(f"{origin} must hold a JSON object")
+    unknown = sorted(set(values) - {field.name for field in dataclasses.fields(kind)})
+    if unknown:
+        raise PicanetError(f"{origin} has unknown settings: {', '.join(unknown)}")
+    values = {
+        name: tuple(value) if isinstance(value, list) else value
+        for name, value in values.items()
+    }
+    try:
+        return kind(**values)
+    except (PicanetError, TypeError) as error:
+        raise PicanetError(f"{origin}: {error}") from error
+
+
+def load_json(kind, path: Path):
+    """Creates a dataclass of settings from a JSON file, as `from_json`."""
+    try:
+        text = Path(path).read_text()
+    except OSError as error:
+        raise PicanetError(f"Cannot read {path}: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise PicanetError(f"{path} is not JSON: {error}") from error
+    return from_json(kind, text, str(path))

@@ -18,6 +18,7 @@ import tensorflow as tf
 
 from picanet_tf.core.errors import PicanetError
 from picanet_tf.tasks.base import Task
+from picanet_tf.training.averages import Averages
 from picanet_tf.training.cluster import Cluster
 from picanet_tf.training.errors import NotFinite, WorkerLost
 from picanet_tf.training.experiments import Experiment
@@ -42,10 +43,11 @@ class TrainingStep:
 
     Args:
         task: defines the losses.
-        experiment: defines the loss weights.
+        experiment: defines the loss weights and the clipping.
         strategy: the distribution strategy.
         model: model built under the strategy.
         optimizer: optimizer of its trainable variables, built under the strategy.
+        averages: averages of the model's weights to update, or None.
     """
 
     def __init__(
@@ -55,11 +57,14 @@ class TrainingStep:
         strategy: tf.distribute.Strategy,
         model: keras.Model,
         optimizer: keras.optimizers.Optimizer,
+        averages: Averages | None = None,
     ):
         self._task = task
         self._strategy = strategy
         self._model = model
         self._optimizer = optimizer
+        self._averages = averages
+        self._clip_norm = experiment.clip_norm
         self._losses = task.losses(model.output)
         self._loss_weights = task.loss_weights(
             model.output, experiment.attention_loss_weight
@@ -100,7 +105,8 @@ class TrainingStep:
 
     def _variables(self) -> list[tf.Variable]:
         variables = (*self._model.variables, *self._optimizer.variables)
-        return [variable.value for variable in variables]
+        averages = self._averages.variables if self._averages else ()
+        return [*(variable.value for variable in variables), *averages]
 
     @tf.function
     def _run(self, batch, stop):
@@ -120,7 +126,8 @@ class TrainingStep:
                 scaled = self._optimizer.scale_loss(total)
             variables = self._model.trainable_variables
             gradients = tape.gradient(scaled, variables)
-            self._optimizer.apply_gradients(zip(gradients, variables, strict=True))
+            clipped = self._clip(gradients) if self._clip_norm else gradients
+            self._optimizer.apply_gradients(zip(clipped, variables, strict=True))
             objects = self._task.has_object(targets)
             infinite = self._infinite(gradients)
             values = [total, *shares.values(), infinite, stop, objects]
@@ -128,7 +135,24 @@ class TrainingStep:
 
         # One vector, because every reduction between machines is a round trip.
         shares = self._strategy.run(replica_step, args=(*batch, stop))
+        if self._averages:
+            self._averages.update()
         return self._strategy.reduce(tf.distribute.ReduceOp.SUM, shares, axis=None)
+
+    def _clip(self, gradients) -> list[tf.Tensor]:
+        """Scales the gradients so that the norm of their sum is at most `clip_norm`.
+
+        The norm is that of all gradients together, summed over the replicas.
+        """
+        sums = [gradient for gradient in gradients if gradient is not None]
+        largest = self._clip_norm
+        if self._strategy.num_replicas_in_sync > 1:
+            context = tf.distribute.get_replica_context()
+            sums = context.all_reduce(tf.distribute.ReduceOp.SUM, sums)
+        if isinstance(self._optimizer, keras.optimizers.LossScaleOptimizer):
+            largest = largest * self._optimizer.dynamic_scale.value
+        factor = tf.minimum(1.0, largest / (tf.linalg.global_norm(sums) + 1e-12))
+        return [g if g is None else g * factor for g in gradients]
 
     def _infinite(self, gradients) -> tf.Tensor:
         """Returns 1 if a gradient is not finite, unless loss scaling handles it."""

@@ -6,32 +6,30 @@ works alike on one device, on several, and on several machines.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
 from pathlib import Path
 
 import keras
-import numpy as np
 import tensorflow as tf
 from absl import logging
 
 from picanet_tf.core.errors import PicanetError
-from picanet_tf.core.files import replacing
 from picanet_tf.core.signals import StopRequest
 from picanet_tf.presets import Preset
 from picanet_tf.tasks.registry import get_task
 from picanet_tf.training import initialization
 from picanet_tf.training.callbacks import Listener, ProgressBar, Recorder
-from picanet_tf.training.checkpoints import Checkpoints
 from picanet_tf.training.cluster import ALONE, Cluster
 from picanet_tf.training.data import Batches
 from picanet_tf.training.errors import NotFinite, TrainingError, TrainingInterrupted
 from picanet_tf.training.experiments import Experiment
+from picanet_tf.training.learner import Learner
 from picanet_tf.training.run_directory import RunDirectory
-from picanet_tf.training.selection import ObjectWatch, Selection
-from picanet_tf.training.step import TrainingStep, agree, any_worker, distribute
+from picanet_tf.training.selection import ObjectWatch
+from picanet_tf.training.step import agree, any_worker, distribute
 from picanet_tf.training.strategy import make_strategy
 
-PANELS = 4  # number of images in TensorBoard
 SKIPS_IN_A_ROW = 20  # number of consecutive skips at which training stops
 _FINISHED = ", its last. For more steps, start a new run with --init_from"
 
@@ -94,8 +92,8 @@ class Trainer:
             PicanetError: if weights or a checkpoint do not fit, or the disk is full.
         """
         experiment, strategy, cluster = self.experiment, self.strategy, self.cluster
+        path = self.run_directory.path
         if self.resume and not self.run_directory.begun:
-            path = self.run_directory.path
             logging.warning("%s has no checkpoint yet: starting at step 0", path)
             self.resume = False
         keras.utils.set_random_seed(experiment.seed)
@@ -111,31 +109,28 @@ class Trainer:
         answer = "Stopping after this step; send the signal again to stop immediately"
         with StopRequest(answer) as stop:
             self._build(stop)
-            first = self.checkpoints.restore() if self.resume else 0
+            first = self.learner.checkpoints.restore() if self.resume else 0
             if self.resume:
                 more = "" if first < experiment.steps else _FINISHED
-                path = self.run_directory.path
                 logging.info("Resuming %s after step %d%s", path, first, more)
             agree(strategy, cluster, step=first)
-            if first < experiment.steps and not self.selection.exhausted:
+            if first < experiment.steps and not self.learner.selection.exhausted:
                 self._take_steps(first, stop)
             elif cluster.chief:  # The run was killed after its last checkpoint.
-                self._save_model("model")
+                self._save_model()
 
     def _build(self, stop: StopRequest) -> None:
         """Creates the network, its optimizer and, for a new run, the run directory."""
         run, experiment = self.run_directory, self.experiment
         with self.strategy.scope():
-            self.model = initialization.build(self.task, experiment)
+            size = initialization.check_phases(self.task, experiment)
+            model = initialization.build(self.task, experiment, size)
             if self.resume:
                 pretrained = tuple(run.recorded()["pretrained_layers"])
             else:
                 pretrained = initialization.load_initial_weights(
-                    self.model, experiment, self.init_from
+                    model, experiment, self.init_from
                 )
-            optimizer = initialization.make_optimizer(
-                self.model, experiment, pretrained
-            )
         if self.cluster.size == 1:  # Other workers would wait for one that stops.
             stop.obey()
         if self.cluster.chief and not self.resume:
@@ -144,47 +139,27 @@ class Trainer:
                 self.run_directory = run
                 logging.info("Run directory %s", run.path)
             run.record(pretrained_layers=pretrained)
-        self.checkpoints = Checkpoints(
-            run.checkpoints,
-            self.model,
-            optimizer,
-            early_stopping=experiment.patience > 0,
-        )
-        self.selection = Selection(self.checkpoints, experiment.patience)
         self.watch = ObjectWatch(experiment.steps, self.task.no_object_advice)
-        self.step = TrainingStep(
-            self.task, experiment, self.strategy, self.model, optimizer
+        self.learner = Learner(
+            self.task, experiment, self.strategy, model, pretrained, run.checkpoints
         )
-        self._infer = tf.function(lambda images: self.model(images, training=False))
 
     def _take_steps(self, first: int, stop: StopRequest) -> None:
         experiment, chief = self.experiment, self.cluster.chief
-        read_validation = self.batches.validation
-        batches = iter(
-            distribute(
-                self.strategy,
-                experiment.batch_size,
-                lambda share: self.batches.training(first, share=share).map(
-                    self._encode_targets, num_parallel_calls=tf.data.AUTOTUNE
-                ),
-            )
-        )
         if chief:
-            read_panels = read_validation or (lambda: self.batches.training(0))
-            panel_batch = next(iter(read_panels()))
             self.listeners = [
                 ProgressBar(first, experiment.steps),
                 Recorder(self.run_directory, first, experiment),
             ]
         try:
-            for step in range(first + 1, experiment.steps + 1):
-                stopped = self._take_step(step, next(batches), stop)
+            for step, batch in self._iterate_batches(first):
+                stopped = self._take_step(step, batch, stop)
                 last = step == experiment.steps
-                validating = read_validation and (
+                validating = self.batches.validation and (
                     last or step % experiment.validation_interval == 0
                 )
                 if validating and chief:
-                    self._validate(step, read_validation())
+                    self._validate(step)
                 if validating and experiment.patience and not last:
                     last = self._stops_early(step)
                 # Read only once: a signal after saving takes effect a step later. A
@@ -193,7 +168,6 @@ class Trainer:
                 saving = last or stopped or step % experiment.checkpoint_interval == 0
                 if saving and chief:
                     self._save(step)
-                    self._tell("on_panels", step, self._panels(*panel_batch))
                 if stopped or last:  # No worker stops before the chief has saved.
                     agree(self.strategy, self.cluster, step=step)
                 if stopped:
@@ -206,12 +180,51 @@ class Trainer:
         finally:
             self._tell("close")
 
+    def _iterate_batches(self, first: int):
+        """Yields (step, batch) of all steps after `first`, each phase at its size."""
+        begin = 0
+        for phase in self.experiment.phases:
+            if phase.last <= first:
+                begin = phase.last
+                continue
+            if phase.image_size != self.learner.model.image_size:
+                logging.info("From now on at %d pixels", phase.image_size)
+                self.learner = self.learner.resized(phase.image_size)
+                if first == begin:
+                    self.learner.selection.forget()
+            if self.cluster.chief:
+                data = self.batches
+                read = data.validation or functools.partial(data.training, 0)
+                self._panel_batch = next(iter(read(**self._size)))
+            read = functools.partial(self._read_training, first)
+            size = self.experiment.batch_size
+            batches = iter(distribute(self.strategy, size, read))
+            for step in range(first + 1, phase.last + 1):
+                yield step, next(batches)
+            begin = first = phase.last
+
+    def _read_training(self, first: int, share: tuple[int, int]) -> tf.data.Dataset:
+        batches = self.batches.training(first, share=share, **self._size)
+        model = self.learner.model
+
+        def encode(images, truth):
+            targets = self.task.encode_targets(truth, model.output, model.image_size)
+            return images, targets
+
+        return batches.map(encode, num_parallel_calls=tf.data.AUTOTUNE)
+
+    @property
+    def _size(self) -> dict[str, int]:
+        """Argument of functions that read data, if their size changes."""
+        several = len(self.experiment.phases) > 1
+        return {"image_size": self.learner.model.image_size} if several else {}
+
     def _take_step(self, step, batch, stop: StopRequest) -> bool:
         """Runs a step; returns whether any worker was asked to stop before it."""
         skip = self.experiment.on_nonfinite == "skip"
-        before = self.step.state() if skip else None
+        before = self.learner.step.state() if skip else None
         try:
-            result = self.step(batch, bool(stop.received))
+            result = self.learner.step(batch, bool(stop.received))
         except NotFinite as error:
             keys = self.batches.keys(step - 1)
             if not skip:
@@ -227,7 +240,7 @@ class Trainer:
                     f"{SKIPS_IN_A_ROW} batches before step {step} were not finite, so "
                     "the cause is not the data. Lower `learning_rate`"
                 ) from error
-            self.step.restore(before)
+            self.learner.step.restore(before)
             logging.warning("Step %d skipped: %s not finite", step, error)
             self._tell("on_skip", step, error.names, keys)
             return error.stop
@@ -238,36 +251,34 @@ class Trainer:
 
     def _intact(self) -> str:
         if self.run_directory.begun:
-            return f"The last checkpoint, of step {self.checkpoints.step}, is intact."
+            step = self.learner.checkpoints.step
+            return f"The last checkpoint, of step {step}, is intact."
         return "There is no checkpoint yet."
 
     def _tell(self, event: str, *arguments) -> None:
         for listener in self.listeners:
             getattr(listener, event)(*arguments)
 
-    def _encode_targets(self, images, ground_truth):
-        return images, self.task.encode_targets(
-            ground_truth, self.model.output, self.model.image_size
-        )
-
-    def _validate(self, step, dataset) -> None:
-        validation = self.task.validation(self.model.image_size)
-        for images, ground_truth in dataset:
-            outputs = self._outputs(images)
-            if any(np.isnan(value).any() for value in outputs.values()):
+    def _validate(self, step: int) -> None:
+        dataset = self.batches.validation(**self._size)
+        with self.learner.averaged():
+            try:
+                validation = self.learner.validator.validate(dataset)
+            except NotFinite as error:
                 raise TrainingError(
                     f"The network's outputs are not numbers after step {step}. "
                     f"{self._intact()} Lower `learning_rate`"
-                )
-            validation.update(outputs, ground_truth.numpy())
-        scores = validation.result()
-        self._tell("on_validation", step, scores)
-        if self.selection.improves(validation, scores):
-            self._save_model("best")
+                ) from error
+            scores = validation.result()
+            self._tell("on_validation", step, scores)
+            if self.learner.selection.improves(validation, scores):
+                self.learner.save(self.run_directory.path / "best.keras")
 
     def _stops_early(self, step: int) -> bool:
         """Whether to stop after the validation of this step; all workers agree."""
-        stops = any_worker(self.strategy, self.cluster, self.selection.exhausted)
+        stops = any_worker(
+            self.strategy, self.cluster, self.learner.selection.exhausted
+        )
         if stops and self.cluster.chief:
             logging.info(
                 "Stopped early after step %d: no improvement in %d validations",
@@ -277,23 +288,13 @@ class Trainer:
             self.run_directory.record(stopped_early=step)
         return stops
 
-    def _save(self, step) -> None:
-        self.checkpoints.save(step)
-        self._save_model("model")
+    def _save(self, step: int) -> None:
+        self.learner.checkpoints.save(step)
+        self._save_model()
+        with self.learner.averaged():
+            panels = self.learner.validator.panels(*self._panel_batch)
+        self._tell("on_panels", step, panels)
 
-    def _save_model(self, name: str) -> None:
-        with replacing(self.run_directory.path / f"{name}.keras") as temporary:
-            self.model.save(temporary)
-
-    def _panels(self, images, ground_truth) -> list[np.ndarray]:
-        images, ground_truth = images[:PANELS], ground_truth[:PANELS].numpy()
-        outputs = self._outputs(images)
-        return [
-            self.task.panel(
-                image, ground_truth[i], {name: v[i] for name, v in outputs.items()}
-            )
-            for i, image in enumerate(images.numpy())
-        ]
-
-    def _outputs(self, images) -> dict[str, np.ndarray]:
-        return {name: value.numpy() for name, value in self._infer(images).items()}
+    def _save_model(self) -> None:
+        with self.learner.averaged():
+            self.learner.save(self.run_directory.path / "model.keras")

@@ -3,7 +3,6 @@
 import csv
 import io
 import json
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -12,6 +11,7 @@ from picanet_tf.evaluation.samples import Sample
 from picanet_tf.evaluation.tables import in_utf8
 from picanet_tf.saliency import reference, reports
 from picanet_tf.saliency.evaluation import evaluate
+from picanet_tf.training.experiments import Experiment
 from tests.evaluation.methods import ALL, MASK, PERFECT, data_set, method
 
 REPORT = reports.SaliencyReport()
@@ -48,8 +48,9 @@ class TestPaper:
             ("6GAP_5432AC", 0.2, "6GAP_5432AC"),
             ("6GAP_5432AC", 0.0, "6GAP_5432AC_no_attention_loss"),
             ("UNet", 0.0, "UNet"),
+            ("5GAP_432AC", 0.0, "5GAP_432AC"),  # L_GA is D6's.
         ):
-            experiment = SimpleNamespace(variant=variant, attention_loss_weight=weight)
+            experiment = Experiment(variant=variant, attention_loss_weight=weight)
             assert REPORT.paper_variant(experiment) == expected
         assert reference.paper_row("SOD", "6GAP_5432AC_no_attention_loss").mae == 0.109
 

@@ -84,8 +84,11 @@ def test_the_branches_are_as_table_3_says():
         fc6 = model.get_layer(f"fc6_{rate}")
         assert fc6.kernel.shape == (3, 3, 32, 64)
         assert tuple(np.ravel(fc6.dilation_rate)) in ((rate,), (rate, rate))
-        # fc6's 64 channels ahead of the 32 that LAP made of pool5's.
-        assert model.get_layer(f"fc7_{rate}").kernel.shape == (1, 1, 96, 64)
+        # As one kernel on fc6's 64 channels and the 32 that LAP made of pool5's.
+        fc7, context = (model.get_layer(f"fc7_{rate}{s}") for s in ("", "_context"))
+        assert fc7.kernel.shape == (1, 1, 64, 64) and fc7.use_bias
+        assert context.kernel.shape == (1, 1, 32, 64) and not context.use_bias
+        assert fc7.input is model.get_layer(f"fc6_{rate}_dropout").output
     assert model.get_layer("aspp6_lap").kernel_size == 7
 
 
@@ -117,6 +120,20 @@ def test_deeplab_moves_to_any_size_a_unet_with_gap_does_not(tiny_network):
         tiny_network("6GAP_543AC", "segmentation").rebuild(image_size=96)
 
 
+def test_each_branch_sums_fc7_of_its_input_and_of_its_context(tiny_network):
+    """Equal to one fc7 on both, concatenated."""
+    model = tiny_network("DeepLab_LAP", "segmentation", gain=20)
+    names = ("fc6_12_dropout", "aspp12_lap", "fc7_12_relu")
+    parts = keras.Model(model.input, [model.get_layer(name).output for name in names])
+    fc6, context, found = parts(shapes(1)[0], training=False)
+    fc7, of_context = (model.get_layer(f"fc7_12{s}") for s in ("", "_context"))
+    kernel = np.concatenate([fc7.kernel.numpy(), of_context.kernel.numpy()], axis=2)
+    both = np.concatenate([fc6, context], axis=-1)
+    wanted = np.maximum(both @ kernel[0, 0] + fc7.bias.numpy(), 0)
+    assert wanted.max() > 0
+    np.testing.assert_allclose(found, wanted, rtol=1e-4, atol=1e-5)
+
+
 def test_each_branch_starts_from_vgg16s_fc6_and_fc7(tmp_path):
     model = build_model("DeepLab_LAP", image_size=32)
     h5py = pytest.importorskip("h5py")
@@ -136,15 +153,15 @@ def test_each_branch_starts_from_vgg16s_fc6_and_fc7(tmp_path):
             group = file.create_group(name)
             group.attrs["weight_names"] = ["kernel", "bias"]
             group["kernel"], group["bias"] = kernel, bias
-    fresh = model.get_layer("fc7_18").kernel.numpy()[:, :, 1024:]
+    fresh = model.get_layer("fc7_18_context").kernel.numpy()
     report = load_vgg16_weights(model, tmp_path / "w.h5")
     assert {"fc6_6", "fc7_24"} <= set(report.loaded) and report.missing == ()
     for rate in (6, 12, 18, 24):
         fc6, fc7 = (model.get_layer(f"fc{i}_{rate}") for i in (6, 7))
         np.testing.assert_array_equal(fc6.kernel, stored["fc6"][0])
-        np.testing.assert_array_equal(fc7.kernel[:, :, :1024], stored["fc7"][0])
+        np.testing.assert_array_equal(fc7.kernel, stored["fc7"][0])
         np.testing.assert_array_equal(fc7.bias, stored["fc7"][1])
-    np.testing.assert_array_equal(model.get_layer("fc7_18").kernel[:, :, 1024:], fresh)
+    np.testing.assert_array_equal(model.get_layer("fc7_18_context").kernel, fresh)
 
 
 @pytest.mark.slow

@@ -45,6 +45,56 @@ def test_the_default_batch_is_a_multiple_of_the_replicas(task, replicas, size):
         Experiment.of(task, replicas=7, batch_size=9)
 
 
+def test_the_quick_recipe():
+    quick = Experiment.of(recipe="quick")
+    assert (quick.optimizer, quick.learning_rate, quick.beta_2) == ("adamw", 5e-4, 0.99)
+    assert (quick.weight_decay, quick.encoder_lr_multiplier) == (0.01, 0.2)
+    assert [phase.image_size for phase in quick.phases] == [160, 224]
+    assert (quick.steps, quick.batch_size, quick.dropout) == (1000, 8, 0.3)
+    assert Experiment.from_json(quick.to_json()) == quick
+
+
+def test_each_setting_of_a_recipe_is_its_own():
+    quick = Experiment.of(recipe="quick", optimizer="sgd", steps=10, image_size=128)
+    assert (quick.learning_rate, quick.weight_decay) == (0.01, 0.0005)
+    assert quick.phases == ((128, 10),)
+    adamw = Experiment.of(optimizer="adamw", learning_rate=0.001)
+    assert (adamw.learning_rate, adamw.weight_decay) == (0.001, 0.01)
+    assert adamw.rate_schedule == "steps"
+    scaled = Experiment.of(recipe="quick", batch_size=16, scale_rate=True)
+    assert scaled.base_rate == 2 * Experiment.of(recipe="quick").base_rate
+
+
+@pytest.mark.parametrize("task", ["segmentation", "detection"])
+def test_other_tasks_have_the_papers_recipe_alone(task):
+    with pytest.raises(PicanetError, match=f"{task} must be one of paper. .*'quick'"):
+        Experiment.of(task, recipe="quick")
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"variant": "UNet"},
+        {"variant": "6ReNet_5432LC"},
+        {"variant": "5GAP_432AC"},
+        {"task": "segmentation", "variant": "6GAP_543AC"},
+        {"task": "detection"},
+    ],
+)
+def test_a_weight_of_an_attention_loss_that_is_none(given):
+    with pytest.raises(PicanetError, match="`attention_loss_weight` is for saliency.*"):
+        Experiment.of(**given, attention_loss_weight=0.2)
+    weight = Experiment.of(variant="65GAP_432AC", attention_loss_weight=0.0)
+    assert weight.attention_loss_weight == 0
+
+
+def test_random_scale_is_for_segmentation():
+    assert Experiment.of("segmentation", random_scale=True).random_scale
+    assert not Experiment.of("segmentation").random_scale
+    with pytest.raises(PicanetError, match="`random_scale` is for task segmentation"):
+        Experiment.of(random_scale=True)
+
+
 def test_boundaries():
     assert Experiment(steps=200).boundaries == (100, 150)
     assert Experiment(rate_boundaries=(5, 7)).boundaries == (5, 7)
@@ -60,6 +110,12 @@ def test_boundaries():
         ({"learning_rate": float("nan")}, "`learning_rate` must be finite"),
         ({"image_size": 225}, "`image_size` must be a multiple of 8.*225"),
         ({"dropout": 1.0}, "`dropout` must be below 1"),
+        ({"ema_decay": 1.0}, "`ema_decay` must be below 1"),
+        ({"clip_norm": -1.0}, "`clip_norm` must be at least 0"),
+        (
+            {"rate_boundaries": (5,), "rate_schedule": "cosine"},
+            "`rate_boundaries` requires `rate_schedule` steps",
+        ),
         (
             {"task": "segmentation", "variant": "6GAP_5432AC"},
             "stage 2 cannot.* such as 6GAP_543AC.*It is a variant of task saliency",

@@ -6,7 +6,7 @@ import keras
 import numpy as np
 import pytest
 
-from picanet_tf.backbones.vgg16_weights import WeightsError
+from picanet_tf.backbones.vgg16_weights import CONV_LAYERS, FC_LAYERS, WeightsError
 from picanet_tf.core.errors import PicanetError
 from picanet_tf.models.weights import assign_weights
 from picanet_tf.presets import find_preset, registry
@@ -17,7 +17,6 @@ from picanet_tf.training import initialization
 from picanet_tf.training.cluster import ALONE
 from picanet_tf.training.experiments import Experiment
 from picanet_tf.training.initialization import (
-    ENCODER_LAYERS,
     build,
     load_initial_weights,
     make_optimizer,
@@ -58,7 +57,7 @@ def loaded(preset, **changes):
 
 def test_the_same_network_gets_all_weights(preset):
     model, pretrained, arrays, _ = loaded(preset)
-    assert pretrained == ENCODER_LAYERS
+    assert pretrained == CONV_LAYERS + FC_LAYERS
     assert arrays.keys() == {variable.path for variable in model.weights}
     for variable in model.weights:
         np.testing.assert_array_equal(variable.numpy(), arrays[variable.path])
@@ -66,7 +65,7 @@ def test_the_same_network_gets_all_weights(preset):
 
 def test_of_another_variant_what_fits(preset):
     model, pretrained, arrays, before = loaded(preset, variant="6GAP_54LAP")
-    assert pretrained == ENCODER_LAYERS
+    assert pretrained == CONV_LAYERS + FC_LAYERS
     layer = lambda path: path.rpartition("/")[0]  # noqa: E731
     torn = {
         layer(variable.path)
@@ -127,7 +126,7 @@ def test_its_encoder_may_be_frozen(preset):
     pretrained = load_initial_weights(model, experiment, preset)
     make_optimizer(model, experiment, pretrained)
     trained = {variable.path.split("/")[0] for variable in model.trainable_variables}
-    assert trained and not trained & set(ENCODER_LAYERS)
+    assert trained and not trained & {*CONV_LAYERS, *FC_LAYERS}
 
 
 def test_a_damaged_preset_is_told(preset):
@@ -177,3 +176,20 @@ def test_imagenet_at_another_width_is_refused_before_the_download(monkeypatch):
     experiment = Experiment(width=1 / 32, image_size=32, backbone_weights="imagenet")
     with pytest.raises(PicanetError, match="fit `width` 1 only: give `backbone_weigh"):
         load_initial_weights(None, experiment, None)
+
+
+def test_branches_of_deeplab_belong_to_the_encoder(tiny_network, tmp_path):
+    """What is loaded of their fc6 and fc7; fc7 of a context is new."""
+    path = tmp_path / "deeplab.keras"
+    tiny_network("DeepLab_LAP", "segmentation").save(path)
+    experiment = Experiment.of(
+        "segmentation", variant="DeepLab_LAP", image_size=64, width=1 / 32,
+        init_from=str(path), freeze_encoder=True,
+    )  # fmt: skip
+    model = build(get_task("segmentation"), experiment)
+    pretrained = load_initial_weights(model, experiment, path)
+    branches = {f"fc{n}_{rate}" for n in (6, 7) for rate in (6, 12, 18, 24)}
+    assert set(pretrained) == {*CONV_LAYERS, *branches}
+    make_optimizer(model, experiment, pretrained)
+    trained = {variable.path.split("/")[0] for variable in model.trainable_variables}
+    assert "fc7_6_context" in trained and not trained & set(pretrained)

@@ -65,6 +65,10 @@ def test_the_estimate_grows_as_memory_does():
         needed(image_size=224, batch_size=4)
     )
     assert needed(on_nonfinite="skip") - needed() == pytest.approx(8 * 57.5e6)
+    moments = needed(optimizer="adamw", ema_decay=0.9) - needed()
+    assert moments == pytest.approx(2 * 4 * 57.5e6)
+    sizes = needed(image_sizes="448:0.5,224:0.5", batch_size=1)
+    assert sizes == needed(image_size=448, batch_size=1)
     assert needed(batch_size=8, workers=2) == needed(batch_size=4)
     assert needed(width=1 / 32) < 0.7e9
 

@@ -32,7 +32,7 @@ def test_every_variable_has_its_group(paths):
     assert list(assigned) == paths
 
     def rate_and_decay(path):
-        return assigned[path].rate, assigned[path].l2
+        return assigned[path].rate, assigned[path].decay
 
     assert rate_and_decay("block1_conv1/kernel") == (0.1, 0.0005)
     assert rate_and_decay("block1_conv1/bias") == (0.2, 0.0)
@@ -71,7 +71,12 @@ def updates(count, **schedule):
     assigned = optimizers.assign(
         ["layer/kernel", "layer/bias"], optimizers.make_groups([], 0.1, 0.0)
     )
-    optimizer = optimizers.make_optimizer(assigned, momentum=0.0, **schedule)
+    optimizer = optimizers.make_optimizer(
+        assigned,
+        learning_rate=0.5,
+        momentum=0.0,
+        schedule=optimizers.Schedule(**schedule),
+    )
     optimizer.build(variables)
     steps = []
     for _ in range(count):
@@ -84,21 +89,70 @@ def updates(count, **schedule):
 
 def test_rates_fall_at_the_boundaries():
     """0-based steps: Caffe divides from step 20,000 on, the 20,001st update."""
-    steps = updates(4, learning_rate=0.5, boundaries=[2, 3])
+    steps = updates(4, boundaries=[2, 3])
     expected = np.outer([0.5, 0.5, 0.05, 0.005], [1, 2])
     np.testing.assert_allclose(steps, expected, rtol=1e-4)
 
 
 def test_rates_rise_while_they_warm_up():
-    steps = updates(6, learning_rate=0.5, warmup_steps=4)
+    steps = updates(6, warmup_steps=4)
     expected = np.outer([0.125, 0.25, 0.375, 0.5, 0.5, 0.5], [1, 2])
     np.testing.assert_allclose(steps, expected, rtol=1e-4)
-    steps = updates(3, learning_rate=0.5, warmup_steps=2, boundaries=[1])
+    steps = updates(3, warmup_steps=2, boundaries=[1])
     expected = np.outer([0.25, 0.05, 0.05], [1, 2])
     np.testing.assert_allclose(steps, expected, rtol=1e-4)
-    steps = updates(2, learning_rate=0.5, warmup_steps=2, poly_steps=4)
+    steps = updates(2, kind="poly", warmup_steps=2, steps=4)
     expected = np.outer([0.25, 0.5 * 0.75**0.9], [1, 2])
     np.testing.assert_allclose(steps, expected, rtol=1e-4)
+
+
+def test_rates_fall_along_half_a_cosine():
+    steps = updates(5, kind="cosine", steps=4)
+    expected = np.outer(0.25 * (1 + np.cos(np.pi * np.arange(5) / 4)), [1, 2])
+    np.testing.assert_allclose(steps, expected, rtol=1e-4, atol=1e-7)
+
+
+def test_rates_fall_linearly_at_the_end():
+    steps = updates(6, kind="linear", steps=5, linear_share=0.6)
+    expected = np.outer([0.5, 0.5, 0.5, 0.5 * 2 / 3, 0.5 / 3, 0], [1, 2])
+    np.testing.assert_allclose(steps, expected, rtol=1e-4, atol=1e-7)
+
+
+def test_a_linear_fall_is_read_back():
+    rate = optimizers.ConstantThenLinear(0.5, 10, 0.4)
+    config = keras.saving.serialize_keras_object(rate)
+    again = keras.saving.deserialize_keras_object(config)
+    values = [float(again(step)) for step in (0, 6, 7, 8, 10, 12)]
+    assert values == pytest.approx([0.5, 0.5, 0.375, 0.25, 0, 0])
+
+
+def test_adamw_is_adamw():
+    """Loshchilov and Hutter, Alg. 2, in NumPy; biases twice as fast, without decay."""
+    rng = np.random.default_rng(0)
+    values = {"layer/kernel": rng.normal(size=5), "layer/bias": rng.normal(size=5)}
+    variables = [keras.Variable(value, dtype="float64") for value in values.values()]
+    for variable, path in zip(variables, values, strict=True):
+        variable._path = path
+    groups = optimizers.make_groups([], 0.1, 0.3)
+    optimizer = optimizers.make_optimizer(
+        optimizers.assign(list(values), groups),
+        learning_rate=0.01,
+        kind="adamw",
+        momentum=0.8,
+        beta_2=0.95,
+    )
+    optimizer.build(variables)
+    first, second = np.zeros([2, 5]), np.zeros([2, 5])
+    expected, rates = np.stack(list(values.values())), np.array([[0.01], [0.02]])
+    decays = np.array([[0.3], [0.0]])
+    for step in range(1, 5):
+        gradients = rng.normal(size=[2, 5])
+        optimizer.apply([tf.constant(gradient) for gradient in gradients], variables)
+        first = 0.8 * first + 0.2 * gradients
+        second = 0.95 * second + 0.05 * gradients**2
+        update = (first / (1 - 0.8**step)) / np.sqrt(second / (1 - 0.95**step))
+        expected -= rates * (decays * expected + update)
+    np.testing.assert_allclose([v.numpy() for v in variables], expected, rtol=1e-4)
 
 
 def test_a_warm_up_is_read_back():

@@ -8,6 +8,7 @@ import signal
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from picanet_tf.core.errors import PicanetError
 from picanet_tf.saliency.validation import SaliencyValidation
@@ -89,6 +90,30 @@ def test_without_any_object_the_best_has_the_lowest_mae(tmp_path, caplog):
     assert validation.result()["mae"] == pytest.approx(min(errors), abs=1e-5)
     assert "8 of 8 validation images have no object: they count for mae" in caplog.text
     assert "max_f is undefined on this validation set: best.keras is" in caplog.text
+
+
+def test_the_best_network_is_not_the_last(tmp_path, monkeypatch):
+    scores = iter([0.2, 0.9, 0.5])
+    result = lambda validation: {"max_f": next(scores), "mae": 0.1}  # noqa: E731
+    monkeypatch.setattr(SaliencyValidation, "result", result)
+    run = run_of(
+        tmp_path / "run", variant="UNet", validation_interval=2, checkpoint_interval=4
+    )
+    batches = {"read_training": disks.read, "read_validation": disks.read_validation}
+    disks.train(run.load_experiment(), run, **batches)
+    assert [row["max_f"] for row in rows(run.validation)] == ["0.2", "0.9", "0.5"]
+    best, last = (
+        {
+            v.path: v.numpy()
+            for v in keras.saving.load_model(path, compile=False).weights
+        }
+        for path in (run.weights("best"), run.weights("model"))
+    )
+    checkpoint = tf.train.load_checkpoint(str(run.checkpoints / "step-4"))
+    for path, value in best.items():
+        key = f"weights/{path.replace('/', '.S')}/.ATTRIBUTES/VARIABLE_VALUE"
+        np.testing.assert_array_equal(value, checkpoint.get_tensor(key), path)
+    assert any(not np.array_equal(best[path], last[path]) for path in best)
 
 
 def test_outputs_that_are_not_numbers_stop_the_run(tmp_path):

@@ -1,0 +1,83 @@
+"""The network in training, with all that changes in a step."""
+
+from __future__ import annotations
+
+import contextlib
+from pathlib import Path
+
+import tensorflow as tf
+
+from picanet_tf.core.files import replacing
+from picanet_tf.models.base import Network
+from picanet_tf.tasks.base import Task
+from picanet_tf.training import initialization
+from picanet_tf.training.averages import Averages
+from picanet_tf.training.checkpoints import Checkpoints
+from picanet_tf.training.experiments import Experiment
+from picanet_tf.training.selection import Selection
+from picanet_tf.training.step import TrainingStep
+from picanet_tf.training.validation import Validator
+
+
+class Learner:
+    """A network with its optimizer, the averages of its weights, and its checkpoints.
+
+    Args:
+        task: the task.
+        experiment: the settings.
+        strategy: the distribution strategy.
+        model: network built under the strategy.
+        pretrained: names of its pretrained encoder layers.
+        directory: directory of the checkpoints.
+
+    Attributes:
+        model: the network.
+        step: the training step.
+        checkpoints: its checkpoints.
+        selection: selects the best network.
+        validator: runs the network on validation images.
+    """
+
+    def __init__(
+        self,
+        task: Task,
+        experiment: Experiment,
+        strategy: tf.distribute.Strategy,
+        model: Network,
+        pretrained: tuple[str, ...],
+        directory: Path,
+    ):
+        self._about = (task, experiment, strategy)
+        self._pretrained, self._directory = pretrained, directory
+        self.model = model
+        with strategy.scope():
+            optimizer = initialization.make_optimizer(model, experiment, pretrained)
+            self._averages = None
+            if experiment.ema_decay:
+                self._averages = Averages(model, optimizer, experiment.ema_decay)
+        self.step = TrainingStep(*self._about, model, optimizer, self._averages)
+        early_stopping = experiment.patience > 0
+        self.checkpoints = Checkpoints(
+            directory, model, optimizer, self._averages, early_stopping=early_stopping
+        )
+        self.selection = Selection(self.checkpoints, experiment.patience)
+        self.validator = Validator(task, model)
+
+    def resized(self, image_size: int) -> Learner:
+        """Returns one in the same state, with the network for another input size."""
+        task, experiment, strategy = self._about
+        with strategy.scope():
+            model = initialization.build(task, experiment, image_size)
+        other = Learner(*self._about, model, self._pretrained, self._directory)
+        other.step.restore(self.step.state())
+        other.checkpoints.take_over(self.checkpoints)
+        return other
+
+    def averaged(self) -> contextlib.AbstractContextManager:
+        """Within it, the network has the averages of its weights, if there are any."""
+        return self._averages.swapped() if self._averages else contextlib.nullcontext()
+
+    def save(self, path: Path) -> None:
+        """Saves the network, complete or not at all."""
+        with replacing(path) as temporary:
+            self.model.save(temporary)

@@ -1,0 +1,41 @@
+"""The defaults of a task's settings, by variant and recipe. Imports no TensorFlow."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from picanet_tf.core.errors import PicanetError
+from picanet_tf.tasks.registry import get_spec
+from picanet_tf.training.phases import parse_image_sizes
+
+PAPER = "paper"
+# AdamW's update does not grow with the gradient, so that SGD's values do not suit it.
+_ADAMW = {"learning_rate": 0.0005, "weight_decay": 0.01, "beta_2": 0.99}
+
+
+def recipe_settings(task: str, variant: str | None, recipe: str) -> dict:
+    """Returns the settings in which a task's recipe differs from `Experiment`'s.
+
+    Raises:
+        PicanetError: if the task has no such recipe.
+    """
+    spec = get_spec(task)
+    if recipe not in tuple(spec.recipes):  # It may be of any type.
+        raise PicanetError(
+            f"`recipe` of task {task} must be one of {', '.join(spec.recipes)}. "
+            f"Received: {recipe!r}"
+        )
+    return {**spec.training_defaults(variant), **spec.recipes[recipe]}
+
+
+def default_settings(task: str, given: Mapping) -> dict:
+    """Returns `recipe_settings`, with what follows from the settings that are given."""
+    recipe = given.get("recipe", PAPER)
+    settings = recipe_settings(task, given.get("variant"), recipe)
+    if {**settings, **given}.get("optimizer") == "adamw":
+        settings = {**_ADAMW, **settings}
+    if "image_size" in given:
+        settings.pop("image_sizes", None)
+    elif type(given.get("image_sizes")) is str and given["image_sizes"]:
+        settings["image_size"] = parse_image_sizes(given["image_sizes"])[-1][0]
+    return settings

@@ -1,0 +1,82 @@
+"""Rules of an experiment on several settings at once. Imports no TensorFlow."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from picanet_tf.core.errors import PicanetError
+from picanet_tf.tasks.registry import get_spec, task_names
+from picanet_tf.training.phases import Phase
+
+
+def check_given(experiment, given: Mapping) -> None:
+    """Refuses settings that were given, but have no effect.
+
+    Raises:
+        PicanetError: naming the setting.
+    """
+    if "attention_loss_weight" in given:
+        spec, variant = get_spec(experiment.task), experiment.variant
+        if not spec.has_attention_loss(variant):
+            raise PicanetError(
+                "`attention_loss_weight` is for saliency networks with GAP in D6, and "
+                f"{variant} of task {experiment.task} has no such loss: leave it out. "
+                f"Received: {given['attention_loss_weight']}"
+            )
+
+
+def check_together(experiment) -> None:
+    """Checks the settings of an `Experiment` against each other.
+
+    Raises:
+        PicanetError: with the rule and the values.
+    """
+    if experiment.task not in task_names():
+        raise PicanetError(
+            f"`task` must be one of {', '.join(task_names())}. Received: "
+            f"task={experiment.task!r}"
+        )
+    if experiment.patience and not experiment.validation_tfrecords:
+        raise PicanetError(
+            "`patience` counts validations: give `validation_tfrecords`. Received: "
+            f"patience={experiment.patience}"
+        )
+    batch, replicas = experiment.batch_size, experiment.replicas
+    if replicas > 1 and batch % replicas:
+        raise PicanetError(
+            "`batch_size` is the images over all replicas and must be a multiple "
+            f"of `replicas`. Received: {batch} and {replicas}"
+        )
+    if (
+        experiment.freeze_encoder
+        and not experiment.init_from
+        and experiment.backbone_weights == "none"
+    ):
+        raise PicanetError(
+            "`freeze_encoder` needs trained weights: give `init_from` or "
+            "`backbone_weights`"
+        )
+    spec = get_spec(experiment.task)
+    try:
+        spec.parse_variant(experiment.variant)
+    except PicanetError as error:
+        others = "".join(
+            f" It is a variant of task {task}."
+            for task in task_names()
+            if experiment.variant in get_spec(task).variants
+        )
+        raise PicanetError(f"`variant`: {error}{others}") from error
+    for phase in (*experiment.phases, Phase(experiment.image_size, experiment.steps)):
+        spec.check_image_size(experiment.variant, phase.image_size)
+    if experiment.phases[-1].image_size != experiment.image_size:
+        raise PicanetError(
+            "`image_sizes` must end with `image_size`. Received: "
+            f"{experiment.image_sizes} and {experiment.image_size}"
+        )
+    if experiment.rate_boundaries and experiment.rate_schedule != "steps":
+        raise PicanetError("`rate_boundaries` requires `rate_schedule` steps")
+    if experiment.random_scale and experiment.task != "segmentation":
+        raise PicanetError(
+            "`random_scale` is for task segmentation. Received: "
+            f"task={experiment.task!r}"
+        )
