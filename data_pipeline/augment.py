@@ -103,29 +103,38 @@ def mirror(image: tf.Tensor, mask: tf.Tensor, mirrored: tf.Tensor) -> Pair:
 
 
 def augment_class_map(
-    image: tf.Tensor, class_map: tf.Tensor, *, image_size: int, seed: tf.Tensor
+    image: tf.Tensor,
+    class_map: tf.Tensor,
+    *,
+    image_size: int,
+    seed: tf.Tensor,
+    random_scale: bool = False,
 ) -> Pair:
-    """DeepLab's augmentation: random scale, random crop, random mirror.
+    """DeepLab's augmentation with VGG16: random crop, random mirror.
 
-    Scaled by 0.5 to 1.5, keeping the aspect ratio. Where the result is smaller than
-    the crop, it is padded with the mean colour and with pixels without a class.
+    With ResNet-101, DeepLab scales at random before, by 0.5 to 1.5, keeping the aspect
+    ratio. Where the image is smaller than the crop, it is padded with the mean colour
+    and with pixels without a class.
 
     Args:
         image: `(height, width, 3)`, uint8 or float32.
         class_map: uint8 `(height, width, 1)`, 255 where a pixel has no class.
         image_size: side of the crop.
         seed: integer tensor `(2,)`.
+        random_scale: whether to scale at random.
 
     Returns:
         image: float32 `(image_size, image_size, 3)`;
         class_map: uint8 `(image_size, image_size, 1)`, original values, or 255.
     """
     top, left, side, scale = tf.unstack(tf.random.stateless_uniform([4], seed))
-    scale = _SCALES[0] + scale * (_SCALES[1] - _SCALES[0])
-    size = tf.cast(tf.shape(image)[:2], tf.float32) * scale
-    size = tf.maximum(1, tf.cast(tf.round(size), tf.int32))
-    image = tf.image.resize(image, size, method="bilinear")
-    class_map = tf.image.resize(class_map, size, method="nearest")
+    image, size = tf.cast(image, tf.float32), tf.shape(image)[:2]
+    if random_scale:
+        scale = _SCALES[0] + scale * (_SCALES[1] - _SCALES[0])
+        size = tf.cast(tf.round(tf.cast(size, tf.float32) * scale), tf.int32)
+        size = tf.maximum(1, size)
+        image = tf.image.resize(image, size, method="bilinear")
+        class_map = tf.image.resize(class_map, size, method="nearest")
     missing = tf.maximum(image_size - size, 0)
     # Split at random, or the padding would always be at the lower right.
     before = tf.cast(tf.stack([top, left]) * tf.cast(missing + 1, tf.float32), tf.int32)

@@ -79,7 +79,8 @@ def read_batches(
     share: tuple[int, int] = (0, 1),
     drop_remainder: bool = False,
     with_keys: bool = False,
-    shuffle_window: int = streams.SHUFFLE_WINDOW,
+    random_scale: bool = False,
+    shuffle_window: int | None = None,
 ) -> tf.data.Dataset:
     """Batches of images and ground truth of any kind.
 
@@ -104,8 +105,11 @@ def read_batches(
             are the batch that a single one reads. Each worker skips the others' records
             as bytes. Training only.
         drop_remainder: drop a last batch that is not full; evaluation only.
+        random_scale: also scale at random, see `augment.augment_class_map`; of class
+            maps, training only.
         with_keys: also give each example's key, its file name without extension.
-        shuffle_window: how many records are shuffled at a time, besides the shards.
+        shuffle_window: how many records are shuffled at a time, besides the shards;
+            None for all that have together at most `streams.SHUFFLE_BYTES`.
 
     Returns:
         A dataset of `(image, truth)` or `(image, truth, key)`:
@@ -118,9 +122,8 @@ def read_batches(
         ValueError: an argument is out of its range.
         DatasetError: see `streams.open_dataset`.
     """
-    _check_positive(
-        batch_size=batch_size, image_size=image_size, shuffle_window=shuffle_window
-    )
+    window = 1 if shuffle_window is None else shuffle_window
+    _check_positive(batch_size=batch_size, image_size=image_size, shuffle_window=window)
     if start_step < 0 or (start_step and not training):
         raise ValueError(
             "`start_step` must be 0, or positive when training. "
@@ -132,13 +135,16 @@ def read_batches(
             "`share` must be (worker, number of workers), and the latter must divide "
             f"`batch_size`. Received: share={share}, batch_size={batch_size}"
         )
+    if random_scale and not (training and kind == CLASS_MAP):
+        raise ValueError("`random_scale` is for the training on class maps")
     part = batch_size // workers
     manifest = streams.open_dataset(path, kind)
 
     def make_example(index: tf.Tensor, serialized: tf.Tensor) -> tuple[tf.Tensor, ...]:
         record = schema.check_sizes(schema.DECODERS[kind](serialized))
         draw = tf.stack([seed, index])
-        image, truth = _EXAMPLES[kind](record, training, image_size, draw)
+        options = {"random_scale": random_scale} if random_scale else {}
+        image, truth = _EXAMPLES[kind](record, training, image_size, draw, **options)
         return (image, truth, record["key"]) if with_keys else (image, truth)
 
     if training:
@@ -220,11 +226,15 @@ def _mask_example(record, training, image_size, seed):
     return image, tf.cast(mask, tf.float32) / 255.0
 
 
-def _class_map_example(record, training, image_size, seed):
+def _class_map_example(record, training, image_size, seed, random_scale=False):
     image, class_map = record["image"], record["mask"]
     if training:
         return augment.augment_class_map(
-            image, class_map, image_size=image_size, seed=seed
+            image,
+            class_map,
+            image_size=image_size,
+            seed=seed,
+            random_scale=random_scale,
         )
     return augment.fit_class_map(image, class_map, image_size)
 

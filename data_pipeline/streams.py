@@ -7,8 +7,8 @@ import tensorflow as tf
 from data_pipeline.manifest import Manifest, load_manifest
 from picanet_tf.core.errors import DatasetError
 
-# Encoded records held for shuffling: of DUTS-TR (25 kB each) about 50 MB.
-SHUFFLE_WINDOW = 2048
+# Of encoded records held for shuffling; all of DUTS-TR, of 25 kB each, are 0.3 GB.
+SHUFFLE_BYTES = 2**30
 BATCHES_AHEAD = 2
 _OPEN_FILES = 16
 
@@ -48,24 +48,28 @@ def read_in_order(manifest: Manifest) -> tf.data.Dataset:
 
 
 def read_shuffled(
-    manifest: Manifest, seed: int, start: int, shuffle_window: int
+    manifest: Manifest, seed: int, start: int, shuffle_window: int | None = None
 ) -> tf.data.Dataset:
     """Endless epochs, each shuffled anew.
+
+    The whole set is shuffled, or if it has more bytes than `SHUFFLE_BYTES`, the shards
+    and then windows of records with about as many bytes.
 
     Args:
         manifest: the data set.
         seed: of the order.
         start: position in the stream to begin at, in records.
-        shuffle_window: how many records are shuffled at a time.
+        shuffle_window: how many records are shuffled at a time instead.
 
     Returns:
         A dataset of (position in the stream, serialized record).
     """
+    window = shuffle_window or _window(manifest)
     epoch, position = divmod(start, manifest.count)
     epochs = tf.data.Dataset.range(epoch, tf.int64.max)
     files = tf.constant(_encode_paths(manifest))
     records = epochs.flat_map(
-        lambda epoch: _shuffle_epoch(files, manifest.count, seed, epoch, shuffle_window)
+        lambda epoch: _shuffle_epoch(files, manifest.count, seed, epoch, window)
     )
     # Skipped as bytes: nothing is decoded, and less than one epoch is read.
     records = records.skip(position).enumerate(start)
@@ -89,6 +93,12 @@ def prefetch(dataset: tf.data.Dataset) -> tf.data.Dataset:
     # and TensorFlow adds no prefetch of its own behind a caller's `take` or `repeat`.
     options.autotune.enabled = False
     return dataset.prefetch(BATCHES_AHEAD).with_options(options)
+
+
+def _window(manifest: Manifest) -> int:
+    """How many records have about `SHUFFLE_BYTES`; at least one."""
+    total = sum(shard.bytes for shard in manifest.shards)
+    return max(1, min(manifest.count, manifest.count * SHUFFLE_BYTES // max(total, 1)))
 
 
 def _encode_paths(manifest: Manifest) -> list[bytes]:

@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from data_pipeline import shards, streams
 from data_pipeline.kinds import MASK
-from data_pipeline.manifest import load_manifest, save_manifest
+from data_pipeline.manifest import Manifest, load_manifest, save_manifest
 from data_pipeline.readers import (
     read_keys,
     read_masks,
@@ -95,6 +96,44 @@ def test_a_window_smaller_than_the_data_set_loses_nothing(converted):
     stream = keys(training(converted, 5, shuffle_window=3))
     assert sorted(stream[:EPOCH]) == sorted(stream[EPOCH:])
     assert len(set(stream)) == EPOCH
+
+
+def numbers(folder, epochs=1):
+    """Those of 3,000 records in shards of 100, as they are shuffled."""
+    manifest = load_manifest(folder)
+    stream = streams.read_shuffled(manifest, 0, 0).take(epochs * manifest.count)
+    return np.array([int(record) for _, record in stream.as_numpy_iterator()])
+
+
+@pytest.fixture(scope="module")
+def numbered(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("numbered")
+    payloads = (b"%d" % number for number in range(3000))
+    written = shards.write_shards(payloads, folder, 100)
+    save_manifest(Manifest(folder, "numbers", "mask", 3000, tuple(written)))
+    return folder
+
+
+def test_a_set_is_shuffled_whole(numbered):
+    first, second = numbers(numbered, 2).reshape(2, 3000)
+    for epoch in (first, second):
+        assert sorted(epoch) == list(range(3000))
+        # Each of 100 windows of 30 has numbers of all over the set: the mean of a
+        # uniform draw is 1500, give or take 158.
+        means = epoch.reshape(100, 30).mean(axis=1)
+        assert np.abs(means - 1500).max() < 5 * 158
+        assert np.abs(np.corrcoef(epoch[:-1], epoch[1:])[0, 1]) < 0.1
+    together = set(first[:300]) & set(second[:300])  # 30 by chance
+    assert len(together) < 70
+
+
+def test_a_larger_set_is_shuffled_in_windows(numbered, monkeypatch):
+    size = sum(shard.bytes for shard in load_manifest(numbered).shards)
+    monkeypatch.setattr(streams, "SHUFFLE_BYTES", size // 4)
+    epoch = numbers(numbered)
+    assert sorted(epoch) == list(range(3000))
+    # The first quarter is of the shards that are open at once, out of 30.
+    assert len({number // 100 for number in epoch[:740]}) == 16
 
 
 def test_masks_follow_their_images(converted):

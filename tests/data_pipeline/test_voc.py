@@ -215,7 +215,11 @@ def test_training_views(size):
     scales, ignored = set(), 0
     for draw in range(60):
         view, labels = augment.augment_class_map(
-            image, classes, image_size=33, seed=tf.constant([3, draw])
+            image,
+            classes,
+            image_size=33,
+            seed=tf.constant([3, draw]),
+            random_scale=True,
         )
         assert view.shape == (33, 33, 3) and labels.shape == (33, 33, 1)
         assert labels.dtype == tf.uint8
@@ -235,6 +239,33 @@ def test_training_views(size):
         ignored += outside.any()
     assert len(scales) > 5 or size == (60, 50)
     assert ignored > 5
+
+
+@pytest.mark.parametrize("size", [(20, 31), (60, 50)])
+def test_without_random_scale_views_are_crops(size):
+    image, classes = number_images(*size)
+    tops, mirrored = set(), set()
+    red = tf.cast(tf.range(size[1]), tf.uint8)[None, :, None]
+    image = tf.concat([image[..., :1], tf.zeros_like(image[..., :1]) + red], -1)
+    image = tf.concat([image, tf.zeros_like(image[..., :1])], -1)  # row, column, 0
+    for draw in range(60):
+        view, labels = augment.augment_class_map(
+            image, classes, image_size=33, seed=tf.constant([3, draw])
+        )
+        labels = labels.numpy()[..., 0]
+        inside = labels != IGNORE
+        shape = min(size[0], 33), min(size[1], 33)
+        assert inside.sum() == shape[0] * shape[1]
+        rows, columns = np.where(inside)
+        view = view.numpy()[inside].reshape(*shape, 3)
+        np.testing.assert_allclose(
+            view[..., 0], labels[inside].reshape(shape), atol=1e-3
+        )
+        steps = np.unique(np.round(np.diff(view[..., 1], axis=1)))
+        assert steps.tolist() in ([1], [-1])
+        mirrored.add(steps[0])
+        tops.add((view[0, :, 1].min(), rows.min(), columns.min()))
+    assert len(mirrored) == 2 and len(tops) > 5
 
 
 def test_whole_images_keep_their_scale_unless_they_are_too_large():
