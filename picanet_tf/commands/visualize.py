@@ -10,7 +10,8 @@ out/photo.features.png shows the features before and after each context module, 
 over the channels.
 
 With --tfrecords, writes out/attention.json and prints a table: the share of the global
-attention of foreground pixels that falls on the background, and vice versa.
+attention of foreground pixels that falls on the background, and vice versa; the share
+of local attention that stays on the pixel's own side.
 
     picanet visualize --serve
 

@@ -144,21 +144,13 @@ class AttentionModel:
         self._predict = _compile(
             keras.Model(network.input, {"logits": logits, **attention, **features})
         )
-        grids = {
-            f"{key}": network.output[f"attention{key}"] for key in self.global_keys
-        }
-        # Pruned to these outputs, so that the finer decoder stages are not run.
-        self._grids = _compile(keras.Model(network.input, grids)) if grids else None
+        # Without the logits, so that nothing finer than the finest module is run.
+        self._attention = _compile(keras.Model(network.input, attention))
 
     @property
     def labels(self) -> list[str]:
         """Labels of the attentive modules, such as "D6 GAP"."""
         return [f"{point.label} {point.kind}" for point in self.points.values()]
-
-    @property
-    def global_keys(self) -> tuple[int, ...]:
-        """Attach point keys of the GAP modules."""
-        return tuple(k for k, point in self.points.items() if point.kind == "GAP")
 
     def predict(self, image: Source) -> AttentionMaps:
         """Runs the network on one image; see `KerasModel.predict` for its types."""
@@ -189,24 +181,17 @@ class AttentionModel:
         """Returns the area covered by the maps: the image, or it padded to a square."""
         return self._model.frame(image)
 
-    def global_attention(self, images) -> dict[int, np.ndarray]:
-        """Returns the attention of the GAP modules.
+    def attention(self, images) -> dict[int, np.ndarray]:
+        """Returns the attention of a batch.
 
         Args:
             images: float32 [N, S, S, 3], RGB 0..255, at the network's input size.
 
         Returns:
             {attach point key: float32 [N, h, w, K*K]}.
-
-        Raises:
-            PicanetError: if the network has no GAP module.
         """
-        if self._grids is None:
-            raise PicanetError(
-                f"The network {self._model.network.name} has no GAP, so it has no "
-                "global attention to measure"
-            )
-        return {int(key): grid.numpy() for key, grid in self._grids(images).items()}
+        outputs = self._attention(images)
+        return {key: outputs[f"attention{key}"].numpy() for key in self.points}
 
 
 def _features_around(network: Network, point: AttachPoint) -> dict:

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 import numpy as np
 
 from picanet_tf.core.errors import PicanetError
 from picanet_tf.models.context_modules import global_positions
-from picanet_tf.saliency.targets import resize_mask
 
 
 class ContrastStatistics:
@@ -80,50 +77,6 @@ class ContrastStatistics:
             "foreground_on_background": _summary(shares[:, 0], shares[:, 1]),
             "background_on_foreground": _summary(shares[:, 2], shares[:, 3]),
         }
-
-
-def measure_contrast(model, batches: Iterable) -> dict[str, dict]:
-    """Computes `ContrastStatistics` on a data set.
-
-    Args:
-        model: an `inference.attention.AttentionModel`.
-        batches: (images float32 [N, S, S, 3] of 0..255, masks [N, S, S, 1] of 0..1).
-
-    Returns:
-        {"D<decoding stage>": `ContrastStatistics.result`} for each module with GAP.
-
-    Raises:
-        PicanetError: if the network has no GAP, or no image has both foreground and
-            background.
-    """
-    statistics = {stage: ContrastStatistics() for stage in model.global_keys}
-    for images, masks in batches:
-        for stage, attention in model.global_attention(images).items():
-            there = resize_mask(masks, *attention.shape[1:3]).numpy()
-            statistics[stage].update(attention, there)
-    return {f"D{stage}": found.result() for stage, found in statistics.items()}
-
-
-def contrast_table(results: dict[str, dict]) -> str:
-    """Formats the results of `measure_contrast` as a table."""
-    lines = []
-    for stage, result in results.items():
-        lines.append(
-            f"{stage}, {result['images']} images   attention   uniform   ratio"
-        )
-        for name in ("foreground_on_background", "background_on_foreground"):
-            share = result[name]
-            ratio = share["attention"] / share["uniform"]
-            lines.append(
-                f"  {name.replace('_', ' '):<26} {share['attention']:7.1%} "
-                f"{share['uniform']:9.1%} {ratio:7.2f}"
-            )
-        if left_out := result["images_left_out"]:
-            lines.append(
-                f"  {left_out} of {result['images'] + left_out} images excluded: no "
-                "foreground or no background on the map or the grid"
-            )
-    return "".join(f"{line}\n" for line in lines)
 
 
 def _summary(attention: np.ndarray, uniform: np.ndarray) -> dict[str, float]:

@@ -8,7 +8,7 @@ import tensorflow as tf
 
 from picanet_tf.models.context_modules import AttachPoint
 from picanet_tf.models.decoder import attach_points_of_unet
-from picanet_tf.saliency import contrast, losses, targets
+from picanet_tf.saliency import attention_shares, losses, targets
 from picanet_tf.saliency.losses import ATTENTION_WEIGHT
 from picanet_tf.saliency.model import saliency_outputs
 from picanet_tf.saliency.spec import SaliencySpec
@@ -86,9 +86,9 @@ class SaliencyTask(Task):
         return tf.sigmoid(logits)
 
     def measure_attention(self, model, batches):
-        """Measures the global contrast that GAP learns (Sec. 4.3)."""
-        results = contrast.measure_contrast(model, batches)
-        return results, contrast.contrast_table(results)
+        """Measures what GAP, LAP and AC look at (Sec. 4.3 and 5.4)."""
+        results = attention_shares.measure_attention(model, batches)
+        return results, attention_shares.shares_table(results)
 
 
 def _resize(saliency, size):

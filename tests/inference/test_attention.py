@@ -29,7 +29,6 @@ def test_maps_features_and_attention(photo, width):
     model = AttentionModel(saliency)
     kinds = {key: point.kind for key, point in model.points.items()}
     assert kinds == {6: "GAP", 5: "AC", 4: "AC", 3: "LAP"}
-    assert model.global_keys == (6,)
     maps = model.predict(photo)
     np.testing.assert_allclose(maps.foreground, saliency.predict(photo), atol=1e-5)
     shapes = {stage: weights.shape for stage, weights in maps.attention.items()}
@@ -43,7 +42,11 @@ def test_maps_features_and_attention(photo, width):
     small = saliency.resize(photo)[np.newaxis]
     own = network(small, training=False)["attention6"].numpy()
     np.testing.assert_allclose(maps.attention[6], own[0], atol=1e-5)
-    np.testing.assert_allclose(model.global_attention(small)[6], own, atol=1e-5)
+    batch = model.attention(small)
+    assert list(batch) == [6, 5, 4, 3]
+    np.testing.assert_allclose(batch[6], own, atol=1e-5)
+    for stage, weights in maps.attention.items():
+        np.testing.assert_allclose(batch[stage][0], weights, atol=1e-5)
     # F_att of D6 is what its attention pools: the grid is the whole 4 x 4 map here.
     into, out = maps.features[6]
     pooled = maps.attention[6].reshape(16, 16) @ into.ravel()
@@ -55,10 +58,3 @@ def test_maps_features_and_attention(photo, width):
 def test_looking_at_a_network_without_attention(network):
     with pytest.raises(PicanetError, match="UNet has no attention to show"):
         AttentionModel(KerasModel(network))
-
-
-def test_global_attention_of_a_network_without_gap():
-    network = build_model("2LAP", image_size=32, width=1 / 32)
-    model = AttentionModel(KerasModel(network))
-    with pytest.raises(PicanetError, match="picanet_2LAP has no GAP"):
-        model.global_attention(np.zeros([1, 32, 32, 3], np.float32))

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from picanet_tf.core.errors import PicanetError
-from picanet_tf.saliency.contrast import ContrastStatistics, contrast_table
+from picanet_tf.saliency.attention_shares import shares_table
+from picanet_tf.saliency.contrast import ContrastStatistics
 
 
 def test_statistics_equal_a_hand_computation():
@@ -57,11 +58,11 @@ def test_the_grid_alone_is_looked_at():
     result = statistics.result()
     assert (result["images"], result["images_left_out"]) == (1, 3)
     assert result["background_on_foreground"]["uniform"] == 0.01
-    head, *_, last = contrast_table({"D6": result}).splitlines()
+    head, *_, last = shares_table({"D6": result}).splitlines()
     assert head.startswith("D6, 1 images ")
     assert last == (
         "  3 of 4 images excluded: no foreground or no background on the map or the "
         "grid"
     )
-    table = contrast_table({"D6": {**result, "images_left_out": 0}})
+    table = shares_table({"D6": {**result, "images_left_out": 0}})
     assert "left out" not in table and len(table.splitlines()) == 3

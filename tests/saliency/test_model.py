@@ -364,11 +364,34 @@ def test_mixed_precision(precision, tiny_network):
     assert np.isfinite(total_loss(model, images, masks, training=True))
 
 
-def test_an_output_without_loss_weight_still_stands(tiny_network):
-    """`6GAP_5432AC` without L_GA is weight 0, and the stages learn all the same."""
-    weights = loss_weights(tiny_network().output, attention_weight=0.0)
-    assert weights["attention6"] == 0
-    assert weights["stage1"] == 1
+def test_without_l_ga_the_stages_learn_all_the_same(tiny_network):
+    """Its gradients are those of the stages' losses, at all weights, GAP's too."""
+    model = tiny_network(dropout=0.0)
+    images, masks = disks(2)
+    weights = loss_weights(model.output, attention_weight=0.0)
+    stages = {"stage1": 1, "stage2": 0.8, "stage3": 0.8}
+    stages |= {"stage4": 0.5, "stage5": 0.5, "stage6": 0.5}
+    assert weights == {**stages, "attention6": 0}
+    targets = encode_targets(tf.convert_to_tensor(masks), model.output)
+    each, trained = losses(targets), [w.value for w in model.trainable_weights]
+
+    def gradients(weights):
+        with tf.GradientTape() as tape:
+            outputs = model(images, training=True)
+            loss = sum(
+                weight * each[name](targets[name], outputs[name])
+                for name, weight in weights.items()
+            )
+        return tape.gradient(loss, trained)
+
+    kinds = set()
+    for weight, without, alone in zip(
+        model.trainable_weights, gradients(weights), gradients(stages), strict=True
+    ):
+        np.testing.assert_allclose(without, alone, atol=1e-7, err_msg=weight.path)
+        if np.abs(without).max() > 0:
+            kinds.add(weight.path.split("/")[0])
+    assert {"d6_gap", "d2_ac", "block1_conv1", "stage1"} <= kinds
 
 
 def test_a_short_run_predicts_as_well_in_inference_mode(tiny_network):
