@@ -11,6 +11,8 @@ from picanet_tf.detection import build_model
 from picanet_tf.detection.losses import losses
 from picanet_tf.detection.targets import encode_targets
 from picanet_tf.detection.validation import DetectionValidation
+from picanet_tf.training.experiments import Experiment
+from picanet_tf.training.initialization import make_optimizer
 
 SIZE = 128
 VOC = pathlib.Path(__file__).parents[2] / "../shared/data/VOCdevkit/VOC2007"
@@ -33,13 +35,14 @@ def synthetic():
     return np.float32(images), objects
 
 
-def mean_ap_after(images, objects, variant, steps, width):
+def mean_ap_after(images, objects, variant, steps, width, optimizer_of=None):
+    """Scores before and after the steps, and the losses; by default with Adam."""
     keras.utils.set_random_seed(0)
     model = build_model(variant, SIZE, width=width)
     targets = encode_targets(objects, model.output, SIZE)
     each = losses(model.output)
-    optimizer = keras.optimizers.Adam(0.002)
     variables = model.trainable_variables
+    optimizer = optimizer_of(model) if optimizer_of else keras.optimizers.Adam(0.002)
     optimizer.build(variables)
 
     @tf.function
@@ -58,19 +61,31 @@ def mean_ap_after(images, objects, variant, steps, width):
         return validation.result()["mean_ap"]
 
     before = score()
-    for _ in range(steps):
-        loss = step()
-    return before, score(), float(loss)
+    curve = [float(step()) for _ in range(steps)]
+    return before, score(), curve
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("variant", ["SSD300", "478LAP_910GAP"])
 def test_eight_synthetic_images(variant):
     images, objects = synthetic()
-    before, after, loss = mean_ap_after(images, objects, variant, 120, 1 / 16)
+    before, after, curve = mean_ap_after(images, objects, variant, 120, 1 / 16)
     assert before < 0.3
-    assert np.isfinite(loss)
+    assert np.isfinite(curve).all()
     assert after > 0.9
+
+
+@pytest.mark.slow
+def test_ssd_learns_by_its_own_recipe():
+    """SGD at 0.001 with momentum and decay, every layer at the same rate."""
+    recipe = Experiment.of("detection", variant="SSD300", image_size=SIZE, steps=150)
+    assert recipe.optimizer == "sgd" and recipe.learning_rate == 0.001
+    before, after, curve = mean_ap_after(
+        *synthetic(), "SSD300", 150, 1 / 8, lambda net: make_optimizer(net, recipe, ())
+    )
+    assert before < 0.3
+    assert np.mean(curve[-10:]) < 0.5 * curve[0]
+    assert after > 0.3
 
 
 @pytest.mark.slow
