@@ -19,6 +19,8 @@ from picanet_tf.training.run_directory import RunDirectory
 from tests import commands
 from tests.data_pipeline.test_voc_objects import DOG, xml
 
+pytestmark = pytest.mark.slow
+
 GOOD = {"image_id": "a", "category_id": 12, "bbox": [7, 11, 33, 19], "score": 0.5}
 # Files of detections, all wrong but for the first; a text of VOC's is of its folder.
 DETECTIONS = {

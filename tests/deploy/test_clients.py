@@ -15,6 +15,8 @@ from PIL import Image
 from tests.deploy.conftest import ROOT, command, run, write_photos
 from tests.serving.networks import encoded
 
+pytestmark = pytest.mark.slow
+
 BOTH = pytest.mark.parametrize("kind", ["rest", "grpc"])
 NOBODY = {"rest": "http://127.0.0.1:1", "grpc": "127.0.0.1:1"}
 
@@ -260,7 +262,6 @@ def test_a_url_is_no_grpc_server(photos, tmp_path):
     assert "--server must be HOST:PORT. Received: http://localhost:8500" in done.stderr
 
 
-@pytest.mark.slow
 def test_a_server_killed_midway(base, tmp_path):
     """Both clients at once: what was answered is there, the rest is accounted for."""
     write_photos(tmp_path / "in", 300)

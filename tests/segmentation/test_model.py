@@ -175,13 +175,13 @@ def test_a_tiny_network_learns_two_classes(variant, rate, tmp_path):
         image_size=64,
         width=1 / 16,
         batch_size=4,
-        steps=150,
+        steps=300,
         learning_rate=rate,
         dropout=0.0,
         backbone_weights="none",
         log_interval=50,
-        validation_interval=150,
-        checkpoint_interval=150,
+        validation_interval=300,
+        checkpoint_interval=300,
     )
     run = RunDirectory.create(experiment, str(tmp_path / "run"))
     train(experiment, run, read_training=read, read_validation=read_validation)

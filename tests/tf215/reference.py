@@ -67,7 +67,7 @@ def write_training(folder: Path) -> None:
     optimizer = optimizers.make_optimizer(
         optimizers.assign([variable.path for variable in variables], groups),
         learning_rate=0.01,
-        boundaries=[20, 40],
+        schedule=optimizers.Schedule(steps=STEPS, boundaries=(20, 40)),
         momentum=0.9,
     )
     optimizer.build(variables)

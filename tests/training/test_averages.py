@@ -72,6 +72,7 @@ def test_the_saved_network_has_the_averages(tmp_path):
         np.testing.assert_array_equal(saved[path], last[path])
 
 
+@pytest.mark.slow
 def test_a_resumed_run_has_the_same_averages(tmp_path):
     whole, pieces = (run_of(tmp_path / name, ema_decay=0.9) for name in ("a", "b"))
     train(whole)
@@ -102,7 +103,10 @@ def step_lengths(folder, **changes):
     return float(np.sqrt(squares)) / 1e-3
 
 
-@pytest.mark.parametrize("precision", ["float32", "mixed_float16"])
+@pytest.mark.parametrize(
+    "precision",
+    ["float32", pytest.param("mixed_float16", marks=pytest.mark.slow)],
+)
 def test_gradients_are_clipped_together(tmp_path, precision):
     free = step_lengths(tmp_path / "free", precision=precision)
     loose = step_lengths(tmp_path / "loose", precision=precision, clip_norm=2 * free)

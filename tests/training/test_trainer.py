@@ -93,6 +93,7 @@ def test_the_loss_falls_and_the_directory_tells(tmp_path):
     assert any("prediction" in tag for tag in tags)
 
 
+@pytest.mark.slow
 def test_float16_trains_like_float32(tmp_path):
     """With loss scaling, whose first scales are too large: those steps are left out."""
     losses = {}
