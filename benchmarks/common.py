@@ -90,6 +90,7 @@ def training_step(network, batch: int, **settings) -> Callable[[], object]:
     """
     import tensorflow as tf
 
+    from picanet_tf.training.averages import Averages
     from picanet_tf.training.experiments import Experiment
     from picanet_tf.training.initialization import make_optimizer
     from picanet_tf.training.step import TrainingStep
@@ -104,7 +105,10 @@ def training_step(network, batch: int, **settings) -> Callable[[], object]:
     )
     optimizer = make_optimizer(network, experiment, ())
     strategy = tf.distribute.get_strategy()
-    step = TrainingStep(task, experiment, strategy, network, optimizer)
+    averages = None
+    if experiment.ema_decay:
+        averages = Averages(network, optimizer, experiment.ema_decay)
+    step = TrainingStep(task, experiment, strategy, network, optimizer, averages)
     images = tf.random.uniform([batch, size, size, 3], maxval=255, seed=0)
     masks = tf.cast(tf.random.uniform([batch, size, size, 1], seed=1) > 0.5, tf.float32)
     targets = task.encode_targets(masks, network.output, size)

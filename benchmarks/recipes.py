@@ -100,12 +100,13 @@ def _step(row: str, size: int):
     import keras
 
     from picanet_tf.tasks import get_task
+    from picanet_tf.training.experiments import Experiment
 
     settings = settings_of(row)
     precision = settings.pop("precision")
     for name in ("image_size", "image_sizes"):
         settings.pop(name, None)
-    batch = settings.pop("batch_size", {"quick": 8, "paper": 9}[settings["recipe"]])
+    batch = settings.pop("batch_size", Experiment.of(**settings).batch_size)
     keras.config.set_dtype_policy(precision)
     network = get_task("saliency").build_model(VARIANT, size)
     return training_step(network, batch, **settings)

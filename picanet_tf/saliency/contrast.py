@@ -74,12 +74,13 @@ class ContrastStatistics:
         return {
             "images": len(shares),
             "images_left_out": self._images - len(shares),
-            "foreground_on_background": _summary(shares[:, 0], shares[:, 1]),
-            "background_on_foreground": _summary(shares[:, 2], shares[:, 3]),
+            "foreground_on_background": summarize_shares(shares[:, 0], shares[:, 1]),
+            "background_on_foreground": summarize_shares(shares[:, 2], shares[:, 3]),
         }
 
 
-def _summary(attention: np.ndarray, uniform: np.ndarray) -> dict[str, float]:
+def summarize_shares(attention: np.ndarray, uniform: np.ndarray) -> dict[str, float]:
+    """Returns the means over the images, and how many are above uniform attention."""
     return {
         "attention": float(attention.mean()),
         "uniform": float(uniform.mean()),

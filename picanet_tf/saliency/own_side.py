@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from picanet_tf.saliency.contrast import summarize_shares
+
 _SIDES = {"foreground_on_foreground": True, "background_on_background": False}
 
 
@@ -69,10 +71,5 @@ class OwnSideStatistics:
         result = {"images": self._images}
         for name, shares in self._shares.items():
             if shares:
-                attention, uniform = np.array(shares).T
-                result[name] = {
-                    "attention": float(attention.mean()),
-                    "uniform": float(uniform.mean()),
-                    "images_above_uniform": float((attention > uniform).mean()),
-                }
+                result[name] = summarize_shares(*np.array(shares).T)
         return result

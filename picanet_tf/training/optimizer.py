@@ -222,10 +222,8 @@ def make_optimizer(
     """
     optimizers = {}
     for group in dict.fromkeys(assigned.values()):
-        rate, name = (
-            schedule.of(learning_rate * group.rate),
-            group.name.replace(" ", "_"),
-        )
+        rate = schedule.of(learning_rate * group.rate)
+        name = group.name.replace(" ", "_")
         if kind == "adamw":
             optimizers[group] = keras.optimizers.AdamW(
                 rate, group.decay, beta_1=momentum, beta_2=beta_2, name=name

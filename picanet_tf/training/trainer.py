@@ -117,7 +117,8 @@ class Trainer:
             if first < experiment.steps and not self.learner.selection.exhausted:
                 self._take_steps(first, stop)
             elif cluster.chief:  # The run was killed after its last checkpoint.
-                self._save_model()
+                with self.learner.averaged():
+                    self._save_model()
 
     def _build(self, stop: StopRequest) -> None:
         """Creates the network, its optimizer and, for a new run, the run directory."""
@@ -290,11 +291,10 @@ class Trainer:
 
     def _save(self, step: int) -> None:
         self.learner.checkpoints.save(step)
-        self._save_model()
         with self.learner.averaged():
+            self._save_model()
             panels = self.learner.validator.panels(*self._panel_batch)
         self._tell("on_panels", step, panels)
 
     def _save_model(self) -> None:
-        with self.learner.averaged():
-            self.learner.save(self.run_directory.path / "model.keras")
+        self.learner.save(self.run_directory.path / "model.keras")
