@@ -16,6 +16,7 @@ from absl import logging
 
 from picanet_tf.core.errors import PicanetError
 from picanet_tf.core.signals import StopRequest
+from picanet_tf.models.base import dtype_policy
 from picanet_tf.presets import Preset
 from picanet_tf.tasks.registry import get_task
 from picanet_tf.training import initialization
@@ -97,7 +98,6 @@ class Trainer:
             logging.warning("%s has no checkpoint yet: starting at step 0", path)
             self.resume = False
         keras.utils.set_random_seed(experiment.seed)
-        keras.config.set_dtype_policy(experiment.precision)
         if experiment.batch_size % strategy.num_replicas_in_sync:
             raise PicanetError(
                 "`batch_size` is the images over all replicas and must be a multiple "
@@ -107,7 +107,7 @@ class Trainer:
         facts = {"settings": experiment, "resume": self.resume}
         agree(strategy, cluster, **facts, data=self.batches.fingerprint)
         answer = "Stopping after this step; send the signal again to stop immediately"
-        with StopRequest(answer) as stop:
+        with dtype_policy(experiment.precision), StopRequest(answer) as stop:
             self._build(stop)
             first = self.learner.checkpoints.restore() if self.resume else 0
             if self.resume:

@@ -105,6 +105,7 @@ def test_float16_trains_like_float32(tmp_path):
         weights = trained(run)
         assert {value.dtype for value in weights.values()} == {np.dtype("float32")}
         losses[precision] = [float(row["loss"]) for row in rows(run.metrics)]
+    assert keras.config.dtype_policy().name == "float32"  # Networks built after it.
     assert losses["mixed_float16"][-1] < 0.6 * losses["mixed_float16"][0]
     np.testing.assert_allclose(
         np.mean(losses["mixed_float16"][-5:]), np.mean(losses["float32"][-5:]), rtol=0.2
