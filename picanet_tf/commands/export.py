@@ -3,6 +3,7 @@
     picanet export                        the default model to export/picanet/1/
     picanet export --model runs/x --formats saved_model,tflite --quantize none,dynamic
     picanet export --formats tflite --quantize int8 --calibration_tfrecords data/duts
+    picanet export --formats tflite --quantize dynamic --attention
 
 Each artefact is loaded back and compared with the Keras model on real images: the
 bundled samples, or images of the calibration set that did not calibrate; with int8 also
@@ -57,6 +58,8 @@ def define_flags() -> None:
         f"Converted data set; {CALIBRATION_IMAGES} of its images calibrate int8, and "
         f"{COMPARED_IMAGES} others are compared on.",
     )
+    help_ = "TFLite only: also a file each that outputs the attention (picanet web)."
+    flags.DEFINE_bool("attention", False, help_)
     flags.DEFINE_bool("overwrite", False, "Replace --version if it exists.")
     cli.path_flags("model", "output", "calibration_tfrecords")
 
@@ -72,6 +75,7 @@ def main(_) -> int:
         tuple(values.quantize),
         values.image_size,
         values.overwrite,
+        values.attention,
     )
     print(export(request, values.model, values.weights, values.calibration_tfrecords))
     return 0
@@ -125,7 +129,7 @@ def export(
     lines = [f"{folder}, compared with the Keras model on {len(images)} {compared}:"]
     for name, size, difference, note in artefacts:
         size = f"{size / 1e6:7.1f} MB"
-        lines.append(f"  {name:32} {size}  differs by {difference:.1e}  {note}")
+        lines.append(f"  {name:40} {size}  differs by {difference:.1e}  {note}")
     return "\n".join(lines)
 
 

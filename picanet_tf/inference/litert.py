@@ -38,7 +38,9 @@ class LiteRTFile:
 
     Attributes:
         image_size: side of the input in pixels.
-        output: name of the output.
+        output: name of the output that is no attention.
+        outputs: names of all outputs.
+        input_dtype: dtype of the input as stored in the file.
         output_shape: shape of the output as stored in the file.
 
     Raises:
@@ -61,7 +63,10 @@ class LiteRTFile:
                 interpreter.allocate_tensors()
                 self._run = interpreter.get_signature_runner(SIGNATURE)
             ((self._image, image),) = self._run.get_input_details().items()
-            ((self.output, output),) = self._run.get_output_details().items()
+            self._results = self._run.get_output_details()
+            # A file may output the attention as well.
+            names = [name for name in self._results if "attention" not in name]
+            (self.output,) = names
             shape = list(map(int, image["shape"]))
             side = shape[1] if len(shape) == 4 else 0
             if shape[1:] != [side, side, 3]:
@@ -73,9 +78,10 @@ class LiteRTFile:
                 f"image: {reason}"
             ) from error
         self.image_size = side
-        self.output_shape = list(map(int, output["shape"]))
+        self.outputs = [*self._results]
+        self.input_dtype = np.dtype(image["dtype"])
+        self.output_shape = list(map(int, self._results[self.output]["shape"]))
         self._input = image
-        self._result = output
         _files.add(self)
 
     def __call__(self, images: np.ndarray) -> np.ndarray:
@@ -89,14 +95,17 @@ class LiteRTFile:
             float32 [S, S, 1] in 0..1 for saliency, or [N, S, S, 1]. Integer inputs and
             outputs of the file are quantized and dequantized.
         """
+        return self.run(images)[self.output]
+
+    def run(self, images: np.ndarray) -> dict[str, np.ndarray]:
+        """Runs the model as above; returns all outputs by name, such as attention."""
         images = np.asarray(images, np.float32)
         values = images if images.ndim == 4 else images[np.newaxis]
-        result = self._run(**{self._image: _quantize(values, self._input)})
-        result = result[self.output]
-        scale, zero_point = self._result["quantization"]
-        if scale:
-            result = np.float32(scale) * (np.float32(result) - zero_point)
-        return result if images.ndim == 4 else result[0]
+        results = self._run(**{self._image: _quantize(values, self._input)})
+        for name, result in results.items():
+            result = _dequantize(result, self._results[name])
+            results[name] = result if images.ndim == 4 else result[0]
+        return results
 
 
 class _Loaded(NamedTuple):
@@ -199,3 +208,10 @@ def _quantize(values, details):
     limits = np.iinfo(details["dtype"])
     stored = np.round(values / scale + zero_point)
     return stored.clip(limits.min, limits.max).astype(details["dtype"])
+
+
+def _dequantize(stored, details):
+    scale, zero_point = details["quantization"]
+    if not scale:
+        return stored
+    return np.float32(scale) * (np.float32(stored) - zero_point)

@@ -2,12 +2,32 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 
 from picanet_tf.core.errors import PicanetError
 
 # Largest difference from the Keras model allowed for a float32 artefact.
 TOLERANCE = 1e-3
+
+
+class Artefact(NamedTuple):
+    """An exported file, or the SavedModel's folder.
+
+    Attributes:
+        name: path within the version folder.
+        bytes: size in bytes.
+        difference: largest absolute difference from the Keras model, relative to the
+            largest value if that is above 1; for classes the share of pixels that
+            differ; for boxes as defined by the task.
+        note: additional remarks.
+    """
+
+    name: str
+    bytes: int
+    difference: float
+    note: str = ""
 
 
 def difference_of(value: np.ndarray, wanted: np.ndarray) -> float:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import itertools
 import logging as python_logging
 import shutil
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 import tensorflow as tf
@@ -17,29 +17,11 @@ from absl import logging
 from picanet_tf.core.errors import PicanetError
 from picanet_tf.models.base import Network
 from picanet_tf.serving import model_card, onnx, saved_model, tflite, warmup
-from picanet_tf.serving.comparison import check_difference, difference_of
-from picanet_tf.serving.network import serving_network, with_one_output
+from picanet_tf.serving.comparison import Artefact, check_difference, difference_of
+from picanet_tf.serving.network import serving_network, with_outputs
 from picanet_tf.serving.photos import vary_brightness
 from picanet_tf.serving.request import ExportRequest
 from picanet_tf.serving.versions import publishing_version
-
-
-class Artefact(NamedTuple):
-    """An exported file, or the SavedModel's folder.
-
-    Attributes:
-        name: path within the version folder.
-        bytes: size in bytes.
-        difference: largest absolute difference from the Keras model, relative to the
-            largest value if that is above 1; for classes the share of pixels that
-            differ; for boxes as defined by the task.
-        note: additional remarks.
-    """
-
-    name: str
-    bytes: int
-    difference: float
-    note: str = ""
 
 
 def export(
@@ -101,8 +83,11 @@ class _Export:
             self.task.spec.check_image_size(trained.variant, self.size)
         self.images = np.stack([self._resize(image) for image in images])
         reference = trained
-        if (self.size, "float32") != (trained.image_size, trained.config.dtype):
-            reference = trained.rebuild(image_size=self.size, dtype="float32")
+        facts = {"image_size": self.size, "dtype": "float32"}
+        if request.attention:
+            facts["return_attention"] = True
+        if any(getattr(trained.config, name) != facts[name] for name in facts):
+            reference = trained.rebuild(**facts)
         self.reference = [
             {name: value.numpy() for name, value in reference(batch).items()}
             for batch in self.images[:, np.newaxis]
@@ -119,6 +104,8 @@ class _Export:
             "onnx": self._onnx,
         }
         if not self.trained.attentive_points:
+            if self.request.attention:
+                raise PicanetError(f"`attention`: {variant} has no attention to export")
             logging.info("No signature attention: %s has no attention", variant)
         artefacts = []
         for form in self.request.formats:
@@ -210,10 +197,12 @@ class _Export:
     def _tflite(self):
         folder = self.folder / "tflite"
         folder.mkdir()
-        for quantization in self.request.quantize:
-            path = folder / tflite.file_name(quantization)
+        for quantization, attention in itertools.product(
+            self.request.quantize, (False, True) if self.request.attention else (False,)
+        ):
+            path = folder / tflite.file_name(quantization, attention)
             try:
-                difference = self._write_tflite(path, quantization)
+                difference = self._write_tflite(path, quantization, attention)
             except (RuntimeError, PicanetError) as error:
                 refusal = error.__cause__ or error
                 if not isinstance(refusal, RuntimeError):
@@ -225,22 +214,26 @@ class _Export:
                 ) from error
             if quantization == "none":
                 check_difference(path.name, difference)
-            yield Artefact(f"tflite/{path.name}", _size(path), difference)
+            note = "with the attention as outputs" if attention else ""
+            yield Artefact(f"tflite/{path.name}", _size(path), difference, note)
         self._put_beside(folder)
 
-    def _write_tflite(self, path: Path, quantization: str) -> float:
+    def _write_tflite(self, path: Path, quantization: str, attention: bool) -> float:
         """Writes and runs the file; returns its difference from the Keras model."""
         tflite.write_tflite(
             self.trained,
             path,
             quantization,
             image_size=self.request.image_size,
+            attention=attention,
             calibration=map(self._resize, self.calibration or ()),
         )
-        run = tflite.runner(path)
+        file = tflite.runner(path)
         return max(
-            difference_of(run(image), wanted[self.serving.output][0])
+            difference_of(value, wanted[name][0])
             for image, wanted in zip(self.images, self.reference, strict=True)
+            for name, value in file.run(image).items()
+            if name in wanted
         )
 
     def _onnx(self):
@@ -250,7 +243,7 @@ class _Export:
         network = serving_network(
             self.trained, self.request.image_size, attention=False
         )
-        onnx.write_onnx(with_one_output(network, self.serving.output), path)
+        onnx.write_onnx(with_outputs(network, self.serving.output), path)
         run = onnx.runner(path)
         difference = max(
             difference_of(run(image[np.newaxis]), wanted[self.serving.output])

@@ -55,9 +55,10 @@ def serving_network(
         return keras.Model(image, {**heads, **outputs}, name=f"{network.name}_serving")
 
 
-def with_one_output(network: keras.Model, name: str) -> keras.Model:
-    """Prunes a network of `serving_network` to one output.
+def with_outputs(network: keras.Model, *names: str) -> keras.Model:
+    """Prunes a network of `serving_network` to some of its outputs.
 
-    Operations that postprocess this output, such as decoding boxes, are dropped.
+    Operations that postprocess these outputs, such as decoding boxes, are dropped.
     """
-    return keras.Model(network.input, {name: network.output[name]}, name=network.name)
+    wanted = {name: network.output[name] for name in names}
+    return keras.Model(network.input, wanted, name=network.name)

@@ -24,6 +24,7 @@ class ExportRequest:
         quantize: subset of `QUANTIZATIONS`, for TFLite.
         image_size: side of the input in pixels; None: the trained network's.
         overwrite: replace an existing version.
+        attention: for TFLite, also write files with the attention as outputs.
 
     Raises:
         PicanetError: if a format or quantization is unknown, repeated or missing, or
@@ -36,6 +37,7 @@ class ExportRequest:
     quantize: tuple[str, ...] = ("none",)
     image_size: int | None = None
     overwrite: bool = False
+    attention: bool = False
 
     def __post_init__(self):
         _check_words("formats", self.formats, FORMATS)
@@ -55,6 +57,12 @@ class ExportRequest:
             raise PicanetError(
                 "`quantize` int8 needs real images to calibrate on: give "
                 "`calibration_tfrecords`"
+            )
+        if self.attention and ("tflite" not in self.formats or "int8" in self.quantize):
+            raise PicanetError(
+                "`attention` goes with `formats` tflite and `quantize` none, float16 "
+                f"or dynamic. Received: {','.join(self.formats)} and "
+                f"{','.join(self.quantize)}"
             )
         check_version(self.output, self.version, self.overwrite)
         if "onnx" in self.formats:

@@ -16,8 +16,9 @@ import tensorflow as tf
 from picanet_tf.inference.litert import SIGNATURE, LiteRTFile
 from picanet_tf.layers import AttentionConvolution
 from picanet_tf.models.base import Network
+from picanet_tf.serving.attention import describe_attention
 from picanet_tf.serving.metadata import add_metadata
-from picanet_tf.serving.network import serving_network, with_one_output
+from picanet_tf.serving.network import serving_network, with_outputs
 from picanet_tf.serving.saved_model import write_out
 from picanet_tf.tasks.base import Task
 
@@ -29,8 +30,9 @@ _SAID = {
 }
 
 
-def file_name(quantization: str) -> str:
-    return f"picanet_{'float32' if quantization == 'none' else quantization}.tflite"
+def file_name(quantization: str, attention: bool = False) -> str:
+    kind = "float32" if quantization == "none" else quantization
+    return f"picanet_{kind}{'_attention' if attention else ''}.tflite"
 
 
 def write_tflite(
@@ -39,26 +41,31 @@ def write_tflite(
     quantization: str = "none",
     *,
     image_size: int | None = None,
+    attention: bool = False,
     calibration: Iterable[np.ndarray] = (),
 ) -> None:
     """Converts a trained network to TFLite, with a JSON file describing its use.
 
-    The file contains the standard metadata as well, for Android's tools.
+    A file with one output contains the standard metadata as well, for Android's tools.
 
     Args:
         trained: a network built by `build_model`.
         path: file name ending in `.tflite`; the JSON has the same stem.
         quantization: one of `request.QUANTIZATIONS`.
         image_size: side of the input in pixels; defaults to the trained network's.
+        attention: also output the attention, `attention<attach point>` float32
+            [N, h, w, K*K] of each attentive module.
         calibration: images float32 [S, S, 3], RGB 0..255, for `"int8"`. Each is
             stretched to 0..255, so that the input's scale is 1 whatever they are.
     """
     task = trained.task
     # Unrolled: a loop needs TensorList operations, whose built-in versions require a
     # fixed batch size; either crashes the int8 calibrator.
-    network = with_one_output(
-        serving_network(trained, image_size, unroll=True, attention=False),
+    points = trained.attentive_points if attention else ()
+    network = with_outputs(
+        serving_network(trained, image_size, unroll=True, attention=attention),
         task.serving.output,
+        *(f"attention{point.key}" for point in points),
     )
     one_image = _why_one_image(network)
     # In the result's folder, so that it is removed with it if the export fails.
@@ -75,10 +82,16 @@ def write_tflite(
         content = _converter(folder, quantization, calibration).convert()
     path.write_bytes(content)
     described = describe(path, quantization, task, one_image)
-    labels = task.serving.labels
-    if trained.config.classes not in (None, len(labels)):
-        labels = ()  # The names of other classes are unknown.
-    add_metadata(path, trained.name, described, labels)
+    if attention:
+        described["attention"] = [
+            describe_attention(point, network.output[f"attention{point.key}"].shape)
+            for point in points
+        ]
+    else:
+        labels = task.serving.labels
+        if trained.config.classes not in (None, len(labels)):
+            labels = ()  # The names of other classes are unknown.
+        add_metadata(path, trained.name, described, labels)
     path.with_suffix(".json").write_text(json.dumps(described, indent=2) + "\n")
 
 
@@ -146,7 +159,7 @@ def describe(
     """
     signature = _interpreter(path).get_signature_runner(SIGNATURE)
     (image,) = signature.get_input_details().items()
-    (output,) = signature.get_output_details().items()
+    output = signature.get_output_details()[task.serving.output]
     side = int(image[1]["shape"][1])
     return {
         "file": path.name,
@@ -160,7 +173,7 @@ def describe(
             "resize": task.serving.resize_description.format(side=side),
         },
         "output": {
-            **_tensor(*output),
+            **_tensor(task.serving.output, output),
             "content": task.serving.output_description,
         },
     }

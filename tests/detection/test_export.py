@@ -13,7 +13,7 @@ from picanet_tf.detection import build_model, comparison, decode, default_boxes
 from picanet_tf.detection.postprocess import detections
 from picanet_tf.inference import KerasModel
 from picanet_tf.serving import exporting, tflite
-from picanet_tf.serving.network import serving_network, with_one_output
+from picanet_tf.serving.network import serving_network, with_outputs
 from picanet_tf.serving.request import ExportRequest
 from picanet_tf.serving.saved_model import Loaded, operations
 from tests.serving.networks import encoded, photo, pixels
@@ -333,7 +333,7 @@ def test_the_comparison_bears_a_swap_and_a_stray_only():
 @pytest.mark.parametrize("variant", ["478LAP_910GAP", "478AC_910GAP", "478LC_9ReNet"])
 def test_folded_equals_unfolded(variant):
     network = trained_like(variant)
-    served = with_one_output(serving_network(network, attention=False), "raw")
+    served = with_outputs(serving_network(network, attention=False), "raw")
     images = pixels(2, SIDE, seed=5)
     _, wanted = of_keras(network, images)
     found = served(images, training=False)["raw"]

@@ -7,10 +7,11 @@ import pytest
 import tensorflow as tf
 
 from picanet_tf.core.errors import PicanetError
+from picanet_tf.inference.litert import LiteRTFile, LiteRTModel
 from picanet_tf.serving import exporting, warmup
 from picanet_tf.serving.request import ExportRequest
 from picanet_tf.serving.saved_model import Loaded
-from tests.serving.networks import photo, trained_like
+from tests.serving.networks import photo, pixels, trained_like
 
 PHOTOS = [photo((30, 45), 1), photo((50, 40), 2)]
 
@@ -66,6 +67,58 @@ def test_another_size_and_no_attention(tmp_path):
     assert outputs["saliency"].shape == (2, 48, 48, 1)
 
 
+def test_attention_in_a_file_of_its_own(tmp_path):
+    network = trained_like("6GAP_5LAP_4AC", 32, 1 / 32)
+    request = ExportRequest(tmp_path / "x", formats=("tflite",), attention=True)
+    folder, (plain, attentive) = exporting.export(network, request, PHOTOS)
+    assert attentive.name == "tflite/picanet_float32_attention.tflite"
+    assert attentive.note == "with the attention as outputs"
+    assert 0 < plain.difference < 1e-4 and 0 < attentive.difference < 1e-4
+    files = [LiteRTFile(folder / each.name) for each in (plain, attentive)]
+    assert files[0].outputs == ["saliency"] and files[1].output == "saliency"
+    images = pixels(2, 32)
+    outputs = files[1].run(images)
+    np.testing.assert_allclose(outputs["saliency"], files[0](images), atol=1e-6)
+    wanted = network.rebuild(return_attention=True)(images, training=False)
+    described = json.loads((folder / attentive.name).with_suffix(".json").read_text())
+    facts = ("output", "label", "kind", "map", "kernel_size")
+    gap, *local = described["attention"]
+    assert [tuple(each[name] for name in facts) for each in (gap, *local)] == [
+        ("attention6", "D6", "GAP", [4, 4], 4),
+        ("attention5", "D5", "LAP", [4, 4], 7),
+        ("attention4", "D4", "AC", [4, 4], 7),
+    ]
+    assert gap["positions"] == [0, 1, 2, 3] and gap["shape"] == [1, 4, 4, 16]
+    assert [each["dilation_rate"] for each in local] == [2, 2]
+    assert "sum is 1" in local[0]["content"] and "gates" in local[1]["content"]
+    assert set(outputs) == {"saliency", "attention6", "attention5", "attention4"}
+    for name in set(outputs) - {"saliency"}:
+        np.testing.assert_allclose(outputs[name], wanted[name], atol=1e-5)
+    # Other programs take the file like the one without.
+    model = LiteRTModel(folder / attentive.name)
+    np.testing.assert_array_equal(
+        model.predict(PHOTOS[0]), LiteRTModel(folder / plain.name).predict(PHOTOS[0])
+    )
+
+
+@pytest.mark.parametrize(
+    ("variant", "options", "said"),
+    [
+        ("UNet", {}, "`attention`: UNet has no attention"),
+        ("6GAP", {"quantize": ("int8",)}, "`attention` goes with .* int8"),
+        ("6GAP", {"formats": ("saved_model",)}, "`attention` goes with .* saved_model"),
+    ],
+)
+def test_no_attention_is_refused(tmp_path, variant, options, said):
+    network = trained_like(variant, 32, 1 / 32)
+    request = ExportRequest(
+        tmp_path / "x", attention=True, **{"formats": ("tflite",), **options}
+    )
+    with pytest.raises(PicanetError, match=said):
+        exporting.export(network, request, PHOTOS, calibration=PHOTOS)
+    assert not list(tmp_path.rglob("*.tflite"))
+
+
 @pytest.mark.slow
 def test_a_network_in_bfloat16_is_compared_in_float32(network, tmp_path):
     """Both files hold its float32 weights: they differ as those of a float32 one do."""
@@ -93,13 +146,15 @@ def test_int8(network, tmp_path):
 
 def test_int8_is_compared_on_brighter_and_darker_photos(small, tmp_path, monkeypatch):
     """A file that clips them is told by the difference."""
-    right = exporting.tflite.runner
+    right = LiteRTFile.run
 
-    def empty_when_bright(path):
-        run = right(path)
-        return lambda image: run(image) * (image.max() <= 128)
+    def empty_when_bright(file, image):
+        return {
+            name: values * (image.max() <= 128)
+            for name, values in right(file, image).items()
+        }
 
-    monkeypatch.setattr(exporting.tflite, "runner", empty_when_bright)
+    monkeypatch.setattr(LiteRTFile, "run", empty_when_bright)
     dark = [photo((40, 40), n) // 2 for n in range(4)]
     request = ExportRequest(tmp_path, formats=("tflite",), quantize=("int8",))
     _, (artefact,) = exporting.export(small, request, dark[:2], calibration=dark[2:])

@@ -8,7 +8,7 @@ import pytest
 
 from picanet_tf.core.errors import PicanetError
 from picanet_tf.serving import onnx
-from picanet_tf.serving.network import serving_network, with_one_output
+from picanet_tf.serving.network import serving_network, with_outputs
 from tests.serving.networks import pixels, trained_like, varied
 
 
@@ -105,7 +105,7 @@ def test_other_networks_in_every_runtime(tiny_network, tmp_path, task, variant):
     network = varied(tiny_network(variant, task, 64))
     served = serving_network(network, attention=False)
     path = tmp_path / "a.onnx"
-    onnx.write_onnx(with_one_output(served, network.task.serving.output), path)
+    onnx.write_onnx(with_outputs(served, network.task.serving.output), path)
     image = pixels(1, seed=6)
     wanted = served(image)[network.task.serving.output].numpy()
     assert wanted.std() > 0.01
