@@ -160,6 +160,12 @@ def _find(word: str, argument: str) -> Located:
         raise PicanetError(
             f"`{argument}`: {word} is not a model: a file must be .keras or .tflite"
         )
+    versions = sorted(path.glob("[0-9]*/tflite"))
+    if versions:
+        raise PicanetError(
+            f"`{argument}`: {word} holds versions of an export: give one, such as "
+            f"{versions[-1].parent}"
+        )
     if path.is_dir() or os.sep in word:
         with naming_argument(argument):
             return Located(word, "run", run=RunDirectory.open(path))

@@ -179,6 +179,8 @@ def test_a_version_of_an_export(place):
         found = locate("export/1")
         assert found.kind == "litert" and found.name == "export/1"
         assert found.file().name == f"picanet_{name}.tflite"
+    with pytest.raises(PicanetError, match="export holds versions.*as export/1$"):
+        locate("export")
 
 
 PRESETS = "neither a run directory nor a file, nor one of the presets tiny"
