@@ -1,0 +1,188 @@
+// The network in the browser, by LiteRT.js.
+
+import {Tensor, isWebGPUSupported, loadAndCompile, loadLiteRt, supportsFeature} from '@litertjs/core';
+
+import {plane, resize} from './arrays.js';
+
+/** @typedef {import('./arrays.js').Plane} Plane */
+/** @typedef {import('./cutout.js').Pixels} Pixels */
+/** @typedef {import('./picanet.js').NetworkFile} NetworkFile */
+/** @typedef {'auto' | 'webgpu' | 'wasm'} Accelerator */
+/** @typedef {import('@litertjs/core').CompiledModel} CompiledModel */
+
+/** @type {Promise<boolean> | undefined} */
+let runtime;
+
+/**
+ * Loads LiteRT.js, once.
+ * @param {string} folder URL
+ * @returns {Promise<boolean>} whether it runs on several threads
+ */
+function loadRuntime(folder) {
+  runtime ??= (async () => {
+    const threads = self.crossOriginIsolated === true && await supportsFeature('threads') &&
+        await supportsFeature('relaxedSimd');
+    // In a worker, Emscripten looks for its files beside the worker's script.
+    /** @type {any} */ (self).Module = {
+      // LiteRT writes everything to stderr.
+      printErr: (/** @type {string} */ text) => (/^(INFO|WARNING)/.test(text) ? console.debug : console.error)(text),
+      locateFile: (/** @type {string} */ name) => folder + name,
+      mainScriptUrlOrBlob: `${folder}litert_wasm_threaded_internal.js`,
+    };
+    await loadLiteRt(folder, {threads});
+    return threads;
+  })().catch((error) => {
+    runtime = undefined;
+    throw error;
+  });
+  return runtime;
+}
+
+/** A compiled network. */
+export class Engine {
+  /**
+   * @param {CompiledModel} model
+   * @param {number} side of the network's input, in pixels
+   * @param {string} runs what it runs on, in words
+   */
+  constructor(model, side, runs) {
+    this.model = model;
+    this.side = side;
+    this.runs = runs;
+  }
+
+  /**
+   * Loads the runtime and a network.
+   * @param {string} base URL of the folder with the runtime and the network
+   * @param {NetworkFile} file
+   * @param {Accelerator} accelerator
+   * @param {(done: number, total: number) => void} progress bytes of the network so far
+   */
+  static async load(base, file, accelerator, progress) {
+    const data = await fetchNetwork(new URL(file.file, base).href, file, progress);
+    const threads = await loadRuntime(new URL(file.runtime, base).href);
+    const unchecked = self.crypto.subtle ? '' : '; without HTTPS its checksum is not compared';
+    if (accelerator !== 'wasm' && file.webgpu && await hasGPU()) {
+      const model = await compileForGPU(data, file.imageSize);
+      if (model) return new Engine(model, file.imageSize, `WebGPU${unchecked}`);
+    }
+    if (accelerator === 'webgpu') throw new Error('This browser cannot run the network by WebGPU.');
+    const cpu = threads ? `WebAssembly, ${navigator.hardwareConcurrency} threads` : 'WebAssembly, one thread';
+    const model = await loadAndCompile(data, {accelerator: 'wasm'});
+    return new Engine(model, file.imageSize, cpu + unchecked);
+  }
+
+  /**
+   * The outputs for a photo.
+   * @param {Pixels} image without transparency
+   * @returns {Promise<Record<string, Float32Array>>} by name; `saliency` in 0..1, of the
+   *     network's size
+   */
+  async predict(image) {
+    const colours = plane(image.width, image.height, 3);
+    for (let i = 0, at = 0; at < image.data.length; at += 4) {
+      colours.data[i++] = image.data[at];
+      colours.data[i++] = image.data[at + 1];
+      colours.data[i++] = image.data[at + 2];
+    }
+    return run(this.model, resize(colours, this.side, this.side));
+  }
+}
+
+async function hasGPU() {
+  return isWebGPUSupported() && Boolean(await /** @type {any} */ (navigator).gpu.requestAdapter());
+}
+
+/**
+ * Compiles a network for WebGPU, if all of it runs there: LiteRT.js would quietly take
+ * WebAssembly for the rest, or for all of it.
+ * @param {Uint8Array} data
+ * @param {number} side
+ * @returns {Promise<CompiledModel | undefined>}
+ */
+async function compileForGPU(data, side) {
+  try {
+    const model = await loadAndCompile(data, {accelerator: 'webgpu'});
+    if (model.isFullyAccelerated) {
+      await run(model, plane(side, side, 3)); // Some fail only now.
+      return model;
+    }
+    model.delete();
+  } catch (error) {
+    console.warn('No WebGPU:', error);
+  }
+}
+
+/**
+ * @param {CompiledModel} model
+ * @param {Plane} input RGB, 0..255, of the network's size
+ * @returns {Promise<Record<string, Float32Array>>}
+ */
+async function run(model, input) {
+  const tensor = new Tensor(input.data, [1, input.height, input.width, 3]);
+  /** @type {import('@litertjs/core').Tensor[]} */
+  const held = [tensor]; // The runtime's memory is not the browser's to collect.
+  try {
+    /** @type {Record<string, Float32Array>} */
+    const found = {};
+    for (const [name, output] of Object.entries(await model.run({image: tensor}))) {
+      held.push(output);
+      const values = output.accelerator === 'wasm' ? output : await output.copyTo('wasm');
+      if (values !== output) held.push(values);
+      found[name] = new Float32Array(values.toTypedArray());
+    }
+    return found;
+  } finally {
+    for (const each of held) each.delete();
+  }
+}
+
+/**
+ * Fetches a network and compares it with its SHA-256.
+ * @param {string} url
+ * @param {NetworkFile} file
+ * @param {(done: number, total: number) => void} progress
+ * @returns {Promise<Uint8Array>}
+ */
+export async function fetchNetwork(url, file, progress) {
+  // What a cache holds may be damaged: it is asked for once more, past all caches.
+  for (const cache of /** @type {RequestCache[]} */ (['default', 'reload'])) {
+    const data = await download(url, file, cache, progress).catch((error) => {
+      throw new Error(`${file.file}: ${error.message}. Was the folder copied whole? A new version wants the page reloaded.`);
+    });
+    // `crypto.subtle` exists on HTTPS and localhost only.
+    if (data && (!self.crypto.subtle || await sha256(data) === file.sha256)) return data;
+  }
+  throw new Error(`${file.file} is damaged, or of another version than the page. Was the folder copied whole?`);
+}
+
+/**
+ * @param {string} url
+ * @param {NetworkFile} file
+ * @param {RequestCache} cache
+ * @param {(done: number, total: number) => void} progress
+ * @returns {Promise<Uint8Array<ArrayBuffer> | undefined>} undefined: of another size
+ */
+async function download(url, file, cache, progress) {
+  const response = await fetch(url, {cache});
+  if (!response.ok || !response.body) throw new Error(`the server answers ${response.status}`);
+  const data = new Uint8Array(file.bytes);
+  const reader = response.body.getReader();
+  for (let done = 0; ;) {
+    const part = await reader.read();
+    if (part.done) return done === file.bytes ? data : undefined;
+    if (done + part.value.length > file.bytes) {
+      await reader.cancel();
+      return undefined;
+    }
+    data.set(part.value, done);
+    done += part.value.length;
+    progress(done, file.bytes);
+  }
+}
+
+/** @param {Uint8Array<ArrayBuffer>} data */
+async function sha256(data) {
+  const digest = new Uint8Array(await crypto.subtle.digest('SHA-256', data));
+  return Array.from(digest, (byte) => byte.toString(16).padStart(2, '0')).join('');
+}

@@ -1,0 +1,150 @@
+/**
+ * @typedef {object} Loaded
+ * @property {string} runs what the network runs on, in words
+ * @property {string} name of the network
+ * @property {boolean} attention whether its attention can be shown
+ * @property {Model} model
+ * @property {string} base
+ * @property {'auto' | 'webgpu' | 'wasm'} accelerator
+ */
+/**
+ * Loads the network, once; the functions below do it themselves.
+ * @param {LoadOptions} [options]
+ * @returns {Promise<Loaded>}
+ */
+export function load({ base, accelerator, onProgress }?: LoadOptions): Promise<Loaded>;
+/**
+ * The network's map of a photo: how much each place belongs to the object that stands out.
+ * @param {Source} image
+ * @param {LoadOptions} [options]
+ * @returns {Promise<Saliency>} of the network's size
+ */
+export function saliency(image: Source, options?: LoadOptions): Promise<Saliency>;
+/**
+ * Where the network looked, for each module and each pixel of its map; see attention.js.
+ * Loads a second file, as large as the network, at the first call.
+ * @param {Source} image
+ * @param {LoadOptions} [options]
+ * @returns {Promise<Attention[]>} coarse to fine
+ */
+export function attention(image: Source, options?: LoadOptions): Promise<Attention[]>;
+/**
+ * Cuts the object out, at the photo's own size.
+ * @param {Source} image
+ * @param {CutoutOptions & LoadOptions} [options]
+ * @returns {Promise<Blob>}
+ */
+export function removeBackground(image: Source, options?: CutoutOptions & LoadOptions): Promise<Blob>;
+/**
+ * Cuts out with a map that is there already.
+ * @param {Pixels} pixels
+ * @param {Saliency} map
+ * @param {CutoutOptions} [options]
+ * @returns {Promise<Pixels>}
+ */
+export function compose(pixels: Pixels, map: Saliency, { edges, threshold, background }?: CutoutOptions): Promise<Pixels>;
+/**
+ * Decodes a picture: turned as its EXIF says, in sRGB.
+ * @param {Source} image
+ * @param {{width: number, height: number}} [cover] a size to scale and crop to
+ * @returns {Promise<Pixels>}
+ */
+export function decode(image: Source, cover?: {
+    width: number;
+    height: number;
+}): Promise<Pixels>;
+/**
+ * @param {Pixels} pixels
+ * @param {CutoutOptions} [options]
+ * @returns {Promise<Blob>}
+ */
+export function encode({ width, height, data }: Pixels, { type, quality }?: CutoutOptions): Promise<Blob>;
+export type Loaded = {
+    /**
+     * what the network runs on, in words
+     */
+    runs: string;
+    /**
+     * of the network
+     */
+    name: string;
+    /**
+     * whether its attention can be shown
+     */
+    attention: boolean;
+    model: Model;
+    base: string;
+    accelerator: "auto" | "webgpu" | "wasm";
+};
+/**
+ * RGBA
+ */
+export type Pixels = {
+    width: number;
+    height: number;
+    data: Uint8ClampedArray;
+};
+export type Source = Blob | ImageData | ImageBitmap | HTMLImageElement | HTMLCanvasElement | OffscreenCanvas;
+/**
+ * 0..1
+ */
+export type Saliency = {
+    width: number;
+    height: number;
+    channels: number;
+    data: Float32Array;
+};
+export type Attention = import("./attention.js").Attention;
+export type LoadOptions = {
+    /**
+     * URL of the folder that `picanet web` wrote, on the
+     * page's own origin; by default that of this module. After a bundler, it must be given
+     */
+    base?: string | URL | undefined;
+    /**
+     * by default auto: WebGPU where it
+     * runs the network, else WebAssembly
+     */
+    accelerator?: "auto" | "webgpu" | "wasm" | undefined;
+    /**
+     * bytes of the network
+     */
+    onProgress?: ((done: number, total: number) => void) | undefined;
+};
+export type CutoutOptions = {
+    /**
+     * guided (the default): the map gets the photo's edges
+     */
+    edges?: "guided" | "plain" | undefined;
+    /**
+     * in 0..1; what the map has below it is background; 0
+     */
+    threshold?: number | undefined;
+    /**
+     * transparent (the default), blur, white, black, #rrggbb, RGB in 0..255, or a picture, which
+     * covers the photo
+     */
+    background?: string | Source | [number, number, number] | undefined;
+    /**
+     * of the result
+     */
+    type?: "image/png" | "image/webp" | "image/jpeg" | undefined;
+    /**
+     * of WebP and JPEG, 0..1
+     */
+    quality?: number | undefined;
+};
+export type NetworkFile = {
+    file: string;
+    runtime: string;
+    bytes: number;
+    sha256: string;
+    imageSize: number;
+    webgpu: boolean;
+};
+export type Model = NetworkFile & {
+    name: string;
+    attention?: NetworkFile & {
+        modules: object[];
+    };
+};
