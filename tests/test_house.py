@@ -194,7 +194,7 @@ def test_no_module_grows_beyond_reading(module):
 
 
 def test_entry_scripts_are_short():
-    for path in ROOT.glob("*.py"):
+    for path in set(ROOT.glob("*.py")) - {ROOT / "setup.py"}:
         assert len(path.read_text().splitlines()) <= 10, path.name
 
 

@@ -269,7 +269,7 @@ def test_unknown_commands(tmp_path):
         assert said.startswith(
             f"picanet: error: unknown command {word!r}. Available commands: "
         )
-        assert "predict, serve, models" in said and len(said.splitlines()) == 1
+        assert "predict, serve, web, models" in said and len(said.splitlines()) == 1
 
 
 def test_words_that_a_command_does_not_take(tmp_path):

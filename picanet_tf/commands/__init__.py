@@ -18,6 +18,7 @@ from typing import NoReturn
 COMMANDS = {
     "predict": ("picanet_tf.commands.predict", "cut objects out of photos and videos"),
     "serve": ("picanet_tf.commands.serve", "run a local HTTP service"),
+    "web": ("picanet_tf.commands.web", "write a page that runs in the browser"),
     "models": ("picanet_tf.commands.models", "list the pretrained models"),
     "convert": ("data_pipeline.convert", "convert photos and masks to a data set"),
     "verify": ("data_pipeline.verify", "check a data set"),

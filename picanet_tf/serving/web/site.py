@@ -1,0 +1,184 @@
+"""Writes the page's folder: ready for any static host, and an npm package."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import shutil
+from pathlib import Path
+
+from picanet_tf import __version__
+from picanet_tf.core.errors import PicanetError
+from picanet_tf.core.files import sha256_of
+from picanet_tf.serving.web.network import Network
+from picanet_tf.serving.web.sources import SOURCES, site_files
+
+_WORKER = "sw.js"
+
+
+def check_output(output: Path, overwrite: bool = False) -> None:
+    """Checks that a site may be written, before any work is done.
+
+    Args:
+        output: the folder.
+        overwrite: whether a site there is replaced.
+
+    Raises:
+        PicanetError: if the folder exists, or with `overwrite` if it holds anything but
+            a site.
+    """
+    path = output.resolve()
+    if path in (Path.cwd(), *Path.cwd().parents):
+        raise PicanetError(
+            f"`OUTPUT` {output} is the current folder, or holds it: give the name of "
+            "another one, such as site"
+        )
+    if not path.exists() or (path.is_dir() and not any(path.iterdir())):
+        return
+    if not all((path / name).is_file() for name in ("model.json", _WORKER)):
+        raise PicanetError(
+            f"`OUTPUT` {output} exists already, and picanet web did not write it: give "
+            "another name"
+        )
+    if not overwrite:
+        raise PicanetError(
+            f"`OUTPUT` {output} exists already. Give --overwrite to replace it, or "
+            "another name"
+        )
+
+
+def name_of(model: str) -> str:
+    """Returns a network's name for visitors: of a path, only the last two parts.
+
+    Example:
+        >>> name_of("/home/me/export/mine/1"), name_of("picanet_vgg16_duts")
+        ('mine/1', 'picanet_vgg16_duts')
+    """
+    path = Path(model)
+    if path.suffix in (".tflite", ".keras"):
+        return path.stem
+    return "/".join(path.resolve().parts[-2:]) if path.exists() else model
+
+
+def write_site(
+    output: Path,
+    runtime: Path,
+    name: str,
+    network: Network,
+    attention: Network | None = None,
+    card: Path | None = None,
+) -> list[str]:
+    """Writes page, runtime and network to an empty folder.
+
+    Args:
+        output: the folder.
+        runtime: folder of npm packages, from `find_runtime` or `fetch_runtime`.
+        name: name of the network, see `name_of`.
+        network: the network.
+        attention: the same network with its attention as outputs, which the page loads
+            when a visitor asks where the network looked; None: it cannot be asked.
+        card: the network's model card, Markdown; None: there is none.
+
+    Returns:
+        The names of all files, relative to the folder.
+
+    Raises:
+        PicanetError: if the folder cannot be written, or the disk is full.
+    """
+    try:
+        return _write(output, runtime, name, network, attention, card)
+    except OSError as error:
+        raise PicanetError(
+            f"`OUTPUT`: the page cannot be written to {output.parent}: {error.strerror}"
+        ) from error
+
+
+def _write(output, runtime, name, network, attention, card) -> list[str]:
+    runtime_folder = site_files().runtime_folder
+    (output / runtime_folder).mkdir()
+    if card:
+        shutil.copyfile(card, output / "NETWORK.md")
+    for file in site_files().page:
+        _copy(SOURCES / file, output / file)
+    for each in site_files().runtime:
+        _copy(runtime / each.source, output / each.name)
+    model = {
+        "name": name,
+        "runtime": f"{runtime_folder}/",
+        **_write_network(output, name, network),
+    }
+    if attention:
+        model["attention"] = _write_network(output, f"{name}.attention", attention)
+        model["attention"]["modules"] = attention.attention
+    _write_json(output / "model.json", model)
+    _write_json(output / "package.json", _package())
+    files = sorted(
+        path.relative_to(output).as_posix()
+        for path in output.rglob("*")
+        if path.is_file() and path.name != _WORKER
+    )
+    _complete_worker(output, files)
+    return [*files, _WORKER]
+
+
+def _write_network(output: Path, stem: str, network: Network) -> dict:
+    """Writes a network; returns what the page must know of it."""
+    stem = re.sub(r"[^A-Za-z0-9._-]+", "-", stem).strip("-.") or "network"
+    # With the start of its hash, so that browsers may keep it for ever.
+    file = f"{stem}.{network.sha256[:12]}.tflite"
+    (output / file).write_bytes(network.content)
+    return {
+        "file": file,
+        "bytes": len(network.content),
+        "sha256": network.sha256,
+        "imageSize": network.image_size,
+        "webgpu": network.webgpu,
+    }
+
+
+def _package() -> dict:
+    """Returns the manifest with which the folder is an npm package."""
+    manifest = json.loads((SOURCES / "package.json").read_text())
+    return {
+        **{key: manifest[key] for key in ("name", "description", "type")},
+        "version": __version__,
+        "license": "SEE LICENSE IN LICENSES.txt",
+        "main": "./picanet.js",
+        "types": "./picanet.d.ts",
+        "exports": {
+            ".": {"types": "./picanet.d.ts", "default": "./picanet.js"},
+            "./*": "./*",
+        },
+    }
+
+
+def _complete_worker(output: Path, files: list[str]) -> None:
+    """Tells the service worker the files, and their version: a hash of them all."""
+    hashes = "".join(sha256_of(output / file) for file in files)
+    version = hashlib.sha256(hashes.encode()).hexdigest()[:16]
+    code = (output / _WORKER).read_text()
+    code = code.replace("%VERSION%", version)
+    code = code.replace("['%FILES%']", json.dumps(files))
+    (output / _WORKER).write_text(code)
+
+
+def _write_json(path: Path, value: dict) -> None:
+    path.write_text(json.dumps(value, indent=1) + "\n")
+
+
+def _copy(source: Path, target: Path) -> None:
+    """Copies a file; modules import each other by path, as workers know no names."""
+    if target.suffix != ".js":
+        shutil.copyfile(source, target)
+        return
+    text = source.read_text()
+    for each in site_files().runtime:
+        if each.imported_as:
+            path = f"./{each.name}"
+            if target.parent.name == site_files().runtime_folder:
+                path = f"./{Path(each.name).name}"
+            pattern = rf"""(from\s*|import\()(["']){re.escape(each.imported_as)}\2"""
+            text = re.sub(pattern, rf"\g<1>\g<2>{path}\g<2>", text)
+    text = re.sub(r"\n//# sourceMappingURL=\S*\s*$", "\n", text)
+    target.write_text(text)

@@ -1,0 +1,49 @@
+"""A site for as long as `picanet serve` runs."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+from absl import logging
+
+from picanet_tf.core.errors import PicanetError
+from picanet_tf.core.signals import sigterm_unwinds
+from picanet_tf.serving.web.network import attention_file, read_network
+from picanet_tf.serving.web.runtime import find_runtime
+from picanet_tf.serving.web.site import write_site
+
+
+@contextmanager
+def temporary_site(
+    network: Path, name: str, card: Path | None = None
+) -> Iterator[Path | None]:
+    """Writes a site to a temporary folder, which is removed in the end.
+
+    If it cannot be written, a warning says why, and None is yielded.
+
+    Args:
+        network: the LiteRT file; the site has the attention if its file lies beside.
+        name, card: see `write_site`.
+    """
+    with ExitStack() as stack:
+        check_sigterm = stack.enter_context(sigterm_unwinds())
+        try:
+            folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+            _write(folder, network, name, card)
+        except (PicanetError, OSError) as error:
+            logging.warning("No page at /: %s", error)
+            folder = None
+        check_sigterm()
+        yield folder
+
+
+def _write(folder: Path, network: Path, name: str, card: Path | None) -> None:
+    runtime = find_runtime()
+    if runtime is None:
+        raise PicanetError("its runtime is not here; picanet web fetches it, once")
+    beside = attention_file(network)
+    attention = read_network(beside) if beside else None
+    write_site(folder, runtime, name, read_network(network), attention, card)
