@@ -11,9 +11,9 @@
 
 ?format= is cutout (default), map, mask, overlay or panel. Other parameters are those of
 picanet predict: threshold, background (no files), edges, crop, largest_only, invert,
-output_format and quality. GET /health reports the status, GET / prints usage. Errors
-are JSON, {"error": "one line"}: 4xx for a bad request, 503 with Retry-After if the
-queue is full.
+output_format and quality. GET /health reports the status, GET / prints usage, and
+shows browsers the page of picanet web, which runs the network in them. Errors are JSON,
+{"error": "one line"}: 4xx for a bad request, 503 with Retry-After if the queue is full.
 
 The service listens on localhost only unless --host is given. It has no authentication
 or encryption: put a reverse proxy in front of it before exposing it. Requires
@@ -26,12 +26,15 @@ To serve your own run, export it first:
     picanet serve --model export/mine/1
 """
 
+from contextlib import nullcontext
+
 from absl import flags
 
 from picanet_tf.core import cli
 from picanet_tf.core.errors import PicanetError
 from picanet_tf.inference.loading import MOST_THREADS, load_model
 from picanet_tf.inference.locate import DESCRIPTION, locate
+from picanet_tf.serving import web
 from picanet_tf.serving.service.limits import LARGEST, Limits
 
 POSITIONAL = ""
@@ -74,6 +77,9 @@ def define_flags() -> None:
         "Comma-separated origins of web pages that may use the service, such as "
         "https://example.com, or * for any.",
     )
+    flags.DEFINE_bool(
+        "page", True, "Whether browsers get the page of picanet web at /."
+    )
     cli.path_flags("model")
 
 
@@ -101,7 +107,12 @@ def main(_) -> int:
             "export/mine; then run picanet serve --model export/mine/1"
         )
     model = load_model(found, engine="litert", threads=values.threads)
-    service.serve(model, *address, limits, **allowed)
+    page = nullcontext()
+    if values.page:
+        card = found.preset.card_path if found.preset else None
+        page = web.temporary_site(model.path, web.name_of(found.name), card)
+    with page as site:
+        service.serve(model, *address, limits, **allowed, site=site)
     return 0
 
 

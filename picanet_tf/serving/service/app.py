@@ -6,6 +6,7 @@ import asyncio
 import os
 from collections.abc import Iterable
 from contextlib import ExitStack, asynccontextmanager
+from pathlib import Path
 
 import anyio
 from starlette.applications import Starlette
@@ -37,6 +38,7 @@ from picanet_tf.serving.service.jobs import JobQueue, QueueFull
 from picanet_tf.serving.service.limits import Limits
 from picanet_tf.serving.service.middleware import HostGuard, WholeBody, refusal
 from picanet_tf.serving.service.queries import describe_parameters, parse_options
+from picanet_tf.serving.service.site import page_of, routes_of, wants_page
 
 _USAGE = """\
 PiCANet: POST an image to cut out its salient object. The result has the image's size.
@@ -49,6 +51,7 @@ PiCANet: POST an image to cut out its salient object. The result has the image's
 Model: {model}. Limits: {limits}.
 Errors are JSON: {{"error": "one line"}}. GET {url}health returns the status.
 """
+_PAGE_USAGE = "Browsers get a page here that runs the network in them: {url}\n"
 
 
 def create_app(
@@ -57,24 +60,27 @@ def create_app(
     *,
     allowed_hosts: Iterable[str] = (),
     allowed_origins: Iterable[str] = (),
+    site: Path | None = None,
 ) -> Starlette:
     """Creates the ASGI application.
 
-    POST / (or /predict) takes an image and returns a picture; GET / returns usage, GET
-    /health the status. `serve` additionally limits the time for request headers and for
-    reading the response; with another server, configure these limits there.
+    POST / (or /predict) takes an image and returns a picture; GET / returns usage, or
+    to browsers the page of `site`; GET /health returns the status. `serve` additionally
+    limits the time for request headers and for reading the response; with another
+    server, configure these limits there.
 
     Args:
         model: the model.
         limits: defaults to `Limits()`.
         allowed_hosts, allowed_origins: see `HostPolicy`.
+        site: folder of `picanet web`; None: no page.
 
     Raises:
         PicanetError: if a host or an origin is invalid.
     """
     limits = limits or Limits()
     policy = HostPolicy(allowed_hosts, allowed_origins)
-    service = _Service(model, limits)
+    service = _Service(model, limits, site)
 
     @asynccontextmanager
     async def lifespan(_):
@@ -99,6 +105,7 @@ def create_app(
             Route("/", service.index, methods=["GET", "POST"]),
             Route("/predict", service.predict, methods=["POST"]),
             Route("/health", service.health, methods=["GET"]),
+            *(routes_of(site) if site else []),
         ],
         middleware=middleware,
         exception_handlers={HTTPException: _tell, Exception: _tell_of_a_bug},
@@ -111,8 +118,9 @@ def create_app(
 class _Service:
     """The endpoints of the application."""
 
-    def __init__(self, model: LiteRTModel, limits: Limits):
+    def __init__(self, model: LiteRTModel, limits: Limits, site: Path | None):
         self._model = model
+        self._site = site
         self._limits = limits
         self._memory = Memory(limits.held_bytes)
         # One job runs the network, on all cores; the others decode or encode.
@@ -122,14 +130,18 @@ class _Service:
     async def index(self, request: Request) -> Response:
         if request.method == "POST":
             return await self.predict(request)
+        if self._site and wants_page(request):
+            return page_of(self._site)
+        usage = _USAGE + _PAGE_USAGE if self._site else _USAGE
         return PlainTextResponse(
-            _USAGE.format(
+            usage.format(
                 url=request.url.replace(query=""),
                 field=FIELD,
                 parameters=describe_parameters(self._model.spec.formats),
                 model=self._model.path.stem,
                 limits=self._limits,
-            )
+            ),
+            headers={"Vary": "Accept"},
         )
 
     async def health(self, request: Request) -> Response:

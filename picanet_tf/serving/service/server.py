@@ -8,6 +8,7 @@ import importlib
 import logging as standard_logging
 import socket
 from collections.abc import Iterable
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -74,6 +75,7 @@ def serve(
     *,
     allowed_hosts: Iterable[str] = (),
     allowed_origins: Iterable[str] = (),
+    site: Path | None = None,
 ) -> None:
     """Serves a model over HTTP until Ctrl-C or SIGTERM.
 
@@ -87,6 +89,7 @@ def serve(
         port: port to listen on; 0 for any free one.
         limits: defaults to `Limits()`.
         allowed_hosts, allowed_origins: see `HostPolicy`.
+        site: folder of `picanet web`, for browsers; None: no page.
 
     Raises:
         PicanetError: see `check`.
@@ -97,7 +100,11 @@ def serve(
     from picanet_tf.serving.service.app import create_app
 
     app = create_app(
-        model, limits, allowed_hosts=allowed_hosts, allowed_origins=allowed_origins
+        model,
+        limits,
+        allowed_hosts=allowed_hosts,
+        allowed_origins=allowed_origins,
+        site=site,
     )
     model.predict(np.zeros((8, 8, 3), np.uint8))  # Warm-up: the first run is slower.
     with _listen(host, port) as listener, StopRequest() as stop:

@@ -1,0 +1,46 @@
+"""The page of `picanet web` at /, for browsers. It runs in them and sends no photo."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from starlette.requests import Request
+from starlette.responses import FileResponse, Response
+from starlette.routing import Route
+from starlette.staticfiles import StaticFiles
+
+# With these, browsers may run the network on several threads.
+_HEADERS = {
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Embedder-Policy": "require-corp",
+    "X-Content-Type-Options": "nosniff",
+}
+# Browsers ask for a new version of all but the networks, whose names have their hash.
+_FOR_EVER = "public, max-age=31536000, immutable"
+
+
+def wants_page(request: Request) -> bool:
+    """Returns whether a browser asks for a page; others get text."""
+    return "text/html" in request.headers.get("accept", "")
+
+
+def page_of(folder: Path) -> Response:
+    """Returns the page itself."""
+    headers = {**_HEADERS, "Cache-Control": "no-cache", "Vary": "Accept"}
+    return FileResponse(folder / "index.html", headers=headers)
+
+
+def routes_of(folder: Path) -> list[Route]:
+    """Returns the routes of the files that the page loads; no other path exists."""
+    files = _Files(directory=folder)
+    names = [path.relative_to(folder) for path in folder.rglob("*") if path.is_file()]
+    return [Route(f"/{name.as_posix()}", files, methods=["GET"]) for name in names]
+
+
+class _Files(StaticFiles):
+    def file_response(self, full_path, *arguments, **options) -> Response:
+        answer = super().file_response(full_path, *arguments, **options)
+        kept = str(full_path).endswith(".tflite")
+        answer.headers.update(_HEADERS)
+        answer.headers["Cache-Control"] = _FOR_EVER if kept else "no-cache"
+        return answer
