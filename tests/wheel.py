@@ -19,6 +19,7 @@ ROOT = Path(__file__).resolve().parents[1]
 # What the README says is enough, at the versions that requirements.txt allows.
 ENOUGH = ("numpy", "pillow", "absl-py", "tqdm", "ai-edge-litert")
 MOST_BYTES = 95e6
+WEB = "picanet_tf/serving/web/sources"
 
 
 def main(build: Path) -> None:
@@ -48,6 +49,9 @@ def main(build: Path) -> None:
         words = ("photos", "--output", form, "--format", form)
         said(picanet, "predict", *words, cwd=work)
     check_results(python, work)
+    said(picanet, "web", "site", cwd=work)
+    files = {path.name for path in (work / "site").iterdir()}
+    assert {"index.html", "model.json", "LICENSES.txt", "litert-2.5.3"} <= files, files
     failed = run(picanet, "train", "--tfrecords", "nowhere", cwd=work)
     assert failed.returncode == 1 and "Traceback" not in failed.stderr, failed.stderr
     print(f"{wheel.name}: {wheel.stat().st_size / 1e6:.1f} MB, predicts in {work}")
@@ -71,6 +75,8 @@ def check_content(wheel: Path) -> None:
         *(f"picanet_tf/presets/picanet_vgg16_duts.{e}" for e in "json md".split()),
         *(f"picanet_tf/presets/picanet_vgg16_duts.{e}" for e in "npz tflite".split()),
         *("data_pipeline/convert.py", "picanet_tf/commands/predict.py"),
+        *(f"{WEB}/{name}" for name in ("index.html", "package-lock.json")),
+        f"{WEB}/node_modules/@litertjs/core/wasm/litert_wasm_internal.wasm",
     ):
         assert name in names, name
     foreign = {name.split("/")[0] for name in names}
