@@ -2,7 +2,7 @@
 
 import {eachResizedRow, plane, rgba, shrink, windowRadius, workingSize, boxMean} from './arrays.js';
 import {guideEdges} from './edges.js';
-import {estimateForeground} from './foreground.js';
+import {estimateForeground, weightedMean} from './foreground.js';
 
 /** @typedef {import('./arrays.js').Plane} Plane */
 /** @typedef {{width: number, height: number, data: Uint8ClampedArray}} Pixels RGBA */
@@ -97,16 +97,7 @@ function blurred(image, alpha) {
     weights.data[i] = Math.max((1 - inside[i]) ** 4 * (small.data[4 * i + 3] / 255), 1e-3);
   }
   for (let pass = 0; pass < 3; pass++) { // Three boxes approximate a Gaussian.
-    const weighted = plane(size.width, size.height, 4);
-    for (let i = 0; i < count; i++) {
-      for (let c = 0; c < 3; c++) weighted.data[4 * i + c] = weights.data[i] * colours.data[3 * i + c];
-      weighted.data[4 * i + 3] = weights.data[i];
-    }
-    const sums = boxMean(weighted, radius).data;
-    colours = plane(size.width, size.height, 3);
-    for (let i = 0; i < count; i++) {
-      for (let c = 0; c < 3; c++) colours.data[3 * i + c] = sums[4 * i + c] / (sums[4 * i + 3] + 1e-5);
-    }
+    colours = weightedMean(colours, (i) => weights.data[i], radius);
     weights = boxMean(weights, radius);
   }
   const result = new Uint8ClampedArray(4 * width * height);

@@ -68,14 +68,6 @@ const JOBS = {
     return file.modules.map((/** @type {any} */ module) => ({...module, weights: outputs[module.output]}));
   },
 
-  /** The map at the photo's size, in 0..255. */
-  async map({pixels, saliency, edges, threshold}) {
-    const values = fullMap(saliency, pixels, edges);
-    const data = new Uint8ClampedArray(values.length);
-    for (let i = 0; i < values.length; i++) data[i] = 255 * stretch(values[i], threshold);
-    return {width: pixels.width, height: pixels.height, data};
-  },
-
   /** The cut-out of a photo with its map. */
   async cutOut({pixels, saliency, edges, threshold, background}) {
     const alpha = fullMap(saliency, pixels, edges);

@@ -84,14 +84,15 @@ def read_networks(
         return web.read_network(found.file("litert")), None
     if not found.has_network:
         path = found.file("litert")
-        beside = web.attention_file(path)
+        network = web.read_network(path)
+        beside = web.read_attention(path, network)
         if beside is None:
             raise PicanetError(
                 f"--attention: there is no {web.attention_name(path)} beside {path}. "
                 "Export the network with picanet export --formats tflite --quantize "
                 "dynamic --attention"
             )
-        return web.read_network(path), web.read_network(beside)
+        return network, beside
     from picanet_tf.commands.export import export
     from picanet_tf.serving.request import ExportRequest
 
@@ -102,9 +103,10 @@ def read_networks(
         )
         export(request, found.name)
         made = Path(folder) / "1" / "tflite" / "picanet_dynamic.tflite"
-        path = found.file("litert") if found.has_litert else made
-        beside = web.attention_file(made)
-        return web.read_network(path), web.read_network(beside) if attention else None
+        network = web.read_network(found.file("litert") if found.has_litert else made)
+        if not attention:
+            return network, None
+        return network, web.read_network(made.with_name(web.attention_name(made)))
 
 
 if __name__ == "__main__":

@@ -2,8 +2,8 @@
 
 from picanet_tf.serving.web.network import (
     Network,
-    attention_file,
     attention_name,
+    read_attention,
     read_network,
 )
 from picanet_tf.serving.web.runtime import fetch_runtime, find_runtime
@@ -12,12 +12,12 @@ from picanet_tf.serving.web.temporary import temporary_site
 
 __all__ = [
     "Network",
-    "attention_file",
     "attention_name",
     "check_output",
     "fetch_runtime",
     "find_runtime",
     "name_of",
+    "read_attention",
     "read_network",
     "temporary_site",
     "write_site",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -30,10 +29,6 @@ class Network(NamedTuple):
     image_size: int
     webgpu: bool
     attention: tuple[dict, ...] = ()
-
-    @property
-    def sha256(self) -> str:
-        return hashlib.sha256(self.content).hexdigest()
 
 
 def read_network(path: Path) -> Network:
@@ -68,12 +63,20 @@ def attention_name(path: Path) -> str:
     return f"{path.stem}_attention.tflite"
 
 
-def attention_file(path: Path) -> Path | None:
-    """Returns the file with attention for a LiteRT file: beside it, or itself."""
-    if LiteRTFile(path, threads=1).outputs != ["saliency"]:
-        return path
+def read_attention(path: Path, network: Network) -> Network | None:
+    """Returns the network with its attention as outputs; None if there is no such file.
+
+    Args:
+        path: the LiteRT file; that with the attention lies beside it.
+        network: the file's contents, which may have the attention already.
+
+    Raises:
+        PicanetError: see `read_network`.
+    """
+    if network.attention:
+        return network
     beside = path.with_name(attention_name(path))
-    return beside if beside.is_file() else None
+    return read_network(beside) if beside.is_file() else None
 
 
 def _described(path: Path, file: LiteRTFile) -> tuple[dict, ...]:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import importlib.util
-import json
 import shutil
 import subprocess
 import tempfile
@@ -67,8 +66,7 @@ def _cached() -> Path:
 
 
 def _version() -> str:
-    dependencies = json.loads((SOURCES / "package.json").read_text())["dependencies"]
-    return f"LiteRT.js {dependencies['@litertjs/core']}"
+    return f"LiteRT.js {site_files().version}"
 
 
 def npm() -> list[str]:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from picanet_tf import __version__
 from picanet_tf.core.errors import PicanetError
-from picanet_tf.core.files import sha256_of
+from picanet_tf.core.files import cannot_write, sha256_of, write_json
 from picanet_tf.serving.web.network import Network
 from picanet_tf.serving.web.sources import SOURCES, site_files
 
@@ -89,9 +89,7 @@ def write_site(
     try:
         return _write(output, runtime, name, network, attention, card)
     except OSError as error:
-        raise PicanetError(
-            f"`OUTPUT`: the page cannot be written to {output.parent}: {error.strerror}"
-        ) from error
+        raise cannot_write(output.parent, error) from error
 
 
 def _write(output, runtime, name, network, attention, card) -> list[str]:
@@ -111,8 +109,8 @@ def _write(output, runtime, name, network, attention, card) -> list[str]:
     if attention:
         model["attention"] = _write_network(output, f"{name}.attention", attention)
         model["attention"]["modules"] = attention.attention
-    _write_json(output / "model.json", model)
-    _write_json(output / "package.json", _package())
+    write_json(output / "model.json", model)
+    write_json(output / "package.json", _package())
     files = sorted(
         path.relative_to(output).as_posix()
         for path in output.rglob("*")
@@ -125,13 +123,14 @@ def _write(output, runtime, name, network, attention, card) -> list[str]:
 def _write_network(output: Path, stem: str, network: Network) -> dict:
     """Writes a network; returns what the page must know of it."""
     stem = re.sub(r"[^A-Za-z0-9._-]+", "-", stem).strip("-.") or "network"
+    digest = hashlib.sha256(network.content).hexdigest()
     # With the start of its hash, so that browsers may keep it for ever.
-    file = f"{stem}.{network.sha256[:12]}.tflite"
+    file = f"{stem}.{digest[:12]}.tflite"
     (output / file).write_bytes(network.content)
     return {
         "file": file,
         "bytes": len(network.content),
-        "sha256": network.sha256,
+        "sha256": digest,
         "imageSize": network.image_size,
         "webgpu": network.webgpu,
     }
@@ -161,10 +160,6 @@ def _complete_worker(output: Path, files: list[str]) -> None:
     code = code.replace("%VERSION%", version)
     code = code.replace("['%FILES%']", json.dumps(files))
     (output / _WORKER).write_text(code)
-
-
-def _write_json(path: Path, value: dict) -> None:
-    path.write_text(json.dumps(value, indent=1) + "\n")
 
 
 def _copy(source: Path, target: Path) -> None:

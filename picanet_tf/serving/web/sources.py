@@ -32,12 +32,14 @@ class SiteFiles(NamedTuple):
     Attributes:
         page: names of its own files in `SOURCES`.
         runtime: the npm packages' files that go with it.
+        version: version of the runtime, LiteRT.js.
         runtime_folder: the folder of these on the page. It has the runtime's version in
             its name, so that browsers may keep it.
     """
 
     page: tuple[str, ...]
     runtime: tuple[RuntimeFile, ...]
+    version: str
     runtime_folder: str
 
 
@@ -46,11 +48,12 @@ def site_files() -> SiteFiles:
     """Returns the files of the page, from `site.json`."""
     listed = json.loads((SOURCES / "site.json").read_text())
     manifest = json.loads((SOURCES / "package.json").read_text())
-    folder = f"litert-{manifest['dependencies']['@litertjs/core']}"
+    version = manifest["dependencies"]["@litertjs/core"]
+    folder = f"litert-{version}"
     runtime = tuple(
         RuntimeFile(
             each["source"], f"{folder}/{each['name']}", each.get("imported_as", "")
         )
         for each in listed["runtime"]
     )
-    return SiteFiles(tuple(listed["page"]), runtime, folder)
+    return SiteFiles(tuple(listed["page"]), runtime, version, folder)

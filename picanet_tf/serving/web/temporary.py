@@ -11,7 +11,7 @@ from absl import logging
 
 from picanet_tf.core.errors import PicanetError
 from picanet_tf.core.signals import sigterm_unwinds
-from picanet_tf.serving.web.network import attention_file, read_network
+from picanet_tf.serving.web.network import read_attention, read_network
 from picanet_tf.serving.web.runtime import find_runtime
 from picanet_tf.serving.web.site import write_site
 
@@ -44,6 +44,6 @@ def _write(folder: Path, network: Path, name: str, card: Path | None) -> None:
     runtime = find_runtime()
     if runtime is None:
         raise PicanetError("its runtime is not here; picanet web fetches it, once")
-    beside = attention_file(network)
-    attention = read_network(beside) if beside else None
-    write_site(folder, runtime, name, read_network(network), attention, card)
+    content = read_network(network)
+    attention = read_attention(network, content)
+    write_site(folder, runtime, name, content, attention, card)
