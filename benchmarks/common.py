@@ -90,6 +90,7 @@ def training_step(network, batch: int, **settings) -> Callable[[], object]:
     """
     import tensorflow as tf
 
+    from picanet_tf.backbones.vgg16_weights import CONV_LAYERS
     from picanet_tf.training.averages import Averages
     from picanet_tf.training.experiments import Experiment
     from picanet_tf.training.initialization import make_optimizer
@@ -103,7 +104,7 @@ def training_step(network, batch: int, **settings) -> Callable[[], object]:
         precision=network.config.dtype,
         **settings,
     )
-    optimizer = make_optimizer(network, experiment, ())
+    optimizer = make_optimizer(network, experiment, CONV_LAYERS)
     strategy = tf.distribute.get_strategy()
     averages = None
     if experiment.ema_decay:

@@ -44,6 +44,8 @@ ROWS = {
     "encoder at 0.1 of the rate": {"encoder_lr_multiplier": 0.1},
     "beta_2 0.999": {"beta_2": 0.999},
     "averaged weights": {"ema_decay": 0.99},
+    "constant rate, averaged weights": {"rate_schedule": "constant", "ema_decay": 0.99},
+    "blocks 1 and 2 frozen": {"freeze_blocks": 2},
     "96 pixels first": {"image_sizes": f"{SMALL}:0.8,{SIZE}:0.2"},
     "batch 4": {"batch_size": 4},
     "float32": {"precision": "float32"},
@@ -69,6 +71,7 @@ def speed(output: Path, minutes: float, rounds: int) -> None:
             settings.get("optimizer", settings["recipe"]),
             settings.get("batch_size", settings["recipe"]),
             settings.get("ema_decay", 0.0),
+            settings.get("freeze_blocks", 0),
         )
         for row in ROWS
         for settings in (settings_of(row),)

@@ -23,7 +23,7 @@ from picanet_tf.training.settings import (
 )
 
 PRECISIONS = ("float32", "mixed_float16", "mixed_bfloat16", "auto")
-SCHEDULES = ("steps", "poly", "cosine", "linear")
+SCHEDULES = ("steps", "poly", "cosine", "linear", "constant")
 OPTIMIZERS = ("sgd", "adamw")
 
 
@@ -87,8 +87,8 @@ class Experiment:
     rate_schedule: str = setting(
         "steps",
         "Learning rate schedule: steps, see --rate_boundaries; poly, as in DeepLab: "
-        "(1 - step / steps) ** 0.9; cosine, half a period to 0; or linear, constant "
-        "and then, see --linear_share, falling to 0.",
+        "(1 - step / steps) ** 0.9; cosine, half a period to 0; linear, constant and "
+        "then, see --linear_share, falling to 0; or constant.",
         choices=SCHEDULES,
     )
     linear_share: float = setting(
@@ -163,6 +163,13 @@ class Experiment:
     )
     freeze_encoder: bool = setting(
         False, "Freeze the encoder's pretrained layers and train the rest."
+    )
+    freeze_blocks: int = setting(
+        0,
+        "Freeze the pretrained layers of the first blocks of VGG16, of its five; 0 "
+        "freezes none.",
+        minimum=0,
+        maximum=5,
     )
     seed: int = setting(
         0,

@@ -65,8 +65,8 @@ def load_initial_weights(
         The names of the pretrained encoder layers.
 
     Raises:
-        PicanetError: if the weights are not available or fit no layer, or if the
-            encoder is to be frozen but has no pretrained weights.
+        PicanetError: if the weights are not available or fit no layer, or if layers
+            are to be frozen but none of them has pretrained weights.
     """
     if init_from is None:
         # Before 550 MB are downloaded.
@@ -82,12 +82,24 @@ def load_initial_weights(
         logging.info("Weights from %s: %s", init_from, transfer)
         loaded = dict.fromkeys(path.split("/")[0] for path in transfer.loaded)
         pretrained = tuple(filter(is_vgg16_layer, loaded))
-    if experiment.freeze_encoder and not pretrained:
-        raise PicanetError(
-            "`freeze_encoder` needs trained weights, but "
-            f"{init_from or experiment.backbone_weights} fits no layer of the encoder"
-        )
+    for name, part in (
+        ("freeze_encoder", "the encoder"),
+        ("freeze_blocks", f"the encoder's blocks 1 to {experiment.freeze_blocks}"),
+    ):
+        if getattr(experiment, name) and not _frozen(experiment, pretrained):
+            raise PicanetError(
+                f"`{name}` needs trained weights, but "
+                f"{init_from or experiment.backbone_weights} fits no layer of {part}"
+            )
     return pretrained
+
+
+def _frozen(experiment: Experiment, pretrained: tuple[str, ...]) -> tuple[str, ...]:
+    """Returns the pretrained layers that the experiment freezes."""
+    if experiment.freeze_encoder:
+        return pretrained
+    blocks = tuple(f"block{k + 1}_" for k in range(experiment.freeze_blocks))
+    return tuple(name for name in pretrained if name.startswith(blocks))
 
 
 def _take_weights(
@@ -112,12 +124,13 @@ def make_optimizer(
     model: keras.Model, experiment: Experiment, pretrained: tuple[str, ...]
 ) -> keras.optimizers.Optimizer:
     """Creates the experiment's optimizer, built for the model's variables."""
-    if experiment.freeze_encoder:
-        for name in pretrained:
-            model.get_layer(name).trainable = False
-        pretrained = ()
+    frozen = _frozen(experiment, pretrained)
+    for name in frozen:
+        model.get_layer(name).trainable = False
     groups = optimizers.make_groups(
-        pretrained, experiment.encoder_lr_multiplier, experiment.weight_decay
+        tuple(name for name in pretrained if name not in frozen),
+        experiment.encoder_lr_multiplier,
+        experiment.weight_decay,
     )
     variables = model.trainable_variables
     optimizer = optimizers.make_optimizer(

@@ -98,7 +98,8 @@ class Schedule(NamedTuple):
 
     Attributes:
         kind: "steps": divided by ten after each boundary; "poly": (1 - step / steps) **
-            `POLY_POWER`; "cosine": half a cosine to 0; "linear": `ConstantThenLinear`.
+            `POLY_POWER`; "cosine": half a cosine to 0; "linear": `ConstantThenLinear`;
+            "constant".
         steps: number of training steps.
         boundaries: steps after which the rates are divided by ten.
         linear_share: share of the steps in which "linear" falls.

@@ -47,15 +47,18 @@ def check_together(experiment) -> None:
             "`batch_size` is the images over all replicas and must be a multiple "
             f"of `replicas`. Received: {batch} and {replicas}"
         )
-    if (
-        experiment.freeze_encoder
-        and not experiment.init_from
-        and experiment.backbone_weights == "none"
-    ):
+    if experiment.freeze_encoder and experiment.freeze_blocks:
         raise PicanetError(
-            "`freeze_encoder` needs trained weights: give `init_from` or "
-            "`backbone_weights`"
+            "`freeze_encoder` freezes all blocks: leave `freeze_blocks` out. Received: "
+            f"freeze_blocks={experiment.freeze_blocks}"
         )
+    trained = experiment.init_from or experiment.backbone_weights != "none"
+    for name in ("freeze_encoder", "freeze_blocks"):
+        if getattr(experiment, name) and not trained:
+            raise PicanetError(
+                f"`{name}` needs trained weights: give `init_from` or "
+                "`backbone_weights`"
+            )
     spec = get_spec(experiment.task)
     try:
         spec.parse_variant(experiment.variant)

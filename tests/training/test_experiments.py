@@ -134,6 +134,15 @@ def test_boundaries():
             {"freeze_encoder": True, "backbone_weights": "none"},
             "`freeze_encoder` needs trained weights",
         ),
+        (
+            {"freeze_blocks": 2, "backbone_weights": "none"},
+            "`freeze_blocks` needs trained weights",
+        ),
+        (
+            {"freeze_blocks": 2, "freeze_encoder": True},
+            "`freeze_encoder` freezes all blocks: leave `freeze_blocks` out",
+        ),
+        ({"freeze_blocks": 6}, "`freeze_blocks` must be"),
     ],
 )
 def test_rules(changes, message):

@@ -118,6 +118,12 @@ def test_rates_fall_linearly_at_the_end():
     np.testing.assert_allclose(steps, expected, rtol=1e-4, atol=1e-7)
 
 
+def test_rates_may_stay_as_they_are():
+    steps = updates(4, kind="constant", steps=2, warmup_steps=2)
+    expected = np.outer([0.25, 0.5, 0.5, 0.5], [1, 2])
+    np.testing.assert_allclose(steps, expected, rtol=1e-4)
+
+
 def test_a_linear_fall_is_read_back():
     rate = optimizers.ConstantThenLinear(0.5, 10, 0.4)
     config = keras.saving.serialize_keras_object(rate)

@@ -2,6 +2,7 @@
 
 import csv
 import signal
+from types import SimpleNamespace
 
 import keras
 import numpy as np
@@ -161,6 +162,39 @@ def test_a_frozen_encoder_trains_what_got_no_weights(tiny_network):
     initialization.make_optimizer(model, experiment, pretrained=CONV_LAYERS)
     frozen = {layer.name for layer in model.layers if not layer.trainable}
     assert frozen == set(CONV_LAYERS)
+
+
+def test_frozen_blocks_stay_as_they_are(tmp_path):
+    """Others of the encoder train at its rate, and its gradients end at the frozen."""
+    first = run_of(tmp_path / "first", variant="UNet", steps=1)
+    before = trained(first)
+    second = run_of(
+        tmp_path / "second",
+        variant="UNet",
+        steps=2,
+        init_from=str(first.path),
+        freeze_blocks=2,
+    )
+    after = trained(second, init_from=first.weights())
+    same = {path for path in before if np.array_equal(after[path], before[path])}
+    assert {path for path in same if "kernel" in path} == {
+        f"block{block}_conv{conv}/kernel" for block in (1, 2) for conv in (1, 2)
+    }
+
+
+def test_blocks_without_weights_cannot_be_frozen(tiny_network, monkeypatch):
+    monkeypatch.setattr(
+        initialization,
+        "load_vgg16_weights",
+        lambda *_: SimpleNamespace(loaded=("block2_conv1",)),
+    )
+    experiment = disks.experiment(freeze_blocks=1, backbone_weights="hed")
+    with pytest.raises(
+        PicanetError,
+        match="`freeze_blocks` needs trained weights, but hed fits no layer of the "
+        "encoder's blocks 1 to 1",
+    ):
+        initialization.load_initial_weights(tiny_network("UNet"), experiment, None)
 
 
 @pytest.mark.parametrize("freeze_encoder", [True, False])
