@@ -1,4 +1,4 @@
-# make demo | demo-train | test | test-slow | test-web | test-tf215 | lint | test-wheel | test-service | bench | clean.  Each builds .venv itself.
+# make demo | demo-train | test | test-slow | test-web | test-tf215 | test-torch | lint | test-wheel | test-service | bench | clean.  Each builds .venv itself.
 SHELL := /bin/bash
 VENV := .venv
 PY := $(VENV)/bin/python
@@ -6,15 +6,17 @@ STAMP := $(VENV)/.installed
 WEB_STAMP := web/node_modules/.installed
 VENV_TF215 := .venv-tf215
 STAMP_TF215 := $(VENV_TF215)/.installed
+VENV_TORCH := .venv-torch
+STAMP_TORCH := $(VENV_TORCH)/.installed
 export TF_CPP_MIN_LOG_LEVEL ?= 2
 export PYTHONPATH := $(CURDIR)
 
-.PHONY: demo demo-train web-runtime test-web test-wheel test-service test test-slow test-tf215 lint bench clean setup
+.PHONY: demo demo-train web-runtime test-web test-wheel test-service test test-slow test-tf215 test-torch lint bench clean setup
 .DELETE_ON_ERROR:
 
 setup: $(STAMP)
 
-# $(call make_venv,FOLDER,NEWEST PYTHON'S MINOR VERSION,TENSORFLOW,REQUIREMENTS): with the
+# $(call make_venv,FOLDER,NEWEST PYTHON'S MINOR VERSION,PACKAGE,REQUIREMENTS): with the
 # first of these that runs and has wheels; `python3` may be an empty shim.
 define make_venv
 	@set -e; found=; \
@@ -23,7 +25,7 @@ define make_venv
 	      >/dev/null 2>&1; then found=$$python; break; fi; \
 	done; \
 	if [ -z "$$found" ]; then \
-	  echo "make: no Python 3.10 - 3.$(2) found (TensorFlow $(3) has wheels for these)." \
+	  echo "make: no Python 3.10 - 3.$(2) found ($(3) has wheels for these)." \
 	       "Install one, with its venv module, and put it on PATH." >&2; exit 1; \
 	fi; \
 	echo "Installing into $(1) with $$($$found --version) ..."; \
@@ -33,10 +35,14 @@ define make_venv
 endef
 
 $(STAMP): requirements.txt requirements-dev.txt
-	$(call make_venv,$(VENV),13,2.21,requirements-dev.txt)
+	$(call make_venv,$(VENV),13,TensorFlow 2.21,requirements-dev.txt)
 
 $(STAMP_TF215): requirements-tf215.txt
-	$(call make_venv,$(VENV_TF215),11,2.15,requirements-tf215.txt)
+	$(call make_venv,$(VENV_TF215),11,TensorFlow 2.15,requirements-tf215.txt)
+
+$(STAMP_TORCH): tools/torch_training/requirements.txt
+	$(call make_venv,$(VENV_TORCH),13,PyTorch,tools/torch_training/requirements.txt)
+	$(VENV_TORCH)/bin/python -m pip install --quiet --disable-pip-version-check pytest
 
 # Cuts the samples out with the network that ships; trains one on them.
 demo: $(STAMP)
@@ -78,6 +84,10 @@ test-service: $(STAMP)
 test-tf215: $(STAMP) $(STAMP_TF215)
 	$(PY) -m tests.tf215.reference build/tf215
 	$(VENV_TF215)/bin/python -m pytest -rP tests/tf215
+
+# tools/torch_training; PyTorch may be some gigabytes.
+test-torch: $(STAMP_TORCH)
+	$(VENV_TORCH)/bin/python -m pytest --confcutdir=tests/tools tests/tools/test_torch_training.py
 
 lint: $(STAMP)
 	$(VENV)/bin/ruff check .

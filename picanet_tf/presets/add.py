@@ -201,6 +201,32 @@ def _scores(path: str) -> list[dict]:
         ) from error
 
 
+def network_of_arrays(source: str, variant: str, image_size: int | None = None):
+    """Builds a saliency network with the weights of an `.npz` by variable path.
+
+    The total weight of a norm's collected statistics may be missing.
+
+    Raises:
+        PicanetError: if the file cannot be read, or its arrays are not those of the
+            variant.
+    """
+    arrays = read_arrays(source)
+    from picanet_tf.models.weights import assign_weights
+    from picanet_tf.tasks.registry import get_task
+
+    network = get_task(_TASK).build_model(
+        variant, image_size, width=_width_in(arrays), dropout=0.0
+    )
+    transfer = assign_weights(arrays, network, source, partial=True)
+    missing = [path for path in transfer.missing if not path.endswith(_COLLECTED)]
+    if missing or transfer.unexpected or transfer.mismatched:
+        raise PicanetError(f"{source} is not a {variant}: {transfer}")
+    for variable in network.weights:
+        if variable.path in transfer.missing:
+            variable.assign(_FULL)
+    return network
+
+
 def _network(source: str, options: AddOptions):
     """Loads the trained network at the requested input size."""
     if Path(source).suffix == ".npz":
@@ -208,21 +234,7 @@ def _network(source: str, options: AddOptions):
             raise PicanetError(
                 "`variant` is missing: an .npz does not record the network's variant"
             )
-        arrays = read_arrays(source)
-        from picanet_tf.models.weights import assign_weights
-        from picanet_tf.tasks.registry import get_task
-
-        network = get_task(_TASK).build_model(
-            options.variant, options.image_size, width=_width_in(arrays), dropout=0.0
-        )
-        transfer = assign_weights(arrays, network, source, partial=True)
-        missing = [path for path in transfer.missing if not path.endswith(_COLLECTED)]
-        if missing or transfer.unexpected or transfer.mismatched:
-            raise PicanetError(f"{source} is not a {options.variant}: {transfer}")
-        for variable in network.weights:
-            if variable.path in transfer.missing:
-                variable.assign(_FULL)
-        return network
+        return network_of_arrays(source, options.variant, options.image_size)
     if options.variant:
         raise PicanetError("`variant` goes with an .npz only: a network knows its own")
     from picanet_tf.inference.loading import load_model

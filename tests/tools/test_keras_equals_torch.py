@@ -1,0 +1,103 @@
+"""The Keras network beside what the one in PyTorch computed."""
+
+import pathlib
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from picanet_tf.saliency import build_model
+from picanet_tf.tasks import get_task
+from tools.torch_training import keras_models, reference
+
+REFERENCE = pathlib.Path(__file__).with_name("torch_reference.npz")
+
+
+@pytest.fixture(scope="module")
+def expected():
+    """{variant: results of `reference.compute`}, as recorded."""
+    with np.load(REFERENCE) as file:
+        return {
+            variant: {
+                name: file[f"{variant}/{name}"]
+                for name in ("stage1", "loss", "paths", "gradients")
+            }
+            for variant in reference.VARIANTS
+        }
+
+
+def keras_network(variant):
+    network = build_model(
+        variant, reference.SIZE, width=reference.WIDTH, dropout=0.0, weights=None
+    )
+    variables = {v.path: v for v in network.variables if "seed" not in v.path}
+    shapes = {path: tuple(v.shape) for path, v in variables.items()}
+    for path, value in reference.random_weights(shapes).items():
+        # Averages of norms are of what has been collected.
+        complete = path.endswith("collected_weight")
+        variables[path].assign(20.0 if complete else value)
+    return network
+
+
+@pytest.mark.parametrize("variant", reference.VARIANTS)
+def test_keras_equals_pytorch(variant, expected):
+    """Outputs, losses and the gradient of every variable."""
+    expected = expected[variant]
+    network = keras_network(variant)
+    images, masks = reference.images_and_masks()
+    outputs = network(images, training=False)
+    np.testing.assert_allclose(
+        outputs["stage1"][..., 0], expected["stage1"], rtol=1e-5, atol=2e-5
+    )
+    task = get_task("saliency")
+    losses, weights = task.losses(network.output), task.loss_weights(network.output)
+    targets = task.encode_targets(tf.constant(masks), network.output, reference.SIZE)
+    with tf.GradientTape() as tape:
+        outputs = network(images, training=True)
+        loss = sum(
+            weights[name] * losses[name](targets[name], outputs[name])
+            for name in losses
+        )
+    assert float(loss) == pytest.approx(float(expected["loss"]), rel=1e-6)
+    variables = {v.path: v for v in network.trainable_variables}
+    assert set(variables) == set(expected["paths"].tolist())
+    gradients = tape.gradient(loss, list(variables.values()))
+    gradients = dict(zip(variables, map(np.asarray, gradients), strict=True))
+    for path, (norm, product) in zip(
+        expected["paths"].tolist(), expected["gradients"], strict=True
+    ):
+        found = gradients[path].astype(np.float64)
+        along = np.sum(found * reference.direction(path, found.shape))
+        # Biases before a norm have no gradient.
+        close = pytest.approx([norm, product], abs=1e-3 * norm + 1e-6)
+        assert [np.linalg.norm(found), along] == close, path
+
+
+def test_a_network_of_its_weights(tmp_path):
+    """An .npz by variable path, kernels in float16, becomes a `.keras` file."""
+    network = keras_network("6GAP_5432AC")
+    arrays = {
+        v.path: v.numpy().astype(np.float16 if len(v.shape) > 1 else np.float32)
+        for v in network.variables
+        if "seed" not in v.path and not v.path.endswith("collected_weight")
+    }
+    np.savez(tmp_path / "weights.npz", **arrays)
+    target = tmp_path / "network.keras"
+    keras_models.write_network(
+        str(tmp_path / "weights.npz"), "6GAP_5432AC", str(target)
+    )
+    read = {v.path: v.numpy() for v in keras.saving.load_model(target).variables}
+    for path, value in arrays.items():
+        np.testing.assert_array_equal(read[path], value.astype(np.float32))
+    assert read["d6_gap/norm/collected_weight"] == 20
+
+
+def test_the_encoder_is_written(tmp_path, monkeypatch):
+    network = keras_network("UNet")
+    monkeypatch.setattr("picanet_tf.saliency.build_model", lambda *_, **__: network)
+    keras_models.write_encoder(str(tmp_path / "encoder.npz"), "hed")
+    with np.load(tmp_path / "encoder.npz") as file:
+        assert len(file.files) == 26
+        kernel = network.get_layer("block5_conv3").kernel.numpy()
+        np.testing.assert_allclose(file["block5_conv3/kernel"], kernel, atol=1e-3)

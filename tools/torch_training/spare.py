@@ -1,0 +1,236 @@
+"""Trains on spare CPU time, and goes on where it was left.
+
+    nice -n 19 python -m tools.torch_training.spare PACKS OUT --weights WEIGHTS.npz
+
+Starts from OUT/state.pt; at first from --weights, an .npz of the whole network, or from
+--encoder. Goes on until Ctrl-C, SIGTERM or --seconds. AdamW at a constant rate with a
+moving average over the last tenth of the images seen, at most 8,000: OUT/weights.npz,
+renewed every five minutes, has the average and so is a finished network at any time.
+`--fall SECONDS` ends with rates that fall linearly to 0. It sleeps while OUT/pause is
+younger than 20 minutes: `touch` it before other work is timed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import fcntl
+import json
+import os
+import time
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+
+from . import pairs, weights
+from .losses import total_loss
+from .network import BGR_MEANS, PiCANet, is_encoder
+from .stopping import Stopping
+
+PAUSE_SECONDS = 1200
+WARMUP_STEPS = 50
+CLIP_NORM = 5.0
+
+
+def mapped_pairs(folder: str, output: Path) -> list[np.ndarray]:
+    """Decodes the packs once, to files that are mapped into memory (2.7 GB)."""
+    paths = [output / "images.npy", output / "masks.npy"]
+    if not all(path.exists() for path in paths):
+        for path, array in zip(paths, pairs.read(Path(folder)), strict=True):
+            part = path.with_suffix(".part.npy")
+            np.save(part, array)
+            part.replace(path)
+    return [np.load(path, mmap_mode="r") for path in paths]
+
+
+def draw_batch(images, masks, take, size: int, rng):
+    """Crops of 0.8 to 1 of the side, mirrored by chance, darker or brighter by 15%.
+
+    Returns:
+        (images, masks): float [N, 3, size, size] and [N, 1, size, size].
+    """
+    side = images.shape[1]
+    part = int(rng.integers(side * 13 // 16, side + 1))
+    top, left = rng.integers(0, side - part + 1, 2)
+    window = (take, slice(top, top + part), slice(left, left + part))
+    x = torch.from_numpy(images[window]).permute(0, 3, 1, 2).flip(1).float()
+    mask = torch.from_numpy(masks[window])[:, None].float()
+    x = F.interpolate(
+        x, (size, size), mode="bilinear", antialias=True, align_corners=False
+    )
+    brightness = rng.uniform(0.85, 1.15, (len(take), 1, 1, 1)).astype(np.float32)
+    x = x * torch.from_numpy(brightness) - torch.tensor(BGR_MEANS).view(1, 3, 1, 1)
+    mask = F.interpolate(mask, (size, size), mode="area")
+    mirrored = torch.from_numpy(rng.random(len(take)) < 0.5)
+    x[mirrored], mask[mirrored] = x[mirrored].flip(3), mask[mirrored].flip(3)
+    return x.contiguous(memory_format=torch.channels_last), mask
+
+
+class Training:
+    """The network, its average and its optimizer, as OUT/state.pt keeps them."""
+
+    def __init__(self, options: argparse.Namespace):
+        self.options, self.output = options, Path(options.output)
+        self.network = PiCANet(options.variant, options.width, dropout=0.3)
+        self.seen, saved = 0, None
+        if (self.output / "state.pt").exists():
+            saved = torch.load(self.output / "state.pt", weights_only=True)
+            self.network.load_state_dict(saved["network"])
+            self.seen = saved["seen"]
+        elif options.weights:
+            weights.assign(self.network, weights.read(options.weights))
+        elif options.encoder:
+            weights.assign(self.network, weights.read(options.encoder), partial=True)
+        self.network = self.network.to(memory_format=torch.channels_last).train()
+        state = saved["average"] if saved else self.network.state_dict()
+        self.average = {name: value.detach().clone() for name, value in state.items()}
+        groups = {True: [], False: []}
+        for name, parameter in self.network.named_parameters():
+            layer = name.removeprefix("layers.")
+            encoder = is_encoder(layer)
+            if encoder and int(layer[len("block")]) <= options.freeze_blocks:
+                parameter.requires_grad_(False)
+            if parameter.requires_grad:
+                groups[encoder].append(parameter)
+        self.trained = groups[True] + groups[False]
+        self.optimizer = torch.optim.AdamW(
+            [
+                {"params": groups[True], "factor": options.encoder_lr_multiplier},
+                {"params": groups[False], "factor": 1.0},
+            ],
+            lr=options.learning_rate,
+            betas=(0.9, 0.99),
+            weight_decay=0.01,
+            foreach=True,
+        )
+        if saved and len(saved["optimizer"]["state"]) == len(self.trained):
+            self.optimizer.load_state_dict(saved["optimizer"])
+
+    def step(self, x, mask, rate: float) -> float:
+        """Returns the loss of stage 1."""
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate * group["factor"]
+        with torch.autocast("cpu", torch.bfloat16, enabled=self.options.bfloat16):
+            outputs = self.network(x)
+        total, finest = total_loss(outputs, mask)
+        self.optimizer.zero_grad(set_to_none=True)
+        total.backward()
+        torch.nn.utils.clip_grad_norm_(self.trained, CLIP_NORM)
+        self.optimizer.step()
+        if not np.isfinite(total.item()):
+            raise SystemExit(
+                f"the loss is not finite after {self.seen} images; "
+                f"{self.output / 'state.pt'} is of before"
+            )
+        self.seen += len(x)
+        self._follow(len(x))
+        return finest.item()
+
+    @torch.no_grad()
+    def _follow(self, batch: int) -> None:
+        """Averages over a tenth of the steps, at most 1,000; 150 while rates fall."""
+        steps = min(150 if self.options.fall else 1000, self.seen / batch / 10 + 1)
+        for name, value in self.network.state_dict().items():
+            if value.is_floating_point():
+                self.average[name].lerp_(value, 1 / steps)
+            else:
+                self.average[name].copy_(value)
+
+    def save(self) -> None:
+        state = {
+            "network": self.network.state_dict(),
+            "average": self.average,
+            "optimizer": self.optimizer.state_dict(),
+            "seen": self.seen,
+        }
+        torch.save(state, self.output / "state.part")
+        os.replace(self.output / "state.part", self.output / "state.pt")
+        weights.save(self.average, self.output / "weights.npz")
+
+
+def train(options: argparse.Namespace) -> None:
+    output = Path(options.output)
+    output.mkdir(parents=True, exist_ok=True)
+    lock = open(output / "pid", "a+")
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        raise SystemExit(f"another training is at work in {output}") from None
+    lock.truncate(0)
+    lock.write(str(os.getpid()))
+    lock.flush()
+    images, masks = mapped_pairs(options.packs, output)
+    if options.batch > len(images):
+        raise SystemExit(f"{options.packs} has {len(images)} pairs, less than --batch")
+    training = Training(options)
+    rng = np.random.default_rng([training.seen, os.getpid()])
+    pause, order, steps, loss = output / "pause", [], 0, 0.0
+    began = saved = time.monotonic()
+    with Stopping() as stopping:
+        while not stopping.asked and time.monotonic() - began < options.seconds:
+            if pause.exists() and time.time() - pause.stat().st_mtime < PAUSE_SECONDS:
+                time.sleep(2)
+                began += 2
+                continue
+            if len(order) < options.batch:
+                order = rng.permutation(len(images)).tolist()
+            take, order = sorted(order[: options.batch]), order[options.batch :]
+            x, mask = draw_batch(images, masks, take, options.size, rng)
+            left = options.seconds - (time.monotonic() - began)
+            rate = options.learning_rate * min(1.0, (steps + 1) / WARMUP_STEPS)
+            if options.fall:
+                rate *= min(1.0, max(0.0, left) / options.fall)
+            finest = training.step(x, mask, rate)
+            steps += 1
+            loss = finest if steps == 1 else 0.98 * loss + 0.02 * finest
+            if time.monotonic() - saved > options.save_interval or steps in (10, 50):
+                seconds = time.monotonic() - began
+                entry = {
+                    "seen": training.seen,
+                    "seconds_an_image": round(seconds / steps / options.batch, 3),
+                    "stage1": round(loss, 4),
+                    "rate": rate,
+                    "size": options.size,
+                }
+                print(json.dumps(entry), flush=True)
+                with open(output / "log.jsonl", "a") as log:
+                    log.write(json.dumps(entry) + "\n")
+                if steps not in (10, 50):
+                    training.save()
+                    saved = time.monotonic()
+    training.save()
+    print(f"{training.seen} images seen; {output / 'weights.npz'}", flush=True)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    fast = "avx512_bf16" in _processor() or "amx_bf16" in _processor()
+    add = parser.add_argument
+    add("packs")
+    add("output")
+    add("--weights", default="", help="an .npz of the whole network")
+    add("--encoder", default="", help="an .npz of the five blocks")
+    add("--variant", default="6GAP_5432LAP")
+    add("--width", type=float, default=1.0)
+    add("--size", type=int, default=160)
+    add("--batch", type=int, default=8)
+    add("--learning_rate", type=float, default=4e-4)
+    add("--encoder_lr_multiplier", type=float, default=0.2)
+    add("--freeze_blocks", type=int, default=2, help="first blocks that stay the same")
+    add("--seconds", type=float, default=float("inf"))
+    add("--fall", type=float, default=0.0, help="last seconds, in which rates fall")
+    add("--save_interval", type=float, default=300.0, help="seconds")
+    add("--bfloat16", action=argparse.BooleanOptionalAction, default=fast)
+    train(parser.parse_args())
+
+
+def _processor() -> str:
+    path = Path("/proc/cpuinfo")
+    return path.read_text() if path.exists() else ""
+
+
+if __name__ == "__main__":
+    main()

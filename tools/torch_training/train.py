@@ -1,0 +1,236 @@
+"""Trains a network by the paper's recipe on one GPU, or on the CPU.
+
+    python -m tools.torch_training.train PACKS OUT [--encoder ENCODER.npz] [...]
+
+PACKS is a folder of `pairs`, ENCODER.npz is of `keras_models encoder`. OUT gets
+state.pt, to go on from with --resume, weights.npz, for Keras, and log.json. The
+training ends after --steps or --seconds, or at Ctrl-C, and saves. The learning rates
+fall at 1/2 and 3/4 of the steps or of the seconds, whichever comes first, so that a
+training that --seconds ends is complete as well.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from . import pairs, weights
+from .losses import total_loss
+from .network import BGR_MEANS, PiCANet, is_encoder
+from .stopping import Stopping
+
+FALLS = (0.5, 0.75)
+
+
+class CaffeSGD:
+    """v = momentum v + rate (g + decay w), w -= v, of groups with rates of their own.
+
+    Biases and betas train at twice the rate, without decay, pretrained layers at
+    `encoder` times the rate. `rate` is a tensor, so that a CUDA graph can follow it.
+    """
+
+    def __init__(self, network, device, decay: float, encoder: float):
+        self.rate = torch.zeros((), device=device)
+        self._groups, self.velocities = {}, {}
+        for name, parameter in network.named_parameters():
+            if not parameter.requires_grad:
+                continue
+            factor = encoder if is_encoder(name.removeprefix("layers.")) else 1.0
+            bias = "bias" in name.rpartition(".")[2]
+            key = (2 * factor, 0.0) if bias else (factor, decay)
+            self._groups.setdefault(key, []).append(parameter)
+        for key, parameters in self._groups.items():
+            self.velocities[str(key)] = [torch.zeros_like(p) for p in parameters]
+
+    @torch.no_grad()
+    def step(self) -> None:
+        for (factor, decay), parameters in self._groups.items():
+            velocities = self.velocities[str((factor, decay))]
+            gradients = [parameter.grad for parameter in parameters]
+            if decay:
+                gradients = torch._foreach_add(gradients, parameters, alpha=decay)
+            torch._foreach_mul_(velocities, 0.9)
+            change = torch._foreach_mul(gradients, self.rate * factor)
+            torch._foreach_add_(velocities, change)
+            torch._foreach_sub_(parameters, velocities)
+
+
+class Batches:
+    """Random crops, mirrored by chance, of all pairs, which are on the device."""
+
+    def __init__(self, folder: str, batch: int, size: int, seed: int, device):
+        self.images, self.masks = (
+            torch.from_numpy(array).to(device) for array in pairs.read(Path(folder))
+        )
+        side = self.images.shape[1]
+        if size > side or batch > len(self.images):
+            raise SystemExit(
+                f"{folder} has {len(self.images)} pairs of {side} pixels: give --size "
+                "and --batch up to that"
+            )
+        self._size, self._device = size, device
+        self._draw = torch.Generator().manual_seed(seed)
+        self._left = []
+        self._offsets = torch.arange(size, device=device)
+        self._mean = torch.tensor(BGR_MEANS, device=device).view(1, 3, 1, 1)
+        # Filled anew for each step: a CUDA graph reads the same memory again.
+        self._take = torch.zeros(batch, dtype=torch.long, device=device)
+        self._geometry = torch.zeros(batch, 3, device=device)  # top, left, mirror
+
+    def draw(self) -> None:
+        """Chooses the next batch."""
+        if not self._left:
+            batch, count = len(self._take), len(self.images)
+            order = torch.randperm(count, generator=self._draw)
+            order = order[: count // batch * batch].view(-1, batch)
+            geometry = torch.rand(len(order), batch, 3, generator=self._draw)
+            both = (each.to(self._device) for each in (order, geometry))
+            self._left = list(zip(*both, strict=True))
+        take, geometry = self._left.pop()
+        self._take.copy_(take)
+        self._geometry.copy_(geometry)
+
+    def read(self):
+        """Returns the chosen (images, masks), float [N, 3, S, S] and [N, 1, S, S]."""
+        room = self.images.shape[1] - self._size
+        corner = (self._geometry[:, :2] * (room + 1)).long()
+        mirrored = self._geometry[:, 2:] < 0.5
+        rows = corner[:, :1] + self._offsets
+        columns = corner[:, 1:] + torch.where(
+            mirrored, self._offsets.flip(0), self._offsets
+        )
+        at = self._take[:, None, None], rows[:, :, None], columns[:, None, :]
+        x = self.images[at].permute(0, 3, 1, 2).flip(1).float() - self._mean
+        x = x.contiguous(memory_format=torch.channels_last)
+        return x, self.masks[at][:, None].float()
+
+
+def train(options: argparse.Namespace) -> None:
+    cuda = torch.cuda.is_available()
+    device = torch.device("cuda" if cuda else "cpu")
+    torch.manual_seed(options.seed)
+    torch.backends.cudnn.benchmark = True
+    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = True
+    network = PiCANet(options.variant, options.width, options.dropout)
+    if options.encoder:
+        weights.assign(network, weights.read(options.encoder), partial=True)
+    network = network.to(device, memory_format=torch.channels_last).train()
+    multiplier = options.encoder_lr_multiplier if options.encoder else 1.0
+    optimizer = CaffeSGD(network, device, options.weight_decay, multiplier)
+    first = 0
+    if options.resume:
+        saved = torch.load(options.resume, map_location=device, weights_only=True)
+        network.load_state_dict(saved["network"])
+        first = saved["step"]
+        for key, velocities in optimizer.velocities.items():
+            torch._foreach_copy_(velocities, saved["velocities"][key])
+    batches = Batches(
+        options.packs, options.batch, options.size, options.seed + first, device
+    )
+    losses = torch.zeros(2, device=device)
+
+    def step():
+        x, mask = batches.read()
+        with torch.autocast(device.type, torch.bfloat16, enabled=options.bfloat16):
+            outputs = network(x)
+        total, finest = total_loss(outputs, mask)
+        network.zero_grad(set_to_none=True)
+        total.backward()
+        optimizer.step()
+        losses.copy_(torch.stack([total.detach(), finest.detach()]))
+
+    run = _captured(step, network, optimizer) if cuda and options.graph else step
+    output = Path(options.output)
+    output.mkdir(parents=True, exist_ok=True)
+    log, began, n = [], time.monotonic(), first
+
+    with Stopping() as stopping:
+        while n < options.steps and not stopping.asked:
+            seconds = time.monotonic() - began
+            if seconds >= options.seconds:
+                break
+            spent = max(n / options.steps, seconds / options.seconds)
+            falls = sum(spent >= fall for fall in FALLS)
+            optimizer.rate.fill_(options.learning_rate * 0.1**falls)
+            batches.draw()
+            run()
+            n += 1
+            if n % options.log_interval == 0:
+                total, finest = losses.tolist()
+                speed = (n - first) * options.batch / (time.monotonic() - began)
+                log.append({"step": n, "loss": total, "stage1": finest})
+                print(
+                    f"step {n}: loss {total:.4f}, stage 1 {finest:.4f}, "
+                    f"{speed:.1f} images/s",
+                    flush=True,
+                )
+                if not np.isfinite(total):
+                    raise SystemExit(f"the loss is not finite in step {n}")
+    torch.save(
+        {
+            "network": network.state_dict(),
+            "step": n,
+            "velocities": optimizer.velocities,
+        },
+        output / "state.pt",
+    )
+    weights.save(network.state_dict(), output / "weights.npz")
+    arguments = {"arguments": vars(options), "log": log}
+    (output / "log.json").write_text(json.dumps(arguments, indent=1) + "\n")
+    print(f"{n} steps; {output / 'weights.npz'}", flush=True)
+
+
+def _captured(step, network, optimizer):
+    """Returns a CUDA graph of the step; the network is then as it was before."""
+    state = [value.clone() for value in network.state_dict().values()]
+    kept = {k: [v.clone() for v in vs] for k, vs in optimizer.velocities.items()}
+    side = torch.cuda.Stream()
+    side.wait_stream(torch.cuda.current_stream())
+    with torch.cuda.stream(side):
+        for _ in range(4):
+            step()
+    torch.cuda.current_stream().wait_stream(side)
+    network.zero_grad(set_to_none=True)
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph):
+        step()
+    for value, before in zip(network.state_dict().values(), state, strict=True):
+        value.copy_(before)
+    for key, velocities in optimizer.velocities.items():
+        torch._foreach_copy_(velocities, kept[key])
+    return graph.replay
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    add = parser.add_argument
+    add("packs")
+    add("output")
+    add("--encoder", default="", help="an .npz of the five blocks; default: random")
+    add("--variant", default="6GAP_5432LAP")
+    add("--width", type=float, default=1.0)
+    add("--steps", type=int, default=40_000)
+    add("--seconds", type=float, default=float("inf"))
+    add("--batch", type=int, default=9)
+    add("--size", type=int, default=224)
+    add("--learning_rate", type=float, default=0.01)
+    add("--encoder_lr_multiplier", type=float, default=0.1)
+    add("--weight_decay", type=float, default=0.0005)
+    add("--dropout", type=float, default=0.5)
+    add("--bfloat16", action=argparse.BooleanOptionalAction, default=True)
+    add("--graph", action=argparse.BooleanOptionalAction, default=True)
+    add("--resume", default="", help="state.pt of a training to go on with")
+    add("--log_interval", type=int, default=100)
+    add("--seed", type=int, default=0)
+    train(parser.parse_args())
+
+
+if __name__ == "__main__":
+    main()
