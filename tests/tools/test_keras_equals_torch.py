@@ -6,10 +6,13 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from PIL import Image
 
+from data_pipeline.convert import convert_folders
+from picanet_tf.core.errors import PicanetError
 from picanet_tf.saliency import build_model
 from picanet_tf.tasks import get_task
-from tools.torch_training import keras_models, reference
+from tools.torch_training import keras_models, packs, reference
 
 REFERENCE = pathlib.Path(__file__).with_name("torch_reference.npz")
 
@@ -101,3 +104,30 @@ def test_the_encoder_is_written(tmp_path, monkeypatch):
         assert len(file.files) == 26
         kernel = network.get_layer("block5_conv3").kernel.numpy()
         np.testing.assert_allclose(file["block5_conv3/kernel"], kernel, atol=1e-3)
+
+
+def test_a_data_set_is_packed(tmp_path):
+    """At 256 x 256 pixels; what it is refused for is told in a line."""
+    rng = np.random.default_rng(0)
+    for kind in ("images", "masks"):
+        (tmp_path / kind).mkdir()
+    for number in range(3):
+        mask = np.zeros((60, 80), np.uint8)
+        mask[10 * number : 10 * number + 20, 20:70] = 255
+        photo = rng.integers(0, 40, (60, 80, 3)) + mask[..., None] // 2
+        Image.fromarray(photo.astype(np.uint8)).save(tmp_path / f"images/{number}.png")
+        Image.fromarray(mask).save(tmp_path / f"masks/{number}.png")
+    data = tmp_path / "data"
+    convert_folders(tmp_path / "images", tmp_path / "masks", data, name="tiny")
+    keras_models.write_packs(str(data), str(tmp_path / "packs"), parts=1)
+    images, masks = packs.read(tmp_path / "packs")
+    assert images.shape == (3, 256, 256, 3)
+    expected = np.zeros((256, 256), bool)
+    expected[43:128, 64:224] = True
+    np.testing.assert_array_equal(masks[1], expected)
+    grey = images[1].mean(-1)
+    assert grey[expected].mean() > grey[~expected].mean() + 100
+    with pytest.raises(ValueError, match="has packs already"):
+        keras_models.write_packs(str(data), str(tmp_path / "packs"), parts=1)
+    with pytest.raises(PicanetError, match="must be a .npz file"):
+        keras_models.write_encoder(str(tmp_path / "encoder.txt"), "hed")

@@ -10,11 +10,11 @@ import time
 
 import numpy as np
 import pytest
-from PIL import Image
 
 torch = pytest.importorskip("torch", reason="needs PyTorch: make test-torch")
 
-from tools.torch_training import pairs, reference, weights  # noqa: E402
+from tools.torch_training import packs as packing  # noqa: E402
+from tools.torch_training import reference, weights  # noqa: E402
 from tools.torch_training.network import PiCANet, parse_variant  # noqa: E402
 
 ROOT = pathlib.Path(__file__).parents[2]
@@ -25,20 +25,34 @@ SMALL = ("--width", "0.0625", "--size", "80", "--batch", "4", "--no-bfloat16")
 @pytest.fixture(scope="module")
 def packs(tmp_path_factory):
     """Twelve pairs: bright rectangles on dark noise."""
-    folder = tmp_path_factory.mktemp("packs")
     rng = np.random.default_rng(0)
-    for name in ("images", "masks"):
-        (folder / name).mkdir()
-    for number in range(12):
+    pairs = []
+    for _ in range(12):
         mask = np.zeros((90, 120), np.uint8)
         top, left = rng.integers(0, 40, 2)
         mask[top : top + 45, left : left + 60] = 255
         image = rng.integers(0, 60, (90, 120, 3)) + mask[..., None] // 2
-        Image.fromarray(image.astype(np.uint8)).save(folder / f"images/{number}.jpg")
-        Image.fromarray(mask).save(folder / f"masks/{number}.png")
-    (folder / "packs").mkdir()
-    pairs.write(folder / "images", folder / "masks", folder / "packs", 2, 96)
-    return folder / "packs"
+        pairs.append((image.astype(np.uint8), mask))
+    folder = tmp_path_factory.mktemp("data") / "packs"
+    packing.write(pairs, folder, parts=2, side=96)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def start(tmp_path_factory):
+    """Weights of a whole network, and of its encoder alone, in float16."""
+    folder = tmp_path_factory.mktemp("start")
+    torch.manual_seed(0)
+    weights.save(PiCANet("6GAP_54LAP", 1 / 16).state_dict(), folder / "all.npz")
+    arrays = weights.read(folder / "all.npz")
+    blocks = {k: v for k, v in arrays.items() if k.startswith("block")}
+    assert len(blocks) == 26
+    np.savez(folder / "encoder.npz", **blocks)
+    np.savez(folder / "part.npz", **dict(list(blocks.items())[:4]))
+    infinite = {**blocks, "block1_conv1/bias": np.full(4, np.inf)}
+    np.savez(folder / "infinite.npz", **infinite)
+    (folder / "garbage.npz").write_bytes(b"no archive")
+    return folder
 
 
 def run(module, *words, **options):
@@ -60,7 +74,7 @@ def test_the_reference_is_of_this_network():
 
 
 def test_packs_are_read_back(packs):
-    images, masks = pairs.read(packs)
+    images, masks = packing.read(packs)
     assert images.shape == (12, 96, 96, 3) and masks.shape == (12, 96, 96)
     assert images.dtype == masks.dtype == np.uint8
     assert set(np.unique(masks)) == {0, 1}
@@ -69,27 +83,58 @@ def test_packs_are_read_back(packs):
         assert grey[mask == 1].mean() > grey[mask == 0].mean() + 80
 
 
+def test_damaged_packs_are_told(packs, tmp_path):
+    with pytest.raises(ValueError, match="has packs already"):
+        packing.write([], packs)
+    with pytest.raises(ValueError, match=r"no \*.pack in"):
+        packing.read(tmp_path)
+    content = bytearray((packs / "part0.pack").read_bytes())
+    content[-9] ^= 1
+    for damaged in (content, content[:-1], b"", b"nonsense" * 9):
+        (tmp_path / "part0.pack").write_bytes(damaged)
+        with pytest.raises(ValueError, match="part0.pack is damaged"):
+            packing.read(tmp_path)
+
+
 def test_weights_go_both_ways(tmp_path):
     torch.manual_seed(0)
     first, second = (PiCANet("65GAP_43AC_2LAP", 1 / 16) for _ in range(2))
-    weights.save(first.state_dict(), tmp_path / "weights.npz")
-    arrays = weights.read(tmp_path / "weights.npz")
+    path = tmp_path / "weights.npz"
+    weights.save(first.state_dict(), path)
+    arrays = weights.read(path)
     assert arrays["d4_ac/kernel"].shape == (7, 7, 32, 16)
     assert arrays["d4_ac/kernel"].dtype == np.float16
     assert arrays["d4_encoder_norm/moving_variance"].dtype == np.float32
-    weights.assign(second, arrays)
+    weights.load(second, path)
     x = torch.randn(1, 3, 80, 80)
     found = [network.eval()(x)["stage1"] for network in (first, second)]
     torch.testing.assert_close(*found, rtol=0, atol=1e-3)
-    with pytest.raises(ValueError, match="no value for d4_ac/kernel"):
-        weights.assign(second, {k: v for k, v in arrays.items() if "d4_ac" not in k})
-    with pytest.raises(ValueError, match="no variable for strange"):
-        weights.assign(second, {**arrays, "strange": np.zeros(1)})
-    with pytest.raises(ValueError, match="fc7/bias has the shape"):
-        weights.assign(second, {**arrays, "fc7/bias": np.zeros(1)})
+    for changed, message in (
+        ({"d4_ac/kernel": None}, "has no value for d4_ac/kernel"),
+        ({"strange": np.zeros(1)}, "no variable for strange"),
+        ({"fc7/bias": np.zeros(1)}, "fc7/bias has the shape"),
+        ({"fc7/bias": np.full(64, np.nan)}, "fc7/bias has values that are not finite"),
+    ):
+        other = {k: v for k, v in {**arrays, **changed}.items() if v is not None}
+        np.savez(path, **other)
+        with pytest.raises(ValueError, match=f"weights.npz.*{message}"):
+            weights.load(second, path)
 
 
-@pytest.mark.parametrize("variant", ["6ReNet", "7AC", "1LAP", "GAP", ""])
+def test_what_is_not_finite_is_not_saved(tmp_path):
+    network = PiCANet("UNet", 1 / 16)
+    weights.save(network.state_dict(), tmp_path / "weights.npz")
+    before = (tmp_path / "weights.npz").read_bytes()
+    with torch.no_grad():
+        network.layers["stage1"].bias.fill_(torch.nan)
+    with pytest.raises(ValueError, match="stage1/bias is not finite"):
+        weights.save(network.state_dict(), tmp_path / "weights.npz")
+    assert (tmp_path / "weights.npz").read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    "variant", ["6ReNet", "7AC", "1LAP", "GAP", "", "6GAP_66LAP", "5LAP_6GAP"]
+)
 def test_other_variants_are_refused(variant):
     with pytest.raises(ValueError, match="`variant` must be"):
         parse_variant(variant)
@@ -101,30 +146,50 @@ def test_the_papers_recipe_learns(packs, tmp_path):
         *("train", packs, tmp_path, *SMALL, "--steps", 60, "--learning_rate", 0.03),
         *("--variant", "6GAP_5LAP", "--log_interval", 20, "--dropout", 0),
     )
-    log = json.loads((tmp_path / "log.json").read_text())["log"]
+    log = json.loads((tmp_path / "log.json").read_text())
     assert [row["step"] for row in log] == [20, 40, 60]
     assert log[-1]["loss"] < 2.3 < log[0]["loss"]
     network = PiCANet("6GAP_5LAP", 1 / 16)
-    weights.assign(network, weights.read(tmp_path / "weights.npz"))
+    weights.load(network, tmp_path / "weights.npz")
     state = torch.load(tmp_path / "state.pt", weights_only=True)
     assert state["step"] == 60
-    said = run(
-        *("train", packs, tmp_path, *SMALL, "--steps", 64, "--resume"),
-        *(tmp_path / "state.pt", "--variant", "6GAP_5LAP", "--log_interval", 1),
+    np.testing.assert_allclose(
+        network.layers["fc7"].weight.detach(),
+        state["network"]["layers.fc7.weight"],
+        rtol=1e-3,
+        atol=1e-6,
     )
-    assert said.splitlines()[0].startswith("step 61:")
+    assert "--resume, or give another folder" in refused("train", packs, tmp_path)
 
 
-def test_rates_fall_by_the_time(packs, tmp_path):
-    """A training that --seconds ends has done all of its schedule."""
-    run("train", packs, tmp_path, *SMALL, "--variant", "UNet", "--seconds", 3)
-    assert torch.load(tmp_path / "state.pt", weights_only=True)["step"] < 40_000
+def test_a_training_is_resumed_with_its_settings(packs, tmp_path, start):
+    """Ctrl-C saves; the schedule, the log and the groups go on."""
+    words = ("train", packs, tmp_path, *SMALL, "--steps", 100_000, "--variant")
+    words += ("6GAP_54LAP", "--encoder", start / "encoder.npz", "--log_interval", 1)
+    process = begin(*words)
+    for line in process.stdout:
+        if line.startswith("step 2:"):
+            process.send_signal(signal.SIGINT)
+            break
+    process.communicate(timeout=60)
+    assert process.returncode == 0
+    state = torch.load(tmp_path / "state.pt", weights_only=True)
+    assert 2 <= state["step"] < 100 and state["seconds"] > 0
+    # That it goes on for one more second, not from the beginning of its time.
+    state["settings"]["seconds"] = state["seconds"] + 1
+    torch.save(state, tmp_path / "state.pt")
+    said = run("train", packs, tmp_path, "--resume").splitlines()
+    assert f"12 pairs, from step {state['step']}; encoder: " in said[0]
+    assert said[1].startswith(f"step {state['step'] + 1}:")
+    after = torch.load(tmp_path / "state.pt", weights_only=True)
+    assert after["seconds"] < state["seconds"] + 3
+    assert [row["step"] for row in after["log"]] == [*range(1, after["step"] + 1)]
 
 
-def test_spare_time_goes_on_where_it_was_left(packs, tmp_path):
-    words = (packs, tmp_path, *SMALL, "--variant", "6GAP_54LAP")
-    command = [sys.executable, "-m", "tools.torch_training.spare", *map(str, words)]
-    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
+def test_spare_time_goes_on_where_it_was_left(packs, tmp_path, start):
+    words = ("spare", packs, tmp_path, *SMALL, "--variant", "6GAP_54LAP")
+    process = begin(*words, "--weights", start / "all.npz")
+    assert process.stdout.readline() == f"from {start / 'all.npz'}\n"
     assert '"seen": 40' in process.stdout.readline()
     process.send_signal(signal.SIGTERM)
     said, _ = process.communicate(timeout=60)
@@ -132,9 +197,11 @@ def test_spare_time_goes_on_where_it_was_left(packs, tmp_path):
     seen = torch.load(tmp_path / "state.pt", weights_only=True)["seen"]
     assert f"{seen} images seen" in said
     before = weights.read(tmp_path / "weights.npz")
-    run("spare", *words, "--seconds", 2)
+    run(*words, "--seconds", 2, "--encoder_lr_multiplier", 0.7)
     state = torch.load(tmp_path / "state.pt", weights_only=True)
     assert state["seen"] > seen
+    factors = [group["factor"] for group in state["optimizer"]["param_groups"]]
+    assert factors == [0.7, 1.0]
     after = weights.read(tmp_path / "weights.npz")
     for path, value in before.items():  # The first two blocks are frozen.
         frozen = path.startswith(("block1", "block2"))
@@ -144,19 +211,66 @@ def test_spare_time_goes_on_where_it_was_left(packs, tmp_path):
     assert not np.array_equal(
         average, weights.to_arrays(state["network"])["stage1/kernel"]
     )
+    assert "has the variant 6GAP_54LAP" in refused("spare", packs, tmp_path, *SMALL)
+    assert "is of the command spare" in refused("train", packs, tmp_path, "--resume")
 
 
 def test_a_paused_training_does_nothing(packs, tmp_path):
     (tmp_path / "pause").touch()
-    words = (packs, tmp_path, *SMALL, "--seconds", "1000")
-    command = [sys.executable, "-m", "tools.torch_training.spare", *map(str, words)]
-    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
-    while not (tmp_path / "masks.npy").exists():
-        time.sleep(0.1)
+    words = ("spare", packs, tmp_path, *SMALL, "--freeze_blocks", 0)
+    process = begin(*words, "--seconds", 1000)
+    assert process.stdout.readline() == "from random weights\n"
     time.sleep(4)
-    second = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
-    assert second.returncode == 1
-    assert "another training is at work" in second.stderr
+    assert "another training is at work" in refused(*words)
     os.kill(int((tmp_path / "pid").read_text()), signal.SIGINT)
     said, _ = process.communicate(timeout=60)
     assert "0 images seen" in said.splitlines()[-1]
+
+
+def test_other_packs_are_decoded_anew(packs, tmp_path):
+    words = (*SMALL, "--variant", "UNet", "--freeze_blocks", 0, "--seconds", 0.1)
+    run("spare", packs, tmp_path / "out", *words)
+    pair = (np.full((96, 96, 3), 9, np.uint8), np.zeros((96, 96), np.uint8))
+    packing.write([pair] * 4, tmp_path / "other", parts=1, side=96)
+    run("spare", tmp_path / "other", tmp_path / "out", *words)
+    assert np.load(tmp_path / "out" / "images.npy").shape == (4, 96, 96, 3)
+
+
+@pytest.mark.parametrize(
+    "words, message",
+    [
+        (("train", "--steps", "0"), "--steps: must be above 0, not 0"),
+        (("train", "--batch", "x"), "--batch: must be above 0, not x"),
+        (("train", "--size", "84"), "--size: must be a multiple of 8 and at least 80"),
+        (("train", "--variant", "7AC"), "--variant: `variant` must be UNet"),
+        (("train", "--size", "224"), "12 pairs of 96 pixels"),
+        (("train", "--encoder", "part.npz"), "part.npz has no value for block2"),
+        (("train", "--encoder", "all.npz"), "all.npz: no variable for d1_decode"),
+        (("train", "--encoder", "infinite.npz"), "block1_conv1/bias has values that"),
+        (("train", "--encoder", "garbage.npz"), "garbage.npz is no .npz"),
+        (("train", "--encoder", "missing.npz"), "missing.npz is no .npz, or not there"),
+        (("train", "--resume"), "state.pt is damaged, or not there"),
+        (("spare",), "blocks 1 to 2 would stay random"),
+        (("spare", "--fall", "5"), "--fall are the last of --seconds"),
+        (("spare", "--freeze_blocks", "9"), "--freeze_blocks: invalid choice"),
+        (("spare", "--weights", "all.npz"), "Is it of another width or variant?"),
+    ],
+)
+def test_mistakes_are_told(words, message, packs, tmp_path, start):
+    module, *rest = (start / w if w.endswith(".npz") else w for w in words)
+    width = () if "--weights" in rest else SMALL
+    assert message in refused(module, packs, tmp_path / "out", *width, *rest)
+    assert not list((tmp_path / "out").glob("*.npz"))
+
+
+def begin(module, *words):
+    command = [sys.executable, "-m", f"tools.torch_training.{module}", *map(str, words)]
+    return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
+
+
+def refused(module, *words) -> str:
+    """What it says of a mistake, in a line."""
+    command = [sys.executable, "-m", f"tools.torch_training.{module}", *map(str, words)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode in (1, 2) and "Traceback" not in done.stderr, done.stderr
+    return done.stderr.splitlines()[-1]

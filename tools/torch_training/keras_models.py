@@ -1,14 +1,32 @@
-"""Weights between the PyTorch network and Keras: needs the project and TensorFlow.
+"""What comes from the project and goes back to it: needs TensorFlow.
 
-python -m tools.torch_training.keras_models encoder OUT.npz [--source hed]
-python -m tools.torch_training.keras_models network WEIGHTS.npz VARIANT OUT.keras
+    python -m tools.torch_training.keras_models packs DATA OUT [--parts 2]
+    python -m tools.torch_training.keras_models encoder OUT.npz [--source hed]
+    python -m tools.torch_training.keras_models network WEIGHTS.npz VARIANT OUT.keras
+
+DATA is a data set of `picanet convert`.
 """
 
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 
 import numpy as np
+
+
+def write_packs(data: str, output: str, parts: int) -> None:
+    """Packs a converted data set, at 256 x 256 pixels."""
+    from tqdm import tqdm
+
+    from data_pipeline.kinds import MASK
+    from data_pipeline.readers import read_originals
+    from tools.torch_training import packs
+
+    records = tqdm(read_originals(data, MASK).as_numpy_iterator(), unit="pair")
+    pairs = ((record["image"], record["mask"][..., 0]) for record in records)
+    for path in packs.write(pairs, output, parts):
+        print(f"{path}: {path.stat().st_size / 2**20:.1f} MiB")
 
 
 def write_encoder(output: str, source: str) -> None:
@@ -18,6 +36,7 @@ def write_encoder(output: str, source: str) -> None:
         output: path of an .npz.
         source: `weights` of `build_model`: imagenet, hed, or a path.
     """
+    _check_suffix(output, ".npz")
     from picanet_tf.saliency import build_model
 
     network = build_model("UNet", weights=source)
@@ -31,16 +50,33 @@ def write_encoder(output: str, source: str) -> None:
 
 def write_network(weights: str, variant: str, output: str) -> None:
     """Writes a network of the project, with the weights of the .npz."""
+    _check_suffix(output, ".keras")
     from picanet_tf.presets.add import network_of_arrays
 
     network_of_arrays(weights, variant).save(output)
 
 
+def _check_suffix(output: str, suffix: str) -> None:
+    from picanet_tf.core.errors import PicanetError
+
+    if Path(output).suffix != suffix or not Path(output).absolute().parent.is_dir():
+        raise PicanetError(
+            f"the output must be a {suffix} file in a folder that exists. Received: "
+            f"{output}"
+        )
+
+
 def main() -> None:
+    from picanet_tf.core.errors import PicanetError
+
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     commands = parser.add_subparsers(dest="command", required=True)
+    add = commands.add_parser("packs")
+    add.add_argument("data")
+    add.add_argument("output")
+    add.add_argument("--parts", type=int, choices=range(1, 100), default=2)
     add = commands.add_parser("encoder")
     add.add_argument("output")
     add.add_argument("--source", default="hed")
@@ -49,10 +85,15 @@ def main() -> None:
     add.add_argument("variant")
     add.add_argument("output")
     options = parser.parse_args()
-    if options.command == "encoder":
-        write_encoder(options.output, options.source)
-    else:
-        write_network(options.weights, options.variant, options.output)
+    try:
+        if options.command == "packs":
+            write_packs(options.data, options.output, options.parts)
+        elif options.command == "encoder":
+            write_encoder(options.output, options.source)
+        else:
+            write_network(options.weights, options.variant, options.output)
+    except (PicanetError, ValueError, OSError) as error:
+        parser.exit(1, f"error: {error}\n")
 
 
 if __name__ == "__main__":

@@ -24,15 +24,15 @@ def parse_variant(variant: str) -> dict[int, str]:
         ValueError: if it has other kinds than GAP, LAP and AC, or other stages than
             6 to 2.
     """
-    plan = {}
-    for part in [] if variant == "UNet" else variant.split("_"):
-        match = re.fullmatch(r"([2-6]+)(GAP|LAP|AC)", part)
-        if not match:
-            raise ValueError(
-                "`variant` must be UNet, or stages 6 to 2 with GAP, LAP or AC, such as "
-                f"6GAP_5432LAP. Received: {variant!r}"
-            )
-        plan.update(dict.fromkeys(map(int, match[1]), match[2]))
+    parts = [] if variant == "UNet" else variant.split("_")
+    matches = [re.fullmatch(r"([2-6]+)(GAP|LAP|AC)", part) for part in parts]
+    plan = {int(stage): m[2] for m in matches if m for stage in m[1]}
+    named = "".join(match[1] for match in matches if match)
+    if not all(matches) or named != "".join(map(str, sorted(plan, reverse=True))):
+        raise ValueError(
+            "`variant` must be UNet, or stages 6 to 2 in this order with GAP, LAP or "
+            f"AC, such as 6GAP_5432LAP. Received: {variant!r}"
+        )
     return plan
 
 

@@ -11,6 +11,7 @@ trained the norm of its gradient, and its product with `direction`}.
 from __future__ import annotations
 
 import sys
+import tempfile
 import zlib
 from collections.abc import Mapping
 
@@ -62,12 +63,14 @@ def compute(variant: str) -> dict[str, np.ndarray]:
 
     from .losses import total_loss
     from .network import BGR_MEANS, PiCANet
-    from .weights import assign, to_arrays, variable_paths
+    from .weights import load, to_arrays, variable_paths
 
     network = PiCANet(variant, WIDTH, dropout=0.0)
     shapes = {path: a.shape for path, a in to_arrays(network.state_dict()).items()}
     network.double()
-    assign(network, random_weights(shapes))
+    with tempfile.NamedTemporaryFile(suffix=".npz") as file:
+        np.savez(file.name, **random_weights(shapes))
+        load(network, file.name)
     images, masks = images_and_masks()
     bgr = images[..., ::-1] - np.array(BGR_MEANS)
     x, mask = (torch.from_numpy(a.transpose(0, 3, 1, 2).copy()) for a in (bgr, masks))
@@ -95,6 +98,8 @@ def compute(variant: str) -> dict[str, np.ndarray]:
 
 
 def main() -> None:
+    if len(sys.argv) != 2:
+        sys.exit(__doc__)
     results = {
         f"{variant}/{name}": value
         for variant in VARIANTS

@@ -2,12 +2,13 @@
 
     nice -n 19 python -m tools.torch_training.spare PACKS OUT --weights WEIGHTS.npz
 
-Starts from OUT/state.pt; at first from --weights, an .npz of the whole network, or from
---encoder. Goes on until Ctrl-C, SIGTERM or --seconds. AdamW at a constant rate with a
-moving average over the last tenth of the images seen, at most 8,000: OUT/weights.npz,
-renewed every five minutes, has the average and so is a finished network at any time.
-`--fall SECONDS` ends with rates that fall linearly to 0. It sleeps while OUT/pause is
-younger than 20 minutes: `touch` it before other work is timed.
+Starts from --weights, an .npz of the whole network, or from --encoder; where OUT has a
+state.pt, from that, if variant and width are the same. Goes on until Ctrl-C, SIGTERM or
+--seconds. AdamW at a constant rate with a moving average over the last tenth of the
+images seen, at most 8,000: OUT/weights.npz, renewed every --save_interval seconds, has
+the average and so is a finished network at any time. `--fall SECONDS` ends with rates
+that fall linearly to 0. It sleeps while OUT/pause is younger than 20 minutes: `touch`
+it before other work is timed.
 """
 
 from __future__ import annotations
@@ -23,11 +24,11 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from . import pairs, weights
+from . import common, packs, weights
 from .losses import total_loss
 from .network import BGR_MEANS, PiCANet, is_encoder
-from .stopping import Stopping
 
+DROPOUT = 0.3
 PAUSE_SECONDS = 1200
 WARMUP_STEPS = 50
 CLIP_NORM = 5.0
@@ -36,11 +37,12 @@ CLIP_NORM = 5.0
 def mapped_pairs(folder: str, output: Path) -> list[np.ndarray]:
     """Decodes the packs once, to files that are mapped into memory (2.7 GB)."""
     paths = [output / "images.npy", output / "masks.npy"]
-    if not all(path.exists() for path in paths):
-        for path, array in zip(paths, pairs.read(Path(folder)), strict=True):
-            part = path.with_suffix(".part.npy")
-            np.save(part, array)
-            part.replace(path)
+    of, known = packs.fingerprint(folder), output / "packs.sha256"
+    if not known.exists() or known.read_text() != of:
+        known.unlink(missing_ok=True)
+        for path, array in zip(paths, packs.read(folder), strict=True):
+            np.save(path, array)
+        known.write_text(of)
     return [np.load(path, mmap_mode="r") for path in paths]
 
 
@@ -72,16 +74,30 @@ class Training:
 
     def __init__(self, options: argparse.Namespace):
         self.options, self.output = options, Path(options.output)
-        self.network = PiCANet(options.variant, options.width, dropout=0.3)
         self.seen, saved = 0, None
         if (self.output / "state.pt").exists():
-            saved = torch.load(self.output / "state.pt", weights_only=True)
+            saved = common.load_state(self.output / "state.pt", "spare")
+            for name in ("variant", "width"):
+                if saved["settings"][name] != getattr(options, name):
+                    raise ValueError(
+                        f"{self.output} has the {name} {saved['settings'][name]}: give "
+                        "it again, or another folder"
+                    )
+            self.network = PiCANet(options.variant, options.width, DROPOUT)
             self.network.load_state_dict(saved["network"])
             self.seen = saved["seen"]
         elif options.weights:
-            weights.assign(self.network, weights.read(options.weights))
-        elif options.encoder:
-            weights.assign(self.network, weights.read(options.encoder), partial=True)
+            self.network = PiCANet(options.variant, options.width, DROPOUT)
+            weights.load(self.network, options.weights)
+        elif options.encoder or not options.freeze_blocks:
+            self.network = common.build(options, DROPOUT)
+        else:
+            raise ValueError(
+                f"blocks 1 to {options.freeze_blocks} would stay random: give "
+                "--weights, --encoder or --freeze_blocks 0"
+            )
+        start = options.weights or options.encoder or "random weights"
+        print(f"from {self.output / 'state.pt' if saved else start}", flush=True)
         self.network = self.network.to(memory_format=torch.channels_last).train()
         state = saved["average"] if saved else self.network.state_dict()
         self.average = {name: value.detach().clone() for name, value in state.items()}
@@ -105,7 +121,10 @@ class Training:
             foreach=True,
         )
         if saved and len(saved["optimizer"]["state"]) == len(self.trained):
+            factors = [group["factor"] for group in self.optimizer.param_groups]
             self.optimizer.load_state_dict(saved["optimizer"])
+            for group, factor in zip(self.optimizer.param_groups, factors, strict=True):
+                group["factor"] = factor
 
     def step(self, x, mask, rate: float) -> float:
         """Returns the loss of stage 1."""
@@ -119,7 +138,7 @@ class Training:
         torch.nn.utils.clip_grad_norm_(self.trained, CLIP_NORM)
         self.optimizer.step()
         if not np.isfinite(total.item()):
-            raise SystemExit(
+            raise ValueError(
                 f"the loss is not finite after {self.seen} images; "
                 f"{self.output / 'state.pt'} is of before"
             )
@@ -138,36 +157,38 @@ class Training:
                 self.average[name].copy_(value)
 
     def save(self) -> None:
+        weights.save(self.average, self.output / "weights.npz")
         state = {
+            "settings": vars(self.options),
             "network": self.network.state_dict(),
             "average": self.average,
             "optimizer": self.optimizer.state_dict(),
             "seen": self.seen,
         }
-        torch.save(state, self.output / "state.part")
-        os.replace(self.output / "state.part", self.output / "state.pt")
-        weights.save(self.average, self.output / "weights.npz")
+        common.save_state(state, self.output / "state.pt")
 
 
 def train(options: argparse.Namespace) -> None:
+    if options.fall > options.seconds or options.fall and options.seconds == np.inf:
+        raise ValueError("--fall are the last of --seconds: give both")
     output = Path(options.output)
     output.mkdir(parents=True, exist_ok=True)
     lock = open(output / "pid", "a+")
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
-        raise SystemExit(f"another training is at work in {output}") from None
+        raise ValueError(f"another training is at work in {output}") from None
     lock.truncate(0)
     lock.write(str(os.getpid()))
     lock.flush()
     images, masks = mapped_pairs(options.packs, output)
     if options.batch > len(images):
-        raise SystemExit(f"{options.packs} has {len(images)} pairs, less than --batch")
+        raise ValueError(f"{options.packs} has {len(images)} pairs, less than --batch")
     training = Training(options)
     rng = np.random.default_rng([training.seen, os.getpid()])
     pause, order, steps, loss = output / "pause", [], 0, 0.0
     began = saved = time.monotonic()
-    with Stopping() as stopping:
+    with common.Stopping() as stopping:
         while not stopping.asked and time.monotonic() - began < options.seconds:
             if pause.exists() and time.time() - pause.stat().st_mtime < PAUSE_SECONDS:
                 time.sleep(2)
@@ -199,7 +220,7 @@ def train(options: argparse.Namespace) -> None:
                 if steps not in (10, 50):
                     training.save()
                     saved = time.monotonic()
-    training.save()
+        training.save()
     print(f"{training.seen} images seen; {output / 'weights.npz'}", flush=True)
 
 
@@ -207,29 +228,24 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    fast = "avx512_bf16" in _processor() or "amx_bf16" in _processor()
-    add = parser.add_argument
-    add("packs")
-    add("output")
+    common.add_arguments(parser)
+    add, number = parser.add_argument, common.positive
     add("--weights", default="", help="an .npz of the whole network")
-    add("--encoder", default="", help="an .npz of the five blocks")
-    add("--variant", default="6GAP_5432LAP")
-    add("--width", type=float, default=1.0)
-    add("--size", type=int, default=160)
-    add("--batch", type=int, default=8)
-    add("--learning_rate", type=float, default=4e-4)
-    add("--encoder_lr_multiplier", type=float, default=0.2)
-    add("--freeze_blocks", type=int, default=2, help="first blocks that stay the same")
-    add("--seconds", type=float, default=float("inf"))
+    add("--size", type=common.image_size, default=160)
+    add("--batch", type=number(int), default=8)
+    add("--learning_rate", type=number(float), default=4e-4)
+    add("--encoder_lr_multiplier", type=number(float), default=0.2)
+    add(
+        "--freeze_blocks",
+        type=int,
+        choices=range(6),
+        default=2,
+        help="first blocks of VGG16 that stay as they are",
+    )
+    add("--seconds", type=number(float), default=float("inf"))
     add("--fall", type=float, default=0.0, help="last seconds, in which rates fall")
-    add("--save_interval", type=float, default=300.0, help="seconds")
-    add("--bfloat16", action=argparse.BooleanOptionalAction, default=fast)
-    train(parser.parse_args())
-
-
-def _processor() -> str:
-    path = Path("/proc/cpuinfo")
-    return path.read_text() if path.exists() else ""
+    parser.set_defaults(kind="spare")
+    common.run(train, parser.parse_args())
 
 
 if __name__ == "__main__":

@@ -2,11 +2,11 @@
 
     python -m tools.torch_training.train PACKS OUT [--encoder ENCODER.npz] [...]
 
-PACKS is a folder of `pairs`, ENCODER.npz is of `keras_models encoder`. OUT gets
-state.pt, to go on from with --resume, weights.npz, for Keras, and log.json. The
-training ends after --steps or --seconds, or at Ctrl-C, and saves. The learning rates
-fall at 1/2 and 3/4 of the steps or of the seconds, whichever comes first, so that a
-training that --seconds ends is complete as well.
+PACKS and ENCODER.npz are of `keras_models`. OUT gets state.pt, weights.npz, for Keras,
+and log.json, every --save_interval seconds and at the end: after --steps or --seconds,
+or at Ctrl-C. The learning rates fall at 1/2 and 3/4 of the steps or of the seconds,
+whichever comes first, so that a training that --seconds ends is complete as well.
+`train PACKS OUT --resume` goes on from OUT/state.pt with the settings recorded there.
 """
 
 from __future__ import annotations
@@ -19,10 +19,9 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from . import pairs, weights
+from . import common, packs, weights
 from .losses import total_loss
 from .network import BGR_MEANS, PiCANet, is_encoder
-from .stopping import Stopping
 
 FALLS = (0.5, 0.75)
 
@@ -65,11 +64,11 @@ class Batches:
 
     def __init__(self, folder: str, batch: int, size: int, seed: int, device):
         self.images, self.masks = (
-            torch.from_numpy(array).to(device) for array in pairs.read(Path(folder))
+            torch.from_numpy(array).to(device) for array in packs.read(folder)
         )
         side = self.images.shape[1]
         if size > side or batch > len(self.images):
-            raise SystemExit(
+            raise ValueError(
                 f"{folder} has {len(self.images)} pairs of {side} pixels: give --size "
                 "and --batch up to that"
             )
@@ -111,26 +110,40 @@ class Batches:
 
 
 def train(options: argparse.Namespace) -> None:
-    cuda = torch.cuda.is_available()
-    device = torch.device("cuda" if cuda else "cpu")
+    output = Path(options.output)
+    state_path = output / "state.pt"
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    saved = None
+    if options.resume:
+        saved = common.load_state(state_path, "train", device)
+        places = {"packs": options.packs, "output": options.output}
+        options = argparse.Namespace(**{**saved["settings"], **places})
+    elif state_path.exists():
+        raise ValueError(f"{output} has a training: --resume, or give another folder")
+    output.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(options.seed)
     torch.backends.cudnn.benchmark = True
     torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = True
-    network = PiCANet(options.variant, options.width, options.dropout)
-    if options.encoder:
-        weights.assign(network, weights.read(options.encoder), partial=True)
+    if saved:
+        network = PiCANet(options.variant, options.width, options.dropout)
+    else:
+        network = common.build(options, options.dropout)
     network = network.to(device, memory_format=torch.channels_last).train()
     multiplier = options.encoder_lr_multiplier if options.encoder else 1.0
     optimizer = CaffeSGD(network, device, options.weight_decay, multiplier)
-    first = 0
-    if options.resume:
-        saved = torch.load(options.resume, map_location=device, weights_only=True)
+    n, log, before = 0, [], 0.0
+    if saved:
         network.load_state_dict(saved["network"])
-        first = saved["step"]
         for key, velocities in optimizer.velocities.items():
             torch._foreach_copy_(velocities, saved["velocities"][key])
+        n, log, before = saved["step"], saved["log"], saved["seconds"]
     batches = Batches(
-        options.packs, options.batch, options.size, options.seed + first, device
+        options.packs, options.batch, options.size, options.seed + n, device
+    )
+    print(
+        f"{options.variant} on {device}, {len(batches.images)} pairs, from step {n}; "
+        f"encoder: {options.encoder or 'random'}",
+        flush=True,
     )
     losses = torch.zeros(2, device=device)
 
@@ -144,14 +157,27 @@ def train(options: argparse.Namespace) -> None:
         optimizer.step()
         losses.copy_(torch.stack([total.detach(), finest.detach()]))
 
-    run = _captured(step, network, optimizer) if cuda and options.graph else step
-    output = Path(options.output)
-    output.mkdir(parents=True, exist_ok=True)
-    log, began, n = [], time.monotonic(), first
+    def save():
+        weights.save(network.state_dict(), output / "weights.npz")
+        state = {
+            "settings": vars(options),
+            "network": network.state_dict(),
+            "velocities": optimizer.velocities,
+            "step": n,
+            "log": log,
+            "seconds": before + time.monotonic() - began,
+        }
+        common.save_state(state, state_path)
+        (output / "log.json").write_text(json.dumps(log, indent=1) + "\n")
 
-    with Stopping() as stopping:
+    use_graph = device.type == "cuda" and options.graph
+    run = _captured(step, network, optimizer) if use_graph else step
+    began = last_save = time.monotonic()
+    first = n
+    with common.Stopping() as stopping:
         while n < options.steps and not stopping.asked:
-            seconds = time.monotonic() - began
+            now = time.monotonic()
+            seconds = before + now - began
             if seconds >= options.seconds:
                 break
             spent = max(n / options.steps, seconds / options.seconds)
@@ -162,6 +188,10 @@ def train(options: argparse.Namespace) -> None:
             n += 1
             if n % options.log_interval == 0:
                 total, finest = losses.tolist()
+                if not np.isfinite(total):
+                    raise ValueError(
+                        f"the loss is not finite in step {n}; {output} is of before"
+                    )
                 speed = (n - first) * options.batch / (time.monotonic() - began)
                 log.append({"step": n, "loss": total, "stage1": finest})
                 print(
@@ -169,19 +199,10 @@ def train(options: argparse.Namespace) -> None:
                     f"{speed:.1f} images/s",
                     flush=True,
                 )
-                if not np.isfinite(total):
-                    raise SystemExit(f"the loss is not finite in step {n}")
-    torch.save(
-        {
-            "network": network.state_dict(),
-            "step": n,
-            "velocities": optimizer.velocities,
-        },
-        output / "state.pt",
-    )
-    weights.save(network.state_dict(), output / "weights.npz")
-    arguments = {"arguments": vars(options), "log": log}
-    (output / "log.json").write_text(json.dumps(arguments, indent=1) + "\n")
+            if now - last_save > options.save_interval:
+                save()
+                last_save = time.monotonic()
+        save()
     print(f"{n} steps; {output / 'weights.npz'}", flush=True)
 
 
@@ -210,26 +231,22 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    add = parser.add_argument
-    add("packs")
-    add("output")
-    add("--encoder", default="", help="an .npz of the five blocks; default: random")
-    add("--variant", default="6GAP_5432LAP")
-    add("--width", type=float, default=1.0)
-    add("--steps", type=int, default=40_000)
-    add("--seconds", type=float, default=float("inf"))
-    add("--batch", type=int, default=9)
-    add("--size", type=int, default=224)
-    add("--learning_rate", type=float, default=0.01)
-    add("--encoder_lr_multiplier", type=float, default=0.1)
+    common.add_arguments(parser)
+    add, number = parser.add_argument, common.positive
+    add("--resume", action="store_true", help="go on from OUT/state.pt")
+    add("--steps", type=number(int), default=40_000)
+    add("--seconds", type=number(float), default=float("inf"))
+    add("--batch", type=number(int), default=9)
+    add("--size", type=common.image_size, default=224)
+    add("--learning_rate", type=number(float), default=0.01)
+    add("--encoder_lr_multiplier", type=number(float), default=0.1)
     add("--weight_decay", type=float, default=0.0005)
     add("--dropout", type=float, default=0.5)
-    add("--bfloat16", action=argparse.BooleanOptionalAction, default=True)
     add("--graph", action=argparse.BooleanOptionalAction, default=True)
-    add("--resume", default="", help="state.pt of a training to go on with")
-    add("--log_interval", type=int, default=100)
+    add("--log_interval", type=number(int), default=100)
     add("--seed", type=int, default=0)
-    train(parser.parse_args())
+    parser.set_defaults(kind="train")
+    common.run(train, parser.parse_args())
 
 
 if __name__ == "__main__":

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
+import zipfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
 import torch
+
+from .network import is_encoder
 
 _LSTM = {"weight_ih": "kernel", "weight_hh": "recurrent_kernel", "bias_ih": "bias"}
 _NORM = {
@@ -54,52 +57,70 @@ def to_arrays(state: Mapping[str, torch.Tensor]) -> dict[str, np.ndarray]:
 
 
 @torch.no_grad()
-def assign(network, arrays: Mapping[str, np.ndarray], partial: bool = False) -> None:
-    """Gives the network values by variable path.
+def load(network, path: str | Path, encoder: bool = False) -> None:
+    """Gives the network the weights of an .npz by variable path.
 
     Args:
         network: a `PiCANet`.
-        arrays: {variable path: array}.
-        partial: whether the network may have more variables, such as a decoder.
+        path: an .npz of `save`, or of `keras_models encoder`.
+        encoder: whether it has VGG16's five blocks alone.
 
     Raises:
-        ValueError: if a variable has no value, unless `partial`; if a value has no
-            variable, or another shape.
+        ValueError: if it cannot be read; if a variable has no value, a value no
+            variable or another shape, or is not finite.
     """
-    state, left = network.state_dict(), dict(arrays)
-    for name, path in variable_paths(state):
-        if path not in left:
-            if not partial:
-                raise ValueError(f"no value for {path}")
+    left, state = read(path), network.state_dict()
+    for name, variable in variable_paths(state):
+        if encoder and not is_encoder(variable):
             continue
-        value = np.asarray(left.pop(path))
-        if value.ndim == 4 and state[name].ndim == 4:
-            value = value.transpose(3, 2, 0, 1)
-        elif "lstm" in path:
-            value = value.T
-        elif value.ndim == 4:
-            value = value.reshape(-1, value.shape[-1])
-        target = state[name]
-        if value.shape != target.shape:
+        if variable not in left:
+            raise ValueError(f"{path} has no value for {variable}")
+        value = left.pop(variable).astype(np.float64)
+        (expected,) = to_arrays({name: state[name]}).values()
+        if value.shape != expected.shape:
             raise ValueError(
-                f"{path} has the shape {value.shape} and not {tuple(target.shape)}"
+                f"{path}: {variable} has the shape {value.shape} and not "
+                f"{expected.shape}. Is it of another width or variant?"
             )
-        target.copy_(torch.from_numpy(value.astype(np.float64)))
+        if not np.isfinite(value).all():
+            raise ValueError(f"{path}: {variable} has values that are not finite")
+        target = state[name]
+        if value.ndim == 4 and target.ndim == 4:
+            value = value.transpose(3, 2, 0, 1)
+        elif "lstm" in variable:
+            value = value.T
+        target.copy_(torch.from_numpy(value.copy()).reshape(target.shape))
     if left:
-        raise ValueError(f"no variable for {', '.join(sorted(left)[:3])}")
+        raise ValueError(f"{path}: no variable for {', '.join(sorted(left)[:3])}")
 
 
 def read(path: str | Path) -> dict[str, np.ndarray]:
-    with np.load(path) as file:
-        return {name: file[name] for name in file.files}
+    """Reads an .npz.
+
+    Raises:
+        ValueError: if it is none, or damaged.
+    """
+    if not zipfile.is_zipfile(path):
+        raise ValueError(f"{path} is no .npz, or not there")
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            return {name: file[name] for name in file.files}
+    except Exception as error:  # of zipfile, zlib and NumPy
+        raise ValueError(f"{path} is damaged: {error}") from error
 
 
 def save(state: Mapping[str, torch.Tensor], path: str | Path) -> None:
     """Writes an .npz for `presets.add`: kernels in float16, vectors in float32.
 
     Variances may be too large for float16.
+
+    Raises:
+        ValueError: if a value is not finite; the file is then as it was.
     """
     arrays = to_arrays(state)
+    wrong = [name for name, value in arrays.items() if not np.isfinite(value).all()]
+    if wrong:
+        raise ValueError(f"{wrong[0]} is not finite: {path} is of before")
     part = Path(f"{path}.part.npz")
     stored = {
         name: value.astype(np.float16) if value.ndim > 1 else value

@@ -1,0 +1,129 @@
+"""What both trainings share: arguments, messages, signals, states on disk."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import signal
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+
+from . import weights
+from .network import PiCANet, parse_variant
+
+
+def positive(kind: Callable) -> Callable:
+    """An argument's type: `int` or `float`, above 0."""
+
+    def parse(text: str):
+        try:
+            value = kind(text)
+        except ValueError:
+            value = 0
+        if not value > 0:
+            raise argparse.ArgumentTypeError(f"must be above 0, not {text}")
+        return value
+
+    return parse
+
+
+def image_size(text: str) -> int:
+    """An argument's type: side of the input in pixels."""
+    if not text.isdecimal() or int(text) < 80 or int(text) % 8:
+        raise argparse.ArgumentTypeError(
+            f"must be a multiple of 8 and at least 80, not {text}"
+        )
+    return int(text)
+
+
+def variant(text: str) -> str:
+    try:
+        parse_variant(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+    return text
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds those of both trainings."""
+    add = parser.add_argument
+    add("packs", help="folder of *.pack")
+    add("output")
+    add("--encoder", default="", help="an .npz of keras_models encoder")
+    add("--variant", type=variant, default="6GAP_5432LAP")
+    add("--width", type=positive(float), default=1.0)
+    add("--save_interval", type=positive(float), default=300.0, help="seconds")
+    add(
+        "--bfloat16",
+        action=argparse.BooleanOptionalAction,
+        default=torch.cuda.is_available() or _computes_bfloat16(),
+        help="default: where GPU or processor computes it faster",
+    )
+
+
+def _computes_bfloat16() -> bool:
+    path = Path("/proc/cpuinfo")
+    text = path.read_text() if path.exists() else ""
+    return "avx512_bf16" in text or "amx_bf16" in text
+
+
+def run(command: Callable[[argparse.Namespace], None], options) -> None:
+    """Runs a command; what its user can mend is told in a line."""
+    try:
+        command(options)
+    except (ValueError, OSError) as error:
+        sys.exit(f"error: {error}")
+
+
+def build(options: argparse.Namespace, dropout: float) -> PiCANet:
+    """Builds the network of --variant and --width, with the --encoder."""
+    network = PiCANet(options.variant, options.width, dropout)
+    if options.encoder:
+        weights.load(network, options.encoder, encoder=True)
+    return network
+
+
+def save_state(state: dict, path: Path) -> None:
+    """Replaces a state by a whole new one."""
+    part = path.with_suffix(".part")
+    torch.save(state, part)
+    os.replace(part, path)
+
+
+def load_state(path: Path, kind: str, device="cpu") -> dict:
+    """Loads a training's state; `kind` is the command that wrote it.
+
+    Raises:
+        ValueError: if it is damaged, or of another command.
+    """
+    try:
+        state = torch.load(path, map_location=device, weights_only=True)
+        found = state["settings"]["kind"]
+    except Exception as error:  # of zipfile, pickle, or PyTorch's own
+        raise ValueError(f"{path} is damaged, or not there: {error}") from error
+    if found != kind:
+        raise ValueError(f"{path} is of the command {found}: give another folder")
+    return state
+
+
+class Stopping:
+    """Ctrl-C and SIGTERM as a request, so that a step ends and its result is saved."""
+
+    def __init__(self):
+        self.asked = False
+
+    def __enter__(self):
+        signals = (signal.SIGINT, signal.SIGTERM)
+        self._before = {each: signal.signal(each, self._ask) for each in signals}
+        return self
+
+    def __exit__(self, *_):
+        for each, handler in self._before.items():
+            signal.signal(each, handler)
+
+    def _ask(self, number, frame):
+        self.asked = True
+        print("stopping after this step", flush=True)
