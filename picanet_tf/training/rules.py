@@ -15,6 +15,11 @@ def check_given(experiment, given: Mapping) -> None:
     Raises:
         PicanetError: naming the setting.
     """
+    if "linear_share" in given and experiment.rate_schedule != "linear":
+        raise PicanetError(
+            "`linear_share` requires `rate_schedule` linear. Received: "
+            f"{experiment.rate_schedule}"
+        )
     if "attention_loss_weight" in given:
         spec, variant = get_spec(experiment.task), experiment.variant
         if not spec.has_attention_loss(variant):

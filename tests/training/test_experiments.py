@@ -88,6 +88,13 @@ def test_a_weight_of_an_attention_loss_that_is_none(given):
     assert weight.attention_loss_weight == 0
 
 
+def test_a_linear_share_of_another_schedule():
+    share = Experiment.of(linear_share=0.3, rate_schedule="linear").linear_share
+    assert share == 0.3
+    with pytest.raises(PicanetError, match="`linear_share` requires `rate_schedule`"):
+        Experiment.of(recipe="quick", linear_share=0.3)
+
+
 def test_random_scale_is_for_segmentation():
     assert Experiment.of("segmentation", random_scale=True).random_scale
     assert not Experiment.of("segmentation").random_scale
