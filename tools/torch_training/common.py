@@ -47,8 +47,17 @@ def variant(text: str) -> str:
     return text
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Adds those of both trainings."""
+def make_parser(kind: str, description: str) -> argparse.ArgumentParser:
+    """Creates a command's parser, with the arguments of both trainings.
+
+    Args:
+        kind: the command's name, which its states record.
+        description: its docstring.
+    """
+    parser = argparse.ArgumentParser(
+        description=description, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.set_defaults(kind=kind)
     add = parser.add_argument
     add("packs", help="folder of *.pack")
     add("output")
@@ -62,6 +71,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=torch.cuda.is_available() or _computes_bfloat16(),
         help="default: where GPU or processor computes it faster",
     )
+    return parser
 
 
 def _computes_bfloat16() -> bool:

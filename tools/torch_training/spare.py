@@ -225,10 +225,7 @@ def train(options: argparse.Namespace) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    common.add_arguments(parser)
+    parser = common.make_parser("spare", __doc__)
     add, number = parser.add_argument, common.positive
     add("--weights", default="", help="an .npz of the whole network")
     add("--size", type=common.image_size, default=160)
@@ -244,7 +241,6 @@ def main() -> None:
     )
     add("--seconds", type=number(float), default=float("inf"))
     add("--fall", type=float, default=0.0, help="last seconds, in which rates fall")
-    parser.set_defaults(kind="spare")
     common.run(train, parser.parse_args())
 
 

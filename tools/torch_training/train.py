@@ -228,10 +228,7 @@ def _captured(step, network, optimizer):
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    common.add_arguments(parser)
+    parser = common.make_parser("train", __doc__)
     add, number = parser.add_argument, common.positive
     add("--resume", action="store_true", help="go on from OUT/state.pt")
     add("--steps", type=number(int), default=40_000)
@@ -245,7 +242,6 @@ def main() -> None:
     add("--graph", action=argparse.BooleanOptionalAction, default=True)
     add("--log_interval", type=number(int), default=100)
     add("--seed", type=int, default=0)
-    parser.set_defaults(kind="train")
     common.run(train, parser.parse_args())
 
 
