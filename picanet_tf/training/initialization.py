@@ -34,26 +34,24 @@ def build(task: Task, experiment: Experiment, image_size: int | None = None) -> 
     )
 
 
-def check_phases(task: Task, experiment: Experiment) -> int:
-    """Returns the first size of the input, after checking that weights fit all sizes.
+def build_first_phase(task: Task, experiment: Experiment) -> Network:
+    """Builds the network of the first phase, whose weights fit all other phases.
 
     Raises:
         PicanetError: if they do not, as where GAP's grid has more positions.
     """
     first, *others = dict.fromkeys(phase.image_size for phase in experiment.phases)
-    if others:
-        shapes = {
-            size: [tuple(v.shape) for v in build(task, experiment, size).variables]
-            for size in (first, *others)
-        }
-        for size in others:
-            if shapes[size] != shapes[first]:
-                raise PicanetError(
-                    f"`image_sizes`: {experiment.variant} has other weights at {first} "
-                    f"pixels than at {size}, where GAP's grid has more positions. Give "
-                    "sizes of at least 80"
-                )
-    return first
+    network = build(task, experiment, first)
+    shapes = [tuple(variable.shape) for variable in network.variables]
+    for size in others:
+        other = build(task, experiment, size)
+        if [tuple(variable.shape) for variable in other.variables] != shapes:
+            raise PicanetError(
+                f"`image_sizes`: {experiment.variant} has other weights at {first} "
+                f"pixels than at {size}, where GAP's grid has more positions. Give "
+                "sizes of at least 80"
+            )
+    return network
 
 
 def load_initial_weights(

@@ -124,8 +124,7 @@ class Trainer:
         """Creates the network, its optimizer and, for a new run, the run directory."""
         run, experiment = self.run_directory, self.experiment
         with self.strategy.scope():
-            size = initialization.check_phases(self.task, experiment)
-            model = initialization.build(self.task, experiment, size)
+            model = initialization.build_first_phase(self.task, experiment)
             if self.resume:
                 pretrained = tuple(run.recorded()["pretrained_layers"])
             else:
