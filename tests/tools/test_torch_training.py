@@ -211,6 +211,8 @@ def test_spare_time_goes_on_where_it_was_left(packs, tmp_path, start):
     assert not np.array_equal(
         average, weights.to_arrays(state["network"])["stage1/kernel"]
     )
+    said = run(*words, "--freeze_blocks", 1, "--seconds", 0.1)
+    assert "AdamW's moments start anew" in said
     assert "has the variant 6GAP_54LAP" in refused("spare", packs, tmp_path, *SMALL)
     assert "is of the command spare" in refused("train", packs, tmp_path, "--resume")
 

@@ -120,7 +120,11 @@ class Training:
             weight_decay=0.01,
             foreach=True,
         )
-        if saved and len(saved["optimizer"]["state"]) == len(self.trained):
+        if not saved:
+            return
+        if len(saved["optimizer"]["state"]) != len(self.trained):
+            print("AdamW's moments start anew: other blocks are frozen", flush=True)
+        else:
             factors = [group["factor"] for group in self.optimizer.param_groups]
             self.optimizer.load_state_dict(saved["optimizer"])
             for group, factor in zip(self.optimizer.param_groups, factors, strict=True):
