@@ -43,25 +43,18 @@ def torch_step(folder: str) -> Callable[[], object]:
 
     import torch
 
-    from tools.torch_training import common, weights
+    from tools.torch_training import spare, weights
     from tools.torch_training.network import PiCANet
-    from tools.torch_training.spare import Training
 
     whole = Path(folder) / "weights.npz"
     weights.save(PiCANet(VARIANT).state_dict(), whole)
-    options = common.make_parser("spare", "").parse_args([folder, folder])
-    vars(options).update(
-        weights=str(whole),
-        freeze_blocks=FROZEN,
-        learning_rate=4e-4,
-        encoder_lr_multiplier=0.2,
-        fall=0.0,
-    )
-    training = Training(options)
+    words = [folder, folder, "--weights", str(whole), "--freeze_blocks", str(FROZEN)]
+    options = spare.make_parser().parse_args(words)
+    training = spare.Training(options)
     images = torch.rand(BATCH, 3, SIZE, SIZE) * 255 - 128
     images = images.contiguous(memory_format=torch.channels_last)
     masks = (torch.rand(BATCH, 1, SIZE, SIZE) > 0.5).float()
-    return lambda: training.step(images, masks, 4e-4)
+    return lambda: training.step(images, masks, options.learning_rate)
 
 
 def seconds(step: Callable[[], object], steps: int) -> float:

@@ -228,7 +228,7 @@ def train(options: argparse.Namespace) -> None:
     print(f"{training.seen} images seen; {output / 'weights.npz'}", flush=True)
 
 
-def main() -> None:
+def make_parser() -> argparse.ArgumentParser:
     parser = common.make_parser("spare", __doc__)
     add, number = parser.add_argument, common.positive
     add("--weights", default="", help="an .npz of the whole network")
@@ -245,7 +245,11 @@ def main() -> None:
     )
     add("--seconds", type=number(float), default=float("inf"))
     add("--fall", type=float, default=0.0, help="last seconds, in which rates fall")
-    common.run(train, parser.parse_args())
+    return parser
+
+
+def main() -> None:
+    common.run(train, make_parser().parse_args())
 
 
 if __name__ == "__main__":
