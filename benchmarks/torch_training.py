@@ -15,6 +15,7 @@ import argparse
 import os
 import statistics
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -85,8 +86,9 @@ def main(python: str, rounds: int, steps: int) -> None:
             worker.stdin.flush()
             return float(worker.stdout.readline())
 
-        while worker.stdout.readline() not in ("ready\n", ""):
-            pass
+        while (line := worker.stdout.readline()) != "ready\n":
+            if not line:
+                sys.exit(f"{python} ended early: its message is above")
         ours = keras_step()
         ours()
         times = {"PyTorch": [], "Keras": []}
