@@ -18,8 +18,9 @@ put end to end, each row of the band starts one position before the next window.
 In this module, maps are [H, N, W, ...], where a slice of consecutive lines is a view.
 The band has K * reach / (K*K) times as many values as the attention, about 6 times for
 K = 7 and dilation 2, and the surroundings K * reach / tile = 10 times as many as the
-features. Both are made anew in the backward pass: that takes less time than a
-product, and they are the largest tensors of a training step.
+features. So the forward pass makes the surroundings of one strip of lines at a time,
+which takes no longer. Both are made anew in the backward pass: that takes less time
+than a product, and they are the largest tensors of a training step.
 
 A feature that is not finite makes all pixels of its tiles NaN, since a band's zeros are
 multiplied, too, and not only those whose windows contain it.
@@ -40,21 +41,28 @@ from picanet_tf.layers.windows import (
 )
 
 TILE = 32  # Pixels of a line at most: fewer waste the margins, more waste zeros.
+STRIP = 2**21  # Values of an image's surroundings in a strip, about: 8 MB in float32.
 
 
 def pool(features, attention, window: Window):
     """Eq. 3: [N, H, W, C], [N, H, W, K*K] -> [N, H, W, C]."""
     tiling = _Tiling.of(window, get_size(features, 2))
+    height = get_size(features, 1)
 
     @with_gradient
     def forward(features, attention):
-        surroundings = tiling.surround(swap_batch_and_lines(features))
+        widened = tiling.widen(swap_batch_and_lines(features))
         band = tiling.make_band(swap_batch_and_lines(attention))
-        pooled = tiling.join(tf.matmul(band, surroundings))
+        strips = [
+            tf.matmul(band[top:bottom], tiling.surround(widened, top, bottom))
+            for top, bottom in tiling.cut_strips(features)
+        ]
+        pooled = tiling.join(tf.concat(strips, axis=0))
 
         def backward(upstream):
             upstream = tiling.split(swap_batch_and_lines(upstream))
-            around = tiling.surround(swap_batch_and_lines(features))
+            widened = tiling.widen(swap_batch_and_lines(features))
+            around = tiling.surround(widened, 0, height)
             d_band = tf.matmul(upstream, around, transpose_b=True)
             d_attention = swap_batch_and_lines(tiling.read_band(d_band))
             band = tiling.make_band(swap_batch_and_lines(attention))
@@ -99,14 +107,30 @@ class _Tiling(NamedTuple):
         shape = [get_size(tiles, 0), -1, self.count * self.tile, get_size(tiles, 4)]
         return tf.reshape(tiles, shape)[:, :, : self.width]
 
-    def surround(self, lines):
-        """[H, N, W, C] -> [H, N, count, K * reach, C], zeros outside the map."""
+    def cut_strips(self, features) -> list[tuple]:
+        """First and last line (excluded) of each strip of a map [N, H, W, C].
+
+        A map of unknown size is one strip.
+        """
+        height, channels = get_size(features, 1), features.shape[3]
+        if not all(isinstance(n, int) for n in (height, self.count, channels)):
+            return [(0, height)]
+        line = self.count * self.window.kernel_size * self.reach * channels
+        lines = max(1, STRIP // max(1, line))
+        tops = range(0, max(1, height), lines)  # One strip of no lines, if it has none.
+        return [(top, min(top + lines, height)) for top in tops]
+
+    def widen(self, lines):
+        """[H, N, W, C] -> [H + 2 margins, N, count, reach, C], zeros outside."""
         margin = self.window.margin
         after = margin + self.count * self.tile - self.width
         padded = pad_zeros(self.window.pad_lines(lines), 2, margin, after)
         starts = tf.range(self.count)[:, tf.newaxis] * self.tile
-        reached = tf.gather(padded, starts + tf.range(self.reach), axis=2)
-        return self._stack_rows(lines, [reached] * self.window.kernel_size)
+        return tf.gather(padded, starts + tf.range(self.reach), axis=2)
+
+    def surround(self, widened, top, bottom):
+        """Surroundings of the lines from top to bottom, [.., count, K * reach, C]."""
+        return self._stack_rows([widened] * self.window.kernel_size, top, bottom)
 
     def overlap(self, reached):
         """Adds up lines around tiles: [H, N, count, reach, C] -> [H, N, W, C]."""
@@ -155,15 +179,19 @@ class _Tiling(NamedTuple):
         """The band of the lines that each line meets: [.., K * tile, reach]."""
         padded = self.window.pad_lines(band)
         rows = tf.split(padded, self.window.kernel_size, axis=-1)
-        return self._stack_rows(band, rows[::-1])
+        return self._stack_rows(rows[::-1], 0, get_size(band, 0))
 
     def meet(self, upstream):
         """The lines that each line meets: [.., tile, C] -> [.., K * tile, C]."""
         padded = self.window.pad_lines(upstream)
-        return self._stack_rows(upstream, [padded] * self.window.kernel_size)
+        padded = [padded] * self.window.kernel_size
+        return self._stack_rows(padded, 0, get_size(upstream, 0))
 
-    def _stack_rows(self, lines, padded):
+    def _stack_rows(self, padded, top, bottom):
         """Concatenates K shifted views of padded lines, one for each window row."""
-        rate, height = self.window.dilation_rate, get_size(lines, 0)
-        views = [row[i * rate : i * rate + height] for i, row in enumerate(padded)]
+        offsets = [i * self.window.dilation_rate for i in range(len(padded))]
+        views = [
+            row[top + offset : bottom + offset]
+            for row, offset in zip(padded, offsets, strict=True)
+        ]
         return tf.concat(views, axis=3)

@@ -6,6 +6,7 @@ import tensorflow as tf
 
 from picanet_tf.layers import banded
 from picanet_tf.layers.attention_ops import local_attention_pool
+from picanet_tf.layers.gradients import inference_only
 from picanet_tf.layers.windows import Window
 from tests.layers import naive
 from tests.layers.harness import random
@@ -35,6 +36,40 @@ def test_any_width(width, kernel_size, dilation_rate):
     np.testing.assert_allclose(actual[0], loops, atol=1e-12)
     for ours, reference in zip(actual, expected, strict=True):
         np.testing.assert_allclose(ours, reference, atol=1e-12)
+
+
+def test_strips_of_lines(monkeypatch):
+    """Strips of three lines and a last one of one line, as many as one at a time."""
+    window = {"kernel_size": 7, "dilation_rate": 2}
+    features, attention = random(2, 7, 40, 4), random(2, 7, 40, 49)
+    whole = local_attention_pool(features, attention, **window)
+    for lines in (1, 3):
+        monkeypatch.setattr(banded, "STRIP", lines * 2 * 7 * 32 * 4)
+        tiling = banded._Tiling.of(Window(7, 2), 40)
+        strips = tiling.cut_strips(tf.constant(features))
+        assert strips == [(top, min(top + lines, 7)) for top in range(0, 7, lines)]
+        pooled = local_attention_pool(features, attention, **window)
+        np.testing.assert_array_equal(pooled, whole)
+    np.testing.assert_allclose(
+        whole, naive.local_attention_pool(features, attention, **window), atol=1e-12
+    )
+
+
+def test_no_tensor_of_a_prediction_is_as_large_as_all_surroundings():
+    """The largest is the band, 280 values a pixel of D2; surroundings have 1,280."""
+    predict = tf.function(
+        lambda x, a: local_attention_pool(x, a, kernel_size=7, dilation_rate=2),
+        input_signature=[
+            tf.TensorSpec([1, 112, 112, 128]),
+            tf.TensorSpec([1, 112, 112, 49]),
+        ],
+    )
+    with inference_only():
+        graph = predict.get_concrete_function().graph
+    sizes = [
+        out.shape.num_elements() for op in graph.get_operations() for out in op.outputs
+    ]
+    assert max(sizes) < 300 * 112 * 112
 
 
 def test_shapes_that_are_unknown_in_the_graph():
