@@ -2,7 +2,8 @@
 
     python -m benchmarks.startup RUN
 
-RUN is a run directory of a full network, such as build/demo/run of `make demo`.
+RUN is a run directory of a full network, such as build/demo-train/run of
+`make demo-train`.
 """
 
 from __future__ import annotations

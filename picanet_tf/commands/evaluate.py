@@ -61,7 +61,11 @@ def define_flags() -> None:
         "mask_suffix", "", "Ends the masks' names: with _mask, that of cat is cat_mask."
     )
     flags.DEFINE_bool("invert_masks", False, "Black is the object in --masks.")
-    many("name", [], "Name of the --masks data set; default: the folder's name.")
+    many(
+        "name",
+        [],
+        "Name of the --masks data set; default: ECSSD of ECSSD/masks.",
+    )
     flags.DEFINE_string("output", None, "Folder for the report; created if missing.")
     flags.DEFINE_bool("normalize", default.normalize, "Rescale each map to 0..1.")
     one_of(
