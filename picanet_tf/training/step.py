@@ -125,7 +125,7 @@ class TrainingStep:
                 )
                 scaled = self._optimizer.scale_loss(total)
             variables = self._model.trainable_variables
-            gradients = tape.gradient(scaled, variables)
+            gradients = self._agree_on_overflow(tape.gradient(scaled, variables))
             clipped = self._clip(gradients) if self._clip_norm else gradients
             self._optimizer.apply_gradients(zip(clipped, variables, strict=True))
             objects = self._task.has_object(targets)
@@ -139,6 +139,22 @@ class TrainingStep:
             self._averages.update()
         return self._strategy.reduce(tf.distribute.ReduceOp.SUM, shares, axis=None)
 
+    def _agree_on_overflow(self, gradients) -> list[tf.Tensor]:
+        """Makes all replicas' gradients NaN if one replica's are not finite.
+
+        With loss scaling, Keras then skips the step, but looks at one replica only.
+        """
+        replicas = self._strategy.num_replicas_in_sync
+        if replicas == 1 or not self._scales_loss:
+            return gradients
+        overflow = 1.0 - tf.cast(_all_finite(gradients), tf.float32)
+        context = tf.distribute.get_replica_context()
+        overflow = context.all_reduce(tf.distribute.ReduceOp.SUM, overflow)
+        return [
+            g if g is None else tf.where(overflow > 0, tf.cast(math.nan, g.dtype), g)
+            for g in gradients
+        ]
+
     def _clip(self, gradients) -> list[tf.Tensor]:
         """Scales the gradients so that the norm of their sum is at most `clip_norm`.
 
@@ -149,17 +165,25 @@ class TrainingStep:
         if self._strategy.num_replicas_in_sync > 1:
             context = tf.distribute.get_replica_context()
             sums = context.all_reduce(tf.distribute.ReduceOp.SUM, sums)
-        if isinstance(self._optimizer, keras.optimizers.LossScaleOptimizer):
+        if self._scales_loss:
             largest = largest * self._optimizer.dynamic_scale.value
         factor = tf.minimum(1.0, largest / (tf.linalg.global_norm(sums) + 1e-12))
         return [g if g is None else g * factor for g in gradients]
 
     def _infinite(self, gradients) -> tf.Tensor:
         """Returns 1 if a gradient is not finite, unless loss scaling handles it."""
-        if isinstance(self._optimizer, keras.optimizers.LossScaleOptimizer):
+        if self._scales_loss:
             return tf.constant(0.0)
-        finite = [tf.reduce_all(tf.math.is_finite(g)) for g in gradients]
-        return 1.0 - tf.cast(tf.reduce_all(finite), tf.float32)
+        return 1.0 - tf.cast(_all_finite(gradients), tf.float32)
+
+    @property
+    def _scales_loss(self) -> bool:
+        return isinstance(self._optimizer, keras.optimizers.LossScaleOptimizer)
+
+
+def _all_finite(gradients) -> tf.Tensor:
+    finite = [tf.reduce_all(tf.math.is_finite(g)) for g in gradients if g is not None]
+    return tf.reduce_all(finite)
 
 
 def distribute(
