@@ -6,6 +6,7 @@ import contextlib
 from pathlib import Path
 
 import tensorflow as tf
+from absl import logging
 
 from picanet_tf.core.files import replacing
 from picanet_tf.models.base import Network
@@ -65,6 +66,9 @@ class Learner:
 
     def resized(self, image_size: int) -> Learner:
         """Returns one in the same state, with the network for another input size."""
+        if image_size == self.model.image_size:
+            return self
+        logging.info("The network's input has %d pixels a side now", image_size)
         task, experiment, strategy = self._about
         with strategy.scope():
             model = initialization.build(task, experiment, image_size)

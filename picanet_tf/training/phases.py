@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from typing import NamedTuple
 
 from picanet_tf.core.errors import PicanetError
@@ -43,12 +44,21 @@ def parse_image_sizes(text: str) -> list[tuple[int, float]]:
 
 
 def plan_phases(sizes: list[tuple[int, float]], steps: int) -> tuple[Phase, ...]:
-    """Divides the steps by the shares; phases without a step are left out."""
+    """Divides the steps by the shares; phases without a step are left out.
+
+    The last phase has at least one, so that the network ends with its size.
+    """
     phases, first, share_done = [], 0, 0.0
     for number, (size, share) in enumerate(sizes, 1):
         share_done += share
-        last = steps if number == len(sizes) else min(round(steps * share_done), steps)
+        others = min(round(steps * share_done), steps - 1)
+        last = steps if number == len(sizes) else others
         if last > first:
             phases.append(Phase(size, last))
         first = last
     return tuple(phases)
+
+
+def phase_of(step: int, phases: Iterable[Phase]) -> Phase:
+    """Returns the phase in which a step, counted from 1, was taken."""
+    return next(phase for phase in phases if step <= phase.last)

@@ -26,6 +26,7 @@ from picanet_tf.training.data import Batches
 from picanet_tf.training.errors import NotFinite, TrainingError, TrainingInterrupted
 from picanet_tf.training.experiments import Experiment
 from picanet_tf.training.learner import Learner
+from picanet_tf.training.phases import Phase, phase_of
 from picanet_tf.training.run_directory import RunDirectory
 from picanet_tf.training.selection import ObjectWatch
 from picanet_tf.training.step import agree, any_worker, distribute
@@ -116,9 +117,12 @@ class Trainer:
             agree(strategy, cluster, step=first)
             if first < experiment.steps and not self.learner.selection.exhausted:
                 self._take_steps(first, stop)
-            elif cluster.chief:  # The run was killed after its last checkpoint.
-                with self.learner.averaged():
-                    self._save_model()
+            else:  # The run was killed after its last checkpoint.
+                size = phase_of(first, experiment.phases).image_size
+                self.learner = self.learner.resized(size)
+                if cluster.chief:
+                    with self.learner.averaged():
+                        self._save_model()
 
     def _build(self, stop: StopRequest) -> None:
         """Creates the network, its optimizer and, for a new run, the run directory."""
@@ -182,26 +186,23 @@ class Trainer:
 
     def _iterate_batches(self, first: int):
         """Yields (step, batch) of all steps after `first`, each phase at its size."""
-        begin = 0
+        before = Phase(self.experiment.phases[0].image_size, 0)
         for phase in self.experiment.phases:
             if phase.last <= first:
-                begin = phase.last
+                before = phase
                 continue
-            if phase.image_size != self.learner.model.image_size:
-                logging.info("From now on at %d pixels", phase.image_size)
-                self.learner = self.learner.resized(phase.image_size)
-                if first == begin:
-                    self.learner.selection.forget()
+            self.learner = self.learner.resized(phase.image_size)
+            if first == before.last and phase.image_size != before.image_size:
+                self.learner.selection.forget()
             if self.cluster.chief:
                 data = self.batches
                 read = data.validation or functools.partial(data.training, 0)
                 self._panel_batch = next(iter(read(**self._size)))
             read = functools.partial(self._read_training, first)
-            size = self.experiment.batch_size
-            batches = iter(distribute(self.strategy, size, read))
+            batches = iter(distribute(self.strategy, self.experiment.batch_size, read))
             for step in range(first + 1, phase.last + 1):
                 yield step, next(batches)
-            begin = first = phase.last
+            before, first = phase, phase.last
 
     def _read_training(self, first: int, share: tuple[int, int]) -> tf.data.Dataset:
         batches = self.batches.training(first, share=share, **self._size)

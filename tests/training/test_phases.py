@@ -11,6 +11,7 @@ from picanet_tf.saliency.validation import SaliencyValidation
 from picanet_tf.training.callbacks import ProgressBar
 from picanet_tf.training.errors import TrainingInterrupted
 from picanet_tf.training.experiments import Experiment
+from picanet_tf.training.learner import Learner
 from picanet_tf.training.phases import Phase, parse_image_sizes, plan_phases
 from picanet_tf.training.run_directory import RunDirectory
 from tests.training import disks
@@ -21,7 +22,9 @@ from tests.training import disks
     [
         ("160:0.8,224:0.2", 1000, [(160, 800), (224, 1000)]),
         ("96:0.5, 160:.25, 224:0.25", 10, [(96, 5), (160, 8), (224, 10)]),
-        ("160:0.8,224:0.2", 2, [(160, 2)]),
+        ("160:0.8,224:0.2", 2, [(160, 1), (224, 2)]),
+        ("160:0.8,224:0.2", 1, [(224, 1)]),
+        ("160:0.99,224:0.01", 40, [(160, 39), (224, 40)]),
         ("224:1", 7, [(224, 7)]),
     ],
 )
@@ -68,13 +71,13 @@ def slow(stop):
 
 
 def run_of(folder, **changes):
-    changes = {"variant": "UNet", "image_size": 48, "steps": 6, **changes}
-    experiment = disks.experiment(image_sizes="32:0.5,48:0.5", **changes)
+    changes = {"image_sizes": "32:0.5,48:0.5", "image_size": 48, **changes}
+    experiment = disks.experiment(**{"variant": "UNet", "steps": 6, **changes})
     return RunDirectory.create(experiment, str(folder))
 
 
-def weights_of(run):
-    model = keras.saving.load_model(run.weights("model"), compile=False)
+def weights_of(run, which="model"):
+    model = keras.saving.load_model(run.weights(which), compile=False)
     return {variable.path: variable.numpy() for variable in model.weights}
 
 
@@ -109,6 +112,12 @@ def test_a_resumed_run_ends_at_the_same_weights(tmp_path, read, sizes, interrupt
     model = keras.saving.load_model(whole.weights("model"), compile=False)
     assert model.image_size == 48
 
+    train(whole, read, resume=True)  # Nothing is left to do; it is saved again.
+    again = keras.saving.load_model(whole.weights("model"), compile=False)
+    assert again.image_size == 48
+    for variable, values in zip(again.weights, model.weights, strict=True):
+        np.testing.assert_array_equal(variable, values, variable.path)
+
     pieces = run_of(tmp_path / "pieces")
     interrupt(stop)
     with pytest.raises(TrainingInterrupted, match=f"after step {stop}"):
@@ -137,7 +146,9 @@ def test_the_best_network_has_the_last_size(
     scores = iter([0.9, 0.8, 0.5, 0.4])
     result = lambda validation: {"max_f": next(scores), "mae": 0.1}  # noqa: E731
     monkeypatch.setattr(SaliencyValidation, "result", result)
-    run = run_of(tmp_path / "run", validation_interval=2, steps=8)  # switches after 4
+    # Switches after step 4; step 6 is the best one at 48 pixels.
+    intervals = {"validation_interval": 2, "checkpoint_interval": 2}
+    run = run_of(tmp_path / "run", steps=8, **intervals)
     read_validation = lambda image_size: disks.read(9, size=image_size).take(1)  # noqa: E731
     if stop:
         interrupt(stop)
@@ -145,12 +156,52 @@ def test_the_best_network_has_the_last_size(
             train(run, read, read_validation=read_validation)
     train(run, read, read_validation=read_validation, resume=bool(stop))
     best = keras.saving.load_model(run.weights("best"), compile=False)
-    last = keras.saving.load_model(run.weights("model"), compile=False)
     assert best.image_size == 48
-    kernels = [
-        (v.numpy(), w.numpy()) for v, w in zip(best.weights, last.weights, strict=True)
-    ]
-    assert not all(np.array_equal(*pair) for pair in kernels)  # It is of step 6, not 8.
+    six = run_of(tmp_path / "six", steps=8, **intervals)
+    interrupt(6)
+    with pytest.raises(TrainingInterrupted):
+        train(six, read)
+    expected = weights_of(six)
+    for variable in best.weights:
+        np.testing.assert_array_equal(variable, expected[variable.path])
+
+
+@pytest.mark.parametrize(
+    "plan, best",
+    [
+        ("32:0.25,48:0.25,32:0.5", [32, 48, 32]),  # forgotten at each switch
+        ("32:0.25,48:0.25,48:0.5", [32, 48]),  # nothing changes after step 4
+    ],
+)
+@pytest.mark.parametrize("stop", [None, slow(4)])
+def test_scores_are_forgotten_where_the_size_changes(
+    tmp_path, read, interrupt, stop, monkeypatch, plan, best
+):
+    """Also by a run that is resumed there, whose first network is of the first size."""
+    scores = iter([0.9, 0.8, 0.5, 0.4])
+    result = lambda validation: {"max_f": next(scores), "mae": 0.1}  # noqa: E731
+    monkeypatch.setattr(SaliencyValidation, "result", result)
+    intervals = {"validation_interval": 2, "checkpoint_interval": 2}
+    size = parse_image_sizes(plan)[-1][0]
+    run = run_of(
+        tmp_path / "run", steps=8, image_sizes=plan, image_size=size, **intervals
+    )
+    read_validation = lambda image_size: disks.read(9, size=image_size).take(1)  # noqa: E731
+    saved = []
+    save = Learner.save
+
+    def saves(self, path):
+        save(self, path)
+        if path.name == "best.keras":
+            saved.append(self.model.image_size)
+
+    monkeypatch.setattr(Learner, "save", saves)
+    if stop:
+        interrupt(stop)
+        with pytest.raises(TrainingInterrupted):
+            train(run, read, read_validation=read_validation)
+    train(run, read, read_validation=read_validation, resume=bool(stop))
+    assert saved == best
 
 
 def test_validation_has_the_size_of_the_phase(tmp_path, read):
