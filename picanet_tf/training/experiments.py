@@ -102,7 +102,7 @@ class Experiment:
         minimum=0,
     )
     momentum: float = setting(
-        0.9, "Momentum of SGD, or beta_1 of AdamW.", minimum=0, maximum=1
+        0.9, "Momentum of SGD, or beta_1 of AdamW.", minimum=0, below=1
     )
     beta_2: float = setting(0.999, "beta_2 of AdamW.", minimum=0, below=1)
     weight_decay: float = setting(

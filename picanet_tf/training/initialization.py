@@ -49,7 +49,7 @@ def build_first_phase(task: Task, experiment: Experiment) -> Network:
             raise PicanetError(
                 f"`image_sizes`: {experiment.variant} has other weights at {first} "
                 f"pixels than at {size}, where GAP's grid has more positions. Give "
-                "sizes of at least 80"
+                "larger sizes (for saliency, of at least 80)"
             )
     return network
 

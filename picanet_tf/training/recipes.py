@@ -13,8 +13,16 @@ PAPER = "paper"
 _ADAMW = {"learning_rate": 0.0005, "weight_decay": 0.01, "beta_2": 0.99}
 
 
-def recipe_settings(task: str, variant: str | None, recipe: str) -> dict:
+def recipe_settings(
+    task: str, variant: str | None, recipe: str, optimizer: str | None = None
+) -> dict:
     """Returns the settings in which a task's recipe differs from `Experiment`'s.
+
+    Args:
+        task: name of the task.
+        variant: variant to train; None for the default variant.
+        recipe: name of the recipe.
+        optimizer: the optimizer, if it is not the recipe's.
 
     Raises:
         PicanetError: if the task has no such recipe.
@@ -25,15 +33,20 @@ def recipe_settings(task: str, variant: str | None, recipe: str) -> dict:
             f"`recipe` of task {task} must be one of {', '.join(spec.recipes)}. "
             f"Received: {recipe!r}"
         )
-    return {**spec.training_defaults(variant), **spec.recipes[recipe]}
+    own = spec.recipes[recipe]
+    adamw = (optimizer or own.get("optimizer")) == "adamw"
+    return {
+        **spec.training_defaults(variant),
+        **(_ADAMW if adamw else {}),
+        **own,
+    }
 
 
 def default_settings(task: str, given: Mapping) -> dict:
     """Returns `recipe_settings`, with what follows from the settings that are given."""
     recipe = given.get("recipe", PAPER)
-    settings = recipe_settings(task, given.get("variant"), recipe)
-    if {**settings, **given}.get("optimizer") == "adamw":
-        settings = {**_ADAMW, **settings}
+    optimizer = given.get("optimizer")
+    settings = recipe_settings(task, given.get("variant"), recipe, optimizer)
     if "image_size" in given:
         settings.pop("image_sizes", None)
     elif type(given.get("image_sizes")) is str and given["image_sizes"]:

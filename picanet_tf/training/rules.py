@@ -15,6 +15,26 @@ def check_given(experiment, given: Mapping) -> None:
     Raises:
         PicanetError: naming the setting.
     """
+    validation = "has an effect only with `validation_tfrecords`"
+    for name, useless, rule in (
+        (
+            "backbone_weights",
+            experiment.init_from and experiment.backbone_weights != "none",
+            "is not used with `init_from`, which has the encoder's weights",
+        ),
+        ("beta_2", experiment.optimizer != "adamw", "is of `optimizer` adamw"),
+        (
+            "encoder_lr_multiplier",
+            experiment.freeze_encoder,
+            "has no effect with `freeze_encoder`",
+        ),
+        ("validation_interval", not experiment.validation_tfrecords, validation),
+        ("validation_images", not experiment.validation_tfrecords, validation),
+    ):
+        if name in given and useless:
+            raise PicanetError(
+                f"`{name}` {rule}: leave it out. Received: {given[name]}"
+            )
     if "linear_share" in given and experiment.rate_schedule != "linear":
         raise PicanetError(
             "`linear_share` requires `rate_schedule` linear. Received: "

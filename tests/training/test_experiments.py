@@ -65,6 +65,41 @@ def test_each_setting_of_a_recipe_is_its_own():
     assert scaled.base_rate == 2 * Experiment.of(recipe="quick").base_rate
 
 
+@pytest.mark.parametrize("task", ["saliency", "segmentation", "detection"])
+def test_adamw_has_its_defaults_for_every_task(task):
+    adamw, sgd = (Experiment.of(task, optimizer=name) for name in ("adamw", "sgd"))
+    assert (adamw.learning_rate, adamw.weight_decay, adamw.beta_2) == (5e-4, 0.01, 0.99)
+    assert sgd == Experiment.of(task)
+    assert adamw.steps == sgd.steps
+
+
+@pytest.mark.parametrize("steps", [1, 2, 3])
+def test_few_steps_of_the_quick_recipe_end_at_the_full_size(steps):
+    quick = Experiment.of(recipe="quick", steps=steps)
+    assert quick.phases[-1] == (224, steps)
+
+
+@pytest.mark.parametrize(
+    "name, value, others",
+    [
+        ("backbone_weights", "hed", {"init_from": "picanet_vgg16_duts"}),
+        ("beta_2", 0.9, {"optimizer": "sgd"}),
+        ("encoder_lr_multiplier", 0.5, {"freeze_encoder": True}),
+        ("validation_interval", 10, {}),
+        ("validation_images", 10, {}),
+    ],
+)
+def test_settings_without_an_effect(name, value, others):
+    with pytest.raises(PicanetError, match=f"`{name}` .*: leave it out. .*: {value}"):
+        Experiment.of(**others, **{name: value})
+
+
+def test_settings_that_have_an_effect():
+    Experiment.of(init_from="picanet_vgg16_duts", backbone_weights="none")
+    Experiment.of(optimizer="adamw", beta_2=0.9)
+    Experiment.of(validation_tfrecords="data", validation_interval=10)
+
+
 @pytest.mark.parametrize("task", ["segmentation", "detection"])
 def test_other_tasks_have_the_papers_recipe_alone(task):
     with pytest.raises(PicanetError, match=f"{task} must be one of paper. .*'quick'"):
