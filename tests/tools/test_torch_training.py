@@ -121,6 +121,32 @@ def test_weights_go_both_ways(tmp_path):
             weights.load(second, path)
 
 
+def test_the_first_averages_of_norms_are_corrected(tmp_path):
+    torch.manual_seed(0)
+    network = PiCANet("UNet", 1 / 16).train()
+    norm, name = network.layers["d2_decode_norm"], "layers.d2_decode_norm.running"
+    means, variances = [], []
+    for _ in range(5):
+        x = 3 + 2 * torch.randn(4, norm.num_features, 8, 8)
+        norm(x)
+        means.append(x.mean((0, 2, 3)))
+        variances.append(x.var((0, 2, 3)))
+    parts = torch.tensor([0.99**n for n in (4, 3, 2, 1, 0)])[:, None]
+    state = weights.corrected(network.state_dict())
+    for kind, values in (("mean", means), ("var", variances)):
+        expected = (parts * torch.stack(values)).sum(0) / parts.sum()
+        torch.testing.assert_close(state[f"{name}_{kind}"], expected)
+    untrained = "layers.d3_decode_norm.running_var"
+    torch.testing.assert_close(state[untrained], network.state_dict()[untrained])
+
+    weights.save(network.state_dict(), tmp_path / "weights.npz")
+    other = PiCANet("UNet", 1 / 16)
+    weights.load(other, tmp_path / "weights.npz")
+    for each in (other.state_dict(), weights.corrected(other.state_dict())):
+        assert torch.equal(each[f"{name}_mean"], state[f"{name}_mean"])
+        assert torch.equal(each[f"{name}_var"], state[f"{name}_var"])
+
+
 def test_what_is_not_finite_is_not_saved(tmp_path):
     network = PiCANet("UNet", 1 / 16)
     weights.save(network.state_dict(), tmp_path / "weights.npz")

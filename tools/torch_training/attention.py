@@ -9,6 +9,7 @@ from torch import nn
 KERNEL_SIZE, DILATION_RATE = 7, 2
 MARGIN = DILATION_RATE * (KERNEL_SIZE - 1) // 2
 GRID_SIZE = 10
+MOMENTUM = 0.01  # Share of a batch in the averages of `Norm`.
 
 
 def at_least_float32(x: torch.Tensor) -> torch.Tensor:
@@ -23,10 +24,13 @@ def grid(side: int) -> slice:
 
 
 class Norm(nn.BatchNorm2d):
-    """Batch normalization of maps of any dtype; its averages are over 100 steps."""
+    """Batch normalization of maps of any dtype; its averages are over 100 steps.
+
+    In the first steps they still hold a part of 0 and 1: `weights.corrected`.
+    """
 
     def __init__(self, channels: int):
-        super().__init__(channels, eps=1e-5, momentum=0.01)
+        super().__init__(channels, eps=1e-5, momentum=MOMENTUM)
 
     def forward(self, x):
         return super().forward(at_least_float32(x)).to(x.dtype)

@@ -99,7 +99,8 @@ class Training:
         start = options.weights or options.encoder or "random weights"
         print(f"from {self.output / 'state.pt' if saved else start}", flush=True)
         self.network = self.network.to(memory_format=torch.channels_last).train()
-        state = saved["average"] if saved else self.network.state_dict()
+        now = weights.corrected(self.network.state_dict())
+        state = saved["average"] if saved else now
         self.average = {name: value.detach().clone() for name, value in state.items()}
         groups = {True: [], False: []}
         for name, parameter in self.network.named_parameters():
@@ -154,7 +155,7 @@ class Training:
     def _follow(self, batch: int) -> None:
         """Averages over a tenth of the steps, at most 1,000; 150 while rates fall."""
         steps = min(150 if self.options.fall else 1000, self.seen / batch / 10 + 1)
-        for name, value in self.network.state_dict().items():
+        for name, value in weights.corrected(self.network.state_dict()).items():
             if value.is_floating_point():
                 self.average[name].lerp_(value, 1 / steps)
             else:

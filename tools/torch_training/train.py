@@ -121,9 +121,9 @@ def train(options: argparse.Namespace) -> None:
     elif state_path.exists():
         raise ValueError(f"{output} has a training: --resume, or give another folder")
     output.mkdir(parents=True, exist_ok=True)
-    torch.manual_seed(options.seed)
     torch.backends.cudnn.benchmark = True
     torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = True
+    torch.manual_seed(options.seed)
     if saved:
         network = PiCANet(options.variant, options.width, options.dropout)
     else:
@@ -137,6 +137,7 @@ def train(options: argparse.Namespace) -> None:
         for key, velocities in optimizer.velocities.items():
             torch._foreach_copy_(velocities, saved["velocities"][key])
         n, log, before = saved["step"], saved["log"], saved["seconds"]
+    torch.manual_seed(options.seed + n)  # Dropout's.
     batches = Batches(
         options.packs, options.batch, options.size, options.seed + n, device
     )

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from .attention import MOMENTUM
 from .network import is_encoder
 
 _LSTM = {"weight_ih": "kernel", "weight_hh": "recurrent_kernel", "bias_ih": "bias"}
@@ -21,6 +22,30 @@ _NORM = {
 }
 
 
+_COUNT = "num_batches_tracked"
+_COMPLETE = 10_000  # Batches after which nothing is left of the first values.
+
+
+def corrected(state: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """Returns a network's `state_dict` with norms' averages over what was seen alone.
+
+    After n batches, they hold 0.99**n of their first values, 0 and 1. The counts of
+    batches become so large that a second correction changes nothing.
+    """
+    result = dict(state)
+    for name, count in state.items():
+        norm, _, last = name.rpartition(".")
+        if last != _COUNT or not count:
+            continue
+        left = (1 - MOMENTUM) ** count.double()
+        for kind, first in (("running_mean", 0), ("running_var", 1)):
+            value = state[f"{norm}.{kind}"]
+            seen = (value.double() - left * first) / (1 - left)
+            result[f"{norm}.{kind}"] = seen.to(value.dtype)
+        result[name] = torch.full_like(count, _COMPLETE)
+    return result
+
+
 def variable_paths(names) -> Iterator[tuple[str, str]]:
     """Yields (name in `state_dict`, variable path) of all that Keras has, too.
 
@@ -29,7 +54,7 @@ def variable_paths(names) -> Iterator[tuple[str, str]]:
     for name in names:
         *parts, last = name.removeprefix("layers.").split(".")
         layer = "/".join(parts)
-        if last == "num_batches_tracked" or "bias_hh" in last:
+        if last == _COUNT or "bias_hh" in last:
             continue
         if "_l0" in last:
             kind, _, reverse = last.partition("_l0")
@@ -70,6 +95,9 @@ def load(network, path: str | Path, encoder: bool = False) -> None:
             variable or another shape, or is not finite.
     """
     left, state = read(path), network.state_dict()
+    for name, value in state.items():
+        if name.endswith(_COUNT) and not encoder:
+            value.fill_(_COMPLETE)
     for name, variable in variable_paths(state):
         if encoder and not is_encoder(variable):
             continue
@@ -117,7 +145,7 @@ def save(state: Mapping[str, torch.Tensor], path: str | Path) -> None:
     Raises:
         ValueError: if a value is not finite; the file is then as it was.
     """
-    arrays = to_arrays(state)
+    arrays = to_arrays(corrected(state))
     wrong = [name for name, value in arrays.items() if not np.isfinite(value).all()]
     if wrong:
         raise ValueError(f"{wrong[0]} is not finite: {path} is of before")
