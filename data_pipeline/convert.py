@@ -29,13 +29,8 @@ from tqdm import tqdm
 from data_pipeline import catalog, shards, voc
 from data_pipeline.bad_files import Findings, check_decodable, filter_good
 from data_pipeline.kinds import MASK
-from data_pipeline.manifest import (
-    FILE_NAME,
-    Manifest,
-    Shard,
-    load_manifest,
-    save_manifest,
-)
+from data_pipeline.manifest import Manifest, Shard, load_manifest, save_manifest
+from data_pipeline.outputs import check_output
 from data_pipeline.pairs import BadFile, Pair, list_bad
 from data_pipeline.sources import Source, find_source, folder_source
 from picanet_tf.core import cli
@@ -60,7 +55,7 @@ class Options:
         name: of the data set, for the manifest; by default the source's, or else that
             of the output folder.
         skip_bad: leave bad files out instead of failing.
-        overwrite: replace the output if it is a converted data set.
+        overwrite: replace the output if it is a converted data set and nothing else.
         shard_size: the most records in a shard.
         max_pixels: the largest width x height of a file; larger ones are bad.
         workers: processes that decode and encode; by default one a core.
@@ -161,7 +156,7 @@ def convert_dataset(
             lists all bad files.
     """
     output = Path(output)
-    _check_output(output, options.overwrite)
+    check_output(output, options.overwrite)
     pairs, bad = source.find_pairs()
     found = Findings(bad)
     with publishing(output, overwrite=options.overwrite) as staged:
@@ -176,20 +171,6 @@ def convert_dataset(
         name = options.name or source.name or output.resolve().name
         save_manifest(Manifest(staged.folder, name, source.kind, count, tuple(written)))
     return load_manifest(output), bad
-
-
-def _check_output(output: Path, overwrite: bool) -> None:
-    if not os.path.lexists(output):
-        return
-    if output.is_file():
-        raise PicanetError(f"`output` {output} is a file, a new folder is wanted")
-    if not (output / FILE_NAME).is_file():
-        raise PicanetError(
-            f"`output` {output} exists and holds no {FILE_NAME}: not a converted data "
-            "set, so `overwrite` does not touch it"
-        )
-    if not overwrite:
-        raise PicanetError(f"`output` {output} exists; `overwrite` replaces it")
 
 
 @contextlib.contextmanager

@@ -56,6 +56,8 @@ def publishing(
         PicanetError: if the directory cannot be created or `path` exists.
     """
     path = Path(path)
+    if path.name in ("", ".."):  # No name to put the hidden directory beside.
+        path = path.resolve()
     tag = f"{socket.gethostname()}.{os.getpid()}"
     staged = Staged(path.with_name(f".{path.name}.{tag}.{_UNFINISHED}"))
     made: list[Path] = []

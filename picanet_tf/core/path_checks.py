@@ -40,3 +40,18 @@ def check_folder(path: str | os.PathLike) -> Path:
     if Path(path).exists() and not Path(path).is_dir():
         raise PicanetError(f"`output`: {path} is a file, not a folder")
     return Path(path)
+
+
+def check_not_current(path: str | os.PathLike, *, example: str) -> None:
+    """Raises `PicanetError` if a folder to make is the current one, or holds it.
+
+    Args:
+        path: the folder.
+        example: the name of another one, for the message.
+    """
+    current, real = os.path.realpath("."), os.path.realpath(path)
+    if os.path.commonpath([current, real]) == real:
+        raise PicanetError(
+            f"`output` {path} is the current folder, or holds it: give the name of "
+            f"another one, such as {example}"
+        )

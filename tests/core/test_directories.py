@@ -61,6 +61,17 @@ def test_what_exists_is_replaced_if_that_is_asked_for(tmp_path):
     assert not (tmp_path / "link").is_symlink()
 
 
+def test_a_path_without_a_name_of_its_own(tmp_path, monkeypatch):
+    (tmp_path / "out" / "deep").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path / "out")
+    for path in (".", "deep/.."):
+        with pytest.raises(PicanetError, match="/out exists already"):
+            with publishing(path) as staged:
+                assert staged.folder.parent == tmp_path
+                (staged.folder / "file").touch()
+    assert everything(tmp_path) == ["out", "out/deep"]
+
+
 def test_where_it_cannot_be_made(tmp_path):
     (tmp_path / "file").touch()
     for path, reason in (

@@ -326,6 +326,74 @@ def test_overwrite_does_not_touch_what_is_no_data_set(tmp_path):
             run(tmp_path, overwrite=overwrite)
 
 
+@pytest.mark.parametrize(
+    "manifest, why",
+    [
+        ('{"manifest_version": 3}', "manifest.json: format version None, but only 2"),
+        ("{", "manifest.json: cannot be read: Expecting property name"),
+    ],
+)
+def test_overwrite_does_not_touch_another_programs_manifest(tmp_path, manifest, why):
+    make_pairs(tmp_path, 1)
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "manifest.json").write_text(manifest)
+    (tmp_path / "out" / "background.js").touch()
+    for overwrite in (False, True):
+        with pytest.raises(PicanetError) as raised:
+            run(tmp_path, overwrite=overwrite)
+        told = str(raised.value)
+        assert told.startswith(
+            f"`output` {tmp_path}/out exists, and `overwrite` does not touch it: "
+            f"{tmp_path}/out/{why}"
+        )
+        assert told.endswith("Give another folder, or delete this one first")
+    assert (tmp_path / "out" / "background.js").exists()
+
+
+def test_overwrite_does_not_touch_a_data_set_with_other_files(tmp_path):
+    make_pairs(tmp_path, 1)
+    run(tmp_path)
+    folder = make_pairs(tmp_path / "out", 2)
+    for name in ("notes.txt", ".hidden"):
+        (folder / name).touch()
+    for overwrite in (False, True):
+        with pytest.raises(PicanetError) as raised:
+            convert_folders(
+                folder / "images", folder / "masks", folder, overwrite=overwrite
+            )
+        assert str(raised.value) == (
+            f"`output` {folder} holds files that are not of its data set, so "
+            "`overwrite` does not touch it: .hidden, images, masks, .... Move them "
+            "away, or give another folder"
+        )
+    assert len(list(folder.rglob("*.png"))) == 4
+    shutil.rmtree(folder / "images")
+    shutil.rmtree(folder / "masks")
+    (folder / ".hidden").unlink()
+    with pytest.raises(PicanetError, match="does not touch it: notes.txt. Move"):
+        run(tmp_path, overwrite=True)
+    (folder / "notes.txt").unlink()
+    (folder / "00000.tfrecord").unlink()
+    (folder / "00000.tfrecord").mkdir()
+    with pytest.raises(PicanetError, match="does not touch it: 00000.tfrecord. Move"):
+        run(tmp_path, overwrite=True)
+
+
+@pytest.mark.parametrize("output", [".", "..", "sub/..", "../out"])
+def test_the_current_folder_is_no_output(tmp_path, monkeypatch, output):
+    make_pairs(tmp_path, 1)
+    run(tmp_path)
+    (tmp_path / "out" / "sub").mkdir()
+    monkeypatch.chdir(tmp_path / "out")
+    with pytest.raises(PicanetError) as raised:
+        convert_folders("../images", "../masks", output, overwrite=True)
+    assert str(raised.value) == (
+        f"`output` {output} is the current folder, or holds it: give the name of "
+        "another one, such as data/mine"
+    )
+    assert load_manifest(".").count == 1
+
+
 def test_an_output_that_cannot_be_made_is_told_as_it_was_given(tmp_path):
     make_pairs(tmp_path, 2)
     (tmp_path / "file").touch()
