@@ -20,13 +20,12 @@ from deploy.client import INPUT, OUTPUT, SIGNATURE, Client, ModelInfo, NoAnswer,
 from deploy.pool import Pool, draw_pause
 from picanet_tf.core import cli
 from picanet_tf.core.errors import PicanetError
-from picanet_tf.core.files import replacing
-from picanet_tf.core.inputs import Input, find_inputs
-from picanet_tf.core.outputs import assign_outputs
+from picanet_tf.core.files import DiskFullError, cannot_write, replacing
+from picanet_tf.core.inputs import Input, scan_inputs
+from picanet_tf.core.outputs import assign_outputs, find_overwritten, find_searched
 from picanet_tf.core.path_checks import check_folder
 from picanet_tf.core.signals import StopRequest
 
-INTERRUPTED = 130  # exit code after Ctrl-C
 _STOPPING = "Waiting for requests in flight; press Ctrl-C again to quit immediately"
 
 
@@ -160,15 +159,29 @@ def send_images(
         options: further options.
 
     Returns:
-        The exit code: 0; 1 if a map is missing; 130 after Ctrl-C.
+        The exit code: 0; 1 if a map is missing; 130 after Ctrl-C, 143 after SIGTERM.
 
     Raises:
-        PicanetError: if nothing could be sent.
+        PicanetError: if nothing could be sent, `output` is a folder that inputs are
+            searched in, or a map would overwrite a file next to its photo.
     """
-    pairs = assign_outputs(find_inputs(words), check_folder(output))
-    for item, _ in pairs:
+    folder = check_folder(output)
+    inputs = scan_inputs(words, folder).inputs
+    for item in inputs:
         if item.is_video:
             raise PicanetError(f"`input` must be images. Received: video {item.path}")
+    if searched := find_searched(inputs, folder):
+        raise PicanetError(
+            f"`output` must not be the folder of the inputs, {searched}: the next run "
+            "would take the maps for photos. Give another folder"
+        )
+    pairs = assign_outputs(inputs, folder)
+    if overwritten := find_overwritten(pairs):
+        raise PicanetError(
+            f"`output`: the map of {overwritten[0].path} would overwrite "
+            f"{overwritten[1]} next to it, which may be another photo. Give another "
+            "folder"
+        )
     todo = [pair for pair in pairs if not (options.resume and pair[1].exists())]
     if len(todo) < len(pairs):
         print(f"{len(pairs) - len(todo)} of {len(pairs)} exist already")
@@ -232,16 +245,16 @@ def _send(
     ):
         for outcome in pool.outcomes():
             resent += outcome.resent
-            if outcome.png is None:
-                failed += 1
-                tqdm.write(
-                    f"failed: {outcome.item.path}: {outcome.error}", file=sys.stderr
-                )
-            else:
-                outcome.output.parent.mkdir(parents=True, exist_ok=True)
-                with replacing(outcome.output) as temporary:
-                    temporary.write_bytes(outcome.png)
+            try:
+                if outcome.png is None:
+                    raise PicanetError(outcome.error)
+                _write(outcome.output, outcome.png)
                 seconds.append(outcome.seconds)
+            except PicanetError as error:
+                failed += 1
+                tqdm.write(f"failed: {outcome.item.path}: {error}", file=sys.stderr)
+                if isinstance(error, DiskFullError):
+                    pool.stop()
             bar.update()
     elapsed = time.perf_counter() - start
     print(
@@ -251,15 +264,25 @@ def _send(
     if seconds:
         print(report_latency(seconds, elapsed, options.in_flight, resent))
     missing = len(pairs) - len(seconds)
-    if not missing:
-        return 0
-    reason = f"; {client.server} is gone: {pool.gone}" if pool.gone else ""
-    print(
-        f"{Path(sys.argv[0]).name}: error: {missing} of {len(pairs)} without a map: "
-        f"{failed} failed, {missing - failed} not sent{reason}",
-        file=sys.stderr,
-    )
-    return INTERRUPTED if request.received else 1
+    if missing:
+        reason = f"; {client.server} is gone: {pool.gone}" if pool.gone else ""
+        print(
+            f"{Path(sys.argv[0]).name}: error: {missing} of {len(pairs)} without a "
+            f"map: {failed} failed, {missing - failed} not sent{reason}",
+            file=sys.stderr,
+        )
+    if request.received:
+        return 128 + request.received
+    return 1 if missing else 0
+
+
+def _write(path: Path, png: bytes) -> None:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise cannot_write(path, error) from error
+    with replacing(path) as temporary:
+        temporary.write_bytes(png)
 
 
 def report_latency(

@@ -1,8 +1,9 @@
 """Assigns inputs their output paths."""
 
+import functools
 import os
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from picanet_tf.core.errors import PicanetError
@@ -66,6 +67,35 @@ def assign_outputs(
         outputs[output] = item.path
         pairs.append((item, output))
     return pairs
+
+
+def find_searched(inputs: Sequence[Input], folder: str | os.PathLike) -> Path | None:
+    """Returns a folder of results in which inputs were found; None if there is none.
+
+    The next run would take the results for inputs.
+
+    Args:
+        inputs: the inputs.
+        folder: the folder below which each result keeps its input's place.
+    """
+    real = functools.cache(os.path.realpath)
+    searched = {real(item.path.parent) for item in inputs if item.scanned}
+    targets = (Path(folder) / item.place.parent for item in inputs)
+    return next((target for target in targets if real(target) in searched), None)
+
+
+def find_overwritten(
+    pairs: Iterable[tuple[Input, Path]],
+) -> tuple[Input, Path] | None:
+    """Returns the first input next to which its output exists; None if there is none.
+
+    That file may be another photo.
+    """
+    for item, output in pairs:
+        in_place = os.path.realpath(output.parent) == os.path.realpath(item.path.parent)
+        if in_place and os.path.exists(output):
+            return item, output
+    return None
 
 
 def _result(item: Input, name: str, suffix: str, video_suffix: str) -> Path:

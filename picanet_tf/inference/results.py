@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import os
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -12,7 +11,11 @@ from typing import NamedTuple
 from picanet_tf.core.errors import PicanetError
 from picanet_tf.core.images import EXTENSIONS
 from picanet_tf.core.inputs import VIDEO_EXTENSIONS, Found, Input
-from picanet_tf.core.outputs import assign_outputs
+from picanet_tf.core.outputs import (
+    assign_outputs,
+    find_overwritten,
+    find_searched,
+)
 from picanet_tf.core.passed_over import Reason
 from picanet_tf.core.path_checks import check_folder, check_writable
 from picanet_tf.core.pictures import OUTPUT_EXTENSIONS
@@ -154,31 +157,20 @@ def outputs_of(
     """
     if folder is None:
         return _beside(inputs, endings.beside, endings.video)
-    if pictures:
-        _check_not_searched(inputs, Path(folder))
+    if pictures and (searched := find_searched(inputs, folder)):
+        raise output_is_input(searched)
     pairs = assign_outputs(
         inputs, folder, suffix=endings.picture, video_suffix=endings.video
     )
-    for item, output in pairs if pictures else ():
-        if overwrite and item.is_video:  # NAME.saliency.mp4 is a result.
-            continue
-        in_place = os.path.realpath(output.parent) == os.path.realpath(item.path.parent)
-        if in_place and os.path.exists(output):
-            raise PicanetError(
-                f"`output`: the result of {item.path} would overwrite {output} next "
-                "to it, which may be another photo. Give another folder, or omit "
-                "`output`"
-            )
+    # NAME.saliency.mp4 is a result.
+    checked = (pair for pair in pairs if not (overwrite and pair[0].is_video))
+    if pictures and (overwritten := find_overwritten(checked)):
+        raise PicanetError(
+            f"`output`: the result of {overwritten[0].path} would overwrite "
+            f"{overwritten[1]} next to it, which may be another photo. Give another "
+            "folder, or omit `output`"
+        )
     return pairs
-
-
-def _check_not_searched(inputs: Sequence[Input], folder: Path) -> None:
-    real = functools.cache(os.path.realpath)
-    searched = {real(item.path.parent) for item in inputs if item.scanned}
-    for item in inputs:
-        target = folder / item.place.parent
-        if real(target) in searched:
-            raise output_is_input(target)
 
 
 def output_is_input(folder: str | os.PathLike) -> PicanetError:

@@ -1,12 +1,25 @@
 """The parts that both clients share, by themselves."""
 
+import errno
+import os
+import signal
 from pathlib import Path
 
 import pytest
 
-from deploy.client import NoAnswer, Refused, shorten_message
-from deploy.common import Options, report_latency
+from deploy.client import (
+    INPUT,
+    OUTPUT,
+    SIGNATURE,
+    Client,
+    ModelInfo,
+    NoAnswer,
+    Refused,
+    shorten_message,
+)
+from deploy.common import Options, report_latency, send_images
 from deploy.pool import Pool, draw_pause
+from picanet_tf.core import files
 from picanet_tf.core.errors import PicanetError
 from picanet_tf.core.inputs import Input
 
@@ -132,3 +145,98 @@ def test_a_mistake_of_ours_is_not_swallowed(pairs):
 
     with pytest.raises(ZeroDivisionError):
         list(Pool(predict, pairs, 4, 0).outcomes())
+
+
+class Echo(Client):
+    """Answers each image with itself behind `PNG`; no server."""
+
+    def _connect(self, model, version, label):
+        pass
+
+    def describe(self):
+        return ModelInfo("1", {SIGNATURE: ({INPUT}, {OUTPUT})})
+
+    def predict(self, image):
+        return PNG + image
+
+
+class Signalled(Echo):
+    """Sends this process a signal with each request."""
+
+    def predict(self, image):
+        os.kill(os.getpid(), int(image))
+        return PNG
+
+
+@pytest.fixture
+def photos(tmp_path, monkeypatch):
+    """`photos/cat.jpg` and `photos/deep/dog.jpg`, below the current folder."""
+    monkeypatch.chdir(tmp_path)
+    for name in ("photos/cat.jpg", "photos/deep/dog.jpg"):
+        Path(name).parent.mkdir(exist_ok=True)
+        Path(name).write_bytes(Path(name).stem.encode())
+    return Path("photos")
+
+
+def written(folder="."):
+    return sorted(str(path) for path in Path(folder).rglob("*.png"))
+
+
+@pytest.mark.parametrize("resume", [False, True])
+def test_no_photo_is_overwritten_by_anothers_map(photos, resume):
+    (photos / "cat.png").write_bytes(b"a photo")
+    with pytest.raises(PicanetError) as raised:
+        send_images(Echo, ["photos/cat.jpg"], "photos", Options("a", resume=resume))
+    assert str(raised.value) == (
+        "`output`: the map of photos/cat.jpg would overwrite photos/cat.png next to "
+        "it, which may be another photo. Give another folder"
+    )
+    assert (photos / "cat.png").read_bytes() == b"a photo"
+    (photos / "cat.png").unlink()
+    assert send_images(Echo, ["photos/cat.jpg"], "photos", Options("a")) == 0
+    assert (photos / "cat.png").read_bytes() == PNG + b"cat"
+
+
+def test_maps_are_not_taken_for_photos(photos, capsys):
+    for _ in range(2):
+        assert send_images(Echo, ["photos"], "photos/maps", Options("a")) == 0
+        assert "2 of 2 maps in photos/maps" in capsys.readouterr().out
+    assert written() == ["photos/maps/cat.png", "photos/maps/deep/dog.png"]
+    with pytest.raises(PicanetError) as raised:
+        send_images(Echo, ["photos"], "photos", Options("a"))
+    assert str(raised.value) == (
+        "`output` must not be the folder of the inputs, photos: the next run would "
+        "take the maps for photos. Give another folder"
+    )
+
+
+def test_a_map_that_cannot_be_written_is_reported_with_the_others(photos, capsys):
+    Path("maps").mkdir()
+    Path("maps/deep").touch()
+    assert send_images(Echo, ["photos"], "maps", Options("a")) == 1
+    said = capsys.readouterr()
+    assert "failed: photos/deep/dog.jpg: Cannot write maps/deep/dog.png: " in said.err
+    assert "1 of 2 without a map: 1 failed, 0 not sent" in said.err
+    assert "1 of 2 maps in maps" in said.out and written() == ["maps/cat.png"]
+
+
+def test_a_full_disk_ends_it_with_the_report(photos, capsys, monkeypatch):
+    def full(*_):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    for number in range(50):
+        (photos / f"{number}.jpg").touch()
+    monkeypatch.setattr(files, "move_into_place", full)
+    assert send_images(Echo, ["photos"], "maps", Options("a", in_flight=1)) == 1
+    said = capsys.readouterr()
+    first = "failed: photos/0.jpg: Cannot write maps/0.png: No space left on device"
+    assert first in said.err
+    assert "52 of 52 without a map: " in said.err and " 0 not sent" not in said.err
+
+
+@pytest.mark.parametrize("number, code", [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_the_exit_code_tells_the_signal(photos, number, code):
+    (photos / "cat.jpg").write_text(str(int(number)))
+    sent = [str(photos / "cat.jpg")]
+    assert send_images(Signalled, sent, "maps", Options("a", in_flight=1)) == code
+    assert written() == ["maps/cat.png"]  # Nothing is missing, only the code tells.
