@@ -4,17 +4,23 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import fcntl
+import glob
 import os
+import secrets
 import shutil
 import socket
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import IO
 
 from picanet_tf.core.errors import PicanetError
 from picanet_tf.core.files import sync
 from picanet_tf.core.signals import sigterm_ignored, sigterm_unwinds
 
-_UNFINISHED, _REPLACED = "tmp", "old"  # suffixes of the hidden directories
+# Suffixes of the hidden directories, and of the file that their process has locked: a
+# process ID says little, as those of containers on one volume may be equal.
+_UNFINISHED, _REPLACED, _LOCK = ".tmp", ".old", ".lock"
 
 
 class Staged:
@@ -58,19 +64,20 @@ def publishing(
     path = Path(path)
     if path.name in ("", ".."):  # No name to put the hidden directory beside.
         path = path.resolve()
-    tag = f"{socket.gethostname()}.{os.getpid()}"
-    staged = Staged(path.with_name(f".{path.name}.{tag}.{_UNFINISHED}"))
+    tag = f".{path.name}.{socket.gethostname()}.{secrets.token_hex(4)}"
+    staged = Staged(path.with_name(tag + _UNFINISHED))
     made: list[Path] = []
-    with sigterm_unwinds() as check_sigterm:
+    with sigterm_unwinds() as check_sigterm, contextlib.ExitStack() as locked:
         try:
             made += [parent for parent in path.parents if not parent.exists()]
             try:
                 path.parent.mkdir(parents=True, exist_ok=True)
                 _remove_leftovers(path.parent)
+                locked.enter_context(_locking(path.with_name(tag + _LOCK)))
                 staged.folder.mkdir()
             except OSError as error:
                 reason = error.strerror
-                if isinstance(error, FileExistsError):  # A parent is a file.
+                if isinstance(error, FileExistsError) and path.parent.is_file():
                     reason = os.strerror(errno.ENOTDIR)
                 raise PicanetError(
                     f"`{argument}` {path} cannot be made: {reason}"
@@ -87,6 +94,7 @@ def publishing(
         finally:
             with sigterm_ignored():
                 shutil.rmtree(staged.folder, ignore_errors=True)
+                locked.close()
                 if staged.published is None:
                     for parent in made:
                         with contextlib.suppress(OSError):  # not empty
@@ -100,7 +108,7 @@ def _publish(
     overwrite: bool,
     next_path: Callable[[], Path] | None,
 ) -> Path:
-    replaced = temporary.with_suffix(f".{_REPLACED}")
+    replaced = temporary.with_suffix(_REPLACED)
     if overwrite and os.path.lexists(path):
         path.rename(replaced)
     try:
@@ -118,32 +126,53 @@ def _publish(
         if os.path.lexists(replaced):
             replaced.rename(path)
         raise
-    if replaced.is_symlink():
-        replaced.unlink()
-    shutil.rmtree(replaced, ignore_errors=True)
+    _remove(replaced)
     return path
+
+
+@contextlib.contextmanager
+def _locking(path: Path) -> Iterator[None]:
+    """Creates a locked file, which is removed at the end."""
+    unlocked = path.with_suffix("")  # Not found by `_remove_leftovers`.
+    with open(unlocked, "xb") as file:
+        # Where files cannot be locked, leftovers are kept.
+        name = path if _lock(file) else unlocked
+        try:
+            unlocked.rename(name)
+            yield
+        finally:
+            for left in (path, unlocked):
+                left.unlink(missing_ok=True)
+
+
+def _lock(file: IO) -> bool:
+    """Locks an open file; returns False if that fails or another process did so."""
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True
 
 
 def _remove_leftovers(parent: Path) -> None:
     """Removes leftovers of killed processes and restores what they had moved away."""
     host = f".{socket.gethostname()}."
-    for path in parent.glob(f".*{host}*"):
-        name, _, rest = path.name[1:].rpartition(host)
-        process, _, kind = rest.partition(".")
-        known = kind in (_UNFINISHED, _REPLACED) and process.isdecimal()
-        if not (known and name) or _runs(int(process)):
-            continue
-        if kind == _REPLACED and not os.path.lexists(parent / name):
-            path.rename(parent / name)  # Killed between the two renames.
-        else:
-            shutil.rmtree(path, ignore_errors=True)
+    for lock in parent.glob(f".*{glob.escape(host)}{'[0-9a-f]' * 8}{_LOCK}"):
+        with contextlib.suppress(OSError), open(lock, "r+b") as file:
+            if not _lock(file):
+                continue
+            path = parent / lock.name[1:].rpartition(host)[0]
+            replaced = lock.with_suffix(_REPLACED)
+            if os.path.lexists(replaced) and not os.path.lexists(path):
+                replaced.rename(path)  # Killed between the two renames.
+            _remove(lock.with_suffix(_UNFINISHED))
+            _remove(replaced)
+            lock.unlink()
 
 
-def _runs(process: int) -> bool:
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        pass
-    return True
+def _remove(path: Path) -> None:
+    """Removes a directory, file or link if it exists."""
+    if path.is_symlink() or path.is_file():
+        path.unlink()
+    else:
+        shutil.rmtree(path, ignore_errors=True)

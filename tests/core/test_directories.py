@@ -1,5 +1,11 @@
 """Directories that appear whole or not at all; see also `serving.versions`."""
 
+import os
+import socket
+import subprocess
+import sys
+import time
+
 import pytest
 
 from picanet_tf.core import directories
@@ -72,15 +78,113 @@ def test_a_path_without_a_name_of_its_own(tmp_path, monkeypatch):
     assert everything(tmp_path) == ["out", "out/deep"]
 
 
+def test_a_file_is_replaced(tmp_path):
+    (tmp_path / "out").touch()
+    with publishing(tmp_path / "out", overwrite=True):
+        pass
+    assert everything(tmp_path) == ["out"] and (tmp_path / "out").is_dir()
+
+
+HOLD = """
+import sys, time
+from picanet_tf.core.directories import publishing
+with publishing(sys.argv[1]) as staged:
+    (staged.folder / "file").touch()
+    time.sleep(60)
+"""
+
+
+@pytest.fixture
+def holder(tmp_path):
+    """Another process, in the middle of publishing `out`."""
+    with subprocess.Popen([sys.executable, "-c", HOLD, tmp_path / "out"]) as held:
+        deadline = time.monotonic() + 30
+        while not list(tmp_path.glob(".out.*/file")):
+            assert held.poll() is None and time.monotonic() < deadline
+            time.sleep(0.01)
+        yield held
+        held.kill()
+
+
+def test_only_what_a_killed_process_left_is_removed(tmp_path, holder, monkeypatch):
+    def unknown(*_):
+        raise ProcessLookupError
+
+    before = everything(tmp_path)
+    assert len(before) == 3  # the directory, the file in it, and the lock
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "kill", unknown)  # As if it were in another container.
+        with publishing(tmp_path / "new"):
+            pass
+    assert everything(tmp_path) == [*before, "new"]
+    holder.kill()
+    holder.wait()
+    with publishing(tmp_path / "out"):
+        pass
+    assert everything(tmp_path) == ["new", "out"]
+
+
+def test_two_of_the_same_name_at_once(tmp_path):
+    """As the process of the same number in the next container."""
+    with publishing(tmp_path / "out", overwrite=True) as first:
+        (first.folder / "first").touch()
+        with publishing(tmp_path / "out") as second:
+            (second.folder / "second").touch()
+        assert everything(tmp_path / "out") == ["second"]
+    assert everything(tmp_path) == ["out", "out/first"]
+
+
+def test_what_was_moved_away_is_restored(tmp_path):
+    left = tmp_path / f".out.{socket.gethostname()}.0123abcd"
+    for suffix in (".tmp", ".old"):
+        left.with_name(left.name + suffix).mkdir()
+        (left.with_name(left.name + suffix) / suffix[1:]).touch()
+    left.with_name(left.name + ".lock").touch()
+    (tmp_path / ".other.elsewhere.0123abcd.lock").touch()
+    with publishing(tmp_path / "new"):
+        pass
+    assert everything(tmp_path) == [
+        ".other.elsewhere.0123abcd.lock",
+        "new",
+        "out",
+        "out/old",
+    ]
+
+
+def test_a_leftover_that_is_a_file(tmp_path):
+    left = f".out.{socket.gethostname()}.0123abcd"
+    (tmp_path / "out").mkdir()
+    for suffix in (".old", ".lock"):
+        (tmp_path / (left + suffix)).touch()
+    with publishing(tmp_path / "new"):
+        pass
+    assert everything(tmp_path) == ["new", "out"]
+
+
+def test_where_files_cannot_be_locked(tmp_path, monkeypatch):
+    def refuse(*_):
+        raise OSError
+
+    monkeypatch.setattr(directories.fcntl, "flock", refuse)
+    left = f".out.{socket.gethostname()}.0123abcd"
+    for suffix in (".tmp", ".lock"):
+        (tmp_path / (left + suffix)).touch()
+    with publishing(tmp_path / "out"):
+        pass
+    assert everything(tmp_path) == [left + ".lock", left + ".tmp", "out"]
+
+
 def test_where_it_cannot_be_made(tmp_path):
     (tmp_path / "file").touch()
+    (tmp_path / "link").symlink_to("nowhere")
     for path, reason in (
         (tmp_path / "file" / "out", "Not a directory"),
         (tmp_path / "file" / "deep" / "out", "Not a directory"),
+        (tmp_path / "link" / "out", "File exists"),
         (tmp_path / ("x" * 250), "File name too long"),
     ):
         with pytest.raises(PicanetError) as raised:
             with publishing(path, argument="run"):
                 pytest.fail("it was made")
         assert str(raised.value) == f"`run` {path} cannot be made: {reason}"
-    assert everything(tmp_path) == ["file"]
+    assert everything(tmp_path) == ["file", "link"]

@@ -1,6 +1,5 @@
 """A version appears whole or not at all."""
 
-import os
 import signal
 import socket
 import subprocess
@@ -98,26 +97,20 @@ def test_two_exports_at_once(tmp_path):
 
 
 def test_leftovers_of_killed_exports(tmp_path):
-    ended = subprocess.run([sys.executable, "-c", "import os; print(os.getpid())"],
-                           capture_output=True, text=True).stdout.strip()  # fmt: skip
     host = socket.gethostname()
-    for name in (
-        f".4.{host}.{ended}.tmp",
-        f".2.{host}.{ended}.old",
-        f".5.{host}.{os.getppid()}.tmp",
-        f".6.elsewhere.{ended}.tmp",
-    ):
-        (tmp_path / name).mkdir()
-    publish(tmp_path, version=1)
-    assert everything(tmp_path) == sorted(
-        [
-            "1",
-            "1/file",
-            "2",  # Killed between two renamings: the old version comes back.
-            f".5.{host}.{os.getppid()}.tmp",
-            f".6.elsewhere.{ended}.tmp",
-        ]
-    )
+    for name in (f".4.{host}.00000004", f".2.{host}.00000002", ".6.elsewhere.00000006"):
+        (tmp_path / f"{name}.{'old' if name.startswith('.2') else 'tmp'}").mkdir()
+        (tmp_path / f"{name}.lock").touch()
+    with publishing_version(tmp_path, 5, False):
+        publish(tmp_path, version=1)
+    assert everything(tmp_path) == [
+        ".6.elsewhere.00000006.lock",
+        ".6.elsewhere.00000006.tmp",
+        "1",
+        "1/file",
+        "2",  # Killed between two renamings: the old version comes back.
+        "5",
+    ]
 
 
 def test_sigterm_leaves_nothing(tmp_path):
