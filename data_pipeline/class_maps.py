@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from picanet_tf.core import images
+from picanet_tf.core.masks import LOSSY
 from picanet_tf.core.voc import CLASSES, IGNORE
 
 
@@ -28,8 +29,8 @@ def read_class_map(
         uint8 `(height, width)`.
 
     Raises:
-        ImageError: the file is unreadable or in colour, or has a value that is not a
-            class.
+        ImageError: the file is unreadable, in colour, compressed with loss or of fewer
+            bits, or has a value that is not a class.
     """
     with images.errors_named(str(path)):
         mat = Path(path).suffix == ".mat"
@@ -53,10 +54,17 @@ def find_invalid(class_map: np.ndarray) -> int | None:
 def _read_png(path: str | os.PathLike, max_pixels: int) -> np.ndarray:
     # Not `images.read_mask`, which turns palette indices into the grey of their colour.
     image = images.load(Path(path).read_bytes(), max_pixels=max_pixels)
-    if image.mode not in ("P", "L", "1"):
+    rule = "a class map is a palette or 8-bit grey PNG, pixel values are classes; "
+    if image.format in LOSSY:
         raise ValueError(
-            "a class map is a palette or 8-bit grey PNG, pixel values are classes; "
-            f"this one is in mode {image.mode}"
+            f"{rule}{image.format} changes them. Save the original class map as PNG"
+        )
+    if image.mode not in ("P", "L", "1"):
+        raise ValueError(f"{rule}this one is in mode {image.mode}")
+    if (white := image.info.get("stored_white", 255)) != 255:  # Pillow scales them.
+        raise ValueError(
+            f"{rule}the values of this one are grey, of which {white} is white. Save "
+            "it with a palette or 8 bits, and the same values"
         )
     return np.array(image, np.uint8)
 

@@ -27,7 +27,7 @@ MAX_INDEX = 20
 # noise around VOC's class colours, the darkest of which are 64, less than 0.6 % of the
 # pixels.
 _GREY_NOISE, _BLACK_NOISE = 16, 32
-_LOSSY = ("JPEG", "MPO", "WEBP", "AVIF", "HEIF")
+LOSSY = ("JPEG", "MPO", "WEBP", "AVIF", "HEIF")
 # A photo has more than 45 % of its pixels outside its most frequent colours, as 97 % of
 # 964 photos of DUTS, ECSSD and VOC. VOC's class maps, shrunk to two thirds and saved as
 # JPEG, have at most 36 %. In tiny JPEGs, all is noise.
@@ -125,7 +125,7 @@ def read_any_mask(
 
 def _read(image: Image.Image) -> tuple[np.ndarray, str, int]:
     """The stored pixels as a mask, its kind, and the largest value."""
-    lossy = image.format in _LOSSY
+    lossy = image.format in LOSSY
     if image.mode == "F":
         raise ValueError("floating-point pixels have no known range; store 8 or 16 bit")
     white = image.info.get("stored_white", 0)

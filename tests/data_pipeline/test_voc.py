@@ -16,6 +16,7 @@ from picanet_tf.core.errors import DatasetError, PicanetError
 from picanet_tf.core.images import ImageError
 from picanet_tf.core.voc import CLASSES, IGNORE, VOC_CLASSES
 from tests import commands
+from tests.core.image_files import GREY, PALETTE, png
 from tests.data_pipeline.conftest import picture, save, write_dataset
 
 
@@ -131,6 +132,40 @@ def test_class_maps_that_are_none(tmp_path):
     Image.fromarray(np.full((4, 4), 21, np.uint8)).save(tmp_path / "more.png")
     with pytest.raises(ImageError, match=r"0\.\.20 and 255, this one has 21"):
         read_class_map(tmp_path / "more.png")
+
+
+def test_class_maps_whose_values_are_not_as_they_were(tmp_path):
+    rule = "a class map is a palette or 8-bit grey PNG, pixel values are classes; "
+    classes = (np.indices((24, 24)).sum(0) % 2).astype(np.uint8)
+    path = tmp_path / "map.jpg"
+    Image.fromarray(classes).save(path)
+    with pytest.raises(ImageError) as raised:
+        read_class_map(path)
+    assert str(raised.value) == (
+        f"{path}: {rule}JPEG changes them. Save the original class map as PNG"
+    )
+    for bits, white in ((2, 3), (4, 15)):
+        path = tmp_path / f"{bits}.png"
+        path.write_bytes(png(bits, GREY, 8 // bits, [b"\1"]))
+        with pytest.raises(ImageError) as raised:
+            read_class_map(path)
+        assert str(raised.value) == (
+            f"{path}: {rule}the values of this one are grey, of which {white} is "
+            "white. Save it with a palette or 8 bits, and the same values"
+        )
+    path.write_bytes(b"P5 2 1 20\n\0\1")
+    with pytest.raises(ImageError, match="of which 20 is white"):
+        read_class_map(path)
+
+
+def test_class_maps_of_few_bits(tmp_path):
+    path, palette = tmp_path / "map.png", {b"PLTE": bytes(range(48))}
+    path.write_bytes(png(4, PALETTE, 2, [b"\x1f"], palette))
+    np.testing.assert_array_equal(read_class_map(path), [[1, 15]])
+    path.write_bytes(png(1, GREY, 2, [b"\x40"]))
+    np.testing.assert_array_equal(read_class_map(path), [[0, 1]])
+    path.write_bytes(b"P5 2 1 255\n\0\1")
+    np.testing.assert_array_equal(read_class_map(path), [[0, 1]])
 
 
 def converted(devkit, split="train"):
