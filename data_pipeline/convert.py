@@ -36,6 +36,7 @@ from data_pipeline.sources import Source, find_source, folder_source
 from picanet_tf.core import cli
 from picanet_tf.core.directories import publishing
 from picanet_tf.core.errors import PicanetError
+from picanet_tf.core.files import errors_of_writing
 from picanet_tf.core.images import MAX_PIXELS
 from picanet_tf.core.masks import report_masks
 from picanet_tf.core.processes import cores, worker_pool
@@ -151,15 +152,18 @@ def convert_dataset(
         The manifest, and the files left out.
 
     Raises:
-        PicanetError: a folder is missing, `output` is in the way, no good pair is left,
-            no mask has foreground, or, without `skip_bad`, a file is bad; the message
-            lists all bad files.
+        PicanetError: a folder is missing, `output` is in the way or cannot be written,
+            no good pair is left, no mask has foreground, or, without `skip_bad`, a file
+            is bad; the message lists all bad files.
     """
     output = Path(output)
     check_output(output, options.overwrite)
     pairs, bad = source.find_pairs()
     found = Findings(bad)
-    with publishing(output, overwrite=options.overwrite) as staged:
+    with (
+        errors_of_writing(output),
+        publishing(output, overwrite=options.overwrite) as staged,
+    ):
         written = write(pairs, staged.folder, source, options, found)
         if bad and not options.skip_bad:
             raise PicanetError(list_bad(bad, "nothing is written without `skip_bad`"))

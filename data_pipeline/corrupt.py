@@ -22,6 +22,7 @@ from data_pipeline.manifest import Manifest, Shard, load_manifest, save_manifest
 from data_pipeline.shards import write_shard
 from data_pipeline.verify import check_records
 from picanet_tf.core.errors import DatasetError
+from picanet_tf.core.files import errors_of_writing
 
 
 @dataclass(frozen=True)
@@ -69,6 +70,7 @@ def leave_out_corrupt(
     Raises:
         DatasetError: more records are corrupt, or a data set or shard is missing; or,
             with `skip_corrupt=0`, other records are corrupt than before.
+        PicanetError: the copy of a data set cannot be written.
     """
     paths, left_out = {}, {}
     for folder in filter(None, folders):
@@ -108,7 +110,12 @@ def _clean(folder: str, limit: int) -> tuple[str, list[str]]:
         logging.warning("left out: %s", problem)
     if not problems:
         return folder, []
-    return str(_copy(manifest, [report.payloads for report in reports])), problems
+    copy = Path(tempfile.mkdtemp(prefix="records-"))
+    atexit.register(shutil.rmtree, copy, ignore_errors=True)
+    remedy = "the environment variable TMPDIR names another folder"
+    with errors_of_writing(copy, remedy):
+        _copy(manifest, [report.payloads for report in reports], copy)
+    return str(copy), problems
 
 
 def _check_shard(manifest: Manifest, shard: Shard) -> _ShardReport:
@@ -125,15 +132,14 @@ def _check_shard(manifest: Manifest, shard: Shard) -> _ShardReport:
     return _ShardReport(problems, good if problems else None)
 
 
-def _copy(manifest: Manifest, payloads: list[list[bytes] | None]) -> Path:
-    """Copies the data set to a temporary folder, which the end of the process removes.
+def _copy(manifest: Manifest, payloads: list[list[bytes] | None], folder: Path) -> None:
+    """Copies the data set to another folder.
 
     Args:
         manifest: of the data set.
         payloads: the records that each shard keeps; None: all of them.
+        folder: an empty one.
     """
-    folder = Path(tempfile.mkdtemp(prefix="records-"))
-    atexit.register(shutil.rmtree, folder, ignore_errors=True)
     shards = []
     for shard, kept in zip(manifest.shards, payloads, strict=True):
         path = folder / shard.file
@@ -145,4 +151,3 @@ def _copy(manifest: Manifest, payloads: list[list[bytes] | None]) -> Path:
     count = sum(shard.count for shard in shards)
     copy = Manifest(folder, manifest.name, manifest.kind, count, tuple(shards))
     save_manifest(copy)
-    return folder

@@ -1,5 +1,6 @@
 """Examples -> TFRecord files. Imports TensorFlow when it writes, not before."""
 
+import errno
 import itertools
 import os
 from collections.abc import Iterable, Iterator
@@ -21,14 +22,25 @@ def write_shards(payloads: Iterator[bytes], folder: Path, size: int) -> list[Sha
 
 
 def write_shard(payloads: Iterable[bytes], path: Path) -> Shard:
-    """Writes records to one TFRecord file."""
+    """Writes records to one TFRecord file.
+
+    Raises:
+        OSError: the file cannot be written, such as on a full disk.
+    """
     import tensorflow as tf
 
     count = 0
-    with tf.io.TFRecordWriter(os.fsencode(path)) as writer:
-        for payload in payloads:
-            writer.write(payload)
-            count += 1
+    try:
+        with tf.io.TFRecordWriter(os.fsencode(path)) as writer:
+            for payload in payloads:
+                writer.write(payload)
+                count += 1
+    except tf.errors.OpError as error:
+        reason = error.message.rpartition("; ")[2]  # behind the file's name
+        for number in errno.errorcode:
+            if os.strerror(number) == reason:
+                raise OSError(number, reason, str(path)) from error
+        raise
     return Shard(path.name, count, path.stat().st_size, sha256_of(path))
 
 

@@ -8,6 +8,7 @@ import hashlib
 import json
 import os
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 from picanet_tf.core.errors import PicanetError
@@ -63,12 +64,28 @@ def _short(stem: str) -> str:
     return os.fsencode(stem)[:100].decode(errors="ignore")
 
 
-def cannot_write(path: Path, error: OSError) -> PicanetError:
+@contextlib.contextmanager
+def errors_of_writing(path: Path, remedy: str = "") -> Iterator[None]:
+    """Converts each `OSError` that names a file, or a full disk, to `PicanetError`.
+
+    Args:
+        path: what is written, for the message.
+        remedy: what to do, likewise.
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.filename is None and error.errno not in FULL:
+            raise
+        raise cannot_write(path, error, remedy) from error
+
+
+def cannot_write(path: Path, error: OSError, remedy: str = "") -> PicanetError:
     """Returns the error for a file that cannot be written."""
     # Messages of h5py and the like are cryptic and do not name the file.
     reason = error.strerror or (os.strerror(error.errno) if error.errno else error)
     kind = DiskFullError if error.errno in FULL else PicanetError
-    return kind(f"Cannot write {path}: {reason}")
+    return kind(f"Cannot write {path}: {reason}" + (f"; {remedy}" if remedy else ""))
 
 
 def sync(path: Path) -> None:

@@ -70,6 +70,20 @@ def test_nothing_written_is_an_error(tmp_path):
             pass
 
 
+def test_errors_of_writing_name_the_file(tmp_path):
+    full = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    with pytest.raises(files.DiskFullError) as raised:
+        with files.errors_of_writing("out", "make room"):
+            raise full
+    assert str(raised.value) == "Cannot write out: No space left on device; make room"
+    with pytest.raises(PicanetError) as raised, files.errors_of_writing("out"):
+        (tmp_path / "none" / "file").touch()
+    assert str(raised.value) == "Cannot write out: No such file or directory"
+    unnamed = OSError(errno.EAGAIN, "of another kind")
+    with pytest.raises(BlockingIOError), files.errors_of_writing("out"):
+        raise unnamed
+
+
 def test_other_errors_are_not_taken_for_a_full_disk(tmp_path):
     with pytest.raises(ValueError, match="^mine$") as raised:
         with replacing(tmp_path / "file.txt") as temporary:

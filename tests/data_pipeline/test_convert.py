@@ -1,4 +1,5 @@
 import dataclasses
+import errno
 import hashlib
 import io
 import json
@@ -18,10 +19,12 @@ from data_pipeline.convert import convert_dataset, convert_folders
 from data_pipeline.kinds import MASK
 from data_pipeline.manifest import load_manifest
 from data_pipeline.readers import read_originals
+from data_pipeline.shards import write_shard
 from data_pipeline.sources import find_source, folder_source
 from data_pipeline.verify import verify
 from picanet_tf.core.directories import publishing
 from picanet_tf.core.errors import PicanetError
+from picanet_tf.core.files import DiskFullError
 from picanet_tf.core.images import read_image
 from tests import bad_images, commands
 from tests.data_pipeline.conftest import make_pairs, picture, read_payloads, save
@@ -402,6 +405,38 @@ def test_an_output_that_cannot_be_made_is_told_as_it_was_given(tmp_path):
         convert_folders(
             tmp_path / "images", tmp_path / "masks", tmp_path / "file/out", name="x"
         )
+
+
+@pytest.mark.parametrize("step", ["shards", "manifest"])
+def test_a_full_disk_is_told_of_the_output(tmp_path, monkeypatch, step):
+    def full(manifest):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    make_pairs(tmp_path, 2)
+    if step == "shards":
+        writer = tf.io.TFRecordWriter
+        monkeypatch.setattr(tf.io, "TFRecordWriter", lambda _: writer("/dev/full"))
+    else:
+        monkeypatch.setattr(convert, "save_manifest", full)
+    with pytest.raises(DiskFullError) as raised:
+        run(tmp_path)
+    assert str(raised.value) == f"Cannot write {tmp_path}/out: No space left on device"
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["images", "masks"]
+
+
+def test_a_shard_that_cannot_be_written(tmp_path):
+    path = tmp_path / "none" / "00000.tfrecord"
+    with pytest.raises(FileNotFoundError) as raised:
+        write_shard([b"record"], path)
+    assert raised.value.filename == str(path)
+    assert raised.value.strerror == "No such file or directory"
+
+    def broken():
+        yield b"record"
+        raise tf.errors.DataLossError(None, None, "mine")
+
+    with pytest.raises(tf.errors.DataLossError, match="mine"):
+        write_shard(broken(), tmp_path / "00000.tfrecord")
 
 
 def test_an_interruption_leaves_nothing_behind(tmp_path, monkeypatch):

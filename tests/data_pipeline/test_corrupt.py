@@ -2,17 +2,20 @@
 
 import itertools
 import logging
+import re
 import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from data_pipeline.corrupt import leave_out_corrupt
 from data_pipeline.readers import read_keys, read_masks
 from data_pipeline.tfrecord import read_frames
 from data_pipeline.verify import verify
 from picanet_tf.core.errors import DatasetError
+from picanet_tf.core.files import DiskFullError
 from tests.data_pipeline.conftest import flip_bit
 
 # `converted` has ten pairs in shards of 4, 4 and 2.
@@ -110,3 +113,15 @@ def test_readers_are_given_what_is_in_the_place(spoilt):
     clean = leave_out_corrupt([spoilt], 1, {})
     read = clean.redirect(read_masks)
     assert read(spoilt, batch_size=3, training=False).cardinality() == 3
+
+
+def test_a_full_disk_is_told_of_the_copy(spoilt, monkeypatch):
+    writer = tf.io.TFRecordWriter
+    monkeypatch.setattr(tf.io, "TFRecordWriter", lambda _: writer("/dev/full"))
+    with pytest.raises(DiskFullError) as raised:
+        leave_out_corrupt([spoilt], 1, {})
+    assert re.fullmatch(
+        r"Cannot write \S+/records-\S+: No space left on device; the environment "
+        "variable TMPDIR names another folder",
+        str(raised.value),
+    )
