@@ -39,7 +39,8 @@ def replacing(path: Path):
     except OSError as error:
         raise cannot_write(path, error) from error
     finally:
-        temporary.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # It was moved, or never there.
+            temporary.unlink()
 
 
 def move_into_place(source: Path, target: Path) -> None:
@@ -98,9 +99,10 @@ def sync(path: Path) -> None:
 
 
 def write_text(path: Path, text: str) -> None:
+    """Writes UTF-8. File names in the text may be no UTF-8: their bytes are kept."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with replacing(path) as temporary:
-        temporary.write_text(text)
+        temporary.write_bytes(text.encode("utf-8", "surrogateescape"))
 
 
 def write_json(path: Path, values) -> None:

@@ -162,9 +162,9 @@ def read_voc(folder: Path) -> dict[str, Detections]:
 
 
 def _lines(path: Path) -> list[str]:
-    try:
-        return path.read_text("utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
+    try:  # Names of images may be no UTF-8; `write_text` keeps their bytes.
+        return path.read_text("utf-8", "surrogateescape").splitlines()
+    except OSError as error:
         raise PicanetError(f"Cannot read {path}: {error}") from error
 
 

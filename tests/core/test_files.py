@@ -3,6 +3,8 @@
 import errno
 import json
 import os
+import subprocess
+import sys
 import threading
 
 import pytest
@@ -68,6 +70,14 @@ def test_nothing_written_is_an_error(tmp_path):
     with pytest.raises(PicanetError, match="Cannot write .*file.txt: No such file"):
         with replacing(tmp_path / "file.txt"):
             pass
+
+
+def test_a_folder_that_is_a_file_is_told_of_the_file_itself(tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(PicanetError) as raised:
+        with replacing(tmp_path / "file" / "a.txt") as temporary:
+            temporary.write_text("new")
+    assert str(raised.value) == f"Cannot write {tmp_path}/file/a.txt: Not a directory"
 
 
 def test_errors_of_writing_name_the_file(tmp_path):
@@ -137,6 +147,18 @@ def test_json_and_text(tmp_path):
     write_json(path, {"a": [1, None]})
     assert json.loads(path.read_text()) == {"a": [1, None]}
     assert path.read_text().endswith("}\n")
+
+
+def test_text_is_utf_8_in_any_locale_and_keeps_the_bytes_of_names(tmp_path):
+    path = tmp_path / "a.txt"
+    write_text(path, "é " + os.fsdecode(b"caf\xe9"))
+    assert path.read_bytes() == b"\xc3\xa9 caf\xe9"
+    code = "import sys; from picanet_tf.core.files import *\n"
+    code += "write_text(Path(sys.argv[1]), '\\xe9')"
+    latin = {**os.environ, "PYTHONUTF8": "0", "LC_ALL": "POSIX"}
+    latin["PYTHONCOERCECLOCALE"] = "0"
+    subprocess.run([sys.executable, "-c", code, path], env=latin, check=True)
+    assert path.read_bytes() == b"\xc3\xa9"
 
 
 def test_checksums(tmp_path):

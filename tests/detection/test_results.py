@@ -1,11 +1,13 @@
 """Files of detections, written and read."""
 
 import json
+import os
 
 import numpy as np
 import pytest
 
 from picanet_tf.core.errors import PicanetError
+from picanet_tf.core.files import write_text
 from picanet_tf.core.voc import OBJECT_CLASSES
 from picanet_tf.detection.results import (
     Detections,
@@ -128,6 +130,14 @@ def test_an_image_whose_name_has_spaces_comes_back(tmp_path):
     same(read["my  photo (2)"], found)
 
 
+def test_an_image_whose_name_is_no_utf_8_comes_back(tmp_path):
+    name = os.fsdecode(b"caf\xe9")
+    for label, text in to_voc({name: FOUND["000001"]}).items():
+        write_text(tmp_path / f"comp3_det_test_{label}.txt", text)
+    assert b"caf\xe9 0." in (tmp_path / "comp3_det_test_person.txt").read_bytes()
+    assert list(read_voc(tmp_path)) == [name]
+
+
 def test_boxes_without_size_survive_two_decimals(tmp_path):
     """As written they may seem to end before they begin."""
     x = np.float32(0.065)
@@ -161,7 +171,7 @@ def test_files_of_no_class_or_twice_of_one_are_told(tmp_path):
 def test_files_that_are_no_text_are_told(tmp_path):
     for name in ("comp3_det_test_dog.txt", "all.json"):
         (tmp_path / name).write_bytes(b"\xff\xfe\x00")
-    with pytest.raises(PicanetError, match="Cannot read .*dog.txt"):
+    with pytest.raises(PicanetError, match="dog.txt, line 1 must be .*: 1 words"):
         read_voc(tmp_path)
     with pytest.raises(PicanetError, match="Cannot read .*all.json"):
         read_coco(tmp_path / "all.json")
