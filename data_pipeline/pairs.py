@@ -127,7 +127,7 @@ def key_masks(
     tell_left_out(folder, others, f"not named ...{mask_suffix}")
     for file in files:
         if has_suffix(file, mask_suffix):
-            key = os.path.splitext(path_in(file, folder))[0].removesuffix(mask_suffix)
+            key = place_of(file, folder).removesuffix(spell(mask_suffix))
             if key in masks:
                 raise PicanetError(f"{file} has the same name as {masks[key].name}")
             masks[key] = file

@@ -6,7 +6,7 @@ import unicodedata
 import pytest
 
 from data_pipeline.listing import list_files, match_to_keys
-from data_pipeline.pairs import pair_by_name
+from data_pipeline.pairs import key_masks, pair_by_name
 from picanet_tf.core.errors import PicanetError
 
 NFC = unicodedata.normalize("NFC", "café")
@@ -193,3 +193,15 @@ def test_files_of_keys(tmp_path):
         assert match_to_keys(order, tmp_path, ["cat"]) == ({"cat": both[1]}, both[:1])
     with pytest.raises(PicanetError, match="cat.bmp has the same name as cat.png"):
         match_to_keys([tmp_path / "cat.png", tmp_path / "cat.bmp"], tmp_path, ["cat"])
+
+
+def test_keys_of_masks_in_both_spellings(tmp_path):
+    composed, decomposed = "catégorie", unicodedata.normalize("NFD", "catégorie")
+    for name in (composed, decomposed):
+        folder = touch(tmp_path / str(len(name)), f"x/cat_{name}.png")
+        files = list_files(folder)
+        for suffix in (composed, decomposed):
+            assert key_masks(files, folder, f"_{suffix}") == {"x/cat": files[0]}
+    both = touch(tmp_path / "both", f"{composed}.png", f"{decomposed}.png")
+    with pytest.raises(PicanetError, match="has the same name as"):
+        key_masks(list_files(both), both)
