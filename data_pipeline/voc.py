@@ -155,7 +155,12 @@ def _read_list(lists: Path, split: str) -> list[str]:
     """The images of a split, in the order of `<lists>/<split>.txt`."""
     path = lists / f"{split}.txt"
     if path.is_file():
-        names = path.read_text().split()
+        try:
+            names = path.read_text("utf-8").split()
+        except UnicodeDecodeError as error:
+            raise PicanetError(
+                f"{path}: a list of images must be UTF-8 text: {error}"
+            ) from error
     elif split == "trainval":  # is the other two together
         names = sorted({*_read_list(lists, "train"), *_read_list(lists, "val")})
     else:

@@ -120,6 +120,17 @@ def test_no_voc_and_missing_files_are_named(devkit):
     assert [file.file.endswith("SegmentationClass/a.png") for file in bad] == [True]
 
 
+def test_a_list_that_is_no_utf_8(devkit):
+    path = devkit / "VOCdevkit/VOC2012/ImageSets/Segmentation/train.txt"
+    path.write_bytes("a\nb\n".encode("utf-16"))
+    with pytest.raises(PicanetError) as raised:
+        pair_class_maps(devkit)
+    assert str(raised.value) == (
+        f"{path}: a list of images must be UTF-8 text: 'utf-8' codec can't decode "
+        "byte 0xff in position 0: invalid start byte"
+    )
+
+
 def test_palette_numbers_are_the_classes(devkit):
     path = devkit / "VOCdevkit/VOC2012/SegmentationClass/b.png"
     np.testing.assert_array_equal(read_class_map(path), class_map(2))
