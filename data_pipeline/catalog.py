@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from picanet_tf.core.errors import PicanetError
+from picanet_tf.core.path_checks import existing_folder
 
 # The folder of images and the folder of masks, relative to the data set's folder. The
 # same folder twice means that it holds both: images are .jpg, masks .png.
@@ -139,10 +140,7 @@ def find_folders(split: Split, folder: str | os.PathLike) -> tuple[Path, Path]:
         PicanetError: `folder` is missing, or nothing in it has one of the layouts; the
             message lists them.
     """
-    folder = Path(folder)
-    if not folder.is_dir():
-        what = "not a folder" if folder.exists() else "no such folder"
-        raise PicanetError(f"`source` {folder}: {what}")
+    folder = existing_folder(folder, "source")
     for root in _list_roots(split, folder):
         for images, masks in split.layouts:
             found = _descend(root, images), _descend(root, masks)

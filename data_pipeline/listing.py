@@ -15,15 +15,6 @@ from picanet_tf.core import images
 from picanet_tf.core.errors import PicanetError
 
 
-def check_folder(folder: str | os.PathLike, argument: str) -> Path:
-    """Returns a folder that is the value of `argument`, if it exists."""
-    folder = Path(folder)
-    if not folder.is_dir():
-        what = "not a folder" if os.path.lexists(folder) else "no such folder"
-        raise PicanetError(f"`{argument}` {folder}: {what}")
-    return folder
-
-
 def list_files(
     folder: str | os.PathLike,
     *,

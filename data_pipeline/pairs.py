@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from data_pipeline.listing import (
-    check_folder,
     has_suffix,
     list_files,
     path_in,
@@ -19,6 +18,7 @@ from data_pipeline.listing import (
 )
 from picanet_tf.core import images
 from picanet_tf.core.errors import PicanetError
+from picanet_tf.core.path_checks import existing_folder
 
 # In a folder that holds both, these are images; PNGs are masks, and the others unclear.
 _PHOTO_EXTENSIONS = frozenset(
@@ -80,8 +80,8 @@ def pair_by_name(
         PicanetError: a folder does not exist, or there are files but no pair; the
             message shows names of both sides.
     """
-    image_folder = check_folder(image_folder, "images")
-    mask_folder = check_folder(mask_folder, "masks")
+    image_folder = existing_folder(image_folder, "images")
+    mask_folder = existing_folder(mask_folder, "masks")
     image_files = _list(image_folder, mask_folder, recursive)
     bad: list[BadFile] = []
     if image_folder.resolve() == mask_folder.resolve():

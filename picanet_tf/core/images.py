@@ -19,6 +19,7 @@ from picanet_tf.core.colour import to_srgb
 from picanet_tf.core.depth import to_8_bit
 from picanet_tf.core.errors import PicanetError
 from picanet_tf.core.opening import EXTENSIONS, MAX_PIXELS, ImageSource, load
+from picanet_tf.core.path_checks import existing_folder
 
 _ORIENTATION_TAG = 0x0112
 _TRANSPOSE = {
@@ -128,13 +129,9 @@ def list_images(folder: str | os.PathLike) -> list[Path]:
     Raises:
         PicanetError: if the folder does not exist or is not a folder.
     """
-    folder = Path(folder)
-    if not folder.is_dir():
-        what = "not a folder" if folder.exists() else "no such folder"
-        raise PicanetError(f"{folder}: {what}")
     images = [
         path
-        for path in folder.iterdir()
+        for path in existing_folder(folder).iterdir()
         if path.suffix.lower() in EXTENSIONS
         and not path.name.startswith(".")
         and (path.is_file() or not path.exists())  # Broken links fail when read.
@@ -190,6 +187,12 @@ def to_grey(image: Image.Image) -> Image.Image:
     return image.convert("L")
 
 
+def check_range(image: Image.Image) -> None:
+    """Raises `ValueError` if white has no known value in an image."""
+    if image.mode == "F":
+        raise ValueError("floating-point pixels have no known range; store 8 or 16 bit")
+
+
 def _is_transparent(image: Image.Image) -> bool:
     """Whether any pixel of an image from `_upright_8_bit` is not opaque."""
     return image.mode == "RGBA" and image.getchannel("A").getextrema()[0] < 255
@@ -218,8 +221,7 @@ def _upright_8_bit(
     For `warn` see `depth.to_8_bit`.
     """
     turn = orientation(image)
-    if image.mode == "F":
-        raise ValueError("floating-point pixels have no known range; store 8 or 16 bit")
+    check_range(image)
     image = to_8_bit(image, warn)
     if image.mode == "La":  # Pillow converts grey with premultiplied alpha to LA only.
         image = image.convert("LA")

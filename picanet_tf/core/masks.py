@@ -126,8 +126,7 @@ def read_any_mask(
 def _read(image: Image.Image) -> tuple[np.ndarray, str, int]:
     """The stored pixels as a mask, its kind, and the largest value."""
     lossy = image.format in LOSSY
-    if image.mode == "F":
-        raise ValueError("floating-point pixels have no known range; store 8 or 16 bit")
+    images.check_range(image)
     white = image.info.get("stored_white", 0)
     if image.mode.startswith("I"):  # Pillow's 16-bit modes, and PGM and TIFF of 32.
         return _read_grey(np.int64(read_16_bit(image)), 65535, white or 65535, lossy)

@@ -1,4 +1,4 @@
-"""Checks that folders are writable before any work is done.
+"""Checks of folders before any work is done.
 
 Imports no TensorFlow.
 """
@@ -40,6 +40,23 @@ def check_folder(path: str | os.PathLike) -> Path:
     if Path(path).exists() and not Path(path).is_dir():
         raise PicanetError(f"`output`: {path} is a file, not a folder")
     return Path(path)
+
+
+def existing_folder(path: str | os.PathLike, argument: str = "") -> Path:
+    """Returns `path` if it is a folder.
+
+    Args:
+        path: a folder.
+        argument: argument name used in the message.
+
+    Raises:
+        PicanetError: if it does not exist or is not a folder.
+    """
+    path = Path(path)
+    if not path.is_dir():
+        what = "not a folder" if os.path.lexists(path) else "no such folder"
+        raise PicanetError((f"`{argument}` " if argument else "") + f"{path}: {what}")
+    return path
 
 
 def check_not_current(path: str | os.PathLike, *, example: str) -> None:

@@ -9,11 +9,12 @@ from pathlib import Path
 import numpy as np
 from absl import logging
 
-from data_pipeline.listing import check_folder, list_files, match_to_keys
+from data_pipeline.listing import list_files, match_to_keys
 from data_pipeline.pairs import key_masks, list_bad, pair_by_name
 from picanet_tf.core.errors import PicanetError
 from picanet_tf.core.images import read_image
 from picanet_tf.core.masks import MaskNote, read_any_mask, report_masks
+from picanet_tf.core.path_checks import existing_folder
 from picanet_tf.evaluation.samples import (
     DataSet,
     Method,
@@ -71,7 +72,7 @@ def folder_data_set(
         PicanetError: if a folder does not exist or files cannot be paired.
     """
     if images is None:
-        folder = check_folder(masks, "masks")
+        folder = existing_folder(masks, "masks")
         found = key_masks(list_files(folder), folder, mask_suffix)
         files = {key: (None, path) for key, path in found.items()}
     else:
@@ -129,7 +130,7 @@ def maps_on_disk(
     found: dict[str, dict[str, Path]] = {}
 
     def check(data: DataSet) -> None:
-        inside = _folder_for(data, check_folder(folder, "predictions"))
+        inside = _folder_for(data, existing_folder(folder, "predictions"))
         keys, files = list(data.keys()), list_images(inside)
         found[data.name], rest = match_to_keys(files, inside, keys, data.file_suffix)
         missing = [key for key in keys if key not in found[data.name]]

@@ -7,7 +7,7 @@ import tempfile
 import pytest
 
 from picanet_tf.core.errors import PicanetError
-from picanet_tf.core.path_checks import check_writable
+from picanet_tf.core.path_checks import check_writable, existing_folder
 
 
 def test_where_files_can_be_made(tmp_path):
@@ -38,3 +38,19 @@ def test_the_folder_above_is_asked_for_one_that_is_not_there(tmp_path, monkeypat
     monkeypatch.setattr(tempfile, "TemporaryFile", refuse)
     with pytest.raises(PicanetError, match="to .*/new/deep: Permission denied"):
         check_writable(tmp_path / "new" / "deep")
+
+
+def test_folders_that_must_exist(tmp_path):
+    assert existing_folder(str(tmp_path)) == tmp_path
+    (tmp_path / "file").touch()
+    (tmp_path / "link").symlink_to("nowhere")
+    for name, what in (
+        ("file", "not a folder"),
+        ("link", "not a folder"),
+        ("none", "no such folder"),
+    ):
+        path = tmp_path / name
+        for named, told in ((), str(path)), (("source",), f"`source` {path}"):
+            with pytest.raises(PicanetError) as raised:
+                existing_folder(path, *named)
+            assert str(raised.value) == f"{told}: {what}"
