@@ -39,7 +39,9 @@ def test_without_images_there_is_no_column_of_them():
 def test_a_baseline_is_a_method():
     center = SaliencyScoring().baseline("center")
     assert "sigma 0.25" in center.facts["baseline"]
-    for sample, saliency in center.predict(data_set()):
+    predicted = list(center.predict(data_set()))
+    assert len(predicted) == 2
+    for sample, saliency in predicted:
         assert saliency.shape == sample.truth.shape == MASK.shape
         np.testing.assert_array_equal(saliency, saliency[:, ::-1])
         assert saliency[0, 0] < saliency[0, 1]

@@ -65,4 +65,4 @@ def test_the_grid_alone_is_looked_at():
         "grid"
     )
     table = shares_table({"D6": {**result, "images_left_out": 0}})
-    assert "left out" not in table and len(table.splitlines()) == 3
+    assert "excluded" not in table and len(table.splitlines()) == 3

@@ -32,13 +32,15 @@ def test_panels():
 
 def test_curves(tmp_path):
     found = {"ours": evaluate(method().predict(data_set()))}
-    for path, figure in SCORING.figures(found, "ECSSD"):
+    figures = dict(SCORING.figures(found, "ECSSD"))
+    assert set(figures) == {"pr_curve.png", "f_curve.png"}
+    for path, figure in figures.items():
         (axes,) = figure.axes
         line = axes.lines[0]
         if path == "pr_curve.png":
             np.testing.assert_allclose(line.get_xdata(), found["ours"].scores.recall)
             np.testing.assert_allclose(line.get_ydata()[255], 0.75)
         else:
-            assert path == "f_curve.png" and line.get_xdata()[-1] == 255
+            assert line.get_xdata()[-1] == 255
             assert line.get_ydata().max() == pytest.approx(0.975 / 1.225)
         figure.savefig(tmp_path / path)

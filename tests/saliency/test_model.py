@@ -1,6 +1,7 @@
 """The saliency network: wiring, sizes, every variant alive."""
 
 import functools
+import re
 
 import keras
 import numpy as np
@@ -58,8 +59,6 @@ def test_every_variant_trains_a_step_and_comes_back_from_a_file(
     before = [weight.numpy() for weight in model.trainable_weights]
     loss, gradients = loss_and_gradients(model, images, masks, training=True)
     keras.optimizers.SGD(0.01).apply(gradients, model.trainable_weights)
-    # Biases ahead of a normalization get no gradient, the ReLUs of so few channels
-    # may be dead; all else moves.
     moved = {
         weight.path
         for weight, old in zip(model.trainable_weights, before, strict=True)
@@ -69,7 +68,10 @@ def test_every_variant_trains_a_step_and_comes_back_from_a_file(
         f"{stage}/{part}" for stage in STAGES for part in ("kernel", "bias")
     }
     assert moved >= {f"d{i}_decode_norm/gamma" for i in range(1, 7)}
-    assert len(moved) > 0.75 * len(before)
+    # Steps too small beside 1 to change a float32, or of a few saturated LSTM cells.
+    still = {weight.path for weight in model.trainable_weights} - moved
+    tiny = r"d\d_\w+(/attention)?/norm/gamma|d4_gap/renet/columns/.*/recurrent_kernel"
+    assert [path for path in still if not re.fullmatch(tiny, path)] == []
     assert np.isfinite(loss)
 
     model.save(tmp_path / "model.keras")
@@ -356,6 +358,12 @@ def test_mixed_precision(precision, tiny_network):
     images, masks = disks(2)
     outputs = model(images)
     assert {value.dtype for value in outputs.values()} == {tf.float32}
+    exact = tiny_network()
+    exact.set_weights(model.get_weights())
+    for name, value in exact(images).items():
+        tolerance = {"mixed_float16": 0.03, "mixed_bfloat16": 0.1}[precision]
+        difference = np.abs(outputs[name] - value).max()
+        assert difference < tolerance * np.std(value), name
     assert {weight.dtype for weight in model.weights} == {"float32"}
     half = {"mixed_float16": "float16", "mixed_bfloat16": "bfloat16"}[precision]
     for name in ("block5_conv3", "d6_gap", "d5_ac", "d2_decode_relu"):

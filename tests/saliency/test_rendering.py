@@ -125,9 +125,18 @@ def test_panels_of_extreme_sizes(size, expected):
 
 
 def test_every_format_of_one_pixel():
+    shapes = {}
     for form in FORMATS:
         drawn = render(form, np.zeros([1, 1, 3], np.uint8), np.ones([1, 1]))
         assert drawn.dtype == np.uint8
+        shapes[form] = drawn.shape
+    assert shapes == {
+        "map": (1, 1),
+        "mask": (1, 1),
+        "cutout": (1, 1, 4),
+        "overlay": (1, 1, 3),
+        "panel": (1, 16, 3),
+    }
 
 
 def test_unknown_format(image, saliency):

@@ -17,9 +17,10 @@ def run_of(folder, **changes):
     return RunDirectory.create(experiment, str(folder))
 
 
-def train(run, read=disks.read, **options):
+def train(run, read=disks.read, read_validation=None, **options):
     """Trains; the trainer, whose network has the weights after the last step."""
-    trainer = Trainer(run.load_experiment(), run, Batches(read), **options)
+    batches = Batches(read, read_validation)
+    trainer = Trainer(run.load_experiment(), run, batches, **options)
     trainer.train()
     return trainer
 
@@ -57,19 +58,38 @@ def test_weights_come_back_after_an_error():
     assert model.layers[0].kernel.numpy().tolist() == [[7.0]]
 
 
-def test_the_saved_network_has_the_averages(tmp_path):
+def test_saved_networks_have_the_averages(tmp_path, monkeypatch):
     plain = run_of(tmp_path / "plain")
     train(plain)
-    averaged = run_of(tmp_path / "averaged", ema_decay=0.9)
-    trainer = train(averaged)
+    weights = []
+    take_step = Trainer._take_step
+
+    def recorded(self, *arguments):
+        model = self.learner.model
+        if not weights:
+            weights.append([v.numpy() for v in model.trainable_variables])
+        stopped = take_step(self, *arguments)
+        weights.append([v.numpy() for v in model.trainable_variables])
+        return stopped
+
+    monkeypatch.setattr(Trainer, "_take_step", recorded)
+    averaged = run_of(tmp_path / "averaged", ema_decay=0.9, validation_interval=6)
+    trainer = train(averaged, read_validation=disks.read_validation)
     last = weights_of(plain)
     assert_same(last_weights(trainer), last)  # The training itself is the same.
-    saved = weights_of(averaged)
-    trained = [v.path for v in trainer.learner.model.trainable_variables]
-    kernels = [path for path in trained if path.endswith("kernel")]
-    assert kernels and not any(np.array_equal(saved[p], last[p]) for p in kernels)
-    for path in set(saved) - set(trained):  # statistics of the norms
-        np.testing.assert_array_equal(saved[path], last[path])
+
+    expected = weights[0]
+    for step, values in enumerate(weights[1:], 1):
+        decay = min(0.9, (1 + step) / (10 + step))
+        pairs = zip(expected, values, strict=True)
+        expected = [decay * old + (1 - decay) * new for old, new in pairs]
+    paths = [v.path for v in trainer.learner.model.trainable_variables]
+    expected = dict(zip(paths, expected, strict=True))
+    for which in ("model", "best"):
+        saved = weights_of(averaged, which)
+        for path, value in saved.items():  # The rest: statistics of the norms.
+            wanted = expected.get(path, last[path])
+            np.testing.assert_allclose(value, wanted, 1e-5, 1e-7, err_msg=path)
 
 
 @pytest.mark.slow
