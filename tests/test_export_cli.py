@@ -128,6 +128,12 @@ def test_interrupted_it_leaves_nothing(folder, tmp_path, number):
         ),
         ("--version 0", "--version must be 1 or more. Received: 0"),
         ("--version 3", "--version: here/3 exists already. Give --overwrite"),
+        (
+            "--version 2024 --overwrite",
+            "--version: here/2024 exists already, and is not an export: it has no "
+            "assets/model_card.json. Give another --version or --output",
+        ),
+        ("--overwrite", "--overwrite goes with --version: without it, the export is"),
         ("--version x", "flag --version=x"),
         ("--formats tflite", "here holds versions for TF Serving"),
         ("--output data/manifest.json", "--output: data/manifest.json is a file"),
@@ -135,9 +141,9 @@ def test_interrupted_it_leaves_nothing(folder, tmp_path, number):
     ],
 )
 def test_mistakes_are_told_in_one_line_at_once(folder, words, message):
-    here = folder / "here" / "3"
-    here.mkdir(parents=True, exist_ok=True)
-    (here / "saved_model.pb").write_text("")
+    for name in ("3/saved_model.pb", "3/assets/model_card.json", "2024/photo.jpg"):
+        (folder / "here" / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / "here" / name).write_text("")
     before = files(folder)
     output = [] if "--output" in words else ["--output", "here"]
     code, said, errors = export(*output, *words.split(), cwd=folder)

@@ -60,7 +60,7 @@ def define_flags() -> None:
     )
     help_ = "TFLite only: also a file each that outputs the attention (picanet web)."
     flags.DEFINE_bool("attention", False, help_)
-    flags.DEFINE_bool("overwrite", False, "Replace --version if it exists.")
+    flags.DEFINE_bool("overwrite", False, "Replace --version if it is an export.")
     cli.path_flags("model", "output", "calibration_tfrecords")
 
 

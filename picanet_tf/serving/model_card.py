@@ -12,11 +12,10 @@ from pathlib import Path
 
 from picanet_tf.inference.locate import Located
 from picanet_tf.serving.decoding import MAX_PIXELS
+from picanet_tf.serving.versions import MODEL_CARD
 from picanet_tf.tasks.base import Validation
 from picanet_tf.tasks.registry import get_task
 from picanet_tf.training.run_directory import RunDirectory
-
-PATH = Path("assets") / "model_card.json"
 
 _LICENCE_NOTES = (
     "The code is under the Apache License 2.0. Weights are not covered by it alone: "
@@ -107,7 +106,7 @@ def write_card(folder: Path, *, task: str, **values) -> Path:
         "exported": now.isoformat("T", "seconds"),
         "licence_notes": _LICENCE_NOTES,
     }
-    path = folder / PATH
+    path = folder / MODEL_CARD
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(card, indent=2, ensure_ascii=False) + "\n", "utf-8")
     return path

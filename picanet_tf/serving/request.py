@@ -23,12 +23,12 @@ class ExportRequest:
         formats: subset of `FORMATS`.
         quantize: subset of `QUANTIZATIONS`, for TFLite.
         image_size: side of the input in pixels; None: the trained network's.
-        overwrite: replace an existing version.
+        overwrite: replace `version` if it is an export.
         attention: for TFLite, also write files with the attention as outputs.
 
     Raises:
         PicanetError: if a format or quantization is unknown, repeated or missing, or
-            the version is not positive.
+            the version is not positive, or `overwrite` is given without it.
     """
 
     output: Path
@@ -45,6 +45,11 @@ class ExportRequest:
         if self.version is not None and self.version < 1:
             raise PicanetError(
                 f"`version` must be 1 or more. Received: version={self.version}"
+            )
+        if self.overwrite and self.version is None:
+            raise PicanetError(
+                "`overwrite` goes with `version`: without it, the export is the next "
+                "version, which replaces none"
             )
 
     def check(self, calibrated: bool) -> None:

@@ -10,10 +10,13 @@ other names.
 from __future__ import annotations
 
 import contextlib
+import os
 from pathlib import Path
 
 from picanet_tf.core.directories import Staged, publishing
 from picanet_tf.core.errors import PicanetError
+
+MODEL_CARD = Path("assets") / "model_card.json"  # which every version holds
 
 
 def versions(base: Path) -> list[int]:
@@ -27,17 +30,25 @@ def check_version(base: Path, version: int | None, overwrite: bool) -> int:
     """Returns the version number to write, by default the next one.
 
     Raises:
-        PicanetError: if the version exists and `overwrite` is False, or `base` is a
-            file.
+        PicanetError: if the version exists and `overwrite` is False, or is no export,
+            or `base` is a file.
     """
     if base.exists() and not base.is_dir():
         raise PicanetError(f"`output`: {base} is a file, not a folder")
     if version is None:
         return max(versions(base), default=0) + 1
-    if (base / str(version)).exists() and not overwrite:
+    folder = base / str(version)
+    if not os.path.lexists(folder):
+        return version
+    if not (folder / MODEL_CARD).is_file():
         raise PicanetError(
-            f"`version`: {base / str(version)} exists already. Give `overwrite` to "
-            "replace it, or omit `version` for the next one"
+            f"`version`: {folder} exists already, and is not an export: it has no "
+            f"{MODEL_CARD}. Give another `version` or `output`"
+        )
+    if not overwrite:
+        raise PicanetError(
+            f"`version`: {folder} exists already. Give `overwrite` to replace it, or "
+            "omit `version` for the next one"
         )
     return version
 
@@ -53,6 +64,7 @@ def publishing_version(
     number = check_version(base, version, overwrite)
     return publishing(
         base / str(number),
-        overwrite=overwrite,
+        # The next version replaces none, not even one made meanwhile.
+        overwrite=overwrite and version is not None,
         next_path=lambda: base / str(check_version(base, version, overwrite=False)),
     )

@@ -9,19 +9,28 @@ import time
 import pytest
 
 from picanet_tf.core.errors import PicanetError
-from picanet_tf.serving.versions import check_version, publishing_version, versions
+from picanet_tf.serving.versions import (
+    MODEL_CARD,
+    check_version,
+    publishing_version,
+    versions,
+)
 
 
 def publish(base, text="new", version=None, overwrite=False):
     with publishing_version(base, version, overwrite) as staged:
         (staged.folder / "file").write_text(text)
+        (staged.folder / MODEL_CARD).parent.mkdir()
+        (staged.folder / MODEL_CARD).write_text("{}")
         assert staged.folder.parent == base and staged.folder.name.startswith(".")
         assert staged.published is None
     return staged.published
 
 
 def everything(folder):
-    return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*"))
+    """All but the model cards."""
+    paths = (path.relative_to(folder).as_posix() for path in folder.rglob("*"))
+    return sorted(path for path in paths if "/assets" not in path)
 
 
 def test_the_next_version(tmp_path):
@@ -42,6 +51,21 @@ def test_an_existing_version(tmp_path):
     publish(tmp_path, version=1, overwrite=True)
     assert everything(tmp_path) == ["1", "1/file"]
     assert (tmp_path / "1" / "file").read_text() == "new"
+
+
+def test_only_an_export_is_replaced(tmp_path):
+    """Such as photos, by year."""
+    (tmp_path / "2024").mkdir()
+    (tmp_path / "2024" / "photo.jpg").write_text("mine")
+    (tmp_path / "2025").write_text("a file")
+    (tmp_path / "2026").symlink_to("nowhere")
+    before = everything(tmp_path)
+    for version in (2024, 2025, 2026):
+        for overwrite in (False, True):
+            with pytest.raises(PicanetError, match=f"{version} exists.* not an export"):
+                publish(tmp_path, version=version, overwrite=overwrite)
+    assert everything(tmp_path) == before
+    assert (tmp_path / "2024" / "photo.jpg").read_text() == "mine"
 
 
 def test_output_that_is_a_file(tmp_path):
@@ -94,6 +118,14 @@ def test_two_exports_at_once(tmp_path):
             (tmp_path / "3").mkdir()
             (tmp_path / "3" / "file").write_text("quick")
     assert everything(tmp_path) == ["1", "1/file", "2", "2/file", "3", "3/file"]
+
+
+def test_the_next_version_replaces_none(tmp_path):
+    with publishing_version(tmp_path, None, overwrite=True) as staged:
+        (tmp_path / "1").mkdir()
+        (tmp_path / "1" / "file").write_text("quick")
+    assert staged.published == tmp_path / "2"
+    assert (tmp_path / "1" / "file").read_text() == "quick"
 
 
 def test_leftovers_of_killed_exports(tmp_path):
