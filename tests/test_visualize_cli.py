@@ -10,6 +10,7 @@ from PIL import Image
 
 from data_pipeline.convert import convert_folders
 from tests import bad_images, commands
+from tests.commands import written
 
 
 @pytest.fixture(scope="module")
@@ -92,6 +93,30 @@ def test_bad_and_odd_files(network, tmp_path):
         Image.open(tmp_path / "out" / name).load()
 
 
+def test_photos_of_one_name_next_to_their_figures(network, tmp_path):
+    for name in ("a.jpg", "a.png"):
+        Image.new("RGB", (30, 20)).save(tmp_path / name)
+    run = visualize("--model", network, "a.jpg", "a.png", "--output=.", cwd=tmp_path)
+    assert run.returncode == 0, run.stderr
+    ends = ("", ".attention.png", ".features.png")
+    assert written(tmp_path) == [
+        f"a.{kind}{e}" for kind in ("jpg", "png") for e in ends
+    ]
+
+
+def test_figures_are_no_photos_of_the_next_run(network, tmp_path):
+    (tmp_path / "in").mkdir()
+    Image.new("RGB", (30, 20)).save(tmp_path / "in" / "a.png")
+    for number in range(2):
+        words = ("--model", network, "in", "--output", "in/out")
+        run = visualize(*words, cwd=tmp_path)
+        assert run.returncode == 0, run.stderr
+        figures = ["out/a.attention.png", "out/a.features.png"]
+        assert written(tmp_path / "in") == ["a.png", *figures]
+        line = "Passed over 2 files: 2 in the output folder"
+        assert (line in run.stderr) == (number == 1)
+
+
 def test_a_pixel_outside_the_image(network, tmp_path):
     Image.new("RGB", (30, 20)).save(tmp_path / "photo.png")
     Image.new("RGB", (31, 20)).save(tmp_path / "wide.png")
@@ -146,6 +171,19 @@ def test_a_saliency_network_has_no_boxes(network, tmp_path):
             ["here.png", "--output", "here.png/o"],
             "--output: cannot write to here.png/o: Not a directory",
         ),
+        (
+            [".", "--output", "."],
+            "--output must not be the folder of the inputs, .: the next run would take "
+            "the results for photos. Give another folder\n",
+        ),
+        (
+            ["here.png", "here.attention.png", "--output", "."],
+            "the result of here.png would overwrite the input here.attention.png",
+        ),
+        (
+            ["here.features.png", "here.png", "--output", "."],
+            "the result of here.png would overwrite the input here.features.png",
+        ),
         (["--serve", "--port", "0"], "0 is not an integer in the range [1, 65535]"),
         (["here.png", "--output", "o", "--model", "r.keras"], "no model file r.keras"),
     ],
@@ -154,7 +192,8 @@ def test_errors_are_one_line(words, message, tmp_path):
     """Each is answered before TensorFlow is wanted."""
     (tmp_path / "empty").mkdir()
     (tmp_path / "clip.mp4").write_bytes(b"")
-    Image.new("RGB", (30, 20)).save(tmp_path / "here.png")
+    for name in ("here.png", "here.attention.png", "here.features.png"):
+        Image.new("RGB", (30, 20)).save(tmp_path / name)
     run = visualize(*words, cwd=tmp_path)
     assert run.returncode == 1 and not run.stdout
     assert run.stderr.startswith("visualize.py: error: ") and message in run.stderr

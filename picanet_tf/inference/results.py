@@ -26,6 +26,10 @@ from picanet_tf.inference.options import CUTOUT, PredictOptions
 from picanet_tf.tasks.registry import get_spec, task_names
 
 _LONGEST_NAME = 255  # bytes, on all common file systems
+_OTHER_FOLDER = (
+    "Give another folder, or omit it for results such as NAME.cutout.png next to the "
+    "inputs"
+)
 
 
 def check_output(output: str) -> None:
@@ -157,8 +161,8 @@ def outputs_of(
     """
     if folder is None:
         return _beside(inputs, endings.beside, endings.video)
-    if pictures and (searched := find_searched(inputs, folder)):
-        raise output_is_input(searched)
+    if pictures:
+        check_not_searched(inputs, folder)
     pairs = assign_outputs(
         inputs, folder, suffix=endings.picture, video_suffix=endings.video
     )
@@ -173,12 +177,21 @@ def outputs_of(
     return pairs
 
 
-def output_is_input(folder: str | os.PathLike) -> PicanetError:
+def check_not_searched(
+    inputs: Sequence[Input], folder: str | os.PathLike, advice: str = _OTHER_FOLDER
+) -> None:
+    """Raises `PicanetError` if results in `folder` would be among scanned inputs."""
+    if searched := find_searched(inputs, folder):
+        raise output_is_input(searched, advice)
+
+
+def output_is_input(
+    folder: str | os.PathLike, advice: str = _OTHER_FOLDER
+) -> PicanetError:
     """Returns the error for results in a folder that is searched for inputs."""
     return PicanetError(
         f"`output` must not be the folder of the inputs, {folder}: the next run would "
-        "take the results for photos. Give another folder, or omit it for results such "
-        "as NAME.cutout.png next to the inputs"
+        f"take the results for photos. {advice}"
     )
 
 

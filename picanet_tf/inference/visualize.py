@@ -15,16 +15,20 @@ from picanet_tf.core.cli import in_flags
 from picanet_tf.core.errors import PicanetError
 from picanet_tf.core.files import write_json
 from picanet_tf.core.images import ImageError, read_image
-from picanet_tf.core.inputs import Input, find_inputs
+from picanet_tf.core.inputs import Input, scan_inputs
 from picanet_tf.core.outputs import assign_outputs
+from picanet_tf.core.passed_over import describe
 from picanet_tf.core.path_checks import check_folder, check_writable
 from picanet_tf.drawing.pixels import Pixel, cell_of, pick_ranks
 from picanet_tf.inference.loading import load_model
 from picanet_tf.inference.locate import Located, locate
+from picanet_tf.inference.results import check_not_searched
 
 if TYPE_CHECKING:
     from picanet_tf.inference.attention import AttentionModel
     from picanet_tf.inference.base import Model
+
+_ENDINGS = (".attention.png", ".features.png")
 
 
 def visualize(
@@ -43,12 +47,14 @@ def visualize(
     """Draws attention maps and features of images, as in the paper's Figures 4 and 5.
 
     Writes `NAME.attention.png` and `NAME.features.png` for each image, and with
-    `tfrecords` `attention.json`, what the attention falls on. Unreadable images are
-    reported and skipped.
+    `tfrecords` `attention.json`, what the attention falls on. Images whose figures
+    would have the same names keep their extension: `NAME.jpg.attention.png`. Unreadable
+    images are reported and skipped.
 
     Args:
         inputs: files, folders or patterns, as for `picanet visualize`; may be empty.
-        output: folder for the pictures; created if missing.
+        output: folder for the pictures; created if missing. None of its files is
+            taken from a folder or by a pattern.
         pixels: query pixels, used for every image.
         boxes: ranks of detected objects (1: highest score) whose centres are used as
             query pixels. Without pixels or boxes, the task's default query pixels.
@@ -62,16 +68,19 @@ def visualize(
         An error for each image that could not be read.
 
     Raises:
-        PicanetError: if an input does not exist, the model has no attention, it cannot
-            be measured, or a pixel is outside an image.
+        PicanetError: if an input does not exist, `output` is a folder that inputs are
+            searched in, a figure would overwrite an input, the model has no attention,
+            it cannot be measured, or a pixel is outside an image.
     """
     words = [str(inputs)] if isinstance(inputs, str | Path) else list(map(str, inputs))
     folder = check_folder(output)
-    found = find_inputs(words)
-    for item in found:
+    found = scan_inputs(words, output)
+    for item in found.inputs:
         if item.is_video:
             raise PicanetError(f"`input` must be images. Received: video {item.path}")
-    pairs = assign_outputs(found, folder, suffix="")
+    check_not_searched(found.inputs, folder, advice="Give another folder")
+    figures = [assign_outputs(found.inputs, folder, suffix=end) for end in _ENDINGS]
+    jobs = [(item, a, b) for (item, a), (_, b) in zip(*figures, strict=True)]
     check_writable(folder)
     if tfrecords:
         load_manifest(tfrecords)
@@ -86,19 +95,22 @@ def visualize(
         facts = {"model": located.name, "tfrecords": tfrecords}
         write_json(folder / "attention.json", {**facts, **results})
         show(text)
-    return _draw_all(attention, pairs, pixels, boxes, folder) if pairs else []
+    failed = _draw_all(attention, jobs, pixels, boxes, folder) if jobs else []
+    if found.passed_over:
+        logging.info("%s", describe(found.passed_over))
+    return failed
 
 
 def _draw_all(
     attention: AttentionModel,
-    pairs: Sequence[tuple[Input, Path]],
+    jobs: Sequence[tuple[Input, Path, Path]],
     pixels: Sequence[Pixel],
     boxes: Sequence[int],
     folder: Path,
 ) -> list[PicanetError]:
     named = {f"pixel {number}": pixel for number, pixel in enumerate(pixels, 1)}
     failed: list[PicanetError] = []
-    for item, path in tqdm(pairs, unit="image", disable=len(pairs) == 1):
+    for item, *paths in tqdm(jobs, unit="image", disable=len(jobs) == 1):
         try:
             image = read_image(item.path)
         except ImageError as error:
@@ -107,21 +119,23 @@ def _draw_all(
             continue
         for pixel in pixels:
             cell_of(pixel, *[image.shape[:2]] * 2, image=item.path)  # raises if outside
-        _draw(attention, image, named, boxes, item, path)
-    logging.info("Drew %d images to %s", len(pairs) - len(failed), folder)
+        _draw(attention, image, named, boxes, item, *paths)
+    logging.info("Drew %d images to %s", len(jobs) - len(failed), folder)
     if failed:
-        logging.error("%d of %d could not be read", len(failed), len(pairs))
+        logging.error("%d of %d could not be read", len(failed), len(jobs))
     return failed
 
 
-def _draw(attention: AttentionModel, image, named, boxes, item, path) -> None:
+def _draw(
+    attention: AttentionModel, image, named, boxes, item, attention_path, features_path
+) -> None:
     from picanet_tf.drawing.attention import save_attention, save_features
 
     maps, image = attention.predict(image), attention.frame(image)
     chosen = named | pick_ranks(maps.box_centers, boxes, item.path)
     title = str(item.place)
-    save_attention(Path(f"{path}.attention.png"), image, maps, chosen, title)
-    save_features(Path(f"{path}.features.png"), image, maps, title)
+    save_attention(attention_path, image, maps, chosen, title)
+    save_features(features_path, image, maps, title)
 
 
 def _measure(
