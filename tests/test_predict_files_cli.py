@@ -345,6 +345,26 @@ def test_the_cutout_of_a_video_as_frames(tiny, clip, predict, tmp_path):
     assert "1 of 1 exist already" in said
 
 
+def test_the_frames_of_an_incomplete_video(clip, predict, tmp_path):
+    content = bytearray(clip.read_bytes())
+    begin, end = content.index(b"mdat") + 4, content.index(b"moov") - 4
+    begin += (end - begin) // 2
+    content[begin:end] = bytes(end - begin)
+    clip.write_bytes(content)
+    words = ("clip.mp4", "--format", "cutout", "--video_format", "frames", "--resume")
+    for _ in range(2):  # It is tried again.
+        said = predict(*words, code=1)
+        assert "of its 3 frames; the others are in incomplete.clip.cutout\n" in said
+        assert written(tmp_path) == [
+            "clip.mp4",
+            "incomplete.clip.cutout/000001.png",
+            "incomplete.clip.cutout/000002.png",
+        ]
+    (tmp_path / "incomplete.clip.saliency.mp4").touch()
+    said = predict(*words, "incomplete.clip.saliency.mp4", code=1)
+    assert "Passed over 1 file: 1 result of an earlier run" in said
+
+
 def test_without_ffmpeg_a_cutout_is_frames(tiny, clip, tmp_path, monkeypatch, caplog):
     from picanet_tf.drawing import ffmpeg
     from picanet_tf.inference import options

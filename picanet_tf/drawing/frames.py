@@ -34,13 +34,7 @@ def frames_folder(path: Path) -> Iterator[Callable[[np.ndarray], None]]:
             else than frames.
     """
     path = Path(path)
-    if path.exists() and not (
-        path.is_dir() and all(is_frame(inner.name) for inner in path.iterdir())
-    ):
-        raise PicanetError(
-            f"Cannot write {path}: it exists and is not a folder of frames. Move it, "
-            "or give `output`"
-        )
+    _check_replaceable(path)
     with publishing(path, overwrite=True) as staged:
         number = 0
 
@@ -54,3 +48,24 @@ def frames_folder(path: Path) -> Iterator[Callable[[np.ndarray], None]]:
                 raise cannot_write(path, error) from error
 
         yield add
+
+
+def move_frames(folder: Path, target: Path) -> None:
+    """Renames a folder of frames; it replaces an earlier one.
+
+    Raises:
+        PicanetError: see `frames_folder`.
+    """
+    _check_replaceable(target)
+    with publishing(target, overwrite=True) as staged:
+        folder.rename(staged.folder)
+
+
+def _check_replaceable(path: Path) -> None:
+    if path.exists() and not (
+        path.is_dir() and all(is_frame(inner.name) for inner in path.iterdir())
+    ):
+        raise PicanetError(
+            f"Cannot write {path}: it exists and is not a folder of frames. Move it, "
+            "or give `output`"
+        )

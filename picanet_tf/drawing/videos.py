@@ -27,8 +27,9 @@ class VideoReader:
     Attributes:
         frames_per_second: frame rate according to the file, or 25 if unknown.
         count: number of frames according to the file, or 0 if unknown.
-        missing: number of these that could not be read, set at the end. It is 0 if less
-            than a tenth is missing, because some files only estimate their count.
+        missing: number of these that could not be read, set at the end. It is 0, with a
+            warning, if less than a tenth is missing, because some files only estimate
+            their count.
 
     Raises:
         VideoError: if it cannot be opened, or OpenCV is not installed.
@@ -70,6 +71,11 @@ class VideoReader:
         # OpenCV treats corrupt data as the end of the file.
         if number < 0.9 * self.count:
             self.missing = self.count - number
+        elif number < self.count:
+            logging.warning(
+                "%s: %d of %d frames; its end is corrupt, or its count an estimate",
+                *(self.path, number, self.count),
+            )
 
 
 @contextlib.contextmanager

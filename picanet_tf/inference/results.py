@@ -23,6 +23,7 @@ from picanet_tf.drawing.ffmpeg import VIDEO_FORMATS
 from picanet_tf.drawing.frames import is_frame
 from picanet_tf.inference.base import Model
 from picanet_tf.inference.options import CUTOUT, PredictOptions
+from picanet_tf.inference.videos import INCOMPLETE
 from picanet_tf.tasks.registry import get_spec, task_names
 
 _LONGEST_NAME = 255  # bytes, on all common file systems
@@ -109,7 +110,7 @@ def without_results(found: Found) -> Found:
 
     def is_result(item: Input) -> bool:
         name, _, form = item.path.stem.rpartition(".")
-        has_source = (item.path.parent, name) in stems
+        has_source = (item.path.parent, name.removeprefix(INCOMPLETE)) in stems
         if _is_video_or_frame(item.place) and (item.scanned or has_source):
             return True
         if not name or form not in formats or item.path.suffix not in OUTPUT_EXTENSIONS:

@@ -12,9 +12,11 @@ from tqdm import tqdm
 
 from picanet_tf.core.files import cannot_write
 from picanet_tf.drawing.ffmpeg import alpha_video_writer
-from picanet_tf.drawing.frames import frames_folder
+from picanet_tf.drawing.frames import frames_folder, move_frames
 from picanet_tf.drawing.videos import VideoError, VideoReader, video_writer
 from picanet_tf.inference.base import Model
+
+INCOMPLETE = "incomplete."  # prefix of the names of incomplete results
 
 
 def predict_video(
@@ -28,7 +30,8 @@ def predict_video(
 ) -> None:
     """Predicts a video, and writes the results as a video of the same frame rate.
 
-    Sound is kept if there is an ffmpeg.
+    Sound is kept if there is an ffmpeg. The result of an incomplete video is named
+    `incomplete.` and the name of `output`.
 
     Args:
         model: the model.
@@ -58,10 +61,21 @@ def predict_video(
             add(np.asarray(draw(frame, result).convert(mode)))
             bar.update()
     if reader.missing:
+        partial = _set_aside(output)
         raise VideoError(
             f"{path}: {reader.missing:,} of its {reader.count:,} frames; the others "
-            f"are in {output}"
+            f"are in {partial}"
         )
+
+
+def _set_aside(output: Path) -> Path:
+    """Renames an incomplete result, which `resume` would take for a complete one."""
+    partial = output.with_name(INCOMPLETE + output.name)
+    if output.is_dir():
+        move_frames(output, partial)
+    else:
+        output.replace(partial)
+    return partial
 
 
 def _writer(

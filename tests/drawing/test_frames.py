@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 
 from picanet_tf.core.errors import PicanetError
-from picanet_tf.drawing.frames import frames_folder, is_frame
+from picanet_tf.drawing.frames import frames_folder, is_frame, move_frames
 
 
 def names(folder):
@@ -50,3 +50,8 @@ def test_nobodys_files_are_replaced(tmp_path):
         with frames_folder(path) as add:
             add(frame(1))
     assert names(path) == ["notes.txt"]
+    with frames_folder(tmp_path / "other") as add:
+        add(frame(1))
+    with pytest.raises(PicanetError, match="it exists and is not a folder of frames"):
+        move_frames(tmp_path / "other", path)
+    assert names(path) == ["notes.txt"] and names(tmp_path / "other") == ["000001.png"]

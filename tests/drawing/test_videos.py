@@ -110,6 +110,21 @@ def test_a_spoilt_end_is_counted(clip, tmp_path):
     assert (reader.count, reader.missing) == (5, 5 - seen)
 
 
+def test_a_few_missing_frames_are_told(clip, tmp_path, caplog):
+    """Of an estimated count, or a corrupt end."""
+    path = tmp_path / "long.mp4"
+    with video_writer(path, 12) as add:
+        for frame in frames(12):
+            add(frame)
+    for count in (12, 13):
+        reader = VideoReader(path)
+        reader.count = count
+        assert len(list(reader)) == 12 and reader.missing == 0
+    assert caplog.messages == [
+        f"{path}: 12 of 13 frames; its end is corrupt, or its count an estimate"
+    ]
+
+
 def test_a_missing_opencv_says_what_to_install(monkeypatch, tmp_path):
     def missing(name, *args, real=builtins.__import__, **kwargs):
         if name == "cv2":
