@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterable
 from typing import NamedTuple
 
 import numpy as np
@@ -38,8 +40,24 @@ def difference_of(value: np.ndarray, wanted: np.ndarray) -> float:
     return float(np.abs(value - wanted).max()) / scale
 
 
+def largest(differences: Iterable[float]) -> float:
+    """Returns the largest, or 0; NaN if one is NaN, which Python's `max` may drop."""
+    return float(np.max(list(differences), initial=0))
+
+
+def check_finite(name: str, difference: float) -> None:
+    """Raises `PicanetError` if an artefact or the Keras model gives NaN or infinity."""
+    if not math.isfinite(difference):
+        raise PicanetError(
+            f"{name} gives NaN or infinity for an image; nothing was exported. Give "
+            "another `quantize`, or a `model` whose weights have not diverged"
+        )
+
+
 def check_difference(name: str, difference: float) -> None:
-    if not difference <= TOLERANCE:  # also rejects NaN
+    """Raises `PicanetError` if a float32 artefact differs from the Keras model."""
+    check_finite(name, difference)
+    if difference > TOLERANCE:
         raise PicanetError(
             f"{name} differs by {difference:.1e} from the Keras model, more than "
             f"{TOLERANCE:.0e}; nothing was exported"

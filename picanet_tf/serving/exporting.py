@@ -17,7 +17,13 @@ from absl import logging
 from picanet_tf.core.errors import PicanetError
 from picanet_tf.models.base import Network
 from picanet_tf.serving import model_card, onnx, saved_model, tflite, warmup
-from picanet_tf.serving.comparison import Artefact, check_difference, difference_of
+from picanet_tf.serving.comparison import (
+    Artefact,
+    check_difference,
+    check_finite,
+    difference_of,
+    largest,
+)
 from picanet_tf.serving.network import serving_network, with_outputs
 from picanet_tf.serving.photos import vary_brightness
 from picanet_tf.serving.request import ExportRequest
@@ -140,7 +146,7 @@ class _Export:
             ],
         )
         loaded = saved_model.Loaded(self.folder)
-        difference = max(self._difference(loaded, name) for name in signatures)
+        difference = largest(self._difference(loaded, name) for name in signatures)
         check_difference("SavedModel", difference)
         yield Artefact(
             "saved_model.pb, variables/",
@@ -150,7 +156,7 @@ class _Export:
         )
 
     def _difference(self, loaded, signature) -> float:
-        worst = 0.0
+        differences = []
         for original, image, wanted in zip(
             self.originals, self.images, self.reference, strict=True
         ):
@@ -166,18 +172,18 @@ class _Export:
                         original.shape[:2],
                         self.size,
                     )
-                    worst = max(worst, off)
+                    differences.append(off)
             else:
                 outputs = loaded(signature, image=image[np.newaxis])
             for name, value in outputs.items():
                 if not np.isfinite(value).all():
                     raise PicanetError(f"The signature {signature} gives {name} = NaN")
-            worst = max(worst, self._output_difference(outputs, wanted))
-        return worst
+            differences.append(self._output_difference(outputs, wanted))
+        return largest(differences)
 
     def _output_difference(self, outputs, wanted) -> float:
         """Returns the largest difference; the task may compare some outputs jointly."""
-        worst = 0.0
+        differences = []
         alone = {name for name in outputs if name in wanted}
         together = self.serving.image_bytes_outputs
         if alone.issuperset(together):
@@ -189,10 +195,9 @@ class _Export:
             )
             if difference is not None:
                 alone.difference_update(together)
-                worst = float(difference)
-        return max(
-            [worst, *(difference_of(outputs[name], wanted[name]) for name in alone)]
-        )
+                differences.append(difference)
+        differences += [difference_of(outputs[name], wanted[name]) for name in alone]
+        return largest(differences)
 
     def _tflite(self):
         folder = self.folder / "tflite"
@@ -212,8 +217,8 @@ class _Export:
                     f"`quantize` {quantization}: TensorFlow Lite rejects this network: "
                     f"{' '.join(reason)}; nothing was exported"
                 ) from error
-            if quantization == "none":
-                check_difference(path.name, difference)
+            check = check_difference if quantization == "none" else check_finite
+            check(path.name, difference)
             note = "with the attention as outputs" if attention else ""
             yield Artefact(f"tflite/{path.name}", _size(path), difference, note)
         self._put_beside(folder)
@@ -229,7 +234,7 @@ class _Export:
             calibration=map(self._resize, self.calibration or ()),
         )
         file = tflite.runner(path)
-        return max(
+        return largest(
             difference_of(value, wanted[name][0])
             for image, wanted in zip(self.images, self.reference, strict=True)
             for name, value in file.run(image).items()
@@ -245,7 +250,7 @@ class _Export:
         )
         onnx.write_onnx(with_outputs(network, self.serving.output), path)
         run = onnx.runner(path)
-        difference = max(
+        difference = largest(
             difference_of(run(image[np.newaxis]), wanted[self.serving.output])
             for image, wanted in zip(self.images, self.reference, strict=True)
         )

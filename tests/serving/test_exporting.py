@@ -8,7 +8,7 @@ import tensorflow as tf
 
 from picanet_tf.core.errors import PicanetError
 from picanet_tf.inference.litert import LiteRTFile, LiteRTModel
-from picanet_tf.serving import exporting, warmup
+from picanet_tf.serving import comparison, exporting, warmup
 from picanet_tf.serving.request import ExportRequest
 from picanet_tf.serving.saved_model import Loaded
 from tests.serving.networks import photo, pixels, trained_like
@@ -174,6 +174,37 @@ def test_an_artefact_that_differs_is_not_published(small, tmp_path, monkeypatch)
     with pytest.raises(PicanetError, match="SavedModel differs by .*nothing was"):
         exporting.export(small, ExportRequest(tmp_path / "a"), PHOTOS)
     assert everything(tmp_path) == []
+
+
+@pytest.mark.parametrize(
+    ("quantization", "value"),
+    [("none", np.nan), ("float16", np.nan), ("dynamic", np.inf), ("int8", np.nan)],
+)
+def test_nan_for_one_image_is_not_published(
+    small, tmp_path, monkeypatch, quantization, value
+):
+    right, seen = LiteRTFile.run, []
+
+    def nan_for_the_second(file, image):
+        seen.append(image)
+        outputs = right(file, image)
+        if len(seen) == 2:
+            outputs["saliency"] = outputs["saliency"] + np.float32(value)
+        return outputs
+
+    monkeypatch.setattr(LiteRTFile, "run", nan_for_the_second)
+    request = ExportRequest(
+        tmp_path / "out", formats=("tflite",), quantize=(quantization,)
+    )
+    with pytest.raises(PicanetError, match="tflite gives NaN or infinity for an image"):
+        exporting.export(small, request, PHOTOS, calibration=PHOTOS)
+    assert len(seen) > 1 and everything(tmp_path) == []
+
+
+def test_differences_with_nan():
+    assert comparison.largest([]) == 0
+    assert comparison.largest([0.5, 2]) == 2
+    assert np.isnan(comparison.largest([0.5, float("nan"), 2]))
 
 
 @pytest.mark.parametrize(
