@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-import errno
 import itertools
 import logging as python_logging
+import os
 import shutil
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -15,6 +15,7 @@ import tensorflow as tf
 from absl import logging
 
 from picanet_tf.core.errors import PicanetError
+from picanet_tf.core.files import FULL
 from picanet_tf.models.base import Network
 from picanet_tf.serving import model_card, onnx, saved_model, tflite, warmup
 from picanet_tf.serving.comparison import (
@@ -66,8 +67,8 @@ def export(
         if not _disk_is_full(error):
             raise
         raise PicanetError(
-            f"`output`: no space left on the device of {request.output}; nothing was "
-            "exported"
+            f"`output`: no space left on the device of {request.output}, or in its "
+            "quota; nothing was exported"
         ) from error
 
 
@@ -286,5 +287,6 @@ def _size(path: Path) -> int:
 
 
 def _disk_is_full(error: Exception) -> bool:
-    full = isinstance(error, OSError) and error.errno == errno.ENOSPC
-    return full or "No space left on device" in str(error)
+    if isinstance(error, OSError) and error.errno in FULL:
+        return True
+    return any(os.strerror(number) in str(error) for number in FULL)

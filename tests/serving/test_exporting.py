@@ -1,6 +1,8 @@
 """A whole export: what it leaves, what it refuses, what a failure leaves."""
 
+import errno
 import json
+import os
 
 import numpy as np
 import pytest
@@ -211,7 +213,9 @@ def test_differences_with_nan():
     "error",
     [
         OSError(28, "No space left on device"),
+        OSError(errno.EDQUOT, "quota"),
         tf.errors.ResourceExhaustedError(None, None, "x; No space left on device"),
+        tf.errors.UnknownError(None, None, f"x; {os.strerror(errno.EDQUOT)}"),
     ],
 )
 def test_a_full_disk(small, tmp_path, monkeypatch, error):
