@@ -1,6 +1,7 @@
 """`export.py`, as a command: what it writes, says and answers."""
 
 import json
+import shutil
 import signal
 import time
 
@@ -151,6 +152,22 @@ def test_mistakes_are_told_in_one_line_at_once(folder, words, message):
     assert errors.startswith("export.py: error: ") and message in errors
     assert len(errors.strip().splitlines()) == 1
     assert files(folder) == before
+
+
+def test_a_spoilt_record_is_told(folder, tmp_path):
+    shutil.copytree(folder / "data", tmp_path / "data")
+    shard = next((tmp_path / "data").glob("*.tfrecord"))
+    data = bytearray(shard.read_bytes())
+    data[len(data) // 2] ^= 255
+    shard.write_bytes(data)
+    words = ("--calibration_tfrecords", "data", "--output", "out")
+    model = folder / "runs/a/model.keras"
+    code, said, errors = export("--model", model, *words, cwd=tmp_path)
+    assert code == 1 and not said and "Traceback" not in errors
+    *_, error = errors.splitlines()
+    assert error.startswith("export.py: error: data: corrupted record at ")
+    assert error.endswith("; `python -m data_pipeline.verify` names the record")
+    assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.parametrize(

@@ -67,6 +67,22 @@ def test_figures_and_statistics(network, tmp_path):
     assert "D6, 3 images" in run.stdout
 
 
+def test_a_spoilt_record_is_told(network, tmp_path):
+    pairs(tmp_path / "in")
+    convert_folders(tmp_path / "in/images", tmp_path / "in/masks", tmp_path / "data")
+    shard = next((tmp_path / "data").glob("*.tfrecord"))
+    data = bytearray(shard.read_bytes())
+    data[len(data) // 2] ^= 255
+    shard.write_bytes(data)
+    words = ("--model", network, "--tfrecords", "data", "--output", "out")
+    run = visualize(*words, cwd=tmp_path)
+    assert run.returncode == 1 and "Traceback" not in run.stderr
+    *_, error = run.stderr.splitlines()
+    assert error.startswith("visualize.py: error: data: corrupted record at ")
+    assert error.endswith("; `python -m data_pipeline.verify` names the record")
+    assert not (tmp_path / "out").exists()
+
+
 @pytest.mark.slow
 def test_bad_and_odd_files(network, tmp_path):
     bad_images.write_all(tmp_path / "in")

@@ -135,13 +135,14 @@ def export(
 
 def read_photos(tfrecords: str) -> list:
     """Returns images to calibrate and compare on, evenly spaced over the data set."""
-    from data_pipeline.readers import read_originals
+    from data_pipeline.readers import read_originals, translate_errors
 
     # Only the images are used, so any kind of data set works.
     dataset = read_originals(tfrecords, load_manifest(tfrecords).kind)
     count = CALIBRATION_IMAGES + COMPARED_IMAGES
     picked = dataset.shard(max(1, len(dataset) // count), 0).take(count)
-    return [record["image"] for record in picked.as_numpy_iterator()]
+    with translate_errors(tfrecords):
+        return [record["image"] for record in picked.as_numpy_iterator()]
 
 
 if __name__ == "__main__":

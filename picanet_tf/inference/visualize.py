@@ -142,7 +142,7 @@ def _measure(
     attention: AttentionModel, tfrecords: str, max_images: int, batch_size: int
 ) -> tuple[dict, str]:
     """Returns what the attention falls on over a data set, and printable text."""
-    from data_pipeline.readers import READERS
+    from data_pipeline.readers import READERS, translate_errors
 
     batches = READERS[attention.task.spec.record_kind](
         tfrecords,
@@ -152,7 +152,8 @@ def _measure(
     )
     if max_images:
         batches = batches.unbatch().take(max_images).batch(batch_size)
-    return attention.task.measure_attention(attention, tqdm(batches, unit="batch"))
+    with translate_errors(tfrecords):
+        return attention.task.measure_attention(attention, tqdm(batches, unit="batch"))
 
 
 def load_attention(found: Located, model: Model | None = None) -> AttentionModel:
