@@ -196,6 +196,11 @@ def test_a_cutout_in_webp(tiny, predict, tmp_path):
             ["--format", "json", "--output", "o", "--output_format", "webp"],
             "--output_format cannot be combined with --format json",
         ),
+        (
+            ["--format", "cutout", "--video_format", "frames"],
+            "--video_format is for videos, and no input is one; in folders they are "
+            "passed over, so name them. For pictures give --output_format",
+        ),
         (["--watch", "."], "--watch takes no other input. Received: a.png"),
     ],
 )
@@ -412,6 +417,10 @@ def test_watch_tells_mistakes(predict, tmp_path):
         (
             ["--watch", "in", "--output", "out", "--format", "json"],
             "--watch cannot be combined with --format json",
+        ),
+        (
+            ["--watch", "in", "--format", "cutout", "--video_format", "frames"],
+            "--watch cannot be combined with --video_format: videos are passed over",
         ),
         (["--watch", "in", "-"], "--watch takes no other input. Received: -"),
     ):

@@ -73,6 +73,11 @@ def predict_files(words: Sequence[str], options: PredictOptions) -> PredictionRe
     videos = any(item.is_video for item in found.inputs)
     if all(item.is_video for item in found.inputs):
         _check_no_picture_options(options)
+    if options.video_format and not videos:
+        raise PicanetError(
+            "`video_format` is for videos, and no input is one; in folders they are "
+            "passed over, so name them. For pictures give `output_format`"
+        )
     if videos and options.is_collected:
         raise PicanetError(f"`format` {options.form} is not available for videos")
     if videos and options.cutout.crop:  # Each frame would have another size.

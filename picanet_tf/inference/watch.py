@@ -66,6 +66,10 @@ def watch_folder(
         raise PicanetError(f"`watch` must be a folder. Received: {folder} ({what})")
     if options.is_collected:
         raise PicanetError(f"`watch` cannot be combined with `format` {options.form}")
+    if options.video_format:
+        raise PicanetError(
+            "`watch` cannot be combined with `video_format`: videos are passed over"
+        )
     if options.output:
         check_output(options.output)
         if os.path.realpath(options.output) == os.path.realpath(folder):
