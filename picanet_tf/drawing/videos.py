@@ -147,14 +147,16 @@ def video_writer(
 def _utf8_path(path: Path) -> Iterator[str]:
     """Yields a name of a file that OpenCV can open, until exit.
 
-    OpenCV crashes on names that are not UTF-8; for these, it is a temporary link.
+    OpenCV crashes on names that are not UTF-8; for these, it is a temporary link. It
+    takes `part:` at the beginning of a name for a protocol.
     """
+    path = path.absolute()
     try:
         str(path).encode()
     except UnicodeEncodeError:
         with tempfile.TemporaryDirectory() as folder:
             link = Path(folder) / f"video{path.suffix}"
-            link.symlink_to(path.absolute())
+            link.symlink_to(path)
             yield str(link)
     else:
         yield str(path)

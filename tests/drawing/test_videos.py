@@ -63,6 +63,16 @@ def test_names_that_are_not_utf_8(clip, tmp_path):
         VideoReader(folder / "gone.mp4")
 
 
+def test_names_with_a_colon(clip, tmp_path, monkeypatch):
+    """FFmpeg would take it for a protocol."""
+    monkeypatch.chdir(tmp_path)
+    with video_writer("part: 1.mp4", 12) as add:
+        for frame in frames():
+            add(frame)
+    seen, expected = list(VideoReader("part: 1.mp4")), list(VideoReader(clip))
+    np.testing.assert_array_equal(seen, expected)
+
+
 def test_odd_sizes_and_grey_frames(tmp_path):
     path = tmp_path / "grey.mp4"
     with video_writer(path, 10) as add:
