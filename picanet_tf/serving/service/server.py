@@ -170,6 +170,8 @@ def _listen(host: str, port: int) -> socket.socket:
             host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
         )[0]
         listener = socket.socket(family)
+    except UnicodeError as error:  # Of a part that is empty or too long.
+        raise PicanetError(f"`host` {host} is not the name of a host") from error
     except OSError as error:
         raise PicanetError(f"`host` {host}: {error.strerror}") from error
     try:

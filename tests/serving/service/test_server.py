@@ -122,6 +122,9 @@ def test_an_open_host_wants_names():
     service.check("127.0.0.1", 0)
     with pytest.raises(PicanetError, match="`host` 256.0.0.1"):
         service.check("256.0.0.1", 0, ["*"])
+    for host in ("127.0.0..1", "a" * 64 + ".example.com"):
+        with pytest.raises(PicanetError, match=f"`host` {host} is not the name of a h"):
+            service.check(host, 0, ["*"])
 
 
 @pytest.mark.parametrize("package", ["starlette", "uvicorn", "python_multipart"])
