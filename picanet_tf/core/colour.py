@@ -19,6 +19,8 @@ _MODES = {"RGB": "RGB", "GRAY": "L", "CMYK": "CMYK"}
 _CLASSES = ("scnr", "mntr", "prtr", "spac")
 # Grey levels by which a profile that is called sRGB, or is meant to be, may differ.
 _SRGB_TOLERANCE = 2
+# Bytes of profiles that are not cached, with their transforms: a JPEG's may have 16 MB.
+_LARGE = 1 << 21
 
 
 def to_srgb(
@@ -35,7 +37,8 @@ def to_srgb(
     try:
         profile = profile_of(info)
         if profile and image.mode != "LAB":  # Lab needs no profile.
-            mode, transform = _transform(profile)
+            make = _transform if len(profile) > _LARGE else _cached_transform
+            mode, transform = make(profile)
             if transform is not None:
                 converted = transform.apply(_channels(image, mode))
                 converted.info.clear()  # of Pillow's sRGB profile
@@ -59,8 +62,6 @@ def _channels(image: Image.Image, mode: str) -> Image.Image:
     raise ProfileError(f"it is for {kind} images, this one is {image.mode}")
 
 
-# Most photos of a folder share their profile.
-@functools.lru_cache(maxsize=16)
 def _transform(profile: bytes) -> tuple[str, ImageCms.ImageCmsTransform | None]:
     """Returns the mode that a profile describes and its transform; None for sRGB."""
     try:
@@ -85,6 +86,10 @@ def _transform(profile: bytes) -> tuple[str, ImageCms.ImageCmsTransform | None]:
     except Exception as error:  # Pillow raises several kinds.
         raise ProfileError(f"it cannot be read ({error})") from None
     return mode, transform
+
+
+# Most photos of a folder share their profile.
+_cached_transform = functools.lru_cache(maxsize=16)(_transform)
 
 
 def _changes_little(transform: ImageCms.ImageCmsTransform, mode: str) -> bool:

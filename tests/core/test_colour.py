@@ -1,11 +1,13 @@
 """Colour profiles, against the definitions of the colour spaces."""
 
 import struct
+import sys
 
 import numpy as np
 import pytest
 from PIL import Image, ImageCms
 
+from picanet_tf.core.colour import to_srgb
 from picanet_tf.core.images import over_white, read_image, read_mask
 from tests.core.image_files import (
     ADOBE_RGB,
@@ -249,3 +251,16 @@ def test_chunks_that_are_ignored_are_told(chunks, reason, caplog):
         read_image(png(8, RGB, 1, [bytes(RED)], chunks)), [[RED]]
     )
     assert reason in caplog.text
+
+
+def test_no_large_profile_is_kept():
+    """Sixteen of them would take 270 MB."""
+    image = Image.new("RGB", (4, 4), COLOURS[0])
+    colours = []
+    for padding in (4, 1 << 21):
+        profile = P3_PROFILE + bytes(padding)
+        before = sys.getrefcount(profile)
+        converted = to_srgb(image, {"icc_profile": profile}, pytest.fail)
+        colours.append(converted.getpixel((0, 0)))
+        assert sys.getrefcount(profile) == before + (padding == 4)
+    assert colours[0] == colours[1] != COLOURS[0]
