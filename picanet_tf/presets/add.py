@@ -30,6 +30,7 @@ from absl import flags
 from picanet_tf.core import cli
 from picanet_tf.core.errors import PicanetError
 from picanet_tf.core.files import move_into_place, sha256_of, write_json, write_text
+from picanet_tf.core.signals import StopRequest
 from picanet_tf.presets import card, registry
 from picanet_tf.presets.arrays import quantize, read_arrays
 
@@ -138,12 +139,15 @@ def add_preset(source: str, name: str, options: AddOptions) -> list[str]:
             },
             "card": facts,
         }
-        for path in made.values():
-            move_into_place(path, target / path.name)
-    write_text(registry.FOLDER / f"{name}.md", card.markdown(entry))
-    write_json(registry.FOLDER / f"{name}.json", entry)
-    if entry["default"]:
-        _unset_other_defaults(name)
+        # Files without their new checksums would count as damaged.
+        with StopRequest() as stop:
+            for path in made.values():
+                move_into_place(path, target / path.name)
+            write_text(registry.FOLDER / f"{name}.md", card.markdown(entry))
+            write_json(registry.FOLDER / f"{name}.json", entry)
+            if entry["default"]:
+                _unset_other_defaults(name)
+        stop.obey()
     lines = [
         f"{target / file['name']}: {file['bytes'] / 1e6:.1f} MB"
         for file in entry["files"].values()

@@ -2,6 +2,8 @@
 
 import functools
 import json
+import os
+import signal
 
 import keras
 import numpy as np
@@ -151,6 +153,24 @@ def test_of_a_run_and_of_its_arrays_give_the_same(plain, place, run):
     ours, theirs = read_arrays("shelf/other.npz"), read_arrays("shelf/tiny.npz")
     for path in theirs:
         np.testing.assert_array_equal(ours[path], theirs[path], err_msg=path)
+
+
+def test_ctrl_c_among_the_files_leaves_a_whole_preset(plain, place, run, monkeypatch):
+    move, moved = add.move_into_place, []
+
+    def interrupted(source, target):
+        move(source, target)
+        moved.append(target.name)
+        if len(moved) == 1:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    monkeypatch.setattr(add, "move_into_place", interrupted)
+    np.savez("arrays.npz", **of(plain))
+    with pytest.raises(KeyboardInterrupt):
+        run("arrays.npz", "tiny", "--variant", "UNet", "--image_size", 32, *FACTS)
+    assert len(moved) == 2 and shelf(place) == FOUR
+    registry._read.cache_clear()
+    check_works(plain, "UNet")
 
 
 def test_arrays_that_lack_the_norms_counts(plain, place, run):
