@@ -20,11 +20,13 @@ from picanet_tf.drawing.edges import EDGES, guide_edges
 from picanet_tf.drawing.foreground import estimate_foreground
 from picanet_tf.drawing.maps import grey
 from picanet_tf.drawing.matting import refine_alpha, require_pymatting
+from picanet_tf.drawing.opencv import import_opencv
 
 # `crop` keeps pixels with at least this alpha that are this near to an object of 0.5,
 # as a fraction of the longer side; faint specks elsewhere do not count.
 _VISIBLE = 0.1
 _SOFT_EDGE = 0.02
+_LARGEST_REQUIRES = "`largest_only` requires"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,7 +70,7 @@ class CutoutOptions:
         if self.matting:
             require_pymatting()
         if self.largest_only:
-            _opencv()
+            import_opencv(_LARGEST_REQUIRES)
 
     @functools.cached_property
     def draw_background(self) -> Background | None:
@@ -160,7 +162,7 @@ def keep_largest(saliency: np.ndarray) -> np.ndarray:
     Raises:
         PicanetError: if OpenCV is not installed.
     """
-    cv2 = _opencv()
+    cv2 = import_opencv(_LARGEST_REQUIRES)
     salient = np.uint8(saliency >= 0.5)
     count, labels, stats, _ = cv2.connectedComponentsWithStats(salient)
     if count <= 2:  # The background and one object.
@@ -195,14 +197,3 @@ def _bounds(inside: np.ndarray) -> tuple[slice, slice]:
         )
     rows, columns = (np.flatnonzero(inside.any(axis)) for axis in (1, 0))
     return slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1)
-
-
-def _opencv():
-    try:
-        import cv2
-    except ImportError as error:
-        raise PicanetError(
-            f"`largest_only` requires OpenCV ({error}): pip install "
-            "'opencv-python-headless~=4.14'"
-        ) from error
-    return cv2

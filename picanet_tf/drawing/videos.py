@@ -5,6 +5,7 @@ import os
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 from absl import logging
@@ -12,6 +13,7 @@ from absl import logging
 from picanet_tf.core.errors import PicanetError
 from picanet_tf.core.files import replacing
 from picanet_tf.drawing.ffmpeg import FFmpegError, add_sound
+from picanet_tf.drawing.opencv import import_opencv
 
 
 class VideoError(PicanetError):
@@ -162,17 +164,5 @@ def _utf8_path(path: Path) -> Iterator[str]:
         yield str(path)
 
 
-def _opencv():
-    # Hundreds of messages from OpenCV and FFmpeg would hide ours.
-    os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
-    try:
-        import cv2
-    except ImportError as error:
-        raise VideoError(
-            f"Videos require OpenCV ({error}). Install it with pip install "
-            "'opencv-python-headless~=4.14'; the package opencv-python also requires "
-            "the system libraries libGL, libglib and libX11"
-        ) from error
-    with contextlib.suppress(AttributeError):
-        cv2.setLogLevel(0)
-    return cv2
+def _opencv() -> ModuleType:
+    return import_opencv("Videos require", VideoError)
