@@ -60,6 +60,15 @@ def test_results_do_not_go_among_the_photos(output, words, predict, tmp_path):
     assert written(tmp_path / "in") == ["a.bmp"]
 
 
+def test_photos_named_like_incomplete_results(predict, tmp_path):
+    for name in ("incomplete.cat.png", "incomplete.cat.map.png"):
+        save(tmp_path / name)
+    for words in (["."], ["incomplete.cat.png", "incomplete.cat.map.png"]):
+        said = predict(*words, "--output", "out")
+        assert "Passed over 1 file: 1 result of an earlier run" in said
+        assert written(tmp_path / "out") == ["incomplete.cat.png"]
+
+
 @pytest.mark.parametrize("stem", ["n" * 246, "é" * 123, "日" * 82])
 def test_names_of_250_bytes(stem, predict, tmp_path):
     save(tmp_path / "in" / f"{stem}.png")
@@ -368,6 +377,10 @@ def test_the_frames_of_an_incomplete_video(clip, predict, tmp_path):
     (tmp_path / "incomplete.clip.saliency.mp4").touch()
     said = predict(*words, "incomplete.clip.saliency.mp4", code=1)
     assert "Passed over 1 file: 1 result of an earlier run" in said
+    (tmp_path / "incomplete.clip.cutout" / "notes.txt").touch()
+    said = predict(*words, code=1)  # before any frame is computed
+    assert "incomplete.clip.cutout: it exists and is not a folder of frames" in said
+    assert not (tmp_path / "clip.cutout").exists()
 
 
 def test_without_ffmpeg_a_cutout_is_frames(tiny, clip, tmp_path, monkeypatch, caplog):

@@ -21,8 +21,12 @@ class Reason(enum.Enum):
 _MOST_EXTENSIONS = 5
 
 
-def describe(passed_over: Mapping[Path, Reason]) -> str:
+def describe(passed_over: Mapping[Path, Reason], *, advise: bool = True) -> str:
     """Describes the files in one line; "" if there are none.
+
+    Args:
+        passed_over: the files, with the reason.
+        advise: say how to have videos predicted.
 
     Example:
         >>> describe({Path("a.xcf"): Reason.UNKNOWN, Path("b.mp4"): Reason.VIDEO})
@@ -38,13 +42,13 @@ def describe(passed_over: Mapping[Path, Reason]) -> str:
         if paths:
             one, many = reason.value
             words = f"{len(paths):,} {one if len(paths) == 1 else many}"
-            parts.append(words + _note(reason, paths))
+            parts.append(words + _note(reason, paths, advise))
     files = "file" if total == 1 else "files"
     return f"Passed over {total:,} {files}: {', '.join(parts)}"
 
 
-def _note(reason: Reason, paths: list[Path]) -> str:
-    if reason is Reason.VIDEO:
+def _note(reason: Reason, paths: list[Path], advise: bool) -> str:
+    if reason is Reason.VIDEO and advise:
         it = "it" if len(paths) == 1 else "them"
         return f" (name {it} to predict {it})"
     if reason is Reason.UNKNOWN:

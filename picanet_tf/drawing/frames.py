@@ -34,7 +34,7 @@ def frames_folder(path: Path) -> Iterator[Callable[[np.ndarray], None]]:
             else than frames.
     """
     path = Path(path)
-    _check_replaceable(path)
+    check_replaceable(path)
     with publishing(path, overwrite=True) as staged:
         number = 0
 
@@ -56,12 +56,13 @@ def move_frames(folder: Path, target: Path) -> None:
     Raises:
         PicanetError: see `frames_folder`.
     """
-    _check_replaceable(target)
+    check_replaceable(target)
     with publishing(target, overwrite=True) as staged:
         folder.rename(staged.folder)
 
 
-def _check_replaceable(path: Path) -> None:
+def check_replaceable(path: Path) -> None:
+    """Raises `PicanetError` if a path exists and is not a folder of frames."""
     if path.exists() and not (
         path.is_dir() and all(is_frame(inner.name) for inner in path.iterdir())
     ):

@@ -24,7 +24,7 @@ from picanet_tf.inference.base import Model
 from picanet_tf.inference.options import PredictionReport, PredictOptions
 from picanet_tf.inference.pipeline import predict_jobs
 from picanet_tf.inference.results import check_name_length
-from picanet_tf.inference.videos import predict_video
+from picanet_tf.inference.videos import incomplete_path, predict_video
 
 # The next file would fail in the same way.
 _FATAL = (DiskFullError, PictureFormatError)
@@ -145,7 +145,7 @@ class FilePredictor:
                 INSTALL,
             )
         try:
-            check_name_length(item, output)
+            check_name_length(item, incomplete_path(output))
             predict_video(
                 self._model,
                 item.path,

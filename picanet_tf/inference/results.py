@@ -110,9 +110,11 @@ def without_results(found: Found) -> Found:
 
     def is_result(item: Input) -> bool:
         name, _, form = item.path.stem.rpartition(".")
-        has_source = (item.path.parent, name.removeprefix(INCOMPLETE)) in stems
-        if _is_video_or_frame(item.place) and (item.scanned or has_source):
-            return True
+        has_source = (item.path.parent, name) in stems
+        if _is_video_or_frame(item.place):
+            whole = item.path.parent, name.removeprefix(INCOMPLETE)
+            if item.scanned or has_source or whole in stems:
+                return True
         if not name or form not in formats or item.path.suffix not in OUTPUT_EXTENSIONS:
             return False
         return has_source or (form == CUTOUT and item.scanned)

@@ -12,7 +12,7 @@ from tqdm import tqdm
 
 from picanet_tf.core.files import cannot_write
 from picanet_tf.drawing.ffmpeg import alpha_video_writer
-from picanet_tf.drawing.frames import frames_folder, move_frames
+from picanet_tf.drawing.frames import check_replaceable, frames_folder, move_frames
 from picanet_tf.drawing.videos import VideoError, VideoReader, video_writer
 from picanet_tf.inference.base import Model
 
@@ -46,6 +46,8 @@ def predict_video(
         VideoError: if the video cannot be read, or part of it is missing.
         PicanetError: if the result cannot be written.
     """
+    if video_format == "frames":
+        check_replaceable(incomplete_path(output))
     reader = VideoReader(path)
     mode = "RGB" if video_format == "mp4" else "RGBA"
     try:
@@ -68,9 +70,14 @@ def predict_video(
         )
 
 
+def incomplete_path(output: Path) -> Path:
+    """Returns the path of a result if its video is incomplete."""
+    return output.with_name(INCOMPLETE + output.name)
+
+
 def _set_aside(output: Path) -> Path:
     """Renames an incomplete result, which `resume` would take for a complete one."""
-    partial = output.with_name(INCOMPLETE + output.name)
+    partial = incomplete_path(output)
     if output.is_dir():
         move_frames(output, partial)
     else:

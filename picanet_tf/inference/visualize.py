@@ -97,7 +97,7 @@ def visualize(
         show(text)
     failed = _draw_all(attention, jobs, pixels, boxes, folder) if jobs else []
     if found.passed_over:
-        logging.info("%s", describe(found.passed_over))
+        logging.info("%s", describe(found.passed_over, advise=False))
     return failed
 
 
