@@ -48,40 +48,28 @@ class Found(NamedTuple):
     passed_over: dict[Path, Reason]
 
 
-def find_inputs(words: Sequence[str]) -> list[Input]:
-    """Resolves command-line words to input files.
-
-    Args:
-        words: each a file with any extension; a folder, searched recursively for
-            images; or a pattern with `*`, `?`, `[...]` or `**`, which matches images
-            and videos.
-
-    Returns:
-        The files without duplicates, in the order of the words; files of a folder or
-        pattern in natural order.
-
-    Raises:
-        PicanetError: if a file does not exist, a folder cannot be listed, a folder or
-            pattern yields no files, or `..` follows a wildcard, which makes relative
-            output paths ambiguous.
-    """
-    return scan_inputs(words).inputs
-
-
 def scan_inputs(words: Sequence[str], output: str | os.PathLike | None = None) -> Found:
-    """Like `find_inputs`; also returns the files that were passed over.
+    """Resolves command-line words to input files.
 
     Linked folders are searched, each real folder once. Hidden files and folders, and
     files in sub-folders that cannot be listed, are passed over; the latter with a
     warning.
 
     Args:
-        words: see `find_inputs`.
+        words: each a file with any extension; a folder, searched recursively for
+            images; or a pattern with `*`, `?`, `[...]` or `**`, which matches images
+            and videos.
         output: folder for results; if it is inside a folder or pattern root, its files
             are passed over.
 
+    Returns:
+        The files without duplicates, in the order of the words; files of a folder or
+        pattern in natural order. Also those that were passed over.
+
     Raises:
-        PicanetError: see `find_inputs`.
+        PicanetError: if a file does not exist, a folder cannot be listed, a folder or
+            pattern yields no files, or `..` follows a wildcard, which makes relative
+            output paths ambiguous.
     """
     inputs: dict[tuple[str, str], Input] = {}
     passed_over: dict[tuple[str, str], tuple[Path, Reason]] = {}

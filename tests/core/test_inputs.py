@@ -6,7 +6,7 @@ import os
 import pytest
 
 from picanet_tf.core.errors import PicanetError
-from picanet_tf.core.inputs import find_inputs, scan_folder, scan_inputs
+from picanet_tf.core.inputs import scan_folder, scan_inputs
 from picanet_tf.core.outputs import assign_outputs
 from picanet_tf.core.passed_over import Reason, describe
 from picanet_tf.core.path_checks import check_folder
@@ -30,7 +30,8 @@ def photos(tmp_path):
 
 
 def places(words):
-    return [item.place.as_posix() for item in find_inputs([str(w) for w in words])]
+    found = scan_inputs([str(word) for word in words])
+    return [item.place.as_posix() for item in found.inputs]
 
 
 def test_a_folder_gives_its_images_and_keeps_their_places(photos):
@@ -70,12 +71,12 @@ def test_a_file_named_twice_is_read_once(photos):
 def test_errors_name_the_word(word, message, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(PicanetError, match=message):
-        find_inputs([word])
+        scan_inputs([word])
 
 
 def test_an_empty_folder_is_an_error(tmp_path):
     with pytest.raises(PicanetError, match=f"`input`: no images in {tmp_path}"):
-        find_inputs([str(tmp_path)])
+        scan_inputs([str(tmp_path)])
 
 
 def test_a_file_is_no_folder(tmp_path):
@@ -104,7 +105,7 @@ def test_a_linked_folder_is_looked_into(photos):
 def test_no_pattern_climbs_out_of_the_output(photos):
     (photos.parent / "secret.jpg").touch()
     with pytest.raises(PicanetError, match=r"`input`: \.\. may not follow a wildcard"):
-        find_inputs([str(photos / "*/../../secret.*")])
+        scan_inputs([str(photos / "*/../../secret.*")])
     assert places([photos / "../photos/*.JPG"]) == ["im2.JPG"]
 
 
@@ -115,7 +116,7 @@ def test_a_file_is_read_once_however_it_is_spelled(photos):
 
 def test_a_link_to_itself_is_told_when_it_is_read(photos):
     (photos / "loop.jpg").symlink_to("loop.jpg")
-    inputs = find_inputs([str(photos)])
+    inputs = scan_inputs([str(photos)]).inputs
     assert "loop.png" in [path.name for _, path in assign_outputs(inputs, "out")]
 
 
@@ -197,7 +198,7 @@ def test_an_output_folder_inside_is_not_read(photos, output):
 def test_without_images_it_is_told_what_is_there(tmp_path):
     (tmp_path / "clip.mp4").touch()
     with pytest.raises(PicanetError) as raised:
-        find_inputs([str(tmp_path)])
+        scan_inputs([str(tmp_path)])
     assert str(raised.value) == (
         f"`input`: no images in {tmp_path}. Passed over 1 file: 1 video (name it to "
         "predict it)"
@@ -207,7 +208,7 @@ def test_without_images_it_is_told_what_is_there(tmp_path):
 
 def test_a_word_too_long_for_a_name(tmp_path):
     with pytest.raises(PicanetError, match="`input`: there is no nnn"):
-        find_inputs(["n" * 300])
+        scan_inputs(["n" * 300])
 
 
 @pytest.fixture
@@ -230,7 +231,7 @@ def locked(monkeypatch):
 def test_a_locked_folder_is_told(photos, locked):
     locked("photos")
     with pytest.raises(PicanetError) as raised:
-        find_inputs([str(photos)])
+        scan_inputs([str(photos)])
     assert str(raised.value) == f"`input`: cannot read {photos}: Permission denied"
 
 

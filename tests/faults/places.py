@@ -12,7 +12,7 @@ import numpy as np
 from data_pipeline.convert import convert_folders
 from data_pipeline.kinds import MASK
 from data_pipeline.pairs import pair_by_name
-from picanet_tf.core.inputs import find_inputs
+from picanet_tf.core.inputs import scan_inputs
 from picanet_tf.core.outputs import assign_outputs
 from tests.faults.outcomes import ERROR, READ, SKIP, Attempt, result_or_error, rule
 from tests.faults.pictures import photo
@@ -61,7 +61,7 @@ def make_inputs(folder: Path) -> Attempt:
             words += [str(rng.choice(files))] if files else []
         suffix = rng.choice((".png", ""))
         pairs, error = result_or_error(
-            lambda: assign_outputs(find_inputs(words), output, suffix=suffix),
+            lambda: assign_outputs(scan_inputs(words).inputs, output, suffix=suffix),
             *words, output,
         )  # fmt: skip
         if error:
