@@ -11,6 +11,7 @@ from data_pipeline.convert import convert_folders
 from picanet_tf.training.experiments import Experiment
 from picanet_tf.training.run_directory import RunDirectory
 from tests import commands
+from tests.data_pipeline.conftest import flip_bit
 from tests.serving.networks import encoded, photo, trained_like
 
 
@@ -157,9 +158,7 @@ def test_mistakes_are_told_in_one_line_at_once(folder, words, message):
 def test_a_spoilt_record_is_told(folder, tmp_path):
     shutil.copytree(folder / "data", tmp_path / "data")
     shard = next((tmp_path / "data").glob("*.tfrecord"))
-    data = bytearray(shard.read_bytes())
-    data[len(data) // 2] ^= 255
-    shard.write_bytes(data)
+    flip_bit(shard, shard.stat().st_size // 2)
     words = ("--calibration_tfrecords", "data", "--output", "out")
     model = folder / "runs/a/model.keras"
     code, said, errors = export("--model", model, *words, cwd=tmp_path)

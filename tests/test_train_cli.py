@@ -70,7 +70,7 @@ def test_help(tmp_path):
         (["--tfrecords", "nowhere"], "--tfrecords: nowhere: no such data set folder"),
         (["--tfrecords", "x", "--seed", "-1"], "--seed must be at least 0. Received"),
         (["--tfrecords", "x", "--seed", "4294967296"], "--seed must be at most 4294"),
-        (["--tfrecords", "x", "--momentum", "2"], "--momentum must be at most 1"),
+        (["--tfrecords", "x", "--momentum", "1"], "--momentum must be below 1"),
         (["--tfrecords", "x", "--image_size", "80000"], "--image_size must be at most"),
         (["--tfrecords", "x", "--patience", "3"], "--patience counts validations: giv"),
         (

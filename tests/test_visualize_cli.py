@@ -11,6 +11,7 @@ from PIL import Image
 from data_pipeline.convert import convert_folders
 from tests import bad_images, commands
 from tests.commands import written
+from tests.data_pipeline.conftest import flip_bit
 
 
 @pytest.fixture(scope="module")
@@ -71,9 +72,7 @@ def test_a_spoilt_record_is_told(network, tmp_path):
     pairs(tmp_path / "in")
     convert_folders(tmp_path / "in/images", tmp_path / "in/masks", tmp_path / "data")
     shard = next((tmp_path / "data").glob("*.tfrecord"))
-    data = bytearray(shard.read_bytes())
-    data[len(data) // 2] ^= 255
-    shard.write_bytes(data)
+    flip_bit(shard, shard.stat().st_size // 2)
     words = ("--model", network, "--tfrecords", "data", "--output", "out")
     run = visualize(*words, cwd=tmp_path)
     assert run.returncode == 1 and "Traceback" not in run.stderr

@@ -64,7 +64,8 @@ def define_flags() -> None:
     many(
         "name",
         [],
-        "Name of the --masks data set; default: ECSSD of ECSSD/masks.",
+        "Name of the --masks data set; default: that of the folder that holds it, "
+        "ECSSD for ECSSD/masks.",
     )
     flags.DEFINE_string("output", None, "Folder for the report; created if missing.")
     flags.DEFINE_bool("normalize", default.normalize, "Rescale each map to 0..1.")

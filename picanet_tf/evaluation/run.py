@@ -48,7 +48,7 @@ class EvaluateOptions:
     Attributes:
         tfrecords: converted data sets.
         masks, images, names: folders of ground truth, of the corresponding images (if
-            any), and names of these data sets (by default those of the folders).
+            any), and names of these data sets (by default ECSSD for ECSSD/masks).
         mask_suffix, invert_masks: of `masks`, see `sources.folder_data_set`.
         models: models, see `inference.locate`. Without any method, the default model.
         predictions: `NAME=PATH` of predictions on disk.

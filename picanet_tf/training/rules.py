@@ -22,7 +22,11 @@ def check_given(experiment, given: Mapping) -> None:
             experiment.init_from and experiment.backbone_weights != "none",
             "is not used with `init_from`, which has the encoder's weights",
         ),
-        ("beta_2", experiment.optimizer != "adamw", "is of `optimizer` adamw"),
+        (
+            "beta_2",
+            experiment.optimizer != "adamw",
+            "has an effect only with `optimizer` adamw",
+        ),
         (
             "encoder_lr_multiplier",
             experiment.freeze_encoder,

@@ -172,6 +172,7 @@ def test_a_tiny_network_learns_two_classes(variant, rate, tmp_path):
     experiment = Experiment.of(
         "segmentation",
         variant=variant,
+        validation_tfrecords="of read_validation",
         image_size=64,
         width=1 / 16,
         batch_size=4,
