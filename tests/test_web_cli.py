@@ -2,9 +2,12 @@
 
 import json
 import shutil
+import types
 
 import pytest
 
+from picanet_tf.commands import web as command
+from picanet_tf.core.errors import PicanetError
 from picanet_tf.serving import web
 from tests import commands
 from tests.inference import networks
@@ -59,11 +62,10 @@ def test_a_site(folder):
 
     code, said = run("site", "--model", "plain/1", cwd=folder)
     assert code == 1 and "`OUTPUT` site exists already. Give --overwrite" in said
-    (folder / "site" / "old").touch()
     code, said = run("site", "--model", "attention/1", "--attention", "--overwrite",
                      cwd=folder)  # fmt: skip
     assert code == 0, said
-    assert not (folder / "site" / "old").exists()
+    assert not (folder / "site" / network.name).exists()
     model = json.loads((folder / "site" / "model.json").read_text())
     assert [each["label"] for each in model["attention"]["modules"]] == ["D6"]
     for each in (model, model["attention"]):
@@ -99,6 +101,48 @@ def test_only_a_site_is_replaced(folder, tmp_path):
     assert (tmp_path / "mine" / "thesis.txt").is_file()
     assert run("empty", *model, cwd=tmp_path)[0] == 0
     assert (tmp_path / "empty" / "index.html").is_file()
+
+
+def test_what_is_not_of_the_site_is_kept(folder, tmp_path):
+    model = ("--model", folder / "plain" / "1")
+    assert run("site", *model, cwd=tmp_path)[0] == 0
+    site = tmp_path / "site"
+    (runtime,) = site.glob("litert-*")
+    (site / ".git" / "refs").mkdir(parents=True)
+    (site / "CNAME").write_text("example.org")
+    (runtime / "notes.txt").touch()
+    before = sorted(site.rglob("*"))
+    for words in ([], ["--overwrite"]):
+        code, said = run("site", *model, *words, cwd=tmp_path)
+        assert code == 1, said
+        assert (
+            "`OUTPUT` site holds a site and, beside it, what picanet web did not "
+            f"write and would delete: .git, CNAME, {runtime.name}/notes.txt. Give "
+            "another name and copy the new files over"
+        ) in said
+        assert sorted(site.rglob("*")) == before
+    (site / "index.html").write_text("<title>Mine</title>")
+    code, said = run("site", *model, "--overwrite", cwd=tmp_path)
+    assert code == 1 and "site exists already, and picanet web did not write" in said
+
+
+def test_a_file_that_comes_meanwhile_is_kept(folder, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert run("site", "--model", folder / "plain" / "1", cwd=tmp_path)[0] == 0
+    read = web.read_network
+
+    def slowly(path):
+        (tmp_path / "site" / "CNAME").touch()
+        return read(path)
+
+    monkeypatch.setattr(web, "read_network", slowly)
+    given = {"model": str(folder / "plain" / "1"), "attention": False}
+    given = types.SimpleNamespace(**given, overwrite=True)
+    monkeypatch.setattr(command, "flags", types.SimpleNamespace(FLAGS=given))
+    with pytest.raises(PicanetError, match="would delete: CNAME"):
+        command.main(["site"])
+    assert [path.name for path in tmp_path.iterdir()] == ["site"]
+    assert (tmp_path / "site" / "CNAME").is_file()
 
 
 @pytest.mark.parametrize("content", ["{}", "{", '{"attention": []}', "[]"])

@@ -44,7 +44,9 @@ POSITIONAL = "OUTPUT"
 def define_flags() -> None:
     flags.DEFINE_string("model", None, DESCRIPTION)
     flags.DEFINE_bool("attention", False, "Show attention: where the network looked.")
-    flags.DEFINE_bool("overwrite", False, "Replace OUTPUT if picanet web wrote it.")
+    flags.DEFINE_bool(
+        "overwrite", False, "Replace OUTPUT if picanet web wrote all in it."
+    )
     cli.path_flags("model")
 
 
@@ -70,6 +72,7 @@ def main(words: list[str]) -> int:
             attention,
             found.preset.card_path if found.preset else None,
         )
+        web.check_output(output, values.overwrite)  # again, after half a minute
         size = sum((staged.folder / file).stat().st_size for file in files)
     logging.info("%d files, %.0f MB, written to %s", len(files), size / 1e6, output)
     logging.info("To look at it: python -m http.server --directory %s 8000", output)

@@ -15,6 +15,7 @@ from picanet_tf.serving.web.network import Network
 from picanet_tf.serving.web.sources import SOURCES, site_files
 
 _WORKER = "sw.js"
+_MARK = 'content="picanet web"'  # in index.html
 
 
 def check_output(output: Path, overwrite: bool = False) -> None:
@@ -26,7 +27,7 @@ def check_output(output: Path, overwrite: bool = False) -> None:
 
     Raises:
         PicanetError: if the folder exists, or with `overwrite` if it holds anything but
-            a site.
+            the files of a site.
     """
     path = output.resolve()
     if path in (Path.cwd(), *Path.cwd().parents):
@@ -36,16 +37,45 @@ def check_output(output: Path, overwrite: bool = False) -> None:
         )
     if not path.exists() or (path.is_dir() and not any(path.iterdir())):
         return
-    if not all((path / name).is_file() for name in ("model.json", _WORKER)):
+    files = _files_of_site(path)
+    if files is None:
         raise PicanetError(
             f"`OUTPUT` {output} exists already, and picanet web did not write it: give "
             "another name"
+        )
+    others = _others(path, files)
+    if others:
+        named = ", ".join(others[:5]) + (", ..." if len(others) > 5 else "")
+        raise PicanetError(
+            f"`OUTPUT` {output} holds a site and, beside it, what picanet web did not "
+            f"write and would delete: {named}. Give another name and copy the new "
+            "files over the old ones, or move the others away"
         )
     if not overwrite:
         raise PicanetError(
             f"`OUTPUT` {output} exists already. Give --overwrite to replace it, or "
             "another name"
         )
+
+
+def _files_of_site(folder: Path) -> list[str] | None:
+    """Returns the names of the files of a site that was written; None: it is none."""
+    try:
+        page = (folder / "index.html").read_text()
+        code = (folder / _WORKER).read_text()
+        files = json.loads(re.search(r"^const FILES = (\[.*\]);$", code, re.M)[1])
+    except (OSError, ValueError, TypeError):
+        return None
+    return [*files, _WORKER] if _MARK in page else None
+
+
+def _others(folder: Path, files: list[str]) -> list[str]:
+    """Returns what a folder holds beside these files and their folders, by name."""
+    known = {parent for file in files for parent in (Path(file), *Path(file).parents)}
+    found = (path.relative_to(folder) for path in folder.rglob("*"))
+    return sorted(
+        path.as_posix() for path in found if path not in known and path.parent in known
+    )
 
 
 def name_of(model: str) -> str:
