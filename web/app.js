@@ -378,13 +378,20 @@ element('save').onclick = async () => {
 element('save-all').onclick = () => saveAll().catch((error) => say(message(error), true));
 element('remove').onclick = remove;
 
-/** @param {Promise<boolean>} started */
+/**
+ * Has the newest service worker, which serves the next visit, keep what that wants.
+ * @param {Promise<boolean>} started
+ */
 async function keep(started) {
   if (!('serviceWorker' in navigator)) return;
   try {
-    await navigator.serviceWorker.register('sw.js');
-    const {active} = await navigator.serviceWorker.ready;
-    if (await started) active?.postMessage('keep'); // the large files, too
+    const registration = await navigator.serviceWorker.register('sw.js');
+    await registration.update().catch(() => {}); // Offline there is none.
+    await navigator.serviceWorker.ready;
+    if (!await started) return;
+    const {wasm} = await load();
+    const {installing, waiting, active} = registration;
+    (installing ?? waiting ?? active)?.postMessage({keep: wasm}); // the large files, too
   } catch (error) {
     console.warn('Not kept for offline use:', error);
   }

@@ -10,18 +10,21 @@ import {plane, resize} from './arrays.js';
 /** @typedef {'auto' | 'webgpu' | 'wasm'} Accelerator */
 /** @typedef {import('@litertjs/core').CompiledModel} CompiledModel */
 
-/** @type {Promise<boolean> | undefined} */
+/** @typedef {{threads: boolean, wasm: string[]}} Runtime */
+
+/** @type {Promise<Runtime> | undefined} */
 let runtime;
 
 /**
  * Loads LiteRT.js, once.
  * @param {string} folder URL
- * @returns {Promise<boolean>} whether it runs on several threads
+ * @returns {Promise<Runtime>} whether it runs on several threads; `wasm`: the file that it
+ *     took, and that which it takes once the page may use threads
  */
 function loadRuntime(folder) {
   runtime ??= (async () => {
-    const threads = self.crossOriginIsolated === true && await supportsFeature('threads') &&
-        await supportsFeature('relaxedSimd');
+    const simd = await supportsFeature('relaxedSimd');
+    const threads = simd && self.crossOriginIsolated === true && await supportsFeature('threads');
     // In a worker, Emscripten looks for its files beside the worker's script.
     /** @type {any} */ (self).Module = {
       // LiteRT writes everything to stderr.
@@ -30,7 +33,8 @@ function loadRuntime(folder) {
       mainScriptUrlOrBlob: `${folder}litert_wasm_threaded_internal.js`,
     };
     await loadLiteRt(folder, {threads});
-    return threads;
+    const kinds = threads ? ['_threaded'] : simd ? ['', '_threaded'] : ['_compat'];
+    return {threads, wasm: kinds.map((kind) => `litert_wasm${kind}_internal.wasm`)};
   })().catch((error) => {
     runtime = undefined;
     throw error;
@@ -44,11 +48,13 @@ export class Engine {
    * @param {CompiledModel} model
    * @param {number} side of the network's input, in pixels
    * @param {string} runs what it runs on, in words
+   * @param {string[]} wasm see `loadRuntime`
    */
-  constructor(model, side, runs) {
+  constructor(model, side, runs, wasm) {
     this.model = model;
     this.side = side;
     this.runs = runs;
+    this.wasm = wasm;
   }
 
   /**
@@ -60,16 +66,16 @@ export class Engine {
    */
   static async load(base, file, accelerator, progress) {
     const data = await fetchNetwork(new URL(file.file, base).href, file, progress);
-    const threads = await loadRuntime(new URL(file.runtime, base).href);
+    const {threads, wasm} = await loadRuntime(new URL(file.runtime, base).href);
     const unchecked = self.crypto.subtle ? '' : '; without HTTPS its checksum is not compared';
     if (accelerator !== 'wasm' && file.webgpu && await hasGPU()) {
       const model = await compileForGPU(data, file.imageSize);
-      if (model) return new Engine(model, file.imageSize, `WebGPU${unchecked}`);
+      if (model) return new Engine(model, file.imageSize, `WebGPU${unchecked}`, wasm);
     }
     if (accelerator === 'webgpu') throw new Error('This browser cannot run the network by WebGPU.');
     const cpu = threads ? `WebAssembly, ${navigator.hardwareConcurrency} threads` : 'WebAssembly, one thread';
     const model = await loadAndCompile(data, {accelerator: 'wasm'});
-    return new Engine(model, file.imageSize, cpu + unchecked);
+    return new Engine(model, file.imageSize, cpu + unchecked, wasm);
   }
 
   /**

@@ -47,7 +47,8 @@ const JOBS = {
   async load({base, file, accelerator}, progress) {
     engines[file.file] ??= Engine.load(base, file, accelerator, progress);
     try {
-      return {runs: (await engines[file.file]).runs};
+      const {runs, wasm} = await engines[file.file];
+      return {runs, wasm};
     } catch (error) {
       delete engines[file.file]; // So that it may be tried again.
       throw error;

@@ -3,6 +3,7 @@
  * @property {string} runs what the network runs on, in words
  * @property {string} name of the network
  * @property {boolean} attention whether its attention can be shown
+ * @property {string[]} wasm names of the runtime's files that are worth keeping for offline use
  * @property {Model} model
  * @property {string} base
  * @property {'auto' | 'webgpu' | 'wasm'} accelerator
@@ -72,6 +73,10 @@ export type Loaded = {
      * whether its attention can be shown
      */
     attention: boolean;
+    /**
+     * names of the runtime's files that are worth keeping for offline use
+     */
+    wasm: string[];
     model: Model;
     base: string;
     accelerator: "auto" | "webgpu" | "wasm";

@@ -51,6 +51,7 @@ let loadingFrom = {folder: '', accelerator: ''};
  * @property {string} runs what the network runs on, in words
  * @property {string} name of the network
  * @property {boolean} attention whether its attention can be shown
+ * @property {string[]} wasm names of the runtime's files that are worth keeping for offline use
  * @property {Model} model
  * @property {string} base
  * @property {'auto' | 'webgpu' | 'wasm'} accelerator
@@ -99,8 +100,8 @@ async function loadFrom(folder, accelerator, onProgress) {
         "the folder that picanet web wrote, on the page's own origin and permitted by its Content-Security-Policy.");
   }
   worker = start(new URL('worker.js', folder));
-  const {runs} = await ask('load', {base: folder, file: model, accelerator}, onProgress);
-  return {runs, name: model.name, attention: Boolean(model.attention), model, base: folder, accelerator};
+  const {runs, wasm} = await ask('load', {base: folder, file: model, accelerator}, onProgress);
+  return {runs, wasm, name: model.name, attention: Boolean(model.attention), model, base: folder, accelerator};
 }
 
 /**

@@ -1,20 +1,28 @@
 // Lets the page work offline after the first visit, and on threads where the host cannot
-// send the headers for it. `picanet web` writes VERSION, a hash of all files, and FILES.
+// send the headers for it. `picanet web` writes what is between percent signs: VERSION is a
+// hash of all files.
 
 const VERSION = '%VERSION%';
 const FILES = ['%FILES%'];
+const NETWORK = '%NETWORK%';
 
 const SCOPE = new URL('./', self.location.href).pathname;
 const OURS = `picanet ${SCOPE} `; // Other caches of the origin are somebody else's.
 const CACHE = OURS + VERSION;
+const LARGE = `${OURS}large`; // of all versions, so that an update leaves what has not changed
 const MARK = 'content="picanet web"'; // in index.html
 const PATIENCE = 3000; // milliseconds for the network's answer, if there is a copy
+
+let copied = false; // whether the newest page is the copy, and so are its files: of one version
 
 /**
  * Large files have their version in their names; copies of them are good for ever.
  * @param {string} name
  */
 const large = (name) => /\.(wasm|tflite)$/.test(name);
+
+/** @param {string} url */
+const nameOf = (url) => new URL(url).pathname.slice(SCOPE.length);
 
 self.addEventListener('install', (event) => {
   event.waitUntil((async () => {
@@ -26,19 +34,23 @@ self.addEventListener('install', (event) => {
 
 self.addEventListener('activate', (event) => {
   event.waitUntil((async () => {
-    for (const name of await caches.keys()) {
-      if (name.startsWith(OURS) && name !== CACHE) await caches.delete(name);
+    await deleteCaches(CACHE, LARGE);
+    const cache = await caches.open(LARGE);
+    for (const request of await cache.keys()) {
+      if (!FILES.includes(nameOf(request.url))) await cache.delete(request);
     }
     await self.clients.claim();
   })());
 });
 
-// The page has loaded its network: keeps what the next visit wants, offline and on threads.
-// The bytes come from the browser's own cache. Attention is kept when it is asked for.
+// The page has loaded its network: keeps what the next visit wants, offline and on threads,
+// of the runtime what the page names. The bytes come from the browser's own cache. Attention
+// is kept when it is asked for.
 self.addEventListener('message', (event) => {
+  const wasm = event.data.keep ?? []; // Pages of older versions name none.
   event.waitUntil((async () => {
-    const cache = await caches.open(CACHE);
-    for (const name of FILES.filter((each) => large(each) && !/_compat_|\.attention\./.test(each))) {
+    const cache = await caches.open(LARGE);
+    for (const name of FILES.filter((each) => each === NETWORK || wasm.includes(each.split('/').at(-1)))) {
       if (await cache.match(name)) continue;
       const answer = await fetch(name, {cache: 'force-cache'});
       if (answer.ok) await cache.put(name, answer);
@@ -47,13 +59,26 @@ self.addEventListener('message', (event) => {
 });
 
 self.addEventListener('fetch', (event) => {
-  const {origin, pathname} = new URL(event.request.url);
-  if (event.request.method !== 'GET' || origin !== self.location.origin || !pathname.startsWith(SCOPE)) return;
-  const name = pathname.slice(SCOPE.length);
-  const page = event.request.mode === 'navigate' && (name === '' || name === 'index.html');
-  if (page) event.respondWith(answerPage(event.request));
-  else if (name && FILES.includes(name)) event.respondWith(large(name) ? answerLarge(event, name) : answerSmall(event.request, name));
+  const {request} = event;
+  const {origin, pathname} = new URL(request.url);
+  if (request.method !== 'GET' || origin !== self.location.origin || !pathname.startsWith(SCOPE)) return;
+  const name = nameOf(request.url);
+  const page = request.mode === 'navigate' && (name === '' || name === 'index.html');
+  if (page) event.respondWith(answerPage(request));
+  else if (name && FILES.includes(name)) event.respondWith(large(name) ? answerLarge(event, name) : answerSmall(request, name));
+  // That of a newer runtime, say: an isolated page takes no worker without the headers.
+  else if (request.destination === 'worker') event.respondWith(fetch(request).then(isolated));
 });
+
+/**
+ * Deletes this page's caches.
+ * @param {...string} but those to leave
+ */
+async function deleteCaches(...but) {
+  for (const name of await caches.keys()) {
+    if (name.startsWith(OURS) && !but.includes(name)) await caches.delete(name);
+  }
+}
 
 /**
  * The host's page, or the copy if there is no answer.
@@ -63,6 +88,7 @@ async function answerPage(request) {
   const answer = await latest(request, 'index.html');
   if (answer.ok && !(await answer.clone().text()).includes(MARK)) {
     await self.registration.unregister(); // Another site lies here now.
+    await deleteCaches();
     return answer;
   }
   return isolated(answer);
@@ -83,7 +109,7 @@ async function answerSmall(request, name) {
  * @param {string} name
  */
 async function answerLarge(event, name) {
-  const cache = await caches.open(CACHE);
+  const cache = await caches.open(LARGE);
   // A page asks past all caches if a copy was damaged.
   const kept = event.request.cache !== 'reload' && await cache.match(name);
   if (kept) return isolated(kept);
@@ -93,16 +119,24 @@ async function answerLarge(event, name) {
 }
 
 /**
+ * The host's file or the copy. If the host is late, the page is the copy, and then its
+ * files are, too.
  * @param {Request} request
  * @param {string} name
  * @returns {Promise<Response>}
  */
 async function latest(request, name) {
-  const kept = await (await caches.open(CACHE)).match(name);
+  const kept = await caches.match(name, {cacheName: CACHE});
+  const navigates = request.mode === 'navigate';
+  if (kept && copied && !navigates) return kept;
   const asked = fetch(request, {cache: 'no-cache'}); // The host says if the browser's copy is old.
   if (!kept) return asked;
+  const answer = asked.catch(() => kept);
+  if (!navigates) return answer;
   const late = new Promise((resolve) => setTimeout(resolve, PATIENCE, kept));
-  return Promise.race([asked.catch(() => kept), late]);
+  const first = await Promise.race([answer, late]);
+  copied = first === kept;
+  return first;
 }
 
 /**

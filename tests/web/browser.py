@@ -7,7 +7,8 @@ import functools
 import http.server
 import shutil
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Iterator, Set
 from pathlib import Path
 
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
@@ -25,11 +26,17 @@ ISOLATION = {
 
 class _Handler(http.server.SimpleHTTPRequestHandler):
     headers_sent: dict[str, str] = {}  # noqa: RUF012
+    late: Set[str] = frozenset()
     extensions_map = {  # noqa: RUF012  Some systems know neither.
         **http.server.SimpleHTTPRequestHandler.extensions_map,
         ".js": "text/javascript",
         ".wasm": "application/wasm",
     }
+
+    def do_GET(self):
+        if self.path in self.late:
+            time.sleep(5)
+        super().do_GET()
 
     def end_headers(self):
         for name, value in self.headers_sent.items():
@@ -42,14 +49,18 @@ class _Handler(http.server.SimpleHTTPRequestHandler):
 
 @contextlib.contextmanager
 def served(
-    folder: Path, isolated: bool = True, headers: dict[str, str] | None = None
+    folder: Path,
+    isolated: bool = True,
+    headers: dict[str, str] | None = None,
+    late: Set[str] = frozenset(),
 ) -> Iterator[str]:
     """Serves a folder as any static host does; yields its URL.
 
-    `isolated`: with the headers that allow threads; `headers`: others.
+    `isolated`: with the headers that allow threads; `headers`: others; `late`: the
+    paths that take five seconds.
     """
     sent = {**(ISOLATION if isolated else {}), **(headers or {})}
-    handler = type("Handler", (_Handler,), {"headers_sent": sent})
+    handler = type("Handler", (_Handler,), {"headers_sent": sent, "late": late})
     server = http.server.ThreadingHTTPServer(
         ("127.0.0.1", 0), functools.partial(handler, directory=str(folder))
     )
@@ -59,3 +70,13 @@ def served(
     finally:
         server.shutdown()
         server.server_close()
+
+
+def copy_of(folder: Path, target: Path) -> Path:
+    """Links, so that it takes no room."""
+    for path in folder.rglob("*"):
+        if path.is_file():
+            copied = target / path.relative_to(folder)
+            copied.parent.mkdir(parents=True, exist_ok=True)
+            copied.hardlink_to(path)
+    return target

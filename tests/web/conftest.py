@@ -1,8 +1,10 @@
 """The site of the network that ships, and a browser."""
 
 import pytest
+from PIL import Image
 
 from picanet_tf.presets import default_preset
+from picanet_tf.presets.samples import sample_photos
 from picanet_tf.serving import web
 from tests.web import browser
 
@@ -23,6 +25,31 @@ def preset_site(runtime, tmp_path_factory):
     network = web.read_network(preset.path("litert"))
     web.write_site(folder, runtime, preset.name, network)
     return folder
+
+
+@pytest.fixture(scope="session")
+def url(preset_site):
+    with browser.served(preset_site) as address:
+        yield address
+
+
+@pytest.fixture(scope="session")
+def files(tmp_path_factory):
+    """Five files, the third of them no picture; the first is turned by its EXIF."""
+    folder = tmp_path_factory.mktemp("photos")
+    paths = [folder / name for name in ("turned.jpg", "b.png", "broken.jpg", "d.webp")]
+    astronaut, rocket = (Image.open(path).convert("RGB") for path in sample_photos())
+    exif = Image.Exif()
+    exif[0x0112] = 6  # stored lying on its left side
+    astronaut.crop((0, 0, 512, 384)).rotate(90, expand=True).save(paths[0], exif=exif)
+    astronaut.save(paths[1])
+    paths[2].write_bytes(b"\xff\xd8\xff not a picture")
+    rocket.save(paths[3])
+    clear = Image.new("RGBA", (60, 40), (255, 0, 0, 0))
+    clear.paste((200, 30, 30, 255), (10, 5, 50, 35))
+    paths.append(folder / "clear.png")
+    clear.save(paths[4])
+    return paths
 
 
 @pytest.fixture(scope="session")

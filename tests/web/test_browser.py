@@ -11,98 +11,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from picanet_tf.inference.litert import LiteRTModel
-from picanet_tf.presets import default_preset
 from picanet_tf.presets.samples import sample_photos
-from picanet_tf.serving import web
-from picanet_tf.serving.service import Limits, create_app
 from picanet_tf.serving.web.sources import SOURCES, site_files
 from tests.inference import networks
-from tests.serving.service.conftest import running
-from tests.web.browser import served
+from tests.web.browser import copy_of, served
+from tests.web.visitor import PATIENCE, done, downloaded, drop, expect, opened, ready
 
-sync_api = pytest.importorskip("playwright.sync_api")
-expect = sync_api.expect
 pytestmark = pytest.mark.browser
-_SECONDS = 60_000  # for a busy machine
-
-
-@pytest.fixture(scope="module")
-def url(preset_site):
-    with served(preset_site) as address:
-        yield address
-
-
-@pytest.fixture(scope="module")
-def files(tmp_path_factory):
-    """Five files, the third of them no picture; the first is turned by its EXIF."""
-    folder = tmp_path_factory.mktemp("photos")
-    paths = [folder / name for name in ("turned.jpg", "b.png", "broken.jpg", "d.webp")]
-    astronaut, rocket = (Image.open(path).convert("RGB") for path in sample_photos())
-    exif = Image.Exif()
-    exif[0x0112] = 6  # stored lying on its left side
-    astronaut.crop((0, 0, 512, 384)).rotate(90, expand=True).save(paths[0], exif=exif)
-    astronaut.save(paths[1])
-    paths[2].write_bytes(b"\xff\xd8\xff not a picture")
-    rocket.save(paths[3])
-    clear = Image.new("RGBA", (60, 40), (255, 0, 0, 0))
-    clear.paste((200, 30, 30, 255), (10, 5, 50, 35))
-    paths.append(folder / "clear.png")
-    clear.save(paths[4])
-    return paths
-
-
-def ready(page):
-    expect(page.locator("#runs")).to_contain_text(" runs on ", timeout=_SECONDS)
-
-
-def done(page, count, of):
-    text = re.compile(f"^{count} of {of} done")
-    expect(page.locator("#status")).to_have_text(text, timeout=_SECONDS)
-
-
-def downloaded(page, press) -> tuple[str, bytes]:
-    with page.expect_download(timeout=_SECONDS) as download:
-        press()
-    return download.value.suggested_filename, download.value.path().read_bytes()
-
-
-def opened(content: bytes) -> np.ndarray:
-    return np.asarray(Image.open(io.BytesIO(content)))
-
-
-def kept(page):
-    """Waits until the service worker has the network and the runtime."""
-    page.evaluate(
-        """async () => {
-            const large = (urls) => urls.filter((url) => /(wasm|tflite)$/.test(url));
-            for (;;) {
-                for (const name of await caches.keys()) {
-                    const requests = await (await caches.open(name)).keys();
-                    if (large(requests.map(({url}) => url)).length >= 3) return;
-                }
-                await new Promise((resolve) => setTimeout(resolve, 50));
-            }
-        }"""
-    )
-
-
-def drop(page, paths, event="drop"):
-    """Drops files on the page, or pastes them, as a hand would."""
-    contents = [(path.name, [*path.read_bytes()]) for path in paths]
-    page.evaluate(
-        """([event, files]) => {
-            const data = new DataTransfer();
-            for (const [name, bytes] of files) {
-                data.items.add(new File([new Uint8Array(bytes)], name));
-            }
-            const options = {bubbles: true, cancelable: true};
-            document.body.dispatchEvent(event === 'paste' ?
-                new ClipboardEvent(event, {...options, clipboardData: data}) :
-                new DragEvent(event, {...options, dataTransfer: data}));
-        }""",
-        [event, contents],
-    )
 
 
 def test_five_photos_are_dropped_and_one_is_broken(new_page, url, files):
@@ -112,7 +27,7 @@ def test_five_photos_are_dropped_and_one_is_broken(new_page, url, files):
     status = page.locator("#status")
     expect(status).to_have_text(
         "4 of 5 done, 1 failed. broken.jpg: this browser cannot read it as a picture.",
-        timeout=_SECONDS,
+        timeout=PATIENCE,
     )
     expect(page.locator("#photos li.wrong")).to_contain_text("broken.jpg: this")
     expect(page.locator("#photos button")).to_have_count(4)
@@ -253,87 +168,12 @@ def test_without_the_headers_it_runs_on_one_thread(new_page, preset_site, files)
         done(page, 1, 1)
 
 
-def test_offline_and_threads_after_the_first_visit(new_page, preset_site, files):
-    """From a host that cannot send the headers."""
-    with served(preset_site, isolated=False) as address:
-        page = new_page(address)
-        ready(page)
-        expect(page.locator("#runs")).to_contain_text("one thread")
-        kept(page)
-    page.reload()  # The server is gone.
-    ready(page)
-    expect(page.locator("#runs")).to_contain_text("threads")
-    page.set_input_files("#files", files[1])
-    done(page, 1, 1)
-
-
-def test_from_picanet_serve(new_page, preset_site, files):
-    model = LiteRTModel(default_preset().path("litert"))
-    with running(create_app(model, site=preset_site), Limits()) as client:
-        page = new_page(f"http://localhost:{client.port}/")
-        ready(page)
-        expect(page.locator("#runs")).to_contain_text("threads")
-        page.evaluate("navigator.serviceWorker.ready.then(() => 0)")
-        page.reload()
-        page.set_input_files("#files", files[1])
-        done(page, 1, 1)
-
-
-def test_a_new_version_comes_with_the_next_visit(new_page, preset_site, site_of_tiny):
-    """Another network in the same place; the host lets browsers keep files."""
-    keep = {"Cache-Control": "max-age=600"}
-    folder = site_of_tiny.parent / "live"
-    folder.symlink_to(preset_site)
-    with served(folder, isolated=False, headers=keep) as address:
-        page = new_page(address)
-        ready(page)
-        kept(page)
-        folder.unlink()
-        folder.symlink_to(site_of_tiny)
-        for _ in range(3):
-            page.reload()
-            expect(page.locator("#runs")).to_contain_text(
-                "tiny runs on", timeout=_SECONDS
-            )
-        page.evaluate("caches.open('somebody else')")
-        names = page.evaluate("caches.keys()")
-        assert "somebody else" in names and len(names) <= 3
-
-
-def test_another_site_in_the_same_place(new_page, preset_site, tmp_path):
-    (tmp_path / "index.html").write_text("<title>Other</title>other")
-    (tmp_path / "style.css").write_text("body { color: red }")
-    (tmp_path / "below").mkdir()
-    live = tmp_path / "live"
-    live.symlink_to(preset_site)
-    with served(live, False, {"Cache-Control": "no-cache"}) as address:
-        page = new_page(address)
-        ready(page)
-        kept(page)
-        live.unlink()
-        live.symlink_to(tmp_path)
-        assert page.goto(f"{address}below").ok  # a redirection to below/
-        page.goto(address)
-        assert page.title() == "Other"
-        assert page.goto(f"{address}style.css").text() == "body { color: red }"
-        page.reload()
-        assert page.evaluate("navigator.serviceWorker.getRegistrations()") == []
-
-
-@pytest.fixture
-def site_of_tiny(litert_file, runtime, tmp_path):
-    folder = tmp_path / "tiny"
-    folder.mkdir()
-    web.write_site(folder, runtime, "tiny", web.read_network(litert_file))
-    return folder
-
-
 def test_a_module_that_does_not_load_is_told_and_asked_again(new_page, url, files):
     page = new_page(f"{url}LICENSES.txt")
     page.context.route("**/engine.js", lambda route: route.fulfill(status=503))
     page.goto(url)
     text = re.compile("could not be loaded: Failed to fetch .*jobs.js")
-    expect(page.locator("#status")).to_have_text(text, timeout=_SECONDS)
+    expect(page.locator("#status")).to_have_text(text, timeout=PATIENCE)
     page.context.unroute_all()
     page.set_input_files("#files", files[1])
     done(page, 1, 1)
@@ -360,7 +200,7 @@ def test_no_photo_stops_the_others(new_page, url, files, tmp_path):
     gone.unlink()
     page.select_option("#background", "blur")
     text = re.compile("gone.png: it cannot be read any more; was it changed or removed")
-    expect(page.locator("#status")).to_have_text(text, timeout=_SECONDS)
+    expect(page.locator("#status")).to_have_text(text, timeout=PATIENCE)
     name, content = downloaded(page, page.locator("#save-all").click)
     with zipfile.ZipFile(io.BytesIO(content)) as archive:
         assert archive.namelist() == ["wide.cutout.png", "b.cutout.png"]
@@ -417,29 +257,7 @@ def test_a_damaged_network_is_told(new_page, preset_site, tmp_path, files):
         text = re.compile(
             r"could not be loaded: picanet_vgg16_duts\.\w+\.tflite is dam"
         )
-        expect(page.locator("#status")).to_have_text(text, timeout=_SECONDS)
-
-
-def test_a_damaged_copy_in_the_cache_is_fetched_again(new_page, url, files):
-    page = new_page(url)
-    ready(page)
-    kept(page)
-    spoilt = page.evaluate(
-        """async () => {
-            const cache = await caches.open((await caches.keys())[0]);
-            const all = await cache.keys();
-            const kept = all.filter(({url}) => url.endsWith('.tflite'));
-            for (const each of kept) {
-                await cache.put(each, new Response(new Uint8Array(10)));
-            }
-            return kept.length;
-        }"""
-    )
-    assert spoilt == 1
-    page.reload()
-    ready(page)
-    page.set_input_files("#files", files[1])
-    done(page, 1, 1)
+        expect(page.locator("#status")).to_have_text(text, timeout=PATIENCE)
 
 
 def test_twelve_megapixels(new_page, url, tmp_path):
@@ -507,13 +325,3 @@ def renderers_memory(page) -> int:
     pages = [str(each["id"]) for each in processes if each["type"] == "renderer"]
     resident = (Path("/proc", each, "statm").read_text().split()[1] for each in pages)
     return sum(map(int, resident)) * os.sysconf("SC_PAGE_SIZE")
-
-
-def copy_of(folder, target):
-    """Links, so that it takes no room."""
-    for path in folder.rglob("*"):
-        if path.is_file():
-            copied = target / path.relative_to(folder)
-            copied.parent.mkdir(parents=True, exist_ok=True)
-            copied.hardlink_to(path)
-    return target

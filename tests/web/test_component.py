@@ -53,12 +53,6 @@ def png(pixels: np.ndarray) -> str:
 
 
 @pytest.fixture(scope="module")
-def url(preset_site):
-    with served(preset_site) as address:
-        yield address
-
-
-@pytest.fixture(scope="module")
 def astronaut():
     return np.asarray(Image.open(sample_photos()[0]).convert("RGB"))
 

@@ -77,6 +77,8 @@ def test_the_service_worker_knows_the_files(site):
     folder, files = site
     code = (folder / "sw.js").read_text()
     assert "%" not in code
+    (network,) = (file for file in files if file.endswith(".tflite"))
+    assert f"const NETWORK = '{network}';" in code
     for file in set(files) - {"sw.js"}:
         assert f'"{file}"' in code
 

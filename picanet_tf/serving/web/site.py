@@ -146,7 +146,7 @@ def _write(output, runtime, name, network, attention, card) -> list[str]:
         for path in output.rglob("*")
         if path.is_file() and path.name != _WORKER
     )
-    _complete_worker(output, files)
+    _complete_worker(output, files, model["file"])
     return [*files, _WORKER]
 
 
@@ -182,13 +182,14 @@ def _package() -> dict:
     }
 
 
-def _complete_worker(output: Path, files: list[str]) -> None:
+def _complete_worker(output: Path, files: list[str], network: str) -> None:
     """Tells the service worker the files, and their version: a hash of them all."""
     hashes = "".join(sha256_of(output / file) for file in files)
     version = hashlib.sha256(hashes.encode()).hexdigest()[:16]
     code = (output / _WORKER).read_text()
     code = code.replace("%VERSION%", version)
     code = code.replace("['%FILES%']", json.dumps(files))
+    code = code.replace("%NETWORK%", network)
     (output / _WORKER).write_text(code)
 
 
