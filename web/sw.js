@@ -1,10 +1,11 @@
 // Lets the page work offline after the first visit, and on threads where the host cannot
 // send the headers for it. `picanet web` writes what is between percent signs: VERSION is a
-// hash of all files.
+// hash of all files, POLICY the page's own Content-Security-Policy.
 
 const VERSION = '%VERSION%';
 const FILES = ['%FILES%'];
 const NETWORK = '%NETWORK%';
+const POLICY = '%POLICY%';
 
 const SCOPE = new URL('./', self.location.href).pathname;
 const OURS = `picanet ${SCOPE} `; // Other caches of the origin are somebody else's.
@@ -140,7 +141,7 @@ async function latest(request, name) {
 }
 
 /**
- * With these headers the page may use threads.
+ * With these headers the page may use threads, and its workers ask no other place.
  * @param {Response} answer
  */
 function isolated(answer) {
@@ -148,5 +149,6 @@ function isolated(answer) {
   const headers = new Headers(answer.headers);
   headers.set('Cross-Origin-Opener-Policy', 'same-origin');
   headers.set('Cross-Origin-Embedder-Policy', 'require-corp');
+  headers.set('Content-Security-Policy', POLICY);
   return new Response(answer.body, {status: answer.status, statusText: answer.statusText, headers});
 }

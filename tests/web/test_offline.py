@@ -2,6 +2,7 @@
 
 import os
 import time
+from contextlib import ExitStack
 
 import pytest
 
@@ -188,6 +189,37 @@ def test_a_slow_host_mixes_no_versions(
         assert page.title().startswith("2 ") == (version == 2)
         found = "import('./picanet.js').then(({version}) => version ?? null)"
         assert page.evaluate(found) == version
+
+
+@pytest.mark.parametrize("host", ["static", "picanet serve"])
+def test_workers_ask_no_other_place(new_page, preset_site, host, tmp_path):
+    """Their policy comes with their own code, not from the page that starts them."""
+    open_to_all = {
+        "Access-Control-Allow-Origin": "*",
+        "Cross-Origin-Resource-Policy": "cross-origin",
+    }
+    with ExitStack() as stack:
+        other = stack.enter_context(served(tmp_path, headers=open_to_all))
+        if host == "static":
+            address = stack.enter_context(served(preset_site, isolated=False))
+        else:
+            app = create_app(
+                LiteRTModel(default_preset().path("litert")), site=preset_site
+            )
+            client = stack.enter_context(running(app, Limits()))
+            address = f"http://localhost:{client.port}/"
+        page = new_page(address)
+        ready(page)
+        if host == "static":
+            kept(page)
+            page.reload()
+            ready(page)
+        expect(page.locator("#runs")).to_contain_text("threads")
+        # Those of its threads wait for work and answer nothing.
+        (worker,) = (each for each in page.workers if each.url.endswith("worker.js"))
+        code = "(url) => fetch(url).then(() => 'answered', () => 'refused')"
+        assert worker.evaluate(code, address) == "answered"
+        assert worker.evaluate(code, other) == "refused"
 
 
 def test_another_site_in_the_same_place(new_page, preset_site, tmp_path, live):

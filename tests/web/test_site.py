@@ -73,6 +73,15 @@ def test_the_page_names_no_other_origin(site):
         assert (folder / name).is_file() or name == "LICENSES.txt", name
 
 
+def test_the_policy_of_the_page_is_that_of_its_workers(site):
+    folder, _ = site
+    policy = web.policy_of(folder)
+    assert f'content="{policy}"' in (folder / "index.html").read_text()
+    assert f'const POLICY = "{policy}";' in (folder / "sw.js").read_text()
+    documented = SOURCES.parent / "docs" / "browser.md"
+    assert f"\nContent-Security-Policy: {policy}\n" in documented.read_text()
+
+
 def test_the_service_worker_knows_the_files(site):
     folder, files = site
     code = (folder / "sw.js").read_text()

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import functools
 from pathlib import Path
 
 from starlette.requests import Request
 from starlette.responses import FileResponse, Response
 from starlette.routing import Route
 from starlette.staticfiles import StaticFiles
+
+from picanet_tf.serving.web import policy_of
 
 # With these, browsers may run the network on several threads.
 _HEADERS = {
@@ -26,7 +29,7 @@ def wants_page(request: Request) -> bool:
 
 def page_of(folder: Path) -> Response:
     """Returns the page itself."""
-    headers = {**_HEADERS, "Cache-Control": "no-cache", "Vary": "Accept"}
+    headers = {**_headers(folder), "Cache-Control": "no-cache", "Vary": "Accept"}
     return FileResponse(folder / "index.html", headers=headers)
 
 
@@ -37,10 +40,16 @@ def routes_of(folder: Path) -> list[Route]:
     return [Route(f"/{name.as_posix()}", files, methods=["GET"]) for name in names]
 
 
+@functools.cache
+def _headers(folder: Path) -> dict[str, str]:
+    # Workers take their policy from here, not from the page that starts them.
+    return {**_HEADERS, "Content-Security-Policy": policy_of(folder)}
+
+
 class _Files(StaticFiles):
     def file_response(self, full_path, *arguments, **options) -> Response:
         answer = super().file_response(full_path, *arguments, **options)
         kept = str(full_path).endswith(".tflite")
-        answer.headers.update(_HEADERS)
+        answer.headers.update(_headers(self.directory))
         answer.headers["Cache-Control"] = _FOR_EVER if kept else "no-cache"
         return answer

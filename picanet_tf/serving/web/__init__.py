@@ -7,7 +7,7 @@ from picanet_tf.serving.web.network import (
     read_network,
 )
 from picanet_tf.serving.web.runtime import fetch_runtime, find_runtime
-from picanet_tf.serving.web.site import check_output, name_of, write_site
+from picanet_tf.serving.web.site import check_output, name_of, policy_of, write_site
 from picanet_tf.serving.web.temporary import temporary_site
 
 __all__ = [
@@ -17,6 +17,7 @@ __all__ = [
     "fetch_runtime",
     "find_runtime",
     "name_of",
+    "policy_of",
     "read_attention",
     "read_network",
     "temporary_site",

@@ -182,6 +182,15 @@ def _package() -> dict:
     }
 
 
+def policy_of(site: Path) -> str:
+    """Returns a site's Content-Security-Policy, which its page states.
+
+    Workers take theirs from headers.
+    """
+    pattern = r'http-equiv="Content-Security-Policy" content="([^"]+)"'
+    return re.search(pattern, (site / "index.html").read_text())[1]
+
+
 def _complete_worker(output: Path, files: list[str], network: str) -> None:
     """Tells the service worker the files, and their version: a hash of them all."""
     hashes = "".join(sha256_of(output / file) for file in files)
@@ -190,6 +199,7 @@ def _complete_worker(output: Path, files: list[str], network: str) -> None:
     code = code.replace("%VERSION%", version)
     code = code.replace("['%FILES%']", json.dumps(files))
     code = code.replace("%NETWORK%", network)
+    code = code.replace("'%POLICY%'", json.dumps(policy_of(output)))
     (output / _WORKER).write_text(code)
 
 

@@ -9,6 +9,7 @@ from picanet_tf.serving.web import temporary
 
 HTML = {"Accept": "text/html,application/xhtml+xml;q=0.9,*/*;q=0.8"}
 ISOLATED = ("same-origin", "require-corp")
+POLICY = "Content-Security-Policy"
 
 
 @pytest.fixture(scope="module")
@@ -34,6 +35,7 @@ def test_browsers_get_the_page_and_programs_the_usage(client, site):
     assert status == 200 and headers["Content-Type"].startswith("text/html")
     assert content == (site / "index.html").read_bytes()
     assert isolation(headers) == ISOLATED and headers["Vary"] == "Accept"
+    assert headers[POLICY] == web.policy_of(site)
     status, headers, content = client.get("/", {"Accept": "*/*"})
     assert status == 200 and headers["Content-Type"].startswith("text/plain")
     assert b"Browsers get a page here" in content and headers["Vary"] == "Accept"
@@ -46,6 +48,7 @@ def test_its_files(client, site):
         status, headers, content = client.get(f"/{path.relative_to(site)}")
         assert status == 200 and content == path.read_bytes()
         assert isolation(headers) == ISOLATED
+        assert headers[POLICY] == web.policy_of(site)
         kept = headers["Cache-Control"].startswith("public, max-age=")
         assert kept == (path.suffix == ".tflite")
         known = {".js": "text/javascript", ".wasm": "application/wasm"}
