@@ -6,6 +6,11 @@
  * @typedef {{width: number, height: number, channels: number, data: Float32Array}} Plane
  */
 
+/**
+ * Those of an image, too, whose bytes need not be copied to floats first.
+ * @typedef {{width: number, height: number, channels: number, data: ArrayLike<number>}} Values
+ */
+
 /** Photos are analysed at this length of their longer side. */
 export const WORKING_SIDE = 512;
 
@@ -52,7 +57,7 @@ function places(before, after) {
 
 /**
  * Resizes the width bilinearly.
- * @param {Plane | {width: number, height: number, channels: number, data: ArrayLike<number>}} values
+ * @param {Values} values
  * @param {number} width
  * @returns {Plane}
  */
@@ -77,7 +82,7 @@ function resizeWidth(values, width) {
 /**
  * Calls `use(y, row)` with each row of a plane that is resized bilinearly, top to bottom.
  * The row is reused; few rows at a time keep the memory low.
- * @param {Plane} values
+ * @param {Values} values
  * @param {number} width
  * @param {number} height
  * @param {(y: number, row: Float32Array) => void} use
@@ -100,7 +105,7 @@ export function eachResizedRow(values, width, height, use) {
 
 /**
  * Resizes bilinearly, as `tf.image.resize` does.
- * @param {Plane} values
+ * @param {Values} values
  * @param {number} width
  * @param {number} height
  * @returns {Plane}
@@ -163,7 +168,7 @@ function boxes(before, after) {
 
 /**
  * Reduces by averaging; bytes are rounded after each axis, as Pillow does.
- * @param {{width: number, height: number, channels: number, data: ArrayLike<number>}} values
+ * @param {Values} values
  * @param {{width: number, height: number}} size
  * @param {number} [take] how many of the channels, the first ones
  * @returns {Plane}

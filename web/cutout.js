@@ -12,11 +12,14 @@ const BLUR = 0.02; // radius of the blurred background, as a fraction of the lon
 /**
  * The photo over white: what the network sees of a transparent one.
  * @param {Pixels} image
- * @returns {Pixels}
+ * @returns {Pixels} the photo itself if it is opaque
  */
 export function overWhite(image) {
+  let clear = 3;
+  while (image.data[clear] === 255) clear += 4;
+  if (clear >= image.data.length) return image; // Opaque, as most are.
   const data = new Uint8ClampedArray(image.data);
-  for (let i = 0; i < data.length; i += 4) {
+  for (let i = clear - 3; i < data.length; i += 4) {
     const share = data[i + 3];
     if (share === 255) continue;
     for (let c = i; c < i + 3; c++) data[c] = (share * data[c] + (255 - share) * 255) / 255;

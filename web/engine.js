@@ -2,7 +2,7 @@
 
 import {Tensor, isWebGPUSupported, loadAndCompile, loadLiteRt, supportsFeature} from '@litertjs/core';
 
-import {plane, resize} from './arrays.js';
+import {plane, resize, rgba} from './arrays.js';
 
 /** @typedef {import('./arrays.js').Plane} Plane */
 /** @typedef {import('./cutout.js').Pixels} Pixels */
@@ -85,13 +85,12 @@ export class Engine {
    *     network's size
    */
   async predict(image) {
-    const colours = plane(image.width, image.height, 3);
-    for (let i = 0, at = 0; at < image.data.length; at += 4) {
-      colours.data[i++] = image.data[at];
-      colours.data[i++] = image.data[at + 1];
-      colours.data[i++] = image.data[at + 2];
+    const small = resize(rgba(image), this.side, this.side).data;
+    const colours = plane(this.side, this.side, 3);
+    for (let i = 0, at = 0; at < small.length; at += 4) {
+      for (let c = at; c < at + 3; c++) colours.data[i++] = small[c];
     }
-    return run(this.model, resize(colours, this.side, this.side));
+    return run(this.model, colours);
   }
 }
 
@@ -107,16 +106,18 @@ async function hasGPU() {
  * @returns {Promise<CompiledModel | undefined>}
  */
 async function compileForGPU(data, side) {
+  /** @type {CompiledModel | undefined} */
+  let model;
   try {
-    const model = await loadAndCompile(data, {accelerator: 'webgpu'});
+    model = await loadAndCompile(data, {accelerator: 'webgpu'});
     if (model.isFullyAccelerated) {
       await run(model, plane(side, side, 3)); // Some fail only now.
       return model;
     }
-    model.delete();
   } catch (error) {
     console.warn('No WebGPU:', error);
   }
+  model?.delete();
 }
 
 /**

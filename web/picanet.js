@@ -88,6 +88,7 @@ async function loadFrom(folder, accelerator, onProgress) {
   if (!['auto', 'webgpu', 'wasm'].includes(accelerator)) {
     throw new TypeError(`accelerator must be auto, webgpu or wasm, not ${accelerator}`);
   }
+  checkBrowser();
   loadingFrom = {folder, accelerator};
   /** @type {Model} */
   let model;
@@ -222,25 +223,36 @@ async function parseBackground(background, size) {
 export async function decode(image, cover) {
   if (image instanceof ImageData && !cover && image.colorSpace === 'srgb') return image;
   const bitmap = await openBitmap(image);
-  const {width, height} = cover ?? bitmap;
-  const context = canvas(width, height);
-  const scale = Math.max(width / bitmap.width, height / bitmap.height);
-  const [w, h] = cover ? [bitmap.width * scale, bitmap.height * scale] : [width, height];
-  context.imageSmoothingQuality = 'high';
-  context.drawImage(bitmap, (width - w) / 2, (height - h) / 2, w, h);
-  bitmap.close();
-  return context.getImageData(0, 0, width, height);
+  try {
+    const {width, height} = cover ?? bitmap;
+    const context = canvas(width, height);
+    const scale = Math.max(width / bitmap.width, height / bitmap.height);
+    const [w, h] = cover ? [bitmap.width * scale, bitmap.height * scale] : [width, height];
+    context.imageSmoothingQuality = 'high';
+    context.drawImage(bitmap, (width - w) / 2, (height - h) / 2, w, h);
+    return context.getImageData(0, 0, width, height);
+  } finally {
+    bitmap.close();
+  }
+}
+
+function checkBrowser() {
+  if (typeof OffscreenCanvas === 'undefined') {
+    throw new Error('This browser has no OffscreenCanvas: take Chrome 91, Firefox 114, Safari 16.4 or a newer one');
+  }
 }
 
 /** @param {Source} image */
 async function openBitmap(image) {
+  checkBrowser();
   const kinds = [Blob, ImageData, ImageBitmap, HTMLImageElement, HTMLCanvasElement, OffscreenCanvas];
   if (!kinds.some((kind) => image instanceof kind)) {
     throw new TypeError(`An image must be a ${kinds.map(({name}) => name).join(', ')}, not ${image}`);
   }
   const name = (image instanceof File && image.name) || 'the picture';
   try {
-    return await createImageBitmap(image, {imageOrientation: 'from-image', premultiplyAlpha: 'none'});
+    // Turned as the EXIF says: the default, whose name Safari 16 does not know.
+    return await createImageBitmap(image, {premultiplyAlpha: 'none'});
   } catch (error) {
     if (image instanceof Blob) {
       await image.arrayBuffer().catch(() => {
@@ -248,7 +260,8 @@ async function openBitmap(image) {
       });
     }
     const loading = image instanceof HTMLImageElement && !image.complete;
-    throw new Error(`${name}: ${loading ? 'it has not loaded yet' : 'this browser cannot read it as a picture'}`);
+    throw new Error(`${name}: ${loading ? 'it has not loaded yet: wait for its decode()' :
+      'this browser cannot read it as a picture: if another program can, have that save it as JPEG or PNG'}`);
   }
 }
 
@@ -274,7 +287,7 @@ function canvas(width, height) {
   // Too large a canvas has no memory, and reads as empty.
   context?.fillRect(width - 1, height - 1, 1, 1);
   const last = context?.canvas.width && context.getImageData(width - 1, height - 1, 1, 1).data;
-  if (!context || !last || !last[3]) throw new Error(`${width} x ${height} pixels are too many for this browser`);
+  if (!context || !last || !last[3]) throw new Error(`${width} x ${height} pixels are too many for this browser: make the picture smaller`);
   context.clearRect(width - 1, height - 1, 1, 1);
   return context;
 }
@@ -307,6 +320,8 @@ function start(url) {
     else job.reject(new Error(error));
   };
   started.onerror = (event) => {
+    started.terminate();
+    if (worker !== started) return; // Another has taken its place.
     const error = new Error(event.message || `${url}: the worker failed to start.`);
     for (const job of waiting.values()) job.reject(error);
     waiting.clear();

@@ -23,6 +23,11 @@
       return textOf((await compose(await decode(blobOf(photo)), saliency, options)).data);
     },
 
+    size: async (photo) => {
+      const {width, height} = await (await picanet()).decode(blobOf(photo));
+      return [width, height];
+    },
+
     attention: async (photo, x, y, width, height) => {
       const {contextOf, spread} = await import(new URL('attention.js', location.href));
       const modules = await (await picanet()).attention(blobOf(photo));

@@ -26,7 +26,8 @@ def test_five_photos_are_dropped_and_one_is_broken(new_page, url, files):
     drop(page, files)
     status = page.locator("#status")
     expect(status).to_have_text(
-        "4 of 5 done, 1 failed. broken.jpg: this browser cannot read it as a picture.",
+        "4 of 5 done, 1 failed. broken.jpg: this browser cannot read it as a picture: "
+        "if another program can, have that save it as JPEG or PNG.",
         timeout=PATIENCE,
     )
     expect(page.locator("#photos li.wrong")).to_contain_text("broken.jpg: this")
@@ -191,7 +192,7 @@ def test_no_photo_stops_the_others(new_page, url, files, tmp_path):
     page.set_input_files("#files", [wider, wide, gone, files[1]])
     done(page, 3, 4)
     expect(page.locator("#photos li.wrong")).to_have_text(
-        "70000 x 50 pixels are too many for this browser"
+        "70000 x 50 pixels are too many for this browser: make the picture smaller"
     )
     page.locator("#photos button").nth(1).click()
     expect(page.locator("#photos button").nth(1)).to_have_attribute(

@@ -137,7 +137,7 @@ def test_mistakes_are_told(new_page, url, astronaut):
     ):
         assert said in call(page, "error", "removeBackground", photo, options), said
     text = call(page, "error", "removeBackground", encoded(b"text"), {})
-    assert "cannot read it as a picture" in text
+    assert "cannot read it as a picture: if another program can, have that save" in text
     assert "no attention to show" in call(page, "error", "attention", photo, {})
     page = new_page(f"{url}LICENSES.txt")  # A page that has not loaded the network.
     text = call(page, "error", "load", "", {"base": "/nowhere/"})
@@ -153,6 +153,63 @@ def test_mistakes_are_told(new_page, url, astronaut):
     for name in ("removeBackground", "saliency", "decode"):
         text = call(page, "error", name, "", None)
         assert "An image must be a Blob, ImageData, ImageBitmap" in text, name
+
+
+def test_a_browser_that_does_not_know_the_orientation(new_page, url, files):
+    """As Safari 16.4 to 17.0: an unknown value of an option is an error."""
+    page = new_page(url)
+    page.evaluate(
+        """() => {
+            const original = self.createImageBitmap;
+            self.createImageBitmap = async (image, options = {}) => {
+                if (options.imageOrientation === 'from-image') throw new TypeError();
+                return original(image, options);
+            };
+        }"""
+    )
+    assert call(page, "size", encoded(files[0].read_bytes())) == [512, 384]
+
+
+def test_a_bitmap_that_no_canvas_takes_is_closed(new_page, url):
+    page = new_page(url)
+    page.evaluate(
+        """() => {
+            const close = ImageBitmap.prototype.close;
+            self.closings = 0;
+            ImageBitmap.prototype.close = function () {
+                self.closings++;
+                close.call(this);
+            };
+        }"""
+    )
+    text = call(page, "error", "decode", png(np.zeros((50, 70_000), np.uint8)), None)
+    assert text == (
+        "Error: 70000 x 50 pixels are too many for this browser: make the picture "
+        "smaller"
+    )
+    assert page.evaluate("closings") == 1
+
+
+def test_a_browser_without_offscreen_canvas(new_page, url):
+    page = new_page(f"{url}LICENSES.txt")
+    page.add_init_script("delete self.OffscreenCanvas")
+    page.goto(url)
+    text = "This browser has no OffscreenCanvas: take Chrome 91, Firefox 114, Safari"
+    assert text in call(page, "error", "load", "", {})
+    assert text in call(page, "error", "decode", "", None)
+
+
+def test_a_worker_that_fails_is_replaced(new_page, preset_site, astronaut):
+    photo = png(astronaut[:50, :50])
+    with served(preset_site, isolated=False) as address:
+        page = new_page(address, service_workers="block")
+        assert call(page, "error", "saliency", photo, {}) == "none"
+        (worker,) = page.workers
+        with worker.expect_event("close"):
+            worker.evaluate("setTimeout(() => { throw new Error('spoilt'); })")
+        assert call(page, "error", "saliency", photo, {}) == "none"
+        (other,) = page.workers
+        assert other is not worker
 
 
 @pytest.fixture(scope="module")
