@@ -1,40 +1,22 @@
 // The page: photos come in by choice, drop or paste, and leave as cut-outs.
 
-import {caption, contextOf, draw as drawContext} from './attention.js';
-import {attention, compose, decode, encode, load, saliency} from './picanet.js';
+import {forget, look} from './looking.js';
+import {advance, element, message, say, status} from './page.js';
+import {compose, decode, encode, load, saliency} from './picanet.js';
 
+/** @typedef {import('./page.js').Photo} Photo */
 /** @typedef {import('./picanet.js').Pixels} Pixels */
-/** @typedef {{name: string, blob: Blob, item?: HTMLElement, map?: import('./picanet.js').Saliency, error?: string}} Photo */
-
 /** @type {Photo[]} */
 const photos = [];
 /** @type {Photo | undefined} */
 let current;
 /** @type {Blob | undefined} */
 let picture;
-let drawing = 0; // number of the newest request to draw
-/** @type {{photo: Photo, modules: import('./picanet.js').Attention[]} | undefined} */
-let looked; // the attention of one photo only, since it is large
-const pixel = {x: 0.5, y: 0.5}; // whose attention is shown, as shares of the photo
-
-/** @template {HTMLElement} T @param {string} id @returns {T} */
-const element = (id) => /** @type {any} */ (document.getElementById(id));
-const status = element('status');
+/** @type {Promise<void> | undefined} */
+let drawing;
+let stale = false; // whether the options have changed since they were drawn
 const threshold = /** @type {HTMLInputElement} */ (element('threshold'));
 const background = /** @type {HTMLSelectElement} */ (element('background'));
-
-/** @param {string} text @param {boolean} [wrong] */
-function say(text, wrong = false) {
-  status.textContent = /[.?!…]$/.test(text) ? text : `${text}.`;
-  status.classList.toggle('wrong', wrong);
-}
-
-/** @param {number} done @param {number} total */
-function advance(done, total) {
-  const bar = /** @type {HTMLProgressElement} */ (element('progress'));
-  bar.value = done / total;
-  bar.hidden = done === total;
-}
 
 /** Loads the network, once, and says what it runs on. */
 async function ready() {
@@ -58,19 +40,34 @@ async function start() {
   }
 }
 
-/** @param {unknown} error */
-const message = (error) => (error instanceof Error ? error.message : String(error));
-
 /** @type {Promise<void>} */
 let queue = Promise.resolve();
 
-/** @param {Iterable<File>} files */
-function add(files) {
-  for (const file of files) {
-    const photo = {name: file.name || 'pasted.png', blob: file};
-    photos.push(photo);
-    queue = queue.then(() => take(photo));
+/** @param {File} file @param {boolean} [folder] */
+function add(file, folder = false) {
+  const photo = {name: file.name || 'pasted.png', blob: file, folder};
+  photos.push(photo);
+  enqueue(photo);
+}
+
+/** @param {Photo} photo */
+function enqueue(photo) {
+  queue = queue.then(() => take(photo));
+}
+
+/**
+ * Adds what was dropped or pasted.
+ * @param {DataTransfer | null} data
+ */
+function addFrom(data) {
+  let count = 0;
+  for (const item of data?.items ?? []) {
+    const file = item.kind === 'file' && item.getAsFile();
+    if (!file) continue;
+    add(file, item.webkitGetAsEntry?.()?.isDirectory);
+    count++;
   }
+  if (!count) say('There was no photo in it. Save the photo as a file, then choose, drop or paste that.', true);
 }
 
 /** @param {Photo} photo */
@@ -78,12 +75,14 @@ async function take(photo) {
   if (!photos.includes(photo)) return; // It was removed meanwhile.
   say(`${photo.name} (${photos.indexOf(photo) + 1} of ${photos.length}) …`);
   try {
+    if (photo.folder) throw new Error('it is a folder: drop the photos in it');
     await ready(); // Again, if it failed before.
     photo.map = await saliency(photo.blob);
     await show(photo);
   } catch (error) {
     photo.map = undefined;
-    photo.error = message(error);
+    const text = message(error);
+    photo.error = text.startsWith(photo.name) ? text : `${photo.name}: ${text}`;
     await show(photo);
   }
   if (!current && photo.map) await select(photo);
@@ -102,13 +101,13 @@ function summarize() {
 
 /** @param {Photo} photo */
 async function show(photo) {
-  const item = photo.item = document.createElement('li');
+  const item = document.createElement('li');
   if (photo.error) {
     item.className = 'wrong';
-    item.textContent = photo.error;
+    const text = document.createElement('span');
+    text.textContent = photo.error;
+    item.append(text, button(photo, 'Try again', () => retry(photo)), button(photo, 'Remove', () => remove(photo)));
   } else {
-    const button = document.createElement('button');
-    button.type = 'button';
     const whole = await createImageBitmap(photo.blob);
     const scale = Math.min(1, 144 / whole.height, 432 / whole.width);
     const canvas = document.createElement('canvas');
@@ -116,37 +115,67 @@ async function show(photo) {
     canvas.height = Math.max(1, Math.round(whole.height * scale));
     canvas.getContext('2d')?.drawImage(whole, 0, 0, canvas.width, canvas.height);
     whole.close();
-    canvas.setAttribute('role', 'img');
-    canvas.setAttribute('aria-label', photo.name);
-    button.append(canvas);
-    button.onclick = () => select(photo);
-    item.append(button);
+    item.append(button(photo, canvas, () => select(photo)));
   }
-  element('photos').append(item);
+  if (photo.item) photo.item.replaceWith(item);
+  else element('photos').append(item);
+  photo.item = item;
+}
+
+/**
+ * A button for a photo.
+ * @param {Photo} photo
+ * @param {string | HTMLCanvasElement} content
+ * @param {() => void} press
+ */
+function button(photo, content, press) {
+  const made = document.createElement('button');
+  made.type = 'button';
+  made.append(content);
+  made.onclick = press;
+  if (content instanceof HTMLCanvasElement) {
+    content.setAttribute('role', 'img');
+    content.setAttribute('aria-label', photo.name);
+  } else made.setAttribute('aria-label', `${content}: ${photo.name}`);
+  return made;
+}
+
+/** @param {Photo | undefined} photo */
+const thumbnail = (photo) => (photo?.map ? photo.item?.querySelector('button') : undefined);
+
+/**
+ * Has a photo that failed taken again.
+ * @param {Photo} photo
+ */
+function retry(photo) {
+  photo.error = undefined;
+  photo.item?.replaceChildren(`${photo.name} …`);
+  element('files').focus();
+  enqueue(photo);
 }
 
 /** @param {Photo | undefined} photo */
 async function select(photo) {
   current = photo;
   element('editor').hidden = !photo;
-  for (const each of photos) {
-    each.item?.querySelector('button')?.setAttribute('aria-current', String(each === photo));
-  }
+  for (const each of photos) thumbnail(each)?.setAttribute('aria-current', String(each === photo));
   await draw();
-  await look();
+  await look(current, summarize);
 }
 
-/** Takes the photo that is shown out of the list. */
-async function remove() {
-  const at = photos.findIndex((each) => each === current);
-  if (at < 0) return;
-  photos[at].item?.remove();
+/**
+ * Takes a photo out of the list.
+ * @param {Photo | undefined} photo
+ */
+async function remove(photo) {
+  const at = photos.findIndex((each) => each === photo);
+  if (!photo || at < 0) return;
+  photo.item?.remove();
   photos.splice(at, 1);
-  looked = undefined;
-  const left = photos.filter((each) => each.map);
-  const next = photos.slice(at).find((each) => each.map) ?? left.at(-1);
-  await select(next);
-  (next?.item?.querySelector('button') ?? element('files')).focus();
+  forget(photo);
+  const next = photos.slice(at).find((each) => each.map) ?? photos.filter((each) => each.map).at(-1);
+  if (photo === current) await select(next);
+  (thumbnail(next) ?? element('files')).focus();
   summarize();
 }
 
@@ -165,28 +194,49 @@ function options() {
   };
 }
 
-async function draw() {
-  const mine = ++drawing;
+/** Draws the photo that is shown: once more if the options change meanwhile, not for each change. */
+function draw() {
+  stale = true;
+  drawing ??= (async () => {
+    try {
+      while (stale) {
+        stale = false;
+        await drawOnce();
+      }
+    } finally {
+      drawing = undefined;
+    }
+  })();
+  return drawing;
+}
+
+async function drawOnce() {
   const photo = current;
   if (!photo?.map) return;
+  const {map} = photo;
   let failed = '';
   try {
     const pixels = await decode(photo.blob);
     const chosen = options();
-    const result = await compose(pixels, photo.map, chosen).catch((error) => {
+    const result = await compose(pixels, map, chosen).catch((error) => {
       failed = message(error); // of the background's picture
-      return compose(pixels, /** @type {any} */ (photo.map), {...chosen, background: 'transparent'});
+      return compose(pixels, map, {...chosen, background: 'transparent'});
     });
-    if (mine !== drawing) return; // A newer one is on its way.
+    if (stale) return;
     paint('before', pixels);
     paint('after', result);
     split();
   } catch (error) {
     failed = message(error);
   }
-  if (mine !== drawing) return;
+  if (stale) return;
   if (failed) say(failed, true);
-  else if (status.classList.contains('wrong')) summarize();
+  else settle();
+}
+
+/** Takes a complaint back that may be settled. */
+function settle() {
+  if (status.classList.contains('wrong')) summarize();
 }
 
 /** @param {string} id @param {Pixels} pixels */
@@ -195,65 +245,6 @@ function paint(id, {width, height, data}) {
   canvas.width = width;
   canvas.height = height;
   canvas.getContext('2d')?.putImageData(new ImageData(/** @type {any} */ (data), width, height), 0, 0);
-}
-
-/** Shows where the network looked for the marked pixel, if that was asked for. */
-async function look() {
-  const photo = current;
-  const asked = element('look').getAttribute('aria-pressed') === 'true' && photo?.map;
-  if (!asked || looked?.photo !== photo) element('looked').hidden = element('pixel').hidden = true;
-  if (!asked || !photo?.map) return;
-  if (looked?.photo !== photo) {
-    say('Looking …');
-    try {
-      const modules = await attention(photo.blob, {onProgress: advance});
-      if (photo !== current) return; // Another was chosen meanwhile.
-      looked = {photo, modules};
-      Object.assign(pixel, mostSalient(photo.map));
-      summarize();
-    } catch (error) {
-      if (photo === current) say(message(error), true);
-      return;
-    } finally {
-      element('progress').hidden = true;
-    }
-  }
-  element('looked').hidden = element('pixel').hidden = element('look').getAttribute('aria-pressed') !== 'true';
-  mark();
-}
-
-/** @param {import('./picanet.js').Saliency} map */
-function mostSalient({width, height, data}) {
-  let best = 0;
-  for (let i = 1; i < data.length; i++) if (data[i] > data[best]) best = i;
-  return {x: (best % width + 0.5) / width, y: (Math.floor(best / width) + 0.5) / height};
-}
-
-/** Marks the pixel and draws its attention in each module. */
-function mark() {
-  const button = element('pixel');
-  button.style.left = `${100 * pixel.x}%`;
-  button.style.top = `${100 * pixel.y}%`;
-  button.setAttribute('aria-label', `Marked pixel: ${Math.round(100 * pixel.x)} % from the left, ` +
-      `${Math.round(100 * pixel.y)} % from the top. The arrow keys move it.`);
-  const photo = /** @type {HTMLCanvasElement} */ (element('before'));
-  const scale = Math.min(1, 360 / Math.max(photo.width, photo.height));
-  element('modules').replaceChildren(...(looked?.modules ?? []).map((module) => {
-    const context = contextOf(module, pixel.x, pixel.y);
-    const canvas = document.createElement('canvas');
-    canvas.width = Math.max(1, Math.round(photo.width * scale));
-    canvas.height = Math.max(1, Math.round(photo.height * scale));
-    const drawing = /** @type {CanvasRenderingContext2D} */ (canvas.getContext('2d', {willReadFrequently: true}));
-    drawing.drawImage(photo, 0, 0, canvas.width, canvas.height);
-    drawContext(drawing, context);
-    const text = document.createElement('span');
-    text.textContent = caption(module, context);
-    canvas.setAttribute('role', 'img');
-    canvas.setAttribute('aria-label', `Where ${module.label} looked`);
-    const item = document.createElement('li');
-    item.append(canvas, text);
-    return item;
-  }));
 }
 
 function split() {
@@ -317,21 +308,24 @@ async function saveAll() {
 
 element('files').onchange = (event) => {
   const input = /** @type {HTMLInputElement} */ (event.target);
-  add(input.files ?? []);
+  for (const file of input.files ?? []) add(file);
   input.value = ''; // The same file may be chosen again.
 };
 document.ondragover = (event) => {
+  if (event.target === element('picture')) return; // It takes files itself.
   event.preventDefault();
   element('drop').classList.add('over');
 };
 document.ondragleave = () => element('drop').classList.remove('over');
 document.ondrop = (event) => {
-  event.preventDefault();
   element('drop').classList.remove('over');
-  add(event.dataTransfer?.files ?? []);
+  if (event.target === element('picture')) return;
+  event.preventDefault();
+  addFrom(event.dataTransfer);
 };
-document.onpaste = (event) => add(event.clipboardData?.files ?? []);
+document.onpaste = (event) => addFrom(event.clipboardData);
 for (const id of ['threshold', 'edges', 'colour', 'background']) element(id).onchange = draw;
+element('format').onchange = settle;
 threshold.oninput = () => { element('threshold-value').textContent = threshold.value; };
 background.onchange = () => {
   element('colour-label').hidden = background.value !== 'colour';
@@ -346,26 +340,8 @@ element('split').oninput = split;
 element('look').onclick = () => {
   const asked = element('look').getAttribute('aria-pressed') !== 'true';
   element('look').setAttribute('aria-pressed', String(asked));
-  look();
+  look(current, summarize);
 };
-element('view').onclick = (event) => {
-  if (element('pixel').hidden || event.target === element('pixel')) return;
-  element('pixel').focus();
-  const {left, top, width, height} = element('before').getBoundingClientRect();
-  pixel.x = inside((event.clientX - left) / width);
-  pixel.y = inside((event.clientY - top) / height);
-  mark();
-};
-element('pixel').onkeydown = (event) => {
-  const step = {ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1]}[event.key];
-  if (!step) return;
-  event.preventDefault();
-  pixel.x = inside(pixel.x + step[0] / 28); // a cell of the coarsest maps
-  pixel.y = inside(pixel.y + step[1] / 28);
-  mark();
-};
-/** @param {number} share */
-const inside = (share) => Math.min(0.999, Math.max(0, share));
 element('save').onclick = async () => {
   if (!current) return;
   try {
@@ -376,7 +352,7 @@ element('save').onclick = async () => {
   }
 };
 element('save-all').onclick = () => saveAll().catch((error) => say(message(error), true));
-element('remove').onclick = remove;
+element('remove').onclick = () => remove(current);
 
 /**
  * Has the newest service worker, which serves the next visit, keep what that wants.

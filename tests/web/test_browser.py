@@ -31,7 +31,7 @@ def test_five_photos_are_dropped_and_one_is_broken(new_page, url, files):
         timeout=PATIENCE,
     )
     expect(page.locator("#photos li.wrong")).to_contain_text("broken.jpg: this")
-    expect(page.locator("#photos button")).to_have_count(4)
+    expect(page.locator("#photos canvas")).to_have_count(4)
 
     name, content = downloaded(page, page.locator("#save").click)
     picture = opened(content)
@@ -191,13 +191,13 @@ def test_no_photo_stops_the_others(new_page, url, files, tmp_path):
     ready(page)
     page.set_input_files("#files", [wider, wide, gone, files[1]])
     done(page, 3, 4)
-    expect(page.locator("#photos li.wrong")).to_have_text(
-        "70000 x 50 pixels are too many for this browser: make the picture smaller"
+    expect(page.locator("#photos li.wrong span")).to_have_text(
+        "wider.png: 70000 x 50 pixels are too many for this browser: make the picture "
+        "smaller"
     )
-    page.locator("#photos button").nth(1).click()
-    expect(page.locator("#photos button").nth(1)).to_have_attribute(
-        "aria-current", "true"
-    )
+    second = page.get_by_role("button", name="gone.png")
+    second.click()
+    expect(second).to_have_attribute("aria-current", "true")
     gone.unlink()
     page.select_option("#background", "blur")
     text = re.compile("gone.png: it cannot be read any more; was it changed or removed")
@@ -218,6 +218,9 @@ def test_what_cannot_be_saved_is_told(new_page, url, files):
     page.select_option("#format", "image/jpeg")
     page.locator("#save").click()
     expect(page.locator("#status")).to_have_text(re.compile("JPEG has no transparency"))
+    page.select_option("#format", "image/png")
+    done(page, 1, 1)
+    page.select_option("#format", "image/jpeg")
     page.select_option("#background", "picture")
     page.locator("#save").click()
     expect(page.locator("#status")).to_have_text(re.compile("Choose a picture for the"))
@@ -244,6 +247,108 @@ def test_photos_are_taken_out_of_the_list(new_page, url, files):
     expect(page.locator("#status")).to_have_text("Ready.")
     page.set_input_files("#files", files[:1])
     done(page, 1, 1)
+
+
+def test_a_photo_that_failed_is_tried_again_or_taken_out(new_page, url, files):
+    page = new_page(url)
+    ready(page)
+    page.evaluate(
+        """() => {
+            const original = self.createImageBitmap;
+            self.createImageBitmap = (image, ...options) => image.name === 'b.png' ?
+                Promise.reject(new Error()) : original(image, ...options);
+            self.heal = () => { self.createImageBitmap = original; };
+        }"""
+    )
+    page.set_input_files("#files", files[:3])
+    done(page, 1, 3)
+    expect(page.locator("#status")).to_contain_text("2 failed. broken.jpg: this")
+    page.get_by_role("button", name="Remove: broken.jpg").click()
+    expect(page.locator("#status")).to_contain_text("1 of 2 done, 1 failed. b.png: ")
+    page.evaluate("heal()")
+    page.get_by_role("button", name="Try again: b.png").click()
+    done(page, 2, 2)
+    expect(page.locator("#status")).not_to_contain_text("failed")
+    labels = page.locator("#photos canvas").all()
+    labels = [each.get_attribute("aria-label") for each in labels]
+    assert labels == ["turned.jpg", "b.png"]
+    expect(page.locator("#photos li")).to_have_count(2)
+
+
+DROP = """([what, target, name]) => {
+    const data = new DataTransfer();
+    if (what === 'file') data.items.add(new File([new Uint8Array(9)], name));
+    if (what === 'text') data.items.add('a word', 'text/plain');
+    const options = {bubbles: true, cancelable: true, dataTransfer: data};
+    const event = new DragEvent('drop', options);
+    if (what === 'folder') {
+        const items = [{
+            kind: 'file',
+            getAsFile: () => new File([], name),
+            webkitGetAsEntry: () => ({isDirectory: true}),
+        }];
+        Object.defineProperty(event, 'dataTransfer', {value: {items, files: []}});
+    }
+    document.querySelector(target).dispatchEvent(event);
+    return event.defaultPrevented;
+}"""
+
+
+def test_what_is_no_photo_is_told(new_page, url):
+    page = new_page(url)
+    ready(page)
+    assert page.evaluate(DROP, ["text", "body", ""])
+    expect(page.locator("#status")).to_have_text(
+        re.compile("^There was no photo in it. Save the photo as a file, then")
+    )
+    assert page.evaluate(DROP, ["folder", "body", "holiday"])
+    expect(page.locator("#status")).to_have_text(
+        "0 of 1 done, 1 failed. holiday: it is a folder: drop the photos in it."
+    )
+
+
+def test_a_background_that_is_dropped_is_no_photo(new_page, url, files):
+    page = new_page(url)
+    page.set_input_files("#files", files[1])
+    done(page, 1, 1)
+    page.select_option("#background", "picture")
+    assert not page.evaluate(DROP, ["file", "#picture", "sky.png"])
+    assert page.evaluate(DROP, ["file", "#threshold", "sky.png"])
+    done(page, 1, 2)
+
+
+def test_not_every_change_is_computed(new_page, url, files):
+    page = new_page(url)
+    page.set_input_files("#files", files[1])
+    done(page, 1, 1)
+    page.evaluate(
+        """async () => {
+            const post = Worker.prototype.postMessage;
+            self.thresholds = [];
+            Worker.prototype.postMessage = function (message, ...rest) {
+                if (message.job === 'cutOut') self.thresholds.push(message.threshold);
+                post.call(this, message, ...rest);
+            };
+            const threshold = document.getElementById('threshold');
+            for (let i = 1; i <= 12; i++) {
+                threshold.value = i / 20;
+                threshold.dispatchEvent(new Event('change'));
+                await new Promise((resolve) => setTimeout(resolve, 5));
+            }
+        }"""
+    )
+    shown = """() => {
+        const canvas = document.getElementById('after');
+        const {width, height} = canvas;
+        const {data} = canvas.getContext('2d').getImageData(0, 0, width, height);
+        return [...data].filter((_, i) => i % 4 === 3);
+    }"""
+    page.wait_for_function("() => thresholds.at(-1) === 0.6")
+    alpha = opened(downloaded(page, page.locator("#save").click)[1])[..., 3]
+    # The last two are those of the newest options, drawn and saved.
+    *dropped, drawn, saved = page.evaluate("thresholds")
+    assert (drawn, saved) == (0.6, 0.6) and len(dropped) < 11
+    assert page.evaluate(shown) == alpha.ravel().tolist()
 
 
 def test_a_damaged_network_is_told(new_page, preset_site, tmp_path, files):

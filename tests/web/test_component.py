@@ -299,6 +299,33 @@ def test_a_visitor_sees_where_the_network_looked(new_page, attentive, tmp_path):
         expect(page.locator("#looked")).to_be_hidden()
 
 
+def test_a_look_that_is_given_up_leaves_no_message(new_page, attentive, tmp_path):
+    from playwright.sync_api import expect
+
+    _, site = attentive
+    for name in ("a.png", "b.png"):
+        networks.save(tmp_path / name, 1, (80, 120))
+    with served(site) as address:
+        page = new_page(address, service_workers="block")
+        page.set_input_files("#files", [tmp_path / "a.png", tmp_path / "b.png"])
+        status = page.locator("#status")
+        expect(status).to_contain_text("2 of 2 done", timeout=60_000)
+        held = []
+        page.context.route("**/*.attention.*", lambda route: held.append(route))
+        page.locator("#look").click()
+        expect(status).to_have_text("Looking …")
+        page.locator("#look").click()
+        page.locator("#photos button").nth(1).click()
+        expect(page.locator("#photos button").nth(1)).to_have_attribute(
+            "aria-current", "true"
+        )
+        while not held:
+            page.wait_for_timeout(50)
+        held[0].continue_()
+        expect(status).to_contain_text("2 of 2 done", timeout=60_000)
+        expect(page.locator("#looked")).to_be_hidden()
+
+
 def test_packed_and_bundled(new_page, attentive, tmp_path):
     """npm pack, npm install, esbuild; the folder's files lie below /picanet/."""
     _, site = attentive

@@ -73,6 +73,16 @@ def test_the_page_names_no_other_origin(site):
         assert (folder / name).is_file() or name == "LICENSES.txt", name
 
 
+def test_no_browser_restores_the_controls(site):
+    """Firefox does after F5, and calls no handler: the page would show others."""
+    folder, _ = site
+    controls = re.findall(
+        "<(?:input|select)[^>]*>", (folder / "index.html").read_text()
+    )
+    assert len(controls) == 8
+    assert all(' autocomplete="off" ' in each for each in controls)
+
+
 def test_the_policy_of_the_page_is_that_of_its_workers(site):
     folder, _ = site
     policy = web.policy_of(folder)
