@@ -48,7 +48,7 @@ self.addEventListener('activate', (event) => {
 // of the runtime what the page names. The bytes come from the browser's own cache. Attention
 // is kept when it is asked for.
 self.addEventListener('message', (event) => {
-  const wasm = event.data.keep ?? []; // Pages of older versions name none.
+  const wasm = event.data?.keep ?? []; // Pages of older versions name none.
   event.waitUntil((async () => {
     const cache = await caches.open(LARGE);
     for (const name of FILES.filter((each) => each === NETWORK || wasm.includes(each.split('/').at(-1)))) {
