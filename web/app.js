@@ -1,22 +1,21 @@
 // The page: photos come in by choice, drop or paste, and leave as cut-outs.
 
+import {follow, options} from './controls.js';
 import {forget, look} from './looking.js';
 import {advance, element, message, say, status} from './page.js';
-import {compose, decode, encode, load, saliency} from './picanet.js';
+import {compose, decode, load, saliency} from './picanet.js';
+import {save, saveAll} from './saving.js';
 
 /** @typedef {import('./page.js').Photo} Photo */
 /** @typedef {import('./picanet.js').Pixels} Pixels */
+
 /** @type {Photo[]} */
 const photos = [];
 /** @type {Photo | undefined} */
 let current;
-/** @type {Blob | undefined} */
-let picture;
 /** @type {Promise<void> | undefined} */
 let drawing;
 let stale = false; // whether the options have changed since they were drawn
-const threshold = /** @type {HTMLInputElement} */ (element('threshold'));
-const background = /** @type {HTMLSelectElement} */ (element('background'));
 
 /** Loads the network, once, and says what it runs on. */
 async function ready() {
@@ -179,21 +178,6 @@ async function remove(photo) {
   summarize();
 }
 
-/** What the controls say. */
-function options() {
-  const hex = /** @type {HTMLInputElement} */ (element('colour')).value;
-  /** @type {any} */
-  let behind = background.value;
-  if (behind === 'colour') behind = hex;
-  if (behind === 'picture') behind = picture ?? 'transparent';
-  return {
-    edges: /** @type {any} */ (element('edges')).value,
-    threshold: Number(threshold.value),
-    background: behind,
-    type: /** @type {any} */ (element('format')).value,
-  };
-}
-
 /** Draws the photo that is shown: once more if the options change meanwhile, not for each change. */
 function draw() {
   stale = true;
@@ -252,60 +236,6 @@ function split() {
   element('before').style.clipPath = `inset(0 ${100 - share}% 0 0)`;
 }
 
-const ENDINGS = {'image/png': 'png', 'image/webp': 'webp', 'image/jpeg': 'jpg'};
-
-/** What the controls say, where it can be saved. */
-function checkedOptions() {
-  const chosen = options();
-  if (background.value === 'picture' && !picture) throw new Error('Choose a picture for the background first.');
-  if (chosen.type === 'image/jpeg' && chosen.background === 'transparent') {
-    throw new Error('JPEG has no transparency: choose a background, or another format.');
-  }
-  return chosen;
-}
-
-/**
- * @param {Photo} photo
- * @param {ReturnType<typeof options>} chosen
- */
-async function result(photo, chosen) {
-  const pixels = await compose(await decode(photo.blob), /** @type {any} */ (photo.map), chosen);
-  const ending = ENDINGS[/** @type {keyof typeof ENDINGS} */ (chosen.type)];
-  return {name: `${photo.name.replace(/\.[^.]*$/, '')}.cutout.${ending}`, blob: await encode(pixels, chosen)};
-}
-
-/** @param {Blob} blob @param {string} name */
-function download(blob, name) {
-  const link = document.createElement('a');
-  link.href = URL.createObjectURL(blob);
-  link.download = name;
-  link.click();
-  setTimeout(() => URL.revokeObjectURL(link.href), 60_000);
-}
-
-async function saveAll() {
-  const {zipSync} = await import('fflate');
-  /** @type {Record<string, Uint8Array>} */
-  const files = {};
-  const failures = [];
-  const done = photos.filter((photo) => photo.map);
-  const chosen = checkedOptions();
-  for (const [number, photo] of done.entries()) {
-    say(`${photo.name} (${number + 1} of ${done.length}) …`);
-    try {
-      const {name, blob} = await result(photo, chosen);
-      let free = name;
-      for (let copy = 2; free in files; copy++) free = name.replace('.cutout.', `-${copy}.cutout.`);
-      files[free] = new Uint8Array(await blob.arrayBuffer());
-    } catch (error) {
-      failures.push(message(error));
-    }
-  }
-  const count = Object.keys(files).length;
-  if (count) download(new Blob([/** @type {any} */ (zipSync(files, {level: 0}))], {type: 'application/zip'}), 'cutouts.zip');
-  say(`${count} in cutouts.zip${failures.length ? `, ${failures.length} failed. ${failures[0]}` : ''}`, failures.length > 0);
-}
-
 element('files').onchange = (event) => {
   const input = /** @type {HTMLInputElement} */ (event.target);
   for (const file of input.files ?? []) add(file);
@@ -324,34 +254,15 @@ document.ondrop = (event) => {
   addFrom(event.dataTransfer);
 };
 document.onpaste = (event) => addFrom(event.clipboardData);
-for (const id of ['threshold', 'edges', 'colour', 'background']) element(id).onchange = draw;
-element('format').onchange = settle;
-threshold.oninput = () => { element('threshold-value').textContent = threshold.value; };
-background.onchange = () => {
-  element('colour-label').hidden = background.value !== 'colour';
-  element('picture-label').hidden = background.value !== 'picture';
-  draw();
-};
-element('picture').onchange = (event) => {
-  picture = /** @type {HTMLInputElement} */ (event.target).files?.[0];
-  draw();
-};
+follow(draw, settle);
 element('split').oninput = split;
 element('look').onclick = () => {
   const asked = element('look').getAttribute('aria-pressed') !== 'true';
   element('look').setAttribute('aria-pressed', String(asked));
   look(current, summarize);
 };
-element('save').onclick = async () => {
-  if (!current) return;
-  try {
-    const {blob, name} = await result(current, checkedOptions());
-    download(blob, name);
-  } catch (error) {
-    say(message(error), true);
-  }
-};
-element('save-all').onclick = () => saveAll().catch((error) => say(message(error), true));
+element('save').onclick = () => current && save(current).catch((error) => say(message(error), true));
+element('save-all').onclick = () => saveAll(photos).catch((error) => say(message(error), true));
 element('remove').onclick = () => remove(current);
 
 /**

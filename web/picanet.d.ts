@@ -44,22 +44,6 @@ export function removeBackground(image: Source, options?: CutoutOptions & LoadOp
  * @returns {Promise<Pixels>}
  */
 export function compose(pixels: Pixels, map: Saliency, { edges, threshold, background }?: CutoutOptions): Promise<Pixels>;
-/**
- * Decodes a picture: turned as its EXIF says, in sRGB.
- * @param {Source} image
- * @param {{width: number, height: number}} [cover] a size to scale and crop to
- * @returns {Promise<Pixels>}
- */
-export function decode(image: Source, cover?: {
-    width: number;
-    height: number;
-}): Promise<Pixels>;
-/**
- * @param {Pixels} pixels
- * @param {CutoutOptions} [options]
- * @returns {Promise<Blob>}
- */
-export function encode({ width, height, data }: Pixels, { type, quality }?: CutoutOptions): Promise<Blob>;
 export type Loaded = {
     /**
      * what the network runs on, in words
@@ -153,3 +137,6 @@ export type Model = NetworkFile & {
         modules: object[];
     };
 };
+import { decode } from './images.js';
+import { encode } from './images.js';
+export { decode, encode };

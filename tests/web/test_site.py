@@ -129,7 +129,7 @@ def test_the_declarations_are_those_of_the_code(tmp_path):
     subprocess.run([*node_command(), tsc, *words, tmp_path], cwd=SOURCES, check=True)
     for file in tmp_path.iterdir():
         assert file.read_text() == (SOURCES / file.name).read_text(), file.name
-    assert len(list(tmp_path.iterdir())) == 2
+    assert len(list(tmp_path.iterdir())) == 3
     subprocess.run(
         [*node_command(), tsc, "-p", "jsconfig.json"], cwd=SOURCES, check=True
     )
