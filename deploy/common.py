@@ -20,7 +20,7 @@ from deploy.client import INPUT, OUTPUT, SIGNATURE, Client, ModelInfo, NoAnswer,
 from deploy.pool import Pool, draw_pause
 from picanet_tf.core import cli
 from picanet_tf.core.errors import PicanetError
-from picanet_tf.core.files import DiskFullError, cannot_write, replacing
+from picanet_tf.core.files import DiskFullError, write_bytes
 from picanet_tf.core.inputs import Input, scan_inputs
 from picanet_tf.core.outputs import assign_outputs, find_overwritten, find_searched
 from picanet_tf.core.path_checks import check_folder
@@ -248,7 +248,7 @@ def _send(
             try:
                 if outcome.png is None:
                     raise PicanetError(outcome.error)
-                _write(outcome.output, outcome.png)
+                write_bytes(outcome.output, outcome.png)
                 seconds.append(outcome.seconds)
             except PicanetError as error:
                 failed += 1
@@ -274,15 +274,6 @@ def _send(
     if request.received:
         return 128 + request.received
     return 1 if missing else 0
-
-
-def _write(path: Path, png: bytes) -> None:
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise cannot_write(path, error) from error
-    with replacing(path) as temporary:
-        temporary.write_bytes(png)
 
 
 def report_latency(

@@ -13,7 +13,7 @@ import numpy as np
 from PIL import Image
 
 from picanet_tf.core.errors import PicanetError
-from picanet_tf.core.files import cannot_write, replacing
+from picanet_tf.core.files import write_bytes
 
 
 class PictureFormat(NamedTuple):
@@ -131,9 +131,4 @@ def save_picture(
         raise
     except PicanetError as error:
         raise PicanetError(f"Cannot write {path}: {error}") from error
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise cannot_write(path, error) from error
-    with replacing(path) as temporary:
-        temporary.write_bytes(data)
+    write_bytes(path, data)
