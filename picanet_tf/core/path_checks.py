@@ -59,16 +59,19 @@ def existing_folder(path: str | os.PathLike, argument: str = "") -> Path:
     return path
 
 
-def check_not_current(path: str | os.PathLike, *, example: str) -> None:
+def check_not_current(
+    path: str | os.PathLike, *, example: str, argument: str = "output"
+) -> None:
     """Raises `PicanetError` if a folder to make is the current one, or holds it.
 
     Args:
         path: the folder.
         example: the name of another one, for the message.
+        argument: argument name used in the message.
     """
     current, real = os.path.realpath("."), os.path.realpath(path)
     if os.path.commonpath([current, real]) == real:
         raise PicanetError(
-            f"`output` {path} is the current folder, or holds it: give the name of "
+            f"`{argument}` {path} is the current folder, or holds it: give the name of "
             f"another one, such as {example}"
         )

@@ -11,6 +11,7 @@ from pathlib import Path
 from picanet_tf import __version__
 from picanet_tf.core.errors import PicanetError
 from picanet_tf.core.files import cannot_write, sha256_of, write_json
+from picanet_tf.core.path_checks import check_not_current
 from picanet_tf.serving.web.network import Network
 from picanet_tf.serving.web.sources import SOURCES, site_files
 
@@ -29,12 +30,8 @@ def check_output(output: Path, overwrite: bool = False) -> None:
         PicanetError: if the folder exists, or with `overwrite` if it holds anything but
             the files of a site.
     """
+    check_not_current(output, example="site", argument="OUTPUT")
     path = output.resolve()
-    if path in (Path.cwd(), *Path.cwd().parents):
-        raise PicanetError(
-            f"`OUTPUT` {output} is the current folder, or holds it: give the name of "
-            "another one, such as site"
-        )
     if not path.exists() or (path.is_dir() and not any(path.iterdir())):
         return
     files = _files_of_site(path)
