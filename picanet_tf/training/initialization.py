@@ -142,7 +142,7 @@ def make_optimizer(
             warmup_steps=experiment.warmup_steps,
         ),
         kind=experiment.optimizer,
-        momentum=experiment.momentum,
+        momentum=float(experiment.momentum),  # Keras' SGD refuses integers.
         beta_2=experiment.beta_2,
     )
     if experiment.precision == "mixed_float16":

@@ -227,12 +227,10 @@ def make_optimizer(
         name = group.name.replace(" ", "_")
         if kind == "adamw":
             optimizers[group] = keras.optimizers.AdamW(
-                rate, group.decay, beta_1=float(momentum), beta_2=beta_2, name=name
+                rate, group.decay, beta_1=momentum, beta_2=beta_2, name=name
             )
         else:
-            optimizers[group] = CaffeSGD(
-                rate, float(momentum), l2=group.decay, name=name
-            )
+            optimizers[group] = CaffeSGD(rate, momentum, l2=group.decay, name=name)
     # Exact paths, because OptimizerMap raises if two patterns match a variable, and
     # silently uses the default if none does.
     by_path = {path: optimizers[group] for path, group in assigned.items()}
