@@ -174,6 +174,7 @@ def convert_dataset(
         report_masks(found.notes, source.origin, tell)
         name = options.name or source.name or output.resolve().name
         save_manifest(Manifest(staged.folder, name, source.kind, count, tuple(written)))
+        check_output(output, options.overwrite)  # Others may have written there since.
     return load_manifest(output), bad
 
 

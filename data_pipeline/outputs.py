@@ -5,9 +5,7 @@ from pathlib import Path
 
 from data_pipeline.manifest import FILE_NAME, load_manifest
 from picanet_tf.core.errors import DatasetError, PicanetError
-from picanet_tf.core.path_checks import check_not_current
-
-_MOST_NAMES = 3  # in a message
+from picanet_tf.core.path_checks import check_not_current, name_others
 
 
 def check_output(output: Path, overwrite: bool) -> None:
@@ -38,17 +36,11 @@ def check_output(output: Path, overwrite: bool) -> None:
             f"`output` {output} exists, and `overwrite` does not touch it: {error}. "
             "Give another folder, or delete this one first"
         ) from error
-    written = {FILE_NAME, *(shard.file for shard in manifest.shards)}
-    others = sorted(
-        path.name
-        for path in output.iterdir()
-        if path.name not in written or path.is_dir()
-    )
-    if others:
-        more = ", ..." * (len(others) > _MOST_NAMES)
+    written = (FILE_NAME, *(shard.file for shard in manifest.shards))
+    if others := name_others(output, written):
         raise PicanetError(
             f"`output` {output} holds files that are not of its data set, so "
-            f"`overwrite` does not touch it: {', '.join(others[:_MOST_NAMES])}{more}. "
+            f"`overwrite` does not touch it: {others}. "
             "Move them away, or give another folder"
         )
     if not overwrite:

@@ -121,6 +121,23 @@ def write_json(path: Path, values) -> None:
     write_text(path, json.dumps(values, indent=2) + "\n")
 
 
+def read_json(path: str | os.PathLike) -> dict:
+    """Reads a file that holds a JSON object.
+
+    Raises:
+        PicanetError: if it cannot be read, or holds anything else.
+    """
+    try:
+        values = json.loads(Path(path).read_text())
+    except OSError as error:
+        raise PicanetError(f"Cannot read {path}: {error.strerror}") from error
+    except (ValueError, RecursionError) as error:
+        raise PicanetError(f"{path} is not JSON: {error}") from error
+    if not isinstance(values, dict):
+        raise PicanetError(f"{path} must hold a JSON object")
+    return values
+
+
 def sha256_of(path: str | os.PathLike) -> str:
     """SHA-256 of a file, in hex."""
     digest = hashlib.sha256()

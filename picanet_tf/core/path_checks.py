@@ -7,9 +7,12 @@ from __future__ import annotations
 
 import os
 import tempfile
+from collections.abc import Iterable
 from pathlib import Path
 
 from picanet_tf.core.errors import PicanetError
+
+_MOST_NAMED = 3  # in a message
 
 
 def check_writable(path: str | os.PathLike) -> Path:
@@ -75,3 +78,25 @@ def check_not_current(
             f"`{argument}` {path} is the current folder, or holds it: give the name of "
             f"another one, such as {example}"
         )
+
+
+def name_others(folder: Path, files: Iterable[str]) -> str:
+    """Names up to three of what a folder holds beside these files and their folders.
+
+    Args:
+        folder: an existing folder.
+        files: paths relative to it.
+
+    Returns:
+        "a, b, c, ...", relative to the folder; "" if there is nothing else.
+    """
+    known = {Path(file) for file in files}
+    folders = {parent for file in known for parent in file.parents}
+    others = []
+    for path in folder.rglob("*"):
+        name = path.relative_to(folder)
+        expected = folders if path.is_dir() else known
+        if name not in expected and name.parent in folders:
+            others.append(name.as_posix())
+    others.sort()
+    return ", ".join(others[:_MOST_NAMED]) + ", ..." * (len(others) > _MOST_NAMED)

@@ -20,6 +20,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -29,7 +30,13 @@ from absl import flags
 
 from picanet_tf.core import cli
 from picanet_tf.core.errors import PicanetError
-from picanet_tf.core.files import move_into_place, sha256_of, write_json, write_text
+from picanet_tf.core.files import (
+    move_into_place,
+    read_json,
+    sha256_of,
+    write_json,
+    write_text,
+)
 from picanet_tf.core.signals import StopRequest
 from picanet_tf.presets import card, registry
 from picanet_tf.presets.arrays import quantize, read_arrays
@@ -55,7 +62,9 @@ def define_flags() -> None:
         "scores", [], "A report.json of picanet evaluate; repeatable."
     )
     flags.DEFINE_bool("default", False, "Make it the default preset.")
-    flags.DEFINE_bool("replace", False, "Replace the preset of that name.")
+    flags.DEFINE_bool(
+        "replace", False, "Replace the preset of that name, and its files."
+    )
     text("url", "", "Base URL to download the files from; default: bundle them.")
     text("output", None, "With --url: folder for the files to upload.")
     cli.path_flags("facts", "scores", "output")
@@ -71,7 +80,7 @@ class AddOptions:
         facts: JSON file with the contents of the model card.
         scores: `report.json` files of `picanet evaluate`.
         default: make it the default preset.
-        replace: replace the preset of that name.
+        replace: replace the preset of that name, and its files.
         url: base URL to download the files from; "": bundle them.
         output: with `url`, folder for the files to upload.
     """
@@ -121,9 +130,10 @@ def add_preset(source: str, name: str, options: AddOptions) -> list[str]:
         raise PicanetError(f"NAME must be letters, digits, _ and -. Received: {name!r}")
     if bool(options.url) != bool(options.output):
         raise PicanetError("`url` and `output` go together")
+    target = Path(options.output) if options.url else registry.FOLDER
+    _check_targets(target, source, name, options.replace)
     facts = _facts(before, options)
     trained = _network(source, options)
-    target = Path(options.output) if options.url else registry.FOLDER
     target.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=target) as folder:
         made = _write_files(trained, Path(folder), name)
@@ -155,6 +165,20 @@ def add_preset(source: str, name: str, options: AddOptions) -> list[str]:
     return [*lines, str(registry.FOLDER / f"{name}.md")]
 
 
+def _check_targets(target: Path, source: str, name: str, replace: bool) -> None:
+    """Checks that no file is overwritten that is not of the preset to replace."""
+    for path in (target / f"{name}{ending}" for ending in (".npz", ".tflite")):
+        if path.exists() and Path(source).exists() and path.samefile(source):
+            raise PicanetError(
+                f"{path} would be overwritten, and is what the preset is made of: give "
+                "another NAME, or move it away"
+            )
+        if os.path.lexists(path) and not replace:
+            raise PicanetError(
+                f"{path} exists: give `replace`, another NAME, or move it away"
+            )
+
+
 def _unset_other_defaults(name: str) -> None:
     """Makes `name` the only default."""
     for path in registry.FOLDER.glob("*.json"):
@@ -166,24 +190,12 @@ def _unset_other_defaults(name: str) -> None:
 def _facts(before: registry.Preset | None, options: AddOptions) -> dict:
     facts = dict(before.card) if before else {}
     if options.facts:
-        facts |= _read_json(options.facts)
+        facts |= read_json(options.facts)
     scores = [row for report in options.scores for row in _scores(report)]
     if scores:
         facts["scores"] = scores
     card.check_facts(facts, f"`facts` {options.facts or ''}".strip())
     return facts
-
-
-def _read_json(path: str) -> dict:
-    try:
-        values = json.loads(Path(path).read_text())
-    except OSError as error:
-        raise PicanetError(f"Cannot read {path}: {error.strerror}") from error
-    except (ValueError, RecursionError) as error:
-        raise PicanetError(f"{path} is not JSON: {error}") from error
-    if not isinstance(values, dict):
-        raise PicanetError(f"{path} must hold a JSON object")
-    return values
 
 
 def _scores(path: str) -> list[dict]:
@@ -197,7 +209,7 @@ def _scores(path: str) -> list[dict]:
                 "mae": data["mae"],
                 "scored_by": "evaluate.py",
             }
-            for name, data in _read_json(path)["datasets"].items()
+            for name, data in read_json(path)["datasets"].items()
         ]
     except (KeyError, TypeError, AttributeError) as error:
         raise PicanetError(

@@ -91,7 +91,10 @@ def _without_nan(scores: Mapping) -> dict:
 
 
 def write_card(folder: Path, *, task: str, **values) -> Path:
-    """Writes the card; `values` precede the fields common to all exports."""
+    """Writes the card, the last file of an export, whose files it lists.
+
+    `values` precede the fields common to all exports.
+    """
     resize = get_task(task).serving.resize_description.format(
         side=values.get("image_size", "S")
     )
@@ -107,6 +110,8 @@ def write_card(folder: Path, *, task: str, **values) -> Path:
         "licence_notes": _LICENCE_NOTES,
     }
     path = folder / MODEL_CARD
+    files = {file.relative_to(folder) for file in folder.rglob("*") if file.is_file()}
+    card["files"] = sorted(file.as_posix() for file in {*files, MODEL_CARD})
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(card, indent=2, ensure_ascii=False) + "\n", "utf-8")
     return path

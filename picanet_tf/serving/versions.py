@@ -10,11 +10,14 @@ other names.
 from __future__ import annotations
 
 import contextlib
+import json
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 from picanet_tf.core.directories import Staged, publishing
 from picanet_tf.core.errors import PicanetError
+from picanet_tf.core.path_checks import name_others
 
 MODEL_CARD = Path("assets") / "model_card.json"  # which every version holds
 
@@ -30,8 +33,8 @@ def check_version(base: Path, version: int | None, overwrite: bool) -> int:
     """Returns the version number to write, by default the next one.
 
     Raises:
-        PicanetError: if the version exists and `overwrite` is False, or is no export,
-            or `base` is a file.
+        PicanetError: if the version exists; with `overwrite`, only if it is no export
+            or holds anything else. Or if `base` is a file.
     """
     if base.exists() and not base.is_dir():
         raise PicanetError(f"`output`: {base} is a file, not a folder")
@@ -50,21 +53,39 @@ def check_version(base: Path, version: int | None, overwrite: bool) -> int:
             f"`version`: {folder} exists already. Give `overwrite` to replace it, or "
             "omit `version` for the next one"
         )
+    try:
+        files = json.loads((folder / MODEL_CARD).read_text("utf-8"))["files"]
+        others = name_others(folder, files)
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        raise PicanetError(
+            f"`version`: {folder} exists already, and its {MODEL_CARD} does not list "
+            "the files that `overwrite` may replace. Delete it first, or give another "
+            "`version`"
+        ) from error
+    if others:
+        raise PicanetError(
+            f"`version`: {folder} holds files that are not of its export, so "
+            f"`overwrite` does not touch it: {others}. Move them away, or give another "
+            "`version`"
+        )
     return version
 
 
+@contextlib.contextmanager
 def publishing_version(
     base: Path, version: int | None, overwrite: bool
-) -> contextlib.AbstractContextManager[Staged]:
+) -> Iterator[Staged]:
     """`core.directories.publishing` for a version, by default the next one.
 
     Raises:
         PicanetError: see `check_version`.
     """
     number = check_version(base, version, overwrite)
-    return publishing(
+    with publishing(
         base / str(number),
         # The next version replaces none, not even one made meanwhile.
         overwrite=overwrite and version is not None,
         next_path=lambda: base / str(check_version(base, version, overwrite=False)),
-    )
+    ) as staged:
+        yield staged
+        check_version(base, version, overwrite)  # Others may have written since.

@@ -382,6 +382,31 @@ def test_overwrite_does_not_touch_a_data_set_with_other_files(tmp_path):
         run(tmp_path, overwrite=True)
 
 
+@pytest.mark.parametrize("existed", [False, True])
+def test_what_comes_during_the_conversion_is_kept(tmp_path, existed):
+    make_pairs(tmp_path, 2)
+    if existed:
+        run(tmp_path)
+    before = sorted((tmp_path / "out").glob("*"))
+
+    def write(*args):
+        (tmp_path / "out").mkdir(exist_ok=True)
+        (tmp_path / "out" / "thesis.txt").write_text("mine")
+        return convert.write_shards(*args)
+
+    source = folder_source(tmp_path / "images", tmp_path / "masks")
+    rule = "does not touch it: thesis.txt" if existed else "not a converted data set"
+    with pytest.raises(PicanetError, match=rule):
+        convert_dataset(
+            source, tmp_path / "out", convert.Options(overwrite=True), write=write
+        )
+    assert (tmp_path / "out" / "thesis.txt").read_text() == "mine"
+    assert sorted((tmp_path / "out").glob("*")) == [
+        *before,
+        tmp_path / "out" / "thesis.txt",
+    ]
+
+
 @pytest.mark.parametrize("output", [".", "..", "sub/..", "../out"])
 def test_the_current_folder_is_no_output(tmp_path, monkeypatch, output):
     make_pairs(tmp_path, 1)

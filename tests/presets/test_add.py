@@ -202,6 +202,24 @@ def test_files_for_elsewhere(plain, place, run, monkeypatch):
     assert (place / "keras" / "picanet_tf" / "tiny.tflite").is_file()
 
 
+def test_files_of_others_are_kept(plain, place, run):
+    """Above all those of the trained network itself."""
+    (place / "up").mkdir()
+    np.savez("up/tiny.npz", **of(plain))
+    before = sha256_of("up/tiny.npz")
+    words = ("tiny", "--variant", "UNet", "--image_size", 32, *FACTS)
+    there = ("--url", "http://localhost/", "--output", "up")
+    for more in ((), ("--replace",)):
+        with pytest.raises(PicanetError, match="^up/tiny.npz would be overwritten"):
+            run("up/tiny.npz", *words, *there, *more)
+    (place / "up" / "tiny.npz").rename("arrays.npz")
+    (place / "up" / "tiny.tflite").write_text("mine")
+    with pytest.raises(PicanetError, match="^up/tiny.tflite exists: give `replace`"):
+        run("arrays.npz", *words, *there)
+    assert (place / "up" / "tiny.tflite").read_text() == "mine"
+    assert shelf(place) == [] and sha256_of("arrays.npz") == before
+
+
 def test_another_size(network, place, run):
     network.save("model.keras")
     with pytest.raises(PicanetError, match="cannot run at 64, .* different grid"):

@@ -54,6 +54,8 @@ def test_an_export(network, tmp_path):
     card = json.loads((folder / "assets" / "model_card.json").read_text())
     assert card["variant"] == "6GAP_5AC" and card["image_size"] == 64
     assert card["steps"] == 12 and card["compared_on"] == "2 images"
+    files = [name for name in everything(folder) if (folder / name).is_file()]
+    assert card["files"] == files
     assert [a["name"] for a in card["artefacts"]] == [a.name for a in artefacts]
     records = list(tf.data.TFRecordDataset(str(folder / warmup.PATH)))
     assert len(records) == 3

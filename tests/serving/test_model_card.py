@@ -47,6 +47,8 @@ def test_a_bare_run(tmp_path):
 
 
 def test_the_card(tmp_path):
+    (tmp_path / "tflite").mkdir()
+    (tmp_path / "tflite" / "picanet.tflite").touch()
     path = model_card.write_card(tmp_path, task="saliency", variant="UNet", steps=None)
     assert path == tmp_path / "assets" / "model_card.json"
     card = json.loads(path.read_text())
@@ -57,3 +59,4 @@ def test_the_card(tmp_path):
     assert "profiles are ignored" in card["image_bytes"]["colour"]
     assert card["exported_with"]["keras"].startswith("3.")
     assert "research" in card["licence_notes"]
+    assert card["files"] == ["assets/model_card.json", "tflite/picanet.tflite"]

@@ -1,5 +1,6 @@
 """A version appears whole or not at all."""
 
+import json
 import signal
 import socket
 import subprocess
@@ -21,7 +22,8 @@ def publish(base, text="new", version=None, overwrite=False):
     with publishing_version(base, version, overwrite) as staged:
         (staged.folder / "file").write_text(text)
         (staged.folder / MODEL_CARD).parent.mkdir()
-        (staged.folder / MODEL_CARD).write_text("{}")
+        card = {"files": ["file", str(MODEL_CARD)]}
+        (staged.folder / MODEL_CARD).write_text(json.dumps(card))
         assert staged.folder.parent == base and staged.folder.name.startswith(".")
         assert staged.published is None
     return staged.published
@@ -66,6 +68,42 @@ def test_only_an_export_is_replaced(tmp_path):
                 publish(tmp_path, version=version, overwrite=overwrite)
     assert everything(tmp_path) == before
     assert (tmp_path / "2024" / "photo.jpg").read_text() == "mine"
+
+
+def test_what_is_not_of_the_export_is_kept(tmp_path):
+    version = publish(tmp_path, "old")
+    for name in ("notes.txt", "assets/rocket.jpg", ".git/HEAD"):
+        (version / name).parent.mkdir(exist_ok=True)
+        (version / name).write_text("mine")
+    before = sorted(tmp_path.rglob("*"))
+    with pytest.raises(PicanetError) as raised:
+        publish(tmp_path, version=1, overwrite=True)
+    assert str(raised.value) == (
+        f"`version`: {version} holds files that are not of its export, so `overwrite` "
+        "does not touch it: .git, assets/rocket.jpg, notes.txt. Move them away, or "
+        "give another `version`"
+    )
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_what_comes_meanwhile_is_kept(tmp_path):
+    version = publish(tmp_path, "old")
+    with (
+        pytest.raises(PicanetError, match="does not touch it: notes.txt"),
+        publishing_version(tmp_path, 1, True),
+    ):
+        (version / "notes.txt").write_text("mine")
+    assert everything(tmp_path) == ["1", "1/file", "1/notes.txt"]
+    assert (version / "file").read_text() == "old"
+
+
+@pytest.mark.parametrize("card", ["{}", "[]", "nonsense", '{"files": null}'])
+def test_a_card_that_lists_no_files(tmp_path, card):
+    version = publish(tmp_path, "old")
+    (version / MODEL_CARD).write_text(card)
+    with pytest.raises(PicanetError, match="does not list the files that `overwrite`"):
+        publish(tmp_path, version=1, overwrite=True)
+    assert (version / "file").read_text() == "old"
 
 
 def test_output_that_is_a_file(tmp_path):

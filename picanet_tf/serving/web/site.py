@@ -11,7 +11,7 @@ from pathlib import Path
 from picanet_tf import __version__
 from picanet_tf.core.errors import PicanetError
 from picanet_tf.core.files import cannot_write, sha256_of, write_json
-from picanet_tf.core.path_checks import check_not_current
+from picanet_tf.core.path_checks import check_not_current, name_others
 from picanet_tf.serving.web.network import Network
 from picanet_tf.serving.web.sources import SOURCES, site_files
 
@@ -40,12 +40,10 @@ def check_output(output: Path, overwrite: bool = False) -> None:
             f"`OUTPUT` {output} exists already, and picanet web did not write it: give "
             "another name"
         )
-    others = _others(path, files)
-    if others:
-        named = ", ".join(others[:5]) + (", ..." if len(others) > 5 else "")
+    if others := name_others(path, files):
         raise PicanetError(
             f"`OUTPUT` {output} holds a site and, beside it, what picanet web did not "
-            f"write and would delete: {named}. Give another name and copy the new "
+            f"write and would delete: {others}. Give another name and copy the new "
             "files over the old ones, or move the others away"
         )
     if not overwrite:
@@ -64,15 +62,6 @@ def _files_of_site(folder: Path) -> list[str] | None:
     except (OSError, ValueError, TypeError):
         return None
     return [*files, _WORKER] if _MARK in page else None
-
-
-def _others(folder: Path, files: list[str]) -> list[str]:
-    """Returns what a folder holds beside these files and their folders, by name."""
-    known = {parent for file in files for parent in (Path(file), *Path(file).parents)}
-    found = (path.relative_to(folder) for path in folder.rglob("*"))
-    return sorted(
-        path.as_posix() for path in found if path not in known and path.parent in known
-    )
 
 
 def name_of(model: str) -> str:
