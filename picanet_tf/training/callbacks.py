@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import io
 import os
@@ -13,6 +14,7 @@ import tensorflow as tf
 from absl import logging
 from tqdm import tqdm
 
+from picanet_tf.core.errors import PicanetError
 from picanet_tf.core.files import cannot_write, write_text
 from picanet_tf.training.experiments import Experiment
 from picanet_tf.training.run_directory import RunDirectory
@@ -79,6 +81,9 @@ class TableWriter:
     """Writes a CSV file with a step column.
 
     On resuming, rows after the restored step are dropped.
+
+    Raises:
+        PicanetError: if the file there is no such table.
     """
 
     def __init__(self, path: Path, start: int):
@@ -94,12 +99,21 @@ class TableWriter:
                 kept = [rows[0]] + [
                     row
                     for row in rows[1:]
-                    if len(row) == len(rows[0]) and int(row[0]) <= start
+                    if len(row) == len(rows[0]) and self._step_of(row) <= start
                 ]
                 self.rows = len(kept) - 1
                 text = io.StringIO()
                 csv.writer(text, lineterminator="\n").writerows(kept)
                 write_text(path, text.getvalue())
+
+    def _step_of(self, row: list[str]) -> int:
+        try:
+            return int(row[0])
+        except ValueError as error:
+            raise PicanetError(
+                f"{self.path} is damaged: the row {','.join(row)} begins with no step. "
+                "Delete the row, or move the file away"
+            ) from error
 
     def write(self, step: int, values: dict[str, float | str]) -> None:
         try:
@@ -125,12 +139,18 @@ class TableWriter:
 
 
 class Recorder(Listener):
-    """Writes the run's tables and TensorBoard logs.
+    """Writes the run's tables and TensorBoard logs; until closed, no other may.
 
     Losses are averaged over `experiment.log_interval` steps.
+
+    Raises:
+        PicanetError: if another process trains in the run directory, or a table is
+            damaged.
     """
 
     def __init__(self, run: RunDirectory, start: int, experiment: Experiment):
+        self._lock = contextlib.ExitStack()
+        self._lock.enter_context(run.locked())
         self._experiment = experiment
         self._skipped = TableWriter(run.skipped, start)
         self._metrics = TableWriter(run.metrics, start)
@@ -193,3 +213,4 @@ class Recorder(Listener):
 
     def close(self) -> None:
         self._board.close()
+        self._lock.close()

@@ -15,17 +15,21 @@ runs/latest             link to the newest run
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import datetime
-import json
+import fcntl
 import os
 import socket
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from absl import logging
+
 from picanet_tf.core.directories import publishing
 from picanet_tf.core.errors import PicanetError
-from picanet_tf.core.files import sync, write_json, write_text
+from picanet_tf.core.files import read_json, sync, write_json, write_text
 from picanet_tf.training.experiments import Experiment
 
 LATEST = Path("runs/latest")
@@ -158,15 +162,46 @@ class RunDirectory:
 
     def recorded(self) -> dict:
         """The contents of `provenance.json`, see `record`."""
+        return read_json(self.provenance) if self.provenance.exists() else {}
+
+    @property
+    def pretrained_layers(self) -> tuple[str, ...]:
+        """The layers that began with trained weights, as recorded.
+
+        Raises:
+            PicanetError: if they are not recorded.
+        """
+        layers = self.recorded().get("pretrained_layers")
+        if not isinstance(layers, list):
+            raise PicanetError(
+                f"{self.provenance} does not record the pretrained layers, whose "
+                "learning rates differ, so the run cannot be resumed: restore the file"
+            )
+        return tuple(layers)
+
+    @contextlib.contextmanager
+    def locked(self) -> Iterator[None]:
+        """Keeps other processes of this machine from training in the directory.
+
+        On file systems without locks, it does nothing.
+
+        Raises:
+            PicanetError: if another process does so already.
+        """
+        descriptor = os.open(self.path, os.O_RDONLY)
         try:
-            recorded = json.loads(self.provenance.read_text())
-        except FileNotFoundError:
-            return {}
-        except (ValueError, RecursionError) as error:
-            raise PicanetError(f"{self.provenance} is not JSON: {error}") from error
-        if not isinstance(recorded, dict):
-            raise PicanetError(f"{self.provenance} must hold a JSON object")
-        return recorded
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            os.close(descriptor)
+            raise PicanetError(
+                f"Another process is training in {self.path}: wait for it, or stop it"
+            ) from error
+        except OSError:
+            logging.debug("%s cannot be locked", self.path)
+        try:
+            yield
+        finally:
+            os.close(descriptor)
 
     def weights(self, which: str = "model") -> Path:
         """Returns the .keras file of the last (`model`) or the `best` checkpoint.

@@ -130,7 +130,7 @@ class Trainer:
         with self.strategy.scope():
             model = initialization.build_first_phase(self.task, experiment)
             if self.resume:
-                pretrained = tuple(run.recorded()["pretrained_layers"])
+                pretrained = run.pretrained_layers
             else:
                 pretrained = initialization.load_initial_weights(
                     model, experiment, self.init_from

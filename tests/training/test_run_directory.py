@@ -1,4 +1,7 @@
 import datetime
+import errno
+import fcntl
+import json
 import multiprocessing
 
 import pytest
@@ -132,3 +135,33 @@ def test_a_provenance_of_another_kind(tmp_path):
     (tmp_path / "provenance.json").write_text("-1")
     with pytest.raises(PicanetError, match="provenance.json must hold a JSON object"):
         RunDirectory(tmp_path).recorded()
+
+
+@pytest.mark.parametrize("layers", [{}, {"pretrained_layers": "fc6"}])
+def test_pretrained_layers_that_are_not_recorded(tmp_path, layers):
+    (tmp_path / "provenance.json").write_text(json.dumps(layers))
+    with pytest.raises(
+        PicanetError, match="provenance.json does not record .* restore the file"
+    ):
+        _ = RunDirectory(tmp_path).pretrained_layers
+
+
+def test_one_process_at_a_time_trains_in_a_directory(tmp_path):
+    run = RunDirectory(tmp_path)
+    with (
+        run.locked(),
+        pytest.raises(PicanetError, match=f"Another process .* in {tmp_path}: wait"),
+        RunDirectory(tmp_path).locked(),
+    ):
+        pass
+    with run.locked():
+        assert list(tmp_path.iterdir()) == []
+
+
+def test_where_files_cannot_be_locked(tmp_path, monkeypatch):
+    def refuse(*_):
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(fcntl, "flock", refuse)
+    with RunDirectory(tmp_path).locked(), RunDirectory(tmp_path).locked():
+        pass

@@ -138,6 +138,14 @@ def test_rows_after_the_step_and_torn_ones_go(tmp_path):
     assert path.read_text() == "step,loss\n2,1.5\n6,0.75\n"
 
 
+def test_a_table_that_is_damaged(tmp_path):
+    path = tmp_path / "metrics.csv"
+    path.write_text("step,loss\nabc,1\n")
+    with pytest.raises(PicanetError, match="metrics.csv is damaged: the row abc,1 beg"):
+        TableWriter(path, start=4)
+    assert path.read_text() == "step,loss\nabc,1\n"
+
+
 def test_a_full_disk_keeps_the_last_checkpoint(tmp_path, monkeypatch):
     checkpoints = saved(tmp_path, 5, 10)
     before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}

@@ -125,6 +125,15 @@ def test_a_resumed_run_ends_at_the_same_weights(tmp_path):
     assert [int(row["step"]) for row in rows(run.metrics)] == [2, 4, 6]
 
 
+def test_a_run_that_another_process_trains(tmp_path):
+    run = run_of(tmp_path / "run", variant="UNet", steps=1)
+    with run.locked(), pytest.raises(PicanetError, match="Another process is training"):
+        trained(run)
+    assert not run.begun
+    trained(run)  # Its own lock has ended with it.
+    assert run.begun
+
+
 def test_a_loss_that_is_not_finite_stops_the_run(tmp_path):
     run = run_of(tmp_path / "run", variant="UNet", learning_rate=1e30)
     with pytest.raises(
