@@ -125,7 +125,13 @@ def _step(row: str, size: int):
 
 
 def train_rows(data: str, output: Path, rows: list[str], seeds: list[int]) -> None:
-    steps = json.loads((output / "steps.json").read_text())
+    file = output / "steps.json"
+    steps = json.loads(file.read_text()) if file.exists() else {}
+    if missing := [row for row in rows if row not in steps]:
+        raise SystemExit(
+            f"{file} has no steps of {', '.join(missing)}: run `speed` first, on an "
+            "idle machine"
+        )
     for seed in seeds:
         for row in rows:
             train(
@@ -164,6 +170,8 @@ def table(test: str, output: Path) -> None:
             continue
         pairs = [[found["quick", seed], found[row, seed]] for seed in seeds]
         rows.append({**compared(row, pairs), "seeds": len(seeds)})
+    if not rows:
+        raise SystemExit(f"{output} has no finished run of `quick` to compare with")
     quick = [found[row, seed] for row, seed in found if row == "quick"]
     if len(quick) > 1:  # How far apart two seeds are, to compare with.
         rows.append({**compared("quick, another seed", [quick[:2]]), "seeds": 1})
@@ -175,6 +183,10 @@ def _rows(text: str) -> list[str]:
     if unknown := set(rows) - set(ROWS):
         raise argparse.ArgumentTypeError(f"no such rows: {sorted(unknown)}")
     return rows
+
+
+def _seeds(text: str) -> list[int]:
+    return [int(seed) for seed in text.split(",")]
 
 
 def main() -> None:
@@ -191,7 +203,7 @@ def main() -> None:
     add.add_argument("data")
     add.add_argument("output", type=Path)
     add.add_argument("--rows", type=_rows, default=list(ROWS))
-    add.add_argument("--seeds", default="0")
+    add.add_argument("--seeds", type=_seeds, default=[0])
     add = commands.add_parser("table")
     add.add_argument("test")
     add.add_argument("output", type=Path)
@@ -199,8 +211,7 @@ def main() -> None:
     if options.command == "speed":
         speed(options.output, options.minutes, options.rounds, options.rows)
     elif options.command == "train":
-        seeds = [int(seed) for seed in options.seeds.split(",")]
-        train_rows(options.data, options.output, options.rows, seeds)
+        train_rows(options.data, options.output, options.rows, options.seeds)
     else:
         table(options.test, options.output)
 

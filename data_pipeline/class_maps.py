@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from picanet_tf.core import images
-from picanet_tf.core.masks import LOSSY
+from picanet_tf.core.opening import is_lossy
 from picanet_tf.core.voc import CLASSES, IGNORE
 
 
@@ -55,9 +55,10 @@ def _read_png(path: str | os.PathLike, max_pixels: int) -> np.ndarray:
     # Not `images.read_mask`, which turns palette indices into the grey of their colour.
     image = images.load(Path(path).read_bytes(), max_pixels=max_pixels)
     rule = "a class map is a palette or 8-bit grey PNG, pixel values are classes; "
-    if image.format in LOSSY:
+    if is_lossy(image):
         raise ValueError(
-            f"{rule}{image.format} changes them. Save the original class map as PNG"
+            f"{rule}{image.format} with lossy compression changes them. Save the "
+            "original class map as PNG"
         )
     if image.mode not in ("P", "L", "1"):
         raise ValueError(f"{rule}this one is in mode {image.mode}")

@@ -93,7 +93,7 @@ def moved(data, tmp_path):  # noqa: F811
     old, new = tmp_path / "old", tmp_path / "new"
     shutil.copytree(data, old)
     words = ("--tfrecords", "old", *TINY[:-1], "1", "--run", "run")
-    constant = ("--rate_boundaries", "100")
+    constant = ("--rate_schedule", "constant")
     done = run("train.py", *words, *constant, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     path = tmp_path / "run" / "experiment.json"

@@ -175,6 +175,8 @@ def test_a_saliency_network_has_no_boxes(network, tmp_path):
             ["--input", "clip.mp4", "--output", "o"],
             "--input must be images. Received: video clip.mp4",
         ),
+        (["here.png", "--max_images", "3"], "--max_images goes with --tfrecords"),
+        (["here.png", "--batch_size", "2"], "--batch_size goes with --tfrecords"),
         (["--tfrecords", "nowhere", "--output", "o"], "nowhere"),
         (["here.png", "--output", "o", "--model", "r"], "there is no r: neither a run"),
         (

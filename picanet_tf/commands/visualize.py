@@ -99,6 +99,9 @@ def main(words: list[str]) -> int:
     for name in ("pixel", "box"):
         if values[name].value and not words:
             raise PicanetError(f"--{name} goes with --input")
+    for name in ("max_images", "batch_size"):
+        if values[name].present and not values.tfrecords:
+            raise PicanetError(f"--{name} goes with --tfrecords")
     if not values.output:
         raise PicanetError("--output is missing: give a folder for the results")
     failed = visualize(

@@ -17,6 +17,7 @@ from picanet_tf.core import images
 from picanet_tf.core.depth import read_16_bit, read_dark_colours
 from picanet_tf.core.errors import PicanetError
 from picanet_tf.core.images import MAX_PIXELS, errors_named, load
+from picanet_tf.core.opening import is_lossy
 
 # The foreground of a mask is above this value, as in `evaluate`.
 FOREGROUND = 128
@@ -27,7 +28,6 @@ MAX_INDEX = 20
 # noise around VOC's class colours, the darkest of which are 64, less than 0.6 % of the
 # pixels.
 _GREY_NOISE, _BLACK_NOISE = 16, 32
-LOSSY = ("JPEG", "MPO", "WEBP", "AVIF", "HEIF")
 # A photo has more than 45 % of its pixels outside its most frequent colours, as 97 % of
 # 964 photos of DUTS, ECSSD and VOC. VOC's class maps, shrunk to two thirds and saved as
 # JPEG, have at most 36 %. In tiny JPEGs, all is noise.
@@ -125,7 +125,7 @@ def read_any_mask(
 
 def _read(image: Image.Image) -> tuple[np.ndarray, str, int]:
     """The stored pixels as a mask, its kind, and the largest value."""
-    lossy = image.format in LOSSY
+    lossy = is_lossy(image)
     images.check_range(image)
     white = image.info.get("stored_white", 0)
     if image.mode.startswith("I"):  # Pillow's 16-bit modes, and PGM and TIFF of 32.

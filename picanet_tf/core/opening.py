@@ -23,6 +23,9 @@ EXTENSIONS = frozenset(
 # Explicit, because Pillow also opens formats that run other programs (EPS, PDF).
 FORMATS = ("JPEG", "PNG", "BMP", "GIF", "TIFF", "WEBP", "PPM", "AVIF")
 
+_LOSSY = ("JPEG", "MPO", "WEBP", "AVIF", "HEIF")
+_LOSSY_TIFF = ("jpeg", "tiff_jpeg", "webp")
+
 # {chunk: largest length}
 _PNG_CHUNKS = {b"cICP": 4, b"sBIT": 4}
 # Brands of ISO 23008-12's file type box. The first kind means HEVC; files of the second
@@ -173,6 +176,11 @@ def _is_heif(head: bytes) -> bool:
     brands = {head[i : i + 4] for i in range(8, min(size, len(head)), 4) if i != 12}
     is_hevc, is_avif = brands & _HEVC_BRANDS, brands & _AVIF_BRANDS
     return bool(is_hevc or brands & _HEIF_BRANDS and not is_avif)
+
+
+def is_lossy(image: Image.Image) -> bool:
+    """Whether an opened image was, or may have been, compressed with loss."""
+    return image.format in _LOSSY or image.info.get("compression") in _LOSSY_TIFF
 
 
 def _register_heif() -> None:

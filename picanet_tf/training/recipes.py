@@ -51,4 +51,7 @@ def default_settings(task: str, given: Mapping) -> dict:
         settings.pop("image_sizes", None)
     elif type(given.get("image_sizes")) is str and given["image_sizes"]:
         settings["image_size"] = parse_image_sizes(given["image_sizes"])[-1][0]
+    steps = given.get("steps", settings.get("steps"))
+    if type(steps) is int and "warmup_steps" in settings:
+        settings["warmup_steps"] = min(settings["warmup_steps"], max(0, steps // 5))
     return settings

@@ -6,7 +6,6 @@ from collections.abc import Mapping
 
 from picanet_tf.core.errors import PicanetError
 from picanet_tf.tasks.registry import get_spec, task_names
-from picanet_tf.training.phases import Phase
 
 
 def check_given(experiment, given: Mapping) -> None:
@@ -31,6 +30,24 @@ def check_given(experiment, given: Mapping) -> None:
             "encoder_lr_multiplier",
             experiment.freeze_encoder,
             "has no effect with `freeze_encoder`",
+        ),
+        (
+            "encoder_lr_multiplier",
+            not _has_trained_weights(experiment),
+            "has an effect only on trained weights, of `backbone_weights` or "
+            "`init_from`",
+        ),
+        (
+            "rate_boundaries",
+            max(experiment.rate_boundaries, default=0) >= experiment.steps,
+            f"has no effect after the last of {experiment.steps} `steps` (for a "
+            "constant rate, give `rate_schedule` constant)",
+        ),
+        (
+            "warmup_steps",
+            experiment.warmup_steps >= experiment.steps,
+            f"must be less than `steps`, {experiment.steps}, or the learning rate is "
+            "never reached",
         ),
         ("validation_interval", not experiment.validation_tfrecords, validation),
         ("validation_images", not experiment.validation_tfrecords, validation),
@@ -81,12 +98,12 @@ def check_together(experiment) -> None:
             "`freeze_encoder` freezes all blocks: leave `freeze_blocks` out. Received: "
             f"freeze_blocks={experiment.freeze_blocks}"
         )
-    trained = experiment.init_from or experiment.backbone_weights != "none"
     for name in ("freeze_encoder", "freeze_blocks"):
-        if getattr(experiment, name) and not trained:
+        value = getattr(experiment, name)
+        if value and not _has_trained_weights(experiment):
             raise PicanetError(
                 f"`{name}` needs trained weights: give `init_from` or "
-                "`backbone_weights`"
+                f"`backbone_weights`. Received: {name}={value}, and none of them"
             )
     spec = get_spec(experiment.task)
     try:
@@ -98,17 +115,30 @@ def check_together(experiment) -> None:
             if experiment.variant in get_spec(task).variants
         )
         raise PicanetError(f"`variant`: {error}{others}") from error
-    for phase in (*experiment.phases, Phase(experiment.image_size, experiment.steps)):
-        spec.check_image_size(experiment.variant, phase.image_size)
+    for phase in experiment.phases if experiment.image_sizes else ():
+        try:
+            spec.check_image_size(experiment.variant, phase.image_size)
+        except PicanetError as error:
+            raise PicanetError(
+                f"`image_sizes` {experiment.image_sizes}: {str(error).replace('`', '')}"
+            ) from error
+    spec.check_image_size(experiment.variant, experiment.image_size)
     if experiment.phases[-1].image_size != experiment.image_size:
         raise PicanetError(
             "`image_sizes` must end with `image_size`. Received: "
             f"{experiment.image_sizes} and {experiment.image_size}"
         )
     if experiment.rate_boundaries and experiment.rate_schedule != "steps":
-        raise PicanetError("`rate_boundaries` requires `rate_schedule` steps")
+        raise PicanetError(
+            "`rate_boundaries` requires `rate_schedule` steps. Received: "
+            f"{experiment.rate_schedule}"
+        )
     if experiment.random_scale and experiment.task != "segmentation":
         raise PicanetError(
             "`random_scale` is for task segmentation. Received: "
             f"task={experiment.task!r}"
         )
+
+
+def _has_trained_weights(experiment) -> bool:
+    return bool(experiment.init_from) or experiment.backbone_weights != "none"

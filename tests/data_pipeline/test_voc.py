@@ -148,13 +148,17 @@ def test_class_maps_that_are_none(tmp_path):
 def test_class_maps_whose_values_are_not_as_they_were(tmp_path):
     rule = "a class map is a palette or 8-bit grey PNG, pixel values are classes; "
     classes = (np.indices((24, 24)).sum(0) % 2).astype(np.uint8)
-    path = tmp_path / "map.jpg"
-    Image.fromarray(classes).save(path)
-    with pytest.raises(ImageError) as raised:
-        read_class_map(path)
-    assert str(raised.value) == (
-        f"{path}: {rule}JPEG changes them. Save the original class map as PNG"
-    )
+    for name, form in (("map.jpg", "JPEG"), ("map.tif", "TIFF")):
+        path = tmp_path / name
+        Image.fromarray(classes).save(path, compression="jpeg")
+        with pytest.raises(ImageError) as raised:
+            read_class_map(path)
+        assert str(raised.value) == (
+            f"{path}: {rule}{form} with lossy compression changes them. Save the "
+            "original class map as PNG"
+        )
+    Image.fromarray(classes).save(path, compression="tiff_lzw")
+    np.testing.assert_array_equal(read_class_map(path), classes)
     for bits, white in ((2, 3), (4, 15)):
         path = tmp_path / f"{bits}.png"
         path.write_bytes(png(bits, GREY, 8 // bits, [b"\1"]))

@@ -90,6 +90,8 @@ def test_a_network_of_its_weights(tmp_path):
     keras_models.write_network(
         str(tmp_path / "weights.npz"), "6GAP_5432AC", str(target)
     )
+    with pytest.raises(PicanetError, match="network.keras exists: give another name"):
+        keras_models.write_network("any.npz", "6GAP_5432AC", str(target))
     read = {v.path: v.numpy() for v in keras.saving.load_model(target).variables}
     for path, value in arrays.items():
         np.testing.assert_array_equal(read[path], value.astype(np.float32))
@@ -104,6 +106,8 @@ def test_the_encoder_is_written(tmp_path, monkeypatch):
         assert len(file.files) == 26
         kernel = network.get_layer("block5_conv3").kernel.numpy()
         np.testing.assert_allclose(file["block5_conv3/kernel"], kernel, atol=1e-3)
+    with pytest.raises(PicanetError, match="encoder.npz exists: give another name"):
+        keras_models.write_encoder(str(tmp_path / "encoder.npz"), "hed")
 
 
 def test_a_data_set_is_packed(tmp_path):

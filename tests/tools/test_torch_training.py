@@ -1,5 +1,6 @@
 """Training in PyTorch, on a tiny network: `make test-torch`, without TensorFlow."""
 
+import errno
 import json
 import os
 import pathlib
@@ -13,8 +14,8 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="needs PyTorch: make test-torch")
 
+from tools.torch_training import common, reference, weights  # noqa: E402
 from tools.torch_training import packs as packing  # noqa: E402
-from tools.torch_training import reference, weights  # noqa: E402
 from tools.torch_training.network import PiCANet, parse_variant  # noqa: E402
 
 ROOT = pathlib.Path(__file__).parents[2]
@@ -90,10 +91,33 @@ def test_damaged_packs_are_told(packs, tmp_path):
         packing.read(tmp_path)
     content = bytearray((packs / "part0.pack").read_bytes())
     content[-9] ^= 1
-    for damaged in (content, content[:-1], b"", b"nonsense" * 9):
+    heads = [{"side": 96, "sizes": sizes} for sizes in ([[1, 2, 3]], [], [["a", 1]])]
+    heads = [json.dumps(head).encode() for head in heads]
+    heads = [len(head).to_bytes(8, "little") + head for head in heads]
+    for damaged in (content, content[:-1], b"", b"nonsense" * 9, *heads):
         (tmp_path / "part0.pack").write_bytes(damaged)
         with pytest.raises(ValueError, match="part0.pack is damaged"):
             packing.read(tmp_path)
+
+
+def test_a_missing_pack_is_told(packs, tmp_path):
+    (tmp_path / "part0.pack").write_bytes((packs / "part0.pack").read_bytes())
+    with pytest.raises(ValueError, match="has 1 of 2 packs: part 1 is missing"):
+        packing.read(tmp_path)
+
+
+def test_packs_are_written_whole_or_not_at_all(tmp_path, monkeypatch):
+    def full(path, content):
+        if path.name.startswith("part1"):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        write(path, content)
+
+    write = pathlib.Path.write_bytes
+    monkeypatch.setattr(pathlib.Path, "write_bytes", full)
+    pair = (np.zeros((9, 9, 3), np.uint8), np.zeros((9, 9), np.uint8))
+    with pytest.raises(OSError, match="cannot write .*part1.pack: No space left"):
+        packing.write([pair] * 4, tmp_path / "packs", parts=2, side=8)
+    assert list((tmp_path / "packs").iterdir()) == []
 
 
 def test_weights_go_both_ways(tmp_path):
@@ -158,6 +182,19 @@ def test_what_is_not_finite_is_not_saved(tmp_path):
     assert (tmp_path / "weights.npz").read_bytes() == before
 
 
+def test_a_full_disk_keeps_the_old_state(tmp_path, monkeypatch):
+    def full(state, path):
+        path.write_text("half")
+        raise RuntimeError("[enforce fail at inline_container.cc:672]")
+
+    common.save_state({"step": 1}, tmp_path / "state.pt")
+    monkeypatch.setattr(torch, "save", full)
+    with pytest.raises(OSError, match="^cannot write .*state.pt: the disk may be full"):
+        common.save_state({"step": 2}, tmp_path / "state.pt")
+    assert [path.name for path in tmp_path.iterdir()] == ["state.pt"]
+    assert torch.load(tmp_path / "state.pt", weights_only=True) == {"step": 1}
+
+
 @pytest.mark.parametrize(
     "variant", ["6ReNet", "7AC", "1LAP", "GAP", "", "6GAP_66LAP", "5LAP_6GAP"]
 )
@@ -186,6 +223,8 @@ def test_the_papers_recipe_learns(packs, tmp_path):
         atol=1e-6,
     )
     assert "--resume, or give another folder" in refused("train", packs, tmp_path)
+    said = refused("train", packs, tmp_path, "--resume", "--steps", 70, "--seed", 3)
+    assert "--steps was 60, --seed was 0. Leave them out" in said
 
 
 def test_a_training_is_resumed_with_its_settings(packs, tmp_path, start):
@@ -243,6 +282,18 @@ def test_spare_time_goes_on_where_it_was_left(packs, tmp_path, start):
     assert "is of the command spare" in refused("train", packs, tmp_path, "--resume")
 
 
+def test_files_of_others_are_kept(packs, tmp_path):
+    output = tmp_path / "mine"
+    output.mkdir()
+    for name in ("pid", "images.npy", "weights.npz"):
+        (output / name).write_text("mine")
+    for words in (("train",), ("spare", "--freeze_blocks", 0, "--seconds", 0.1)):
+        said = refused(words[0], packs, output, *SMALL, *words[1:])
+        assert f"OUT {output} has no state.pt to go on from, and holds " in said
+    assert {path.read_text() for path in output.iterdir()} == {"mine"}
+    assert "is a file, a folder is" in refused("train", packs, output / "pid", *SMALL)
+
+
 def test_a_paused_training_does_nothing(packs, tmp_path):
     (tmp_path / "pause").touch()
     words = ("spare", packs, tmp_path, *SMALL, "--freeze_blocks", 0)
@@ -280,6 +331,8 @@ def test_other_packs_are_decoded_anew(packs, tmp_path):
         (("train", "--resume"), "state.pt is damaged, or not there"),
         (("spare",), "blocks 1 to 2 would stay random"),
         (("spare", "--fall", "5"), "--fall are the last of --seconds"),
+        (("spare", "--fall", "-3"), "--fall: must be a number of at least 0, not -3"),
+        (("spare", "--fall", "nan"), "--fall: must be a number of at least 0, not nan"),
         (("spare", "--freeze_blocks", "9"), "--freeze_blocks: invalid choice"),
         (("spare", "--weights", "all.npz"), "Is it of another width or variant?"),
     ],

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import argparse
-import os
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 
 import torch
 
 from . import weights
+from .files import replacing
 from .network import PiCANet, parse_variant
 
 
@@ -28,6 +28,17 @@ def positive(kind: Callable) -> Callable:
         return value
 
     return parse
+
+
+def not_negative(text: str) -> float:
+    """An argument's type: a finite number of at least 0."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0 <= value < float("inf"):
+        raise argparse.ArgumentTypeError(f"must be a number of at least 0, not {text}")
+    return value
 
 
 def image_size(text: str) -> int:
@@ -88,6 +99,27 @@ def run(command: Callable[[argparse.Namespace], None], options) -> None:
         sys.exit(f"error: {error}")
 
 
+def check_output(output: Path, own: Collection[str] = ()) -> None:
+    """Checks that a training may begin in a folder.
+
+    Args:
+        output: the folder, which need not exist.
+        own: names of files that a training leaves there before its first state.
+
+    Raises:
+        ValueError: if it is a file, or holds anything else.
+    """
+    if output.exists() and not output.is_dir():
+        raise ValueError(f"OUT {output} is a file, a folder is wanted")
+    names = {path.name for path in output.iterdir()} if output.is_dir() else set()
+    if others := sorted(names.difference(own)):
+        more = ", ..." * (len(others) > 3)
+        raise ValueError(
+            f"OUT {output} has no state.pt to go on from, and holds other files: "
+            f"{', '.join(others[:3])}{more}. Give another folder"
+        )
+
+
 def build(options: argparse.Namespace, dropout: float) -> PiCANet:
     """Builds the network of --variant and --width, with the --encoder."""
     network = PiCANet(options.variant, options.width, dropout)
@@ -97,10 +129,13 @@ def build(options: argparse.Namespace, dropout: float) -> PiCANet:
 
 
 def save_state(state: dict, path: Path) -> None:
-    """Replaces a state by a whole new one."""
-    part = path.with_suffix(".part")
-    torch.save(state, part)
-    os.replace(part, path)
+    """Replaces a state by a whole new one.
+
+    Raises:
+        OSError: if it cannot be written; the old one is kept.
+    """
+    with replacing(path) as part:
+        torch.save(state, part)
 
 
 def load_state(path: Path, kind: str, device="cpu") -> dict:

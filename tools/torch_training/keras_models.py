@@ -36,7 +36,7 @@ def write_encoder(output: str, source: str) -> None:
         output: path of an .npz.
         source: `weights` of `build_model`: imagenet, hed, or a path.
     """
-    _check_suffix(output, ".npz")
+    _check_output(output, ".npz")
     from picanet_tf.saliency import build_model
 
     network = build_model("UNet", weights=source)
@@ -45,18 +45,24 @@ def write_encoder(output: str, source: str) -> None:
         for variable in network.variables
         if variable.path.startswith("block")
     }
-    np.savez(output, **{k: v.astype(np.float16) for k, v in arrays.items()})
+    from picanet_tf.core.files import replacing
+
+    with replacing(Path(output)) as temporary:
+        np.savez(temporary, **{k: v.astype(np.float16) for k, v in arrays.items()})
 
 
 def write_network(weights: str, variant: str, output: str) -> None:
     """Writes a network of the project, with the weights of the .npz."""
-    _check_suffix(output, ".keras")
+    _check_output(output, ".keras")
+    from picanet_tf.core.files import replacing
     from picanet_tf.presets.add import network_of_arrays
 
-    network_of_arrays(weights, variant).save(output)
+    network = network_of_arrays(weights, variant)
+    with replacing(Path(output)) as temporary:
+        network.save(temporary)
 
 
-def _check_suffix(output: str, suffix: str) -> None:
+def _check_output(output: str, suffix: str) -> None:
     from picanet_tf.core.errors import PicanetError
 
     if Path(output).suffix != suffix or not Path(output).absolute().parent.is_dir():
@@ -64,6 +70,8 @@ def _check_suffix(output: str, suffix: str) -> None:
             f"the output must be a {suffix} file in a folder that exists. Received: "
             f"{output}"
         )
+    if Path(output).exists():
+        raise PicanetError(f"{output} exists: give another name, or delete it first")
 
 
 def main() -> None:

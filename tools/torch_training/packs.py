@@ -11,6 +11,7 @@ import hashlib
 import io
 import json
 import zlib
+from collections import defaultdict
 from collections.abc import Iterable
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
@@ -18,6 +19,8 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image
+
+from .files import replacing
 
 
 def write(
@@ -36,6 +39,7 @@ def write(
 
     Raises:
         ValueError: if the folder has packs, or there are fewer pairs than parts.
+        OSError: if a file cannot be written; none is then left.
     """
     output = Path(output)
     if any(output.glob("*.pack")):
@@ -45,17 +49,25 @@ def write(
         raise ValueError(f"{len(encoded)} pairs are too few for {parts} parts")
     output.mkdir(parents=True, exist_ok=True)
     paths = []
-    for part in range(parts):
-        mine = encoded[part::parts]
-        body = b"".join(image + mask for image, mask in mine)
-        header = {
-            "side": side,
-            "sizes": [(len(image), len(mask)) for image, mask in mine],
-            "sha256": hashlib.sha256(body).hexdigest(),
-        }
-        head = json.dumps(header).encode()
-        paths.append(output / f"part{part}.pack")
-        paths[-1].write_bytes(len(head).to_bytes(8, "little") + head + body)
+    try:
+        for part in range(parts):
+            mine = encoded[part::parts]
+            body = b"".join(image + mask for image, mask in mine)
+            header = {
+                "part": part,
+                "parts": parts,
+                "side": side,
+                "sizes": [(len(image), len(mask)) for image, mask in mine],
+                "sha256": hashlib.sha256(body).hexdigest(),
+            }
+            head = json.dumps(header).encode()
+            paths.append(output / f"part{part}.pack")
+            with replacing(paths[-1]) as unfinished:
+                unfinished.write_bytes(len(head).to_bytes(8, "little") + head + body)
+    except BaseException:
+        for path in paths:
+            path.unlink(missing_ok=True)
+        raise
     return paths
 
 
@@ -81,20 +93,25 @@ def read(folder: str | Path) -> tuple[np.ndarray, np.ndarray]:
         (images, RGB uint8 [N, side, side, 3]; masks, uint8 [N, side, side] of 0 and 1).
 
     Raises:
-        ValueError: if there are none, one is damaged, or their sides differ.
+        ValueError: if there are none, one is missing or damaged, or their sides differ.
     """
-    sides, jobs = set(), []
+    sides, jobs, parts = set(), [], defaultdict(set)
     for path in _find(folder):
         content = path.read_bytes()
         start = 8 + int.from_bytes(content[:8], "little")
         try:
             header = json.loads(content[8:start])
-            sizes, side = header["sizes"], header["side"]
-            digest = header.get("sha256")  # Early ones have none.
+            side = int(header["side"])
+            sizes = [(int(image), int(mask)) for image, mask in header["sizes"]]
+            digest = header.get("sha256")  # Early ones have neither this nor parts.
+            if "parts" in header:
+                parts[int(header["parts"])].add(int(header["part"]))
         except (ValueError, KeyError, TypeError, AttributeError):
             raise ValueError(f"{path} is damaged, or no pack") from None
-        if len(content) != start + sum(map(sum, sizes)) or (
-            digest and hashlib.sha256(content[start:]).hexdigest() != digest
+        if (
+            not sizes
+            or len(content) != start + sum(map(sum, sizes))
+            or (digest and hashlib.sha256(content[start:]).hexdigest() != digest)
         ):
             raise ValueError(f"{path} is damaged: copy it again")
         sides.add(side)
@@ -102,6 +119,12 @@ def read(folder: str | Path) -> tuple[np.ndarray, np.ndarray]:
             middle, end = start + image, start + image + mask
             jobs.append((content[start:middle], content[middle:end]))
             start = end
+    for count, found in parts.items():
+        if missing := sorted(set(range(count)) - found):
+            raise ValueError(
+                f"{folder} has {len(found)} of {count} packs: part {missing[0]} is "
+                "missing. Copy all of them"
+            )
     if len(sides) > 1:
         raise ValueError(f"the packs of {folder} have images of {sides} pixels")
     with ProcessPoolExecutor() as pool:

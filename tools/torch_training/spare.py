@@ -25,6 +25,7 @@ import torch
 import torch.nn.functional as F
 
 from . import common, packs, weights
+from .files import replacing
 from .losses import total_loss
 from .network import BGR_MEANS, PiCANet, is_encoder
 
@@ -32,6 +33,8 @@ DROPOUT = 0.3
 PAUSE_SECONDS = 1200
 WARMUP_STEPS = 50
 CLIP_NORM = 5.0
+# What is in OUT before the first state.
+_OWN = ("pid", "pause", "images.npy", "masks.npy", "packs.sha256", "log.jsonl")
 
 
 def mapped_pairs(folder: str, output: Path) -> list[np.ndarray]:
@@ -41,7 +44,8 @@ def mapped_pairs(folder: str, output: Path) -> list[np.ndarray]:
     if not known.exists() or known.read_text() != of:
         known.unlink(missing_ok=True)
         for path, array in zip(paths, packs.read(folder), strict=True):
-            np.save(path, array)
+            with replacing(path) as part:
+                np.save(part, array)
         known.write_text(of)
     return [np.load(path, mmap_mode="r") for path in paths]
 
@@ -162,7 +166,6 @@ class Training:
                 self.average[name].copy_(value)
 
     def save(self) -> None:
-        weights.save(self.average, self.output / "weights.npz")
         state = {
             "settings": vars(self.options),
             "network": self.network.state_dict(),
@@ -171,12 +174,16 @@ class Training:
             "seen": self.seen,
         }
         common.save_state(state, self.output / "state.pt")
+        weights.save(self.average, self.output / "weights.npz")
 
 
 def train(options: argparse.Namespace) -> None:
     if options.fall > options.seconds or options.fall and options.seconds == np.inf:
         raise ValueError("--fall are the last of --seconds: give both")
     output = Path(options.output)
+    if not (output / "state.pt").exists():
+        begun = _OWN if (output / "pid").exists() else ("pause",)
+        common.check_output(output, begun)
     output.mkdir(parents=True, exist_ok=True)
     lock = open(output / "pid", "a+")
     try:
@@ -186,10 +193,10 @@ def train(options: argparse.Namespace) -> None:
     lock.truncate(0)
     lock.write(str(os.getpid()))
     lock.flush()
+    training = Training(options)
     images, masks = mapped_pairs(options.packs, output)
     if options.batch > len(images):
         raise ValueError(f"{options.packs} has {len(images)} pairs, less than --batch")
-    training = Training(options)
     rng = np.random.default_rng([training.seen, os.getpid()])
     pause, order, steps, loss = output / "pause", [], 0, 0.0
     began = saved = time.monotonic()
@@ -245,7 +252,12 @@ def make_parser() -> argparse.ArgumentParser:
         help="first blocks of VGG16 that stay as they are",
     )
     add("--seconds", type=number(float), default=float("inf"))
-    add("--fall", type=float, default=0.0, help="last seconds, in which rates fall")
+    add(
+        "--fall",
+        type=common.not_negative,
+        default=0.0,
+        help="last seconds, in which rates fall",
+    )
     return parser
 
 

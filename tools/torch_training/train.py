@@ -20,6 +20,7 @@ import numpy as np
 import torch
 
 from . import common, packs, weights
+from .files import replacing
 from .losses import total_loss
 from .network import BGR_MEANS, PiCANet, is_encoder
 
@@ -116,11 +117,13 @@ def train(options: argparse.Namespace) -> None:
     saved = None
     if options.resume:
         saved = common.load_state(state_path, "train", device)
+        _check_settings(options, saved["settings"])
         places = {"packs": options.packs, "output": options.output}
         options = argparse.Namespace(**{**saved["settings"], **places})
     elif state_path.exists():
         raise ValueError(f"{output} has a training: --resume, or give another folder")
-    output.mkdir(parents=True, exist_ok=True)
+    else:
+        common.check_output(output)
     torch.backends.cudnn.benchmark = True
     torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = True
     torch.manual_seed(options.seed)
@@ -141,6 +144,7 @@ def train(options: argparse.Namespace) -> None:
     batches = Batches(
         options.packs, options.batch, options.size, options.seed + n, device
     )
+    output.mkdir(parents=True, exist_ok=True)
     print(
         f"{options.variant} on {device}, {len(batches.images)} pairs, from step {n}; "
         f"encoder: {options.encoder or 'random'}",
@@ -159,7 +163,6 @@ def train(options: argparse.Namespace) -> None:
         losses.copy_(torch.stack([total.detach(), finest.detach()]))
 
     def save():
-        weights.save(network.state_dict(), output / "weights.npz")
         state = {
             "settings": vars(options),
             "network": network.state_dict(),
@@ -169,7 +172,9 @@ def train(options: argparse.Namespace) -> None:
             "seconds": before + time.monotonic() - began,
         }
         common.save_state(state, state_path)
-        (output / "log.json").write_text(json.dumps(log, indent=1) + "\n")
+        weights.save(network.state_dict(), output / "weights.npz")
+        with replacing(output / "log.json") as part:
+            part.write_text(json.dumps(log, indent=1) + "\n")
 
     use_graph = device.type == "cuda" and options.graph
     run = _captured(step, network, optimizer) if use_graph else step
@@ -228,7 +233,23 @@ def _captured(step, network, optimizer):
     return graph.replay
 
 
-def main() -> None:
+def _check_settings(options: argparse.Namespace, recorded: dict) -> None:
+    """Raises `ValueError` for settings that a resumed training does not keep."""
+    default = make_parser().get_default
+    changed = [
+        f"--{name} was {recorded.get(name)}"
+        for name, value in vars(options).items()
+        if value not in (default(name), recorded.get(name))
+        and name not in ("packs", "output", "resume")
+    ]
+    if changed:
+        raise ValueError(
+            f"--resume keeps the settings of {options.output}: {', '.join(changed)}. "
+            "Leave them out"
+        )
+
+
+def make_parser() -> argparse.ArgumentParser:
     parser = common.make_parser("train", __doc__)
     add, number = parser.add_argument, common.positive
     add("--resume", action="store_true", help="go on from OUT/state.pt")
@@ -238,12 +259,16 @@ def main() -> None:
     add("--size", type=common.image_size, default=224)
     add("--learning_rate", type=number(float), default=0.01)
     add("--encoder_lr_multiplier", type=number(float), default=0.1)
-    add("--weight_decay", type=float, default=0.0005)
+    add("--weight_decay", type=common.not_negative, default=0.0005)
     add("--dropout", type=float, default=0.5)
     add("--graph", action=argparse.BooleanOptionalAction, default=True)
     add("--log_interval", type=number(int), default=100)
     add("--seed", type=int, default=0)
-    common.run(train, parser.parse_args())
+    return parser
+
+
+def main() -> None:
+    common.run(train, make_parser().parse_args())
 
 
 if __name__ == "__main__":

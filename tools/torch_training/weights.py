@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import zipfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -11,6 +10,7 @@ import numpy as np
 import torch
 
 from .attention import MOMENTUM
+from .files import replacing
 from .network import is_encoder
 
 _LSTM = {"weight_ih": "kernel", "weight_hh": "recurrent_kernel", "bias_ih": "bias"}
@@ -144,15 +144,15 @@ def save(state: Mapping[str, torch.Tensor], path: str | Path) -> None:
 
     Raises:
         ValueError: if a value is not finite; the file is then as it was.
+        OSError: if it cannot be written; likewise.
     """
     arrays = to_arrays(corrected(state))
     wrong = [name for name, value in arrays.items() if not np.isfinite(value).all()]
     if wrong:
         raise ValueError(f"{wrong[0]} is not finite: {path} is of before")
-    part = Path(f"{path}.part.npz")
     stored = {
         name: value.astype(np.float16) if value.ndim > 1 else value
         for name, value in arrays.items()
     }
-    np.savez(part, **stored)
-    os.replace(part, path)
+    with replacing(path) as part:
+        np.savez(part, **stored)
