@@ -8,7 +8,7 @@
 
     picanet_tf.predict("photos/", output="out/")              # as the commands do
     run = picanet_tf.train(tfrecords="data/duts", steps=200)
-    report = picanet_tf.evaluate(tfrecords=["data/ecssd"], models=[str(run.path)])
+    report = picanet_tf.evaluate(tfrecords="data/ecssd", models=run)
 
 What is exported is imported when it is first asked for: `load_model` of a preset
 predicts without TensorFlow, `build_model` imports it.

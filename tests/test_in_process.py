@@ -4,6 +4,7 @@ import csv
 import json
 import logging
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -205,6 +206,11 @@ def test_evaluate_as_a_function(capsys):
     assert methods["model"]["mae"] == pytest.approx(np.mean(errors), abs=1e-5)
     assert len(shown) == 2 and shown[0].startswith("abc, 3 images")
     assert capsys.readouterr().out == ""
+    one = picanet_tf.evaluate(
+        tfrecords=Path("records"), models="model.keras", workers=0
+    )
+    scores = one["datasets"]["abc"]["methods"]["model"]
+    assert scores["max_f"] == methods["model"]["max_f"]
     with pytest.raises(PicanetError, match="give `tfrecords`, or `masks`"):
         picanet_tf.evaluate(models=["model.keras"])
 
@@ -219,7 +225,10 @@ def test_train_as_a_function(tmp_path):
     # Of first weights every map is about 0.5: Eq. 9 of cross-entropies of log 2.
     untrained = math.log(2) * sum(STAGE_WEIGHTS.values())
     assert losses == pytest.approx([untrained] * 2, rel=0.05) and losses[0] != losses[1]
-    assert picanet_tf.load_model(run.path).predict("images/a.png").shape == (40, 50)
+    saliency = picanet_tf.load_model(run).predict("images/a.png")
+    assert saliency.shape == (40, 50)
+    (path,) = picanet_tf.predict("images/a.png", output="maps", model=run).written
+    np.testing.assert_allclose(read_mask(path) / 255, saliency, atol=0.51 / 255)
     again = picanet_tf.train(run="mine", resume=True)  # nothing is left to do
     assert again.path.samefile(run.path) and again.last_step == 2
     with pytest.raises(PicanetError, match="^A resumed run keeps .*`steps` was 2"):

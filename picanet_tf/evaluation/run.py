@@ -45,6 +45,8 @@ _WORTH_WORKERS = 50  # images
 class EvaluateOptions:
     """Options of `evaluate`.
 
+    Of the fields that are sequences, each may be a single string or path instead.
+
     Attributes:
         tfrecords: converted data sets.
         masks, images, names: folders of ground truth, of the corresponding images (if
@@ -83,6 +85,13 @@ class EvaluateOptions:
     workers: int = min(os.cpu_count() or 1, 8)
     grid_images: int = 6
 
+    def __post_init__(self):
+        for name in ("tfrecords", "masks", "images", "names", "models", "predictions"):
+            value = getattr(self, name)
+            one = isinstance(value, str | os.PathLike)
+            values = tuple(os.fspath(each) for each in ([value] if one else value))
+            object.__setattr__(self, name, values)
+
 
 def scoring_of(task: str) -> Scoring:
     """Returns the `Scoring` of a task."""
@@ -104,7 +113,7 @@ def evaluate(*, show: Callable[[str], object] = lambda text: None, **options) ->
             data set, or an image cannot be scored; the message names it.
 
     Example:
-        >>> report = evaluate(tfrecords=["data/ecssd"], models=["runs/latest"])
+        >>> report = evaluate(tfrecords="data/ecssd", models="runs/latest")
         >>> report["datasets"]["ECSSD"]["max_f"]
         0.871
     """

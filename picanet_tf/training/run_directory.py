@@ -38,9 +38,15 @@ WEIGHTS = ("model", "best")
 
 @dataclass(frozen=True)
 class RunDirectory:
-    """The paths of a run; use `create` for a new run and `open` for an existing one."""
+    """The paths of a run; use `create` for a new run and `open` for an existing one.
+
+    It is `os.PathLike`, so that whatever takes the path of a run takes it, too.
+    """
 
     path: Path
+
+    def __fspath__(self) -> str:
+        return os.fspath(self.path)
 
     @classmethod
     def planned(cls, variant: str, path: str = "") -> RunDirectory:
