@@ -8,8 +8,14 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+import socket
 import threading
+import time
 from collections.abc import Callable, Iterator
+
+# Seconds: signals closer than this are one, as `timeout` sends SIGTERM twice; and what
+# the main thread has to end by itself after a second one.
+_SAME, _GRACE = 0.5, 2.0
 
 
 class Terminated(SystemExit):
@@ -69,7 +75,9 @@ class StopRequest:
     exception.
 
     Args:
-        answer: line to print to stderr when a signal is received.
+        answer: line to print to stderr at once when a signal is received, also while
+            the main thread is in a long call of TensorFlow; a second one then ends the
+            process. Not for work with child processes.
         on_signal: called from the signal handler.
 
     Attributes:
@@ -81,6 +89,7 @@ class StopRequest:
         self._answer = answer
         self._on_signal = on_signal
         self._previous: dict = {}
+        self._answering = contextlib.ExitStack()
 
     @property
     def signal(self) -> int:
@@ -103,9 +112,12 @@ class StopRequest:
         if _in_main_thread():
             for number in (signal.SIGINT, signal.SIGTERM):
                 self._previous[number] = signal.signal(number, self._note)
+            if self._answer:
+                self._answering.enter_context(_answering(self._answer))
         return self
 
     def __exit__(self, *_) -> None:
+        self._answering.close()
         self._restore()
 
     def _note(self, number, _frame) -> None:
@@ -113,14 +125,47 @@ class StopRequest:
         self._restore()
         if self._on_signal:
             self._on_signal()
-        if self._answer:
-            # Bypass sys.stderr, which may be in the middle of a write.
-            os.write(2, f"\n{self._answer}\n".encode())
 
     def _restore(self) -> None:
         for number, handler in self._previous.items():
             signal.signal(number, handler)
         self._previous = {}
+
+
+@contextlib.contextmanager
+def _answering(answer: str) -> Iterator[None]:
+    """Prints `answer` at the first signal, and ends the process after a second one.
+
+    From a thread, because handlers wait until the main thread is back in Python.
+    """
+    reader, writer = socket.socketpair()
+    writer.setblocking(False)
+    over = threading.Event()
+
+    def listen() -> None:
+        first = None
+        while number := reader.recv(1)[0]:
+            if number not in (signal.SIGINT, signal.SIGTERM):
+                continue
+            if first is None:
+                first = time.monotonic()
+                # Bypass sys.stderr, which may be in the middle of a write.
+                os.write(2, f"\n{answer}\n".encode())
+            elif time.monotonic() - first > _SAME and not over.wait(_GRACE):
+                os._exit(128 + number)
+
+    previous = signal.set_wakeup_fd(writer.fileno(), warn_on_full_buffer=False)
+    thread = threading.Thread(target=listen, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        signal.set_wakeup_fd(previous)
+        writer.send(b"\0")
+        thread.join()
+        reader.close()
+        writer.close()
 
 
 @contextlib.contextmanager

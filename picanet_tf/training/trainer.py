@@ -122,7 +122,7 @@ class Trainer:
                 self.learner = self.learner.resized(size)
                 if cluster.chief:
                     with self.learner.averaged():
-                        self._save_model()
+                        self.learner.save(path / "model.keras")
 
     def _build(self, stop: StopRequest) -> None:
         """Creates the network, its optimizer and, for a new run, the run directory."""
@@ -171,7 +171,7 @@ class Trainer:
                 stopped = stopped or self.cluster.size == 1 and stop.received
                 saving = last or stopped or step % experiment.checkpoint_interval == 0
                 if saving and chief:
-                    self._save(step)
+                    self._save(step, panels=not stopped)
                 if stopped or last:  # No worker stops before the chief has saved.
                     agree(self.strategy, self.cluster, step=step)
                 if stopped:
@@ -289,12 +289,12 @@ class Trainer:
             self.run_directory.record(stopped_early=step)
         return stops
 
-    def _save(self, step: int) -> None:
+    def _save(self, step: int, panels: bool) -> None:
         self.learner.checkpoints.save(step)
         with self.learner.averaged():
-            self._save_model()
-            panels = self.learner.validator.panels(*self._panel_batch)
-        self._tell("on_panels", step, panels)
-
-    def _save_model(self) -> None:
-        self.learner.save(self.run_directory.path / "model.keras")
+            self.learner.save(self.run_directory.path / "model.keras")
+            if (
+                panels
+            ):  # Whose first ones take a while; who stops does not want to wait.
+                pictures = self.learner.validator.panels(*self._panel_batch)
+                self._tell("on_panels", step, pictures)

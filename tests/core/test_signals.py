@@ -1,8 +1,12 @@
 """Ctrl-C and SIGTERM, sent by this process to itself."""
 
 import os
+import pathlib
 import signal
+import subprocess
+import sys
 import threading
+import time
 
 import pytest
 
@@ -85,6 +89,7 @@ def test_a_stop_request_is_noted_and_obeyed(number, error, code, capfd):
             stop.obey()
     assert code is None or raised.value.code == code
     assert capfd.readouterr().err == "\nstopping\n"
+    assert signal.set_wakeup_fd(-1) == -1
 
 
 def test_a_second_ctrl_c_acts_at_once():
@@ -92,6 +97,52 @@ def test_a_second_ctrl_c_acts_at_once():
         send(signal.SIGINT)
         assert stop.received == signal.SIGINT
         send(signal.SIGINT)
+
+
+# As in a step of TensorFlow, the main thread is not back in Python for some seconds.
+BUSY = """
+import ctypes, signal
+from picanet_tf.core.signals import StopRequest
+with StopRequest("stopping") as stop:
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
+    print("ready", flush=True)
+    ctypes.CDLL(None).sleep(SECONDS)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT, signal.SIGTERM})
+print("stopped by", stop.received)
+"""
+
+
+def busy(seconds):
+    process = subprocess.Popen(
+        [sys.executable, "-c", BUSY.replace("SECONDS", str(seconds))],
+        cwd=pathlib.Path(__file__).parents[2],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout.readline() == "ready\n"
+    return process
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (15, 143)])
+def test_signals_are_answered_while_the_main_thread_computes(number, code):
+    process = busy(60)
+    started = time.monotonic()
+    process.send_signal(number)
+    assert process.stderr.readline() + process.stderr.readline() == "\nstopping\n"
+    time.sleep(0.7)
+    process.send_signal(number)
+    assert process.communicate(timeout=30) == ("", "")
+    assert process.returncode == code and time.monotonic() - started < 20
+
+
+def test_two_signals_at_once_are_one():
+    """`timeout` sends SIGTERM to its child, and to the child's group."""
+    process = busy(5)
+    for _ in range(2):
+        process.send_signal(signal.SIGTERM)
+    said, told = process.communicate(timeout=30)
+    assert (said, told, process.returncode) == ("stopped by 15\n", "\nstopping\n", 0)
 
 
 def test_other_threads_handle_no_signals():
