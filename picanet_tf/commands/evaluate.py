@@ -26,13 +26,8 @@ from absl import flags
 
 from picanet_tf.commands.engine_flags import define_engine_flags, read_engine_options
 from picanet_tf.core import cli
-from picanet_tf.evaluation.run import (
-    METRICS,
-    EvaluateOptions,
-    baselines,
-    conventions,
-    evaluate,
-)
+from picanet_tf.evaluation.options import METRICS, EvaluateOptions
+from picanet_tf.evaluation.run import baselines, conventions, evaluate
 from picanet_tf.inference.locate import DESCRIPTION
 
 __doc__ = f"{__doc__}\n{conventions()}"

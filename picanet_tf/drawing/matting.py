@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import importlib.util
 import io
 import sys
 import threading
@@ -85,7 +86,7 @@ def require_pymatting():
     Raises:
         PicanetError: if it is not installed.
     """
-    if "pymatting" not in sys.modules:
+    if "pymatting" not in sys.modules and importlib.util.find_spec("pymatting"):
         logging.info("Loading pymatting, which compiles itself once: a minute or two")
     try:
         import pymatting

@@ -9,8 +9,7 @@ from __future__ import annotations
 import functools
 import os
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from absl import logging
@@ -25,6 +24,7 @@ from picanet_tf.core.files import sha256_of, write_json, write_text
 from picanet_tf.core.images import read_mask
 from picanet_tf.core.path_checks import check_folder, check_writable
 from picanet_tf.evaluation import sources
+from picanet_tf.evaluation.options import METRICS, EvaluateOptions
 from picanet_tf.evaluation.samples import DataSet, Method, Sample
 from picanet_tf.evaluation.scoring import Scoring, save_drawings
 from picanet_tf.inference import Located, load_model, locate
@@ -33,64 +33,7 @@ from picanet_tf.tasks.registry import get_spec, load, specs_of_kind, task_names
 
 # {record kind: reader of predictions in image files}; boxes are in other files
 READERS = {kinds.MASK: read_mask, kinds.CLASS_MAP: read_class_map}
-# {name: scores to compute}; None computes all
-METRICS = {
-    "all": None,
-    "fast": ("max_f", "max_mean_f", "mean_f", "adaptive_f", "mae"),
-}
 _WORTH_WORKERS = 50  # images
-
-
-@dataclass(frozen=True, kw_only=True)
-class EvaluateOptions:
-    """Options of `evaluate`.
-
-    Of the fields that are sequences, each may be a single string or path instead.
-
-    Attributes:
-        tfrecords: converted data sets.
-        masks, images, names: folders of ground truth, of the corresponding images (if
-            any), and names of these data sets (by default ECSSD for ECSSD/masks).
-        mask_suffix, invert_masks: of `masks`, see `sources.folder_data_set`.
-        models: models, see `inference.locate`. Without any method, the default model.
-        predictions: `NAME=PATH` of predictions on disk.
-        baseline: name of a baseline.
-        output: folder for the report; None for no report.
-        weights: see `inference.locate`.
-        engine, threads, precision: see `inference.load_model`.
-        normalize: whether to min-max normalize each map to 0..1.
-        metrics: one of `METRICS`.
-        batch_size: batch size of the network.
-        workers: number of processes that score; 0 scores in this process.
-        grid_images: number of images in the qualitative grid.
-    """
-
-    tfrecords: Sequence[str] = ()
-    masks: Sequence[str] = ()
-    images: Sequence[str] = ()
-    names: Sequence[str] = ()
-    mask_suffix: str = ""
-    invert_masks: bool = False
-    models: Sequence[str] = ()
-    predictions: Sequence[str] = ()
-    baseline: str | None = None
-    output: str | None = None
-    weights: str | None = None
-    engine: str | None = None
-    threads: int | None = None
-    precision: str = "auto"
-    normalize: bool = True
-    metrics: str = "all"
-    batch_size: int = 4
-    workers: int = min(os.cpu_count() or 1, 8)
-    grid_images: int = 6
-
-    def __post_init__(self):
-        for name in ("tfrecords", "masks", "images", "names", "models", "predictions"):
-            value = getattr(self, name)
-            one = isinstance(value, str | os.PathLike)
-            values = tuple(os.fspath(each) for each in ([value] if one else value))
-            object.__setattr__(self, name, values)
 
 
 def scoring_of(task: str) -> Scoring:

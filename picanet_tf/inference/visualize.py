@@ -120,7 +120,8 @@ def _draw_all(
         for pixel in pixels:
             cell_of(pixel, *[image.shape[:2]] * 2, image=item.path)  # raises if outside
         _draw(attention, image, named, boxes, item, *paths)
-    logging.info("Drew %d images to %s", len(jobs) - len(failed), folder)
+    drawn = len(jobs) - len(failed)
+    logging.info("Drew %d image%s to %s", drawn, "s" * (drawn != 1), folder)
     if failed:
         logging.error("%d of %d could not be read", len(failed), len(jobs))
     return failed

@@ -140,7 +140,8 @@ def open_image(content: bytes, limits: Limits) -> Image.Image:
         pixels = "more"
     except UnidentifiedImageError:
         raise HTTPException(
-            400, "not an image of a known format (with curl, use --data-binary, not -d)"
+            400,
+            "not an image of a known format (curl needs --data-binary, not -d)",
         ) from None
     except Exception as error:  # A broken header may raise any exception.
         reason = " ".join(str(error).split()) or type(error).__name__

@@ -207,7 +207,7 @@ def test_reasons(client, jpeg):
 
     assert reason(400, jpeg[:-100]).startswith("image: image file is truncated")
     assert reason(400, jpeg[:400]) == "not a readable image: Truncated File Read"
-    assert reason(400, b"text").startswith("not an image of a known format (with")
+    assert reason(400, b"text").startswith("not an image of a known format (curl")
     assert reason(400, b"").startswith("the request has no image")
     assert "Received: 'photo' (a file)" in reason(400, **form(jpeg, "photo"))
     twice = form(jpeg)["body"].replace(b"--x--\r\n", b"") + form(jpeg)["body"]
