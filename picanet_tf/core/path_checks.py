@@ -92,11 +92,11 @@ def name_others(folder: Path, files: Iterable[str]) -> str:
     """
     known = {Path(file) for file in files}
     folders = {parent for file in known for parent in file.parents}
-    others = []
-    for path in folder.rglob("*"):
-        name = path.relative_to(folder)
-        expected = folders if path.is_dir() else known
-        if name not in expected and name.parent in folders:
-            others.append(name.as_posix())
-    others.sort()
+    others = sorted(
+        path.relative_to(folder).as_posix()
+        for name in folders
+        if (folder / name).is_dir()
+        for path in (folder / name).iterdir()
+        if path.relative_to(folder) not in (folders if path.is_dir() else known)
+    )
     return ", ".join(others[:_MOST_NAMED]) + ", ..." * (len(others) > _MOST_NAMED)

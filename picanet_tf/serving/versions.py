@@ -10,13 +10,13 @@ other names.
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
 
 from picanet_tf.core.directories import Staged, publishing
 from picanet_tf.core.errors import PicanetError
+from picanet_tf.core.files import read_json
 from picanet_tf.core.path_checks import name_others
 
 MODEL_CARD = Path("assets") / "model_card.json"  # which every version holds
@@ -54,7 +54,7 @@ def check_version(base: Path, version: int | None, overwrite: bool) -> int:
             "omit `version` for the next one"
         )
     try:
-        files = json.loads((folder / MODEL_CARD).read_text("utf-8"))["files"]
+        files = read_json(folder / MODEL_CARD)["files"]
         others = name_others(folder, files)
     except (OSError, ValueError, TypeError, KeyError) as error:
         raise PicanetError(

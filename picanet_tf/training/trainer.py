@@ -293,8 +293,6 @@ class Trainer:
         self.learner.checkpoints.save(step)
         with self.learner.averaged():
             self.learner.save(self.run_directory.path / "model.keras")
-            if (
-                panels
-            ):  # Whose first ones take a while; who stops does not want to wait.
+            if panels:  # The first ones take a while, for which a stop does not wait.
                 pictures = self.learner.validator.panels(*self._panel_batch)
                 self._tell("on_panels", step, pictures)

@@ -37,6 +37,7 @@ def write_encoder(output: str, source: str) -> None:
         source: `weights` of `build_model`: imagenet, hed, or a path.
     """
     _check_output(output, ".npz")
+    from picanet_tf.core.files import replacing
     from picanet_tf.saliency import build_model
 
     network = build_model("UNet", weights=source)
@@ -45,8 +46,6 @@ def write_encoder(output: str, source: str) -> None:
         for variable in network.variables
         if variable.path.startswith("block")
     }
-    from picanet_tf.core.files import replacing
-
     with replacing(Path(output)) as temporary:
         np.savez(temporary, **{k: v.astype(np.float16) for k, v in arrays.items()})
 
