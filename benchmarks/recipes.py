@@ -38,7 +38,7 @@ ROWS = {
         "encoder_lr_multiplier": 0.1,
     },
     "rate divided at 1/2 and 3/4": {"rate_schedule": "steps"},
-    "constant rate then linear": {"rate_schedule": "linear"},
+    "cosine": {"rate_schedule": "cosine"},
     "no warm-up": {"warmup_steps": 0},
     "no clipping": {"clip_norm": 0.0},
     "dropout 0.5": {"dropout": 0.5},

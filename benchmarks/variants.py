@@ -2,6 +2,7 @@
 
     python -m benchmarks.variants train DATA OUT [--variants UNet,6GAP_5432LAP]
         [--steps 470] [--size 128] [--seeds 0,1] [--recipe quick]
+        [--rate_schedule the recipe's]
     python -m benchmarks.variants table OUT TEST... [--variants UNet,6GAP_5432LAP]
 
 train   trains each variant with each seed on DATA, from the VGG16 of the package
@@ -24,6 +25,8 @@ VARIANTS = "UNet,6GAP_5432LAP,6GAP_5432AC"
 
 def train_all(options: argparse.Namespace) -> None:
     precision = "float32" if options.recipe == "paper" else "mixed_bfloat16"
+    kind = options.rate_schedule
+    schedule = {"rate_schedule": kind} if kind else {}
     for seed in options.seeds.split(","):
         for variant in options.variants.split(","):
             train(
@@ -37,6 +40,7 @@ def train_all(options: argparse.Namespace) -> None:
                 backbone_weights="hed",
                 checkpoint_interval=100,
                 seed=int(seed),
+                **schedule,
             )
 
 
@@ -83,6 +87,7 @@ def main() -> None:
     add.add_argument("--size", type=int, default=128)
     add.add_argument("--seeds", default="0,1")
     add.add_argument("--recipe", default="quick")
+    add.add_argument("--rate_schedule")
     add.add_argument("--variants", default=VARIANTS)
     add = commands.add_parser("table")
     add.add_argument("output", type=Path)

@@ -42,7 +42,7 @@ class SaliencySpec(TaskSpec):
             "batch_size": 8,
             "optimizer": "adamw",
             "encoder_lr_multiplier": 0.2,
-            "rate_schedule": "cosine",
+            "rate_schedule": "linear",
             "warmup_steps": 50,
             "clip_norm": 5.0,
             "dropout": 0.3,

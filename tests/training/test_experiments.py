@@ -49,6 +49,7 @@ def test_the_quick_recipe():
     quick = Experiment.of(recipe="quick")
     assert (quick.optimizer, quick.learning_rate, quick.beta_2) == ("adamw", 5e-4, 0.99)
     assert (quick.weight_decay, quick.encoder_lr_multiplier) == (0.01, 0.2)
+    assert (quick.rate_schedule, quick.linear_share) == ("linear", 0.2)
     assert [phase.image_size for phase in quick.phases] == [160, 224]
     assert (quick.steps, quick.batch_size, quick.dropout) == (1000, 8, 0.3)
     assert Experiment.from_json(quick.to_json()) == quick
@@ -144,7 +145,7 @@ def test_a_linear_share_of_another_schedule():
     share = Experiment.of(linear_share=0.3, rate_schedule="linear").linear_share
     assert share == 0.3
     with pytest.raises(PicanetError, match="`linear_share` requires `rate_schedule`"):
-        Experiment.of(recipe="quick", linear_share=0.3)
+        Experiment.of(recipe="quick", linear_share=0.3, rate_schedule="cosine")
 
 
 def test_random_scale_is_for_segmentation():
