@@ -49,7 +49,8 @@ def evaluate(*, show: Callable[[str], object] = lambda text: None, **options) ->
         **options: fields of `EvaluateOptions`.
 
     Returns:
-        The report, `["datasets"][name]["methods"][method]`; see `report.json`.
+        The report, as in `report.json`: `["datasets"][name]` has the scores of the
+        first method, and in `["methods"][method]` those of each.
 
     Raises:
         PicanetError: if the data sets have different kinds, a method does not support a
@@ -186,7 +187,8 @@ class _Evaluation:
             facts |= {"weights": options.weights or "model", "last_step": step}
             experiment = found.run.load_experiment()
             variant = self._scoring.report.paper_variant(experiment)
-            name = variant or found.keras.stem
+            folder = os.path.basename(os.path.abspath(found.name))
+            name = f"{variant} ({folder})"
         elif not found.preset:
             name = Path(found.name).stem
         facts["sha256"] = sha256_of(found.file(options.engine))
