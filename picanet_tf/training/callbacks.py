@@ -141,7 +141,7 @@ class TableWriter:
 class Recorder(Listener):
     """Writes the run's tables and TensorBoard logs; until closed, no other may.
 
-    Losses are averaged over `experiment.log_interval` steps.
+    Losses are averaged over `experiment.log_interval` steps; a last row has the rest.
 
     Raises:
         PicanetError: if another process trains in the run directory, or a table is
@@ -161,17 +161,21 @@ class Recorder(Listener):
 
     def on_step(self, step: int, logs: dict[str, float]) -> None:
         self._window.append(logs)
-        self._write_row(step)
+        self._count(step)
 
     def on_skip(self, step: int, names: list[str], keys: list[str]) -> None:
         self._skipped.write(
             step, {"not finite": " ".join(names), "records": " ".join(keys)}
         )
-        self._write_row(step)
+        self._count(step)
 
-    def _write_row(self, step: int) -> None:
+    def _count(self, step: int) -> None:
         self._steps = step
-        if step % self._experiment.log_interval or not self._window:
+        if step % self._experiment.log_interval == 0:
+            self._write_row()
+
+    def _write_row(self) -> None:
+        if not self._window:
             return
         means = {
             name: float(np.mean([row[name] for row in self._window]))
@@ -180,10 +184,11 @@ class Recorder(Listener):
         if self._experiment.on_nonfinite == "skip":
             means["skipped"] = self._skipped.rows  # since the run began
         self._window = []
-        self._metrics.write(step, means)
-        self._scalars("training", step, means)
+        self._metrics.write(self._steps, means)
+        self._scalars("training", self._steps, means)
 
     def on_end(self) -> None:
+        self._write_row()
         if self._skipped.rows:
             logging.warning(
                 "%d of %d batches were not finite and were skipped; see %s",

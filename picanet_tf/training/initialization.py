@@ -77,7 +77,11 @@ def load_initial_weights(
             pretrained = load_vgg16_weights(model, experiment.backbone_weights).loaded
     else:
         transfer = _take_weights(model, experiment, init_from)
-        logging.info("Weights from %s: %s", init_from, transfer)
+        if transfer.complete:
+            logging.info("Weights from %s: %s", init_from, transfer)
+        else:
+            logging.warning("Weights from %s: %s\nVariables that it does not fill "
+                            "start at random", init_from, transfer)  # fmt: skip
         loaded = dict.fromkeys(path.split("/")[0] for path in transfer.loaded)
         pretrained = tuple(filter(is_vgg16_layer, loaded))
     for name, part in (

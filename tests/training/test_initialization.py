@@ -55,16 +55,19 @@ def loaded(preset, **changes):
     return model, pretrained, read_arrays(preset.path("weights")), before
 
 
-def test_the_same_network_gets_all_weights(preset):
+def test_the_same_network_gets_all_weights(preset, caplog):
     model, pretrained, arrays, _ = loaded(preset)
+    assert not any(record.levelname == "WARNING" for record in caplog.records)
     assert pretrained == CONV_LAYERS + FC_LAYERS
     assert arrays.keys() == {variable.path for variable in model.weights}
     for variable in model.weights:
         np.testing.assert_array_equal(variable.numpy(), arrays[variable.path])
 
 
-def test_of_another_variant_what_fits(preset):
+def test_of_another_variant_what_fits(preset, caplog):
     model, pretrained, arrays, before = loaded(preset, variant="6GAP_54LAP")
+    (warned,) = [r.getMessage() for r in caplog.records if r.levelname == "WARNING"]
+    assert "missing from the source: d4_" in warned and "start at random" in warned
     assert pretrained == CONV_LAYERS + FC_LAYERS
     layer = lambda path: path.rpartition("/")[0]  # noqa: E731
     torn = {

@@ -134,6 +134,19 @@ def test_a_run_that_another_process_trains(tmp_path):
     assert run.begun
 
 
+def test_the_last_row_has_the_rest(tmp_path):
+    """Of the steps after the last multiple of `log_interval`."""
+    logged = {}
+    for interval in (1, 3):
+        run = run_of(tmp_path / str(interval), steps=5, log_interval=interval)
+        trained(run)
+        logged[interval] = {
+            int(row["step"]): float(row["loss"]) for row in rows(run.metrics)
+        }
+    assert logged[3].keys() == {3, 5}
+    assert logged[3][5] == pytest.approx((logged[1][4] + logged[1][5]) / 2, rel=1e-4)
+
+
 def test_a_loss_that_is_not_finite_stops_the_run(tmp_path):
     run = run_of(tmp_path / "run", variant="UNet", learning_rate=1e30)
     with pytest.raises(
