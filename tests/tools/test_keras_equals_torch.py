@@ -9,6 +9,7 @@ import tensorflow as tf
 from PIL import Image
 
 from data_pipeline.convert import convert_folders
+from picanet_tf import segmentation
 from picanet_tf.core.errors import PicanetError
 from picanet_tf.saliency import build_model
 from picanet_tf.tasks import get_task
@@ -96,6 +97,27 @@ def test_a_network_of_its_weights(tmp_path):
     for path, value in arrays.items():
         np.testing.assert_array_equal(read[path], value.astype(np.float32))
     assert read["d6_gap/norm/collected_weight"] == 20
+
+
+def test_the_weights_of_a_network_are_written(tmp_path):
+    """They come back as they were; another task's network is refused."""
+    network = keras_network("6GAP_5432AC")
+    network.save(tmp_path / "first.keras")
+    first, second = str(tmp_path / "first.keras"), str(tmp_path / "second.keras")
+    keras_models.write_weights(first, str(tmp_path / "start.npz"))
+    with np.load(tmp_path / "start.npz") as file:
+        assert not any("collected" in name for name in file.files)
+    keras_models.write_network(str(tmp_path / "start.npz"), "6GAP_5432AC", second)
+    for ours, theirs in zip(
+        network.weights, keras.saving.load_model(second).weights, strict=True
+    ):
+        if not ours.path.endswith("collected_weight"):
+            np.testing.assert_array_equal(ours, theirs, ours.path)
+    other = segmentation.build_model("DeepLab", image_size=64, width=1 / 64)
+    other.save(tmp_path / "other.keras")
+    with pytest.raises(PicanetError, match="other.keras is for segmentation"):
+        keras_models.write_weights(str(tmp_path / "other.keras"), f"{tmp_path}/x.npz")
+    assert not (tmp_path / "x.npz").exists()
 
 
 def test_the_encoder_is_written(tmp_path, monkeypatch):

@@ -2,9 +2,10 @@
 
     python -m tools.torch_training.keras_models packs DATA OUT [--parts 2]
     python -m tools.torch_training.keras_models encoder OUT.npz [--source hed]
+    python -m tools.torch_training.keras_models weights MODEL OUT.npz
     python -m tools.torch_training.keras_models network WEIGHTS.npz VARIANT OUT.keras
 
-DATA is a data set of `picanet convert`.
+DATA is a data set of `picanet convert`, MODEL a preset, a run or a .keras file.
 """
 
 from __future__ import annotations
@@ -50,6 +51,31 @@ def write_encoder(output: str, source: str) -> None:
         np.savez(temporary, **{k: v.astype(np.float16) for k, v in arrays.items()})
 
 
+def write_weights(model: str, output: str) -> None:
+    """Writes a saliency network's weights, for `spare --weights`.
+
+    Args:
+        model: see `inference.locate`.
+        output: path of an .npz.
+    """
+    _check_output(output, ".npz")
+    from picanet_tf.core.errors import PicanetError
+    from picanet_tf.core.files import replacing
+    from picanet_tf.inference import load_model
+
+    network = load_model(model, engine="keras", precision="float32").network
+    task = network.task.spec.name
+    if task != "saliency":
+        raise PicanetError(f"{model} is for {task}; this training is for saliency")
+    arrays = {
+        variable.path: variable.numpy()
+        for variable in network.weights
+        if not variable.path.endswith("collected_weight")  # Keras' alone
+    }
+    with replacing(Path(output)) as temporary:
+        np.savez(temporary, **arrays)
+
+
 def write_network(weights: str, variant: str, output: str) -> None:
     """Writes a network of the project, with the weights of the .npz."""
     _check_output(output, ".keras")
@@ -87,6 +113,9 @@ def main() -> None:
     add = commands.add_parser("encoder")
     add.add_argument("output")
     add.add_argument("--source", default="hed")
+    add = commands.add_parser("weights")
+    add.add_argument("model")
+    add.add_argument("output")
     add = commands.add_parser("network")
     add.add_argument("weights")
     add.add_argument("variant")
@@ -97,6 +126,8 @@ def main() -> None:
             write_packs(options.data, options.output, options.parts)
         elif options.command == "encoder":
             write_encoder(options.output, options.source)
+        elif options.command == "weights":
+            write_weights(options.model, options.output)
         else:
             write_network(options.weights, options.variant, options.output)
     except (PicanetError, ValueError, OSError) as error:
