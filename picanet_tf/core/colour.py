@@ -17,9 +17,10 @@ from picanet_tf.core.icc import ProfileError, profile_of
 _MODES = {"RGB": "RGB", "GRAY": "L", "CMYK": "CMYK"}
 # Profiles of devices and colour spaces; the others (links, effects) describe no image.
 _CLASSES = ("scnr", "mntr", "prtr", "spac")
-# Grey levels by which a profile that is called sRGB, or is meant to be, may differ.
+# Largest difference, in 8-bit levels, at which a profile counts as sRGB.
 _SRGB_TOLERANCE = 2
-# Bytes of profiles that are not cached, with their transforms: a JPEG's may have 16 MB.
+# Profiles with more bytes are not cached, nor are their transforms: a JPEG may hold
+# one of 16 MB.
 _LARGE = 1 << 21
 
 
@@ -31,8 +32,8 @@ def to_srgb(
     Args:
         image: of any mode with 8 bits or 1 bit per channel.
         info: `info` of the loaded image, see `icc.profile_of`.
-        warn: called with a message if the profile is ignored, as viewers do: it is
-            broken, or made for other images.
+        warn: called with a message if the profile is broken or made for images of
+            another kind; it is then ignored, as viewers do.
     """
     try:
         profile = profile_of(info)
@@ -41,7 +42,7 @@ def to_srgb(
             mode, transform = make(profile)
             if transform is not None:
                 converted = transform.apply(_channels(image, mode))
-                converted.info.clear()  # of Pillow's sRGB profile
+                converted.info.clear()  # It holds Pillow's sRGB profile.
                 return converted
     except ProfileError as error:
         warn(f"its colour profile is ignored: {error}")
@@ -49,7 +50,11 @@ def to_srgb(
 
 
 def _channels(image: Image.Image, mode: str) -> Image.Image:
-    """Returns the channels that a profile for `mode` describes."""
+    """Returns the channels that a profile for `mode` describes.
+
+    Raises:
+        ProfileError: if the image has other channels.
+    """
     if (image.mode == "CMYK") == (mode == "CMYK"):
         if mode != "L":
             return image.convert(mode)
@@ -63,7 +68,11 @@ def _channels(image: Image.Image, mode: str) -> Image.Image:
 
 
 def _transform(profile: bytes) -> tuple[str, ImageCms.ImageCmsTransform | None]:
-    """Returns the mode that a profile describes and its transform; None for sRGB."""
+    """Returns the mode that a profile describes and its transform; None for sRGB.
+
+    Raises:
+        ProfileError: if the profile is unreadable or describes no image.
+    """
     try:
         opened = ImageCms.ImageCmsProfile(io.BytesIO(profile))
         facts = opened.profile

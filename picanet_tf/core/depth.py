@@ -1,7 +1,7 @@
 """Reduces 16-bit images to 8 bits by the depth that their values really have.
 
-Cameras and scanners store 10 or 12 bits in files of 16, often without scaling them: by
-the depth of the file such an image is nearly black.
+Cameras and scanners store 10 or 12 bits in files of 16, often without scaling them.
+Reduced by the depth of the file, such an image would be nearly black.
 """
 
 import re
@@ -10,28 +10,31 @@ from collections.abc import Callable
 import numpy as np
 from PIL import Image
 
-# Depths that are recognised by the largest value. Not 14 bits: many a dark image of 16
-# bits has no value above a quarter of white.
+# Depths that are recognised by the largest value. Not 14 bits: in many dark 16-bit
+# images, no value is above a quarter of white.
 _GUESSES = (8, 10, 12)
-# Tags of TIFF.
+# TIFF tags.
 _BITS_PER_SAMPLE, _PHOTOMETRIC, _MAX_SAMPLE_VALUE = 258, 262, 281
-# Pillow's names of pixels of which it keeps the upper 8 of 16 bits, with byte order;
-# and of grey that it scales to 8 bits, with options.
+# Pillow's raw modes of which it keeps only the upper 8 of 16 bits, with the byte order;
+# and those of 2- and 4-bit grey, which it scales to 8 bits, with options.
 _REDUCED = re.compile(r"(RGB|RGBX|RGBA);16[BLN]|LA;16B")
 _NARROW = re.compile(r"L;([24])[IR]*")
 
 
 def reduced_mode(image: Image.Image) -> str:
-    """Returns how an opened image stores its pixels if Pillow reduces 16 bits to 8."""
+    """Returns an opened image's raw mode if Pillow reduces 16 bits to 8, else ""."""
     tile = getattr(image, "tile", None)
     rawmode = _rawmode(tile[0]) if tile else ""
     return rawmode if _REDUCED.fullmatch(rawmode) else ""
 
 
 def stored_white(image: Image.Image) -> int:
-    """Returns what white is in the file of an opened image, if Pillow scales values.
+    """Returns the value of white in the file of an image whose values Pillow scales.
 
     Pillow scales grey of 2 and 4 bits, PGM and PPM, and colours of 16 bits.
+
+    Args:
+        image: opened, but not yet decoded.
 
     Returns:
         The value that becomes 255, or 65535 in mode I; 0 if values stay as they are.
@@ -49,17 +52,20 @@ def stored_white(image: Image.Image) -> int:
 def read_lower_bits(opened: Image.Image) -> Image.Image:
     """Decodes the lower 8 of 16 bits per channel.
 
-    Pillow drops the second byte of each sample. In the other byte order, that is the
-    upper one.
+    Pillow keeps the upper byte of each sample. Told the opposite byte order, it takes
+    the lower byte for the upper one.
 
     Args:
-        opened: not yet decoded, with a `reduced_mode`.
+        opened: an image that is not yet decoded and has a `reduced_mode`.
+
+    Returns:
+        An image with 8 bits per channel and the channels of the file.
     """
     tiles = []
     for tile in opened.tile:
         rawmode = _rawmode(tile)
         other = rawmode[:-1] + ("L" if rawmode[-1] == "B" else "B")
-        if rawmode == "LA;16B":  # Its bytes one by one: Pillow has no other order.
+        if rawmode == "LA;16B":  # Read as single bytes: Pillow knows only this order.
             other = "RGBA"
         rest = () if isinstance(tile.args, str) else tile.args[1:]
         args = other if isinstance(tile.args, str) else (other, *rest)
@@ -80,8 +86,9 @@ def _rawmode(tile) -> str:
 def to_8_bit(image: Image.Image, warn: Callable[[str], None] | None) -> Image.Image:
     """Reduces a loaded image to 8 bits per channel, if it has more.
 
-    The depth is what the file says: sBIT of PNG, BitsPerSample or MaxSampleValue of
-    TIFF. Otherwise it is 8, 10 or 12 bits if no value needs more, else 16.
+    The depth is the one that the file declares: sBIT of PNG, BitsPerSample or
+    MaxSampleValue of TIFF. Otherwise it is 8, 10 or 12 bits if no value needs more,
+    else 16.
 
     Args:
         image: from `opening.load`.
@@ -90,6 +97,9 @@ def to_8_bit(image: Image.Image, warn: Callable[[str], None] | None) -> Image.Im
 
     Returns:
         The image in 8 bits: L or LA from grey, RGB or RGBA from colours.
+
+    Raises:
+        ValueError: see `read_16_bit`.
     """
     values = _values(image, lower_bits=warn is not None)
     if values is None:
@@ -99,7 +109,7 @@ def to_8_bit(image: Image.Image, warn: Callable[[str], None] | None) -> Image.Im
     table = (2 * 255 * np.arange(65536) + top) // (2 * top)  # Rounded.
     small = table.clip(0, 255).astype(np.uint8)[values]
     if image.mode == "RGBA" and values[..., 3].max(initial=0) > top:
-        small[..., 3] = values[..., 3] >> 8  # Alpha has 16 bits all the same.
+        small[..., 3] = values[..., 3] >> 8  # Alpha uses all 16 bits nonetheless.
     reduced = Image.fromarray(small)
     if (opaque := _opaque(image, values)) is not None:
         reduced.putalpha(Image.fromarray(opaque))
@@ -124,7 +134,11 @@ def read_dark_colours(
 
 
 def _opaque(image: Image.Image, values: np.ndarray) -> np.ndarray | None:
-    """Returns 0 where pixels have the colour declared transparent, else 255, uint8."""
+    """Returns the alpha of a colour that is declared transparent, if there is one.
+
+    Returns:
+        uint8 [H, W], 0 where `values` have that colour, else 255; or None.
+    """
     source = image.info.get("lower_bits", image)
     if (clear := source.info.get("transparency")) is None:
         return None
@@ -133,7 +147,7 @@ def _opaque(image: Image.Image, values: np.ndarray) -> np.ndarray | None:
 
 
 def _values(image: Image.Image, lower_bits: bool) -> np.ndarray | None:
-    """Returns 16-bit values, uint16 [H, W] or [H, W, C]; None if there are none."""
+    """Returns 16-bit values, uint16 [H, W] or [H, W, C]; None if the image has none."""
     if image.mode.startswith("I"):
         return read_16_bit(image)
     if lower_bits and "lower_bits" in image.info:
@@ -154,13 +168,14 @@ def read_16_bit(image: Image.Image) -> np.ndarray:
             "pixels must be 0 to 65535, which is 16 bits. Received: "
             f"{values.min()} to {values.max()}"
         )
-    # Pillow inverts TIFFs in which 0 is white, but not of 16 bits.
+    # Pillow inverts TIFFs in which 0 is white, but not those of 16 bits.
     if getattr(image, "tag_v2", {}).get(_PHOTOMETRIC) == 0:
         values = 65535 - values
     return values.astype(np.uint16)
 
 
 def _depth(image: Image.Image, values: np.ndarray, warn: Callable[[str], None]) -> int:
+    """Returns the bits per channel that 16-bit values really have; see `to_8_bit`."""
     colours = values[..., :3] if values.ndim == 3 else values
     largest = int(colours.max(initial=0))
     if image.format == "PPM" or not largest:
@@ -174,7 +189,7 @@ def _depth(image: Image.Image, values: np.ndarray, warn: Callable[[str], None]) 
     if largest <= declared < 65535 and declared == 2**bits - 1 and bits >= 8:
         return bits
     if significant := max(image.info.get("sbit", b""), default=0):
-        # They are the upper bits, unless the file breaks PNG's rules, which shows.
+        # PNG requires them to be the upper bits; the values show if a file breaks that.
         below = (1 << max(0, 16 - significant)) - 1
         is_scaled = largest >> significant or not (colours & below).any()
         return 16 if is_scaled else significant
@@ -189,7 +204,7 @@ def _depth(image: Image.Image, values: np.ndarray, warn: Callable[[str], None]) 
 
 
 def _number(value: object) -> int:
-    """A tag's number, the first of several; 0 if it is none."""
+    """Returns a tag's number, the first of several; 0 if it is not a number."""
     if isinstance(value, tuple):
         value = value[0] if value else 0
     return value if isinstance(value, int) else 0

@@ -18,8 +18,9 @@ from picanet_tf.core.errors import PicanetError
 from picanet_tf.core.files import sync
 from picanet_tf.core.signals import sigterm_ignored, sigterm_unwinds
 
-# Suffixes of the hidden directories, and of the file that their process has locked: a
-# process ID says little, as those of containers on one volume may be equal.
+# Suffixes of the hidden directories, and of a file that their process keeps locked. The
+# lock tells whether it is alive; a process ID does not, since processes of different
+# containers on one volume may have the same one.
 _UNFINISHED, _REPLACED, _LOCK = ".tmp", ".old", ".lock"
 
 

@@ -67,11 +67,14 @@ def _short(stem: str) -> str:
 
 @contextlib.contextmanager
 def errors_of_writing(path: Path, remedy: str = "") -> Iterator[None]:
-    """Converts each `OSError` that names a file, or a full disk, to `PicanetError`.
+    """Converts an `OSError` that names a file, or is due to a full disk.
 
     Args:
-        path: what is written, for the message.
-        remedy: what to do, likewise.
+        path: the file or folder that is written, for the message.
+        remedy: advice that ends the message.
+
+    Raises:
+        PicanetError: instead of the `OSError`.
     """
     try:
         yield
@@ -113,11 +116,16 @@ def write_bytes(path: Path, data: bytes) -> None:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Writes UTF-8. File names in the text may be no UTF-8: their bytes are kept."""
+    """Writes text as UTF-8; undecodable bytes of file names in it are kept as they are.
+
+    Raises:
+        PicanetError: if the file cannot be written.
+    """
     write_bytes(path, text.encode("utf-8", "surrogateescape"))
 
 
 def write_json(path: Path, values) -> None:
+    """Writes values as indented JSON; raises as `write_text`."""
     write_text(path, json.dumps(values, indent=2) + "\n")
 
 
@@ -139,7 +147,7 @@ def read_json(path: str | os.PathLike) -> dict:
 
 
 def sha256_of(path: str | os.PathLike) -> str:
-    """SHA-256 of a file, in hex."""
+    """Returns the SHA-256 of a file, in hex."""
     digest = hashlib.sha256()
     with open(path, "rb") as file:
         while block := file.read(1 << 20):

@@ -1,7 +1,7 @@
-"""The ICC profile of an image: embedded, or made of the numbers that describe it.
+"""The ICC profile of an image: embedded, or built from numbers that describe colours.
 
-Those are PNG's cICP, cHRM and gAMA chunks, and HEIF's and AVIF's nclx box, read as
-browsers do.
+Those numbers are in PNG's cICP, cHRM and gAMA chunks, and in HEIF's and AVIF's nclx
+box; they are read as browsers do.
 """
 
 import struct
@@ -25,14 +25,14 @@ _UNSPECIFIED = 2
 # Parameters of ICC's parametric curves by H.273's code of transfer characteristics.
 _SRGB_CURVE = (2.4, 1 / 1.055, 0.055 / 1.055, 1 / 12.92, 0.04045)
 _CURVES = {
-    # Those of television are shown as sRGB.
+    # Television's curves are shown as sRGB.
     **dict.fromkeys((1, _UNSPECIFIED, 6, 7, 13, 14, 15), _SRGB_CURVE),
     4: (2.2,),
     5: (2.8,),
     8: (1.0,),
 }
 _HDR = {16: "PQ", 18: "HLG"}
-# What PNG files of sRGB images declare. Its gamma stands for the curve of sRGB.
+# The gamma that PNG files of sRGB images declare; it stands for the curve of sRGB.
 _SRGB_GAMMA = 0.45455
 _GAMMA_TOLERANCE = 0.05  # libpng's
 
@@ -50,20 +50,22 @@ def profile_of(info: Mapping[str, Any]) -> bytes:
     """Returns the ICC profile of an image.
 
     Args:
-        info: `info` of the loaded image; `cicp`: the content of a PNG's cICP chunk.
+        info: `info` of the loaded image, with the content of a PNG's cICP chunk, if it
+            has one, as `cicp`.
 
     Returns:
-        The profile; empty for sRGB or if the file says nothing.
+        The profile; empty for sRGB or if the file declares nothing.
 
     Raises:
-        ProfileError: if it is incomplete, or the numbers mean no known colours.
+        ProfileError: if the profile is incomplete, or the numbers describe no
+            supported colour space.
     """
     if len(info.get("cicp", b"")) == 4:
         return _coded_profile(*info["cicp"][:2])
     if "icc_profile" in info:
         profile = info["icc_profile"]
         if not isinstance(profile, bytes):
-            raise ProfileError("it is incomplete")  # Pillow's None.
+            raise ProfileError("it is incomplete")  # Pillow then gives None.
         return profile
     if "nclx_profile" in info:
         nclx = info["nclx_profile"]
@@ -91,12 +93,15 @@ def _coded_profile(primaries: int, transfer: int) -> bytes:
 
 
 def rgb_profile(chromaticities: Sequence[float], curve: Sequence[float]) -> bytes:
-    """Makes the ICC profile of an RGB colour space.
+    """Builds the ICC profile of an RGB colour space.
 
     Args:
-        chromaticities: x and y of white, red, green and blue.
+        chromaticities: x and y of white, red, green and blue: 8 numbers.
         curve: from values to linear light: (gamma,), or the five parameters of ICC's
             parametric curve of type 3.
+
+    Returns:
+        The encoded profile.
 
     Raises:
         ProfileError: if the primaries span no colour space.
@@ -120,7 +125,7 @@ def rgb_profile(chromaticities: Sequence[float], curve: Sequence[float]) -> byte
 
 
 def _colorants(chromaticities: Sequence[float]) -> np.ndarray:
-    """Returns XYZ of red, green and blue as columns, adapted to the white D50."""
+    """Returns XYZ of red, green and blue as columns, adapted to white point D50."""
     xy = np.reshape(chromaticities, (4, 2))
     try:
         with np.errstate(all="raise"):

@@ -168,6 +168,9 @@ def to_rgb(
         image: from `load`.
         keep_alpha: return RGBA instead if any pixel is not opaque.
         warn: called with a message if something in the file is ignored.
+
+    Raises:
+        ValueError: if the pixels have no known range.
     """
     upright = _upright_8_bit(image, warn)
     colours = to_srgb(upright, image.info, warn)
@@ -178,7 +181,11 @@ def to_rgb(
 
 
 def to_grey(image: Image.Image) -> Image.Image:
-    """Converts a loaded image to upright grey (L), transparency over black."""
+    """Converts a loaded image to upright grey (L), transparency over black.
+
+    Raises:
+        ValueError: if the pixels have no known range.
+    """
     image = _upright_8_bit(image)
     if _is_transparent(image):
         image = over_black(image)
@@ -188,7 +195,7 @@ def to_grey(image: Image.Image) -> Image.Image:
 
 
 def check_range(image: Image.Image) -> None:
-    """Raises `ValueError` if white has no known value in an image."""
+    """Raises `ValueError` if the value of white in an image is unknown."""
     if image.mode == "F":
         raise ValueError("floating-point pixels have no known range; store 8 or 16 bit")
 
@@ -204,7 +211,7 @@ def over_black(image: Image.Image) -> Image.Image:
 
 
 def turn_upright(image: Image.Image, orientation: int) -> Image.Image:
-    """Turns pixels as the EXIF orientation of their file says, 1..8."""
+    """Rotates or mirrors an image as its EXIF orientation, 1..8, requires."""
     turn = _TRANSPOSE.get(orientation)
     return image if turn is None else image.transpose(turn)
 
@@ -232,7 +239,7 @@ def _upright_8_bit(
 
 @contextlib.contextmanager
 def errors_named(name: str) -> Iterator[None]:
-    """Converts any exception raised inside to an `ImageError` with that name."""
+    """Converts any exception raised in its context to an `ImageError` with `name`."""
     try:
         yield
         return

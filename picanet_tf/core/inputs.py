@@ -1,4 +1,4 @@
-"""Resolves a command's words to input files."""
+"""Resolves command-line words to input files."""
 
 import fnmatch
 import functools
@@ -86,7 +86,11 @@ def scan_inputs(words: Sequence[str], output: str | os.PathLike | None = None) -
 def scan_folder(
     folder: str | os.PathLike, output: str | os.PathLike | None = None
 ) -> Found:
-    """`scan_inputs` of one folder, which may be empty.
+    """Finds the images of one folder, which may be empty, as `scan_inputs` does.
+
+    Args:
+        folder: the folder, searched recursively.
+        output: see `scan_inputs`.
 
     Raises:
         PicanetError: if the folder cannot be listed.

@@ -1,4 +1,4 @@
-"""Checks how Keras is configured, before it is imported. Imports no TensorFlow."""
+"""Checks the configuration of Keras before it is imported. Imports no TensorFlow."""
 
 from __future__ import annotations
 
@@ -16,8 +16,9 @@ def check_keras() -> None:
     """Raises `PicanetError` if Keras is configured for another backend or floatx.
 
     Raises:
-        PicanetError: as above, or if keras.json holds no JSON object, with which Keras
-            cannot be imported; it names the environment variable or file to change.
+        PicanetError: as above, or if keras.json holds no JSON object, in which case
+            Keras cannot be imported. The message names the environment variable or
+            file to change.
     """
     if "keras" not in sys.modules and not isinstance(_config(), dict):
         raise PicanetError(
@@ -41,12 +42,12 @@ def check_keras() -> None:
 def use_tensorflow_backend() -> str:
     """Selects Keras' TensorFlow backend for this process and those that it starts.
 
-    For programs only: in a library's process, the choice is the user's.
+    For commands only: where this project is used as a library, the user chooses.
 
     Returns:
-        What is ignored by that, for a message to the user; "" for nothing.
+        A message to the user that names the setting that is ignored; "" if none is.
     """
-    if "keras" in sys.modules:  # Too late; `check_keras` tells what is wrong.
+    if "keras" in sys.modules:  # Too late; `check_keras` reports what is wrong.
         return ""
     backend, where = _setting("backend", _BACKEND)
     os.environ["KERAS_BACKEND"] = _BACKEND
@@ -54,7 +55,7 @@ def use_tensorflow_backend() -> str:
 
 
 def _setting(name: str, default: str) -> tuple[str, str]:
-    """Returns a setting of Keras, and where it is set, in words."""
+    """Returns a setting of Keras, and a description of where it is set."""
     keras = sys.modules.get("keras")
     if keras is not None:
         value = getattr(keras.config, name)()

@@ -21,16 +21,16 @@ from picanet_tf.core.opening import is_lossy
 
 # The foreground of a mask is above this value, as in `evaluate`.
 FOREGROUND = 128
-# Grey with no larger value holds indices, of classes or objects: VOC has 20 classes.
+# Grey without a larger value holds indices, of classes or objects: VOC has 20 classes.
 MAX_INDEX = 20
-# In files whose compression is lossy, the largest difference of the three channels of
-# grey, and the largest value of black. At JPEG qualities 50 to 95, the latter gives the
-# noise around VOC's class colours, the darkest of which are 64, less than 0.6 % of the
-# pixels.
+# After lossy compression, the largest difference between the channels of a grey pixel,
+# and the largest channel of a black one. With the latter, at JPEG qualities 50 to 95,
+# less than 0.6 % of the pixels around VOC's class colours, the darkest of which have a
+# channel of 64, are taken for foreground.
 _GREY_NOISE, _BLACK_NOISE = 16, 32
-# A photo has more than 45 % of its pixels outside its most frequent colours, as 97 % of
-# 964 photos of DUTS, ECSSD and VOC. VOC's class maps, shrunk to two thirds and saved as
-# JPEG, have at most 36 %. In tiny JPEGs, all is noise.
+# An image is a photo if more than 45 % of its pixels are outside its most frequent
+# colours. So are 97 % of 964 photos of DUTS, ECSSD and VOC; VOC's class maps, shrunk to
+# two thirds and saved as JPEG, have at most 36 %. Tiny JPEGs are mostly noise.
 _FREQUENT_COLOURS, _MOST_OUTSIDE = 24, 0.45
 _COUNTED_PIXELS, _FEWEST_LOSSY_PIXELS = 250_000, 10_000
 _PHOTO_REMEDY = "Are the folders of photos and masks swapped?"
@@ -53,10 +53,10 @@ class MaskNote(NamedTuple):
 
     Attributes:
         file: its path.
-        kind: what the file holds.
+        kind: what the file holds, one of `ONE_BIT`, `SOFT`, ..., `BLACK`.
         largest: the largest value; of indices as stored, otherwise of 8 or 16 bits.
-        foreground: whether a pixel is above `FOREGROUND`, as read.
-        bright_border: whether most of its border is.
+        foreground: whether any pixel of the mask is above `FOREGROUND`.
+        bright_border: whether most of its border is above `FOREGROUND`.
         inverted: whether it was inverted.
     """
 
@@ -69,7 +69,7 @@ class MaskNote(NamedTuple):
 
 
 class Reading(NamedTuple):
-    """A mask that was read: uint8 `(height, width)`, 0..255, upright; and how."""
+    """An upright mask, uint8 `(height, width)`, 0..255, and how it was read."""
 
     mask: np.ndarray
     note: MaskNote
@@ -85,27 +85,27 @@ def read_any_mask(
     """Reads a mask file, whatever it stores.
 
     - 1 bit: as it is.
-    - Grey: if no value of the file is above 20 and its compression is lossless, the
-      values are indices, and all but 0 is foreground. So it is with all of 2 and 4
-      bits. All else is soft: value / 255 or / 65535.
+    - Grey: if no value of the file is above 20 and its compression is lossless, as in
+      every file of 2 or 4 bits, the values are indices, and all but 0 is foreground.
+      Otherwise the mask is soft: value / 255 or / 65535.
     - Colour and palettes with R = G = B: as grey.
-    - Other colour: all but black is foreground. No colour is taken for a border or a
+    - Other colour: all but black is foreground. No colour is taken for a border or
       void.
-    - Transparency: where all that is visible has one colour, the alpha channel is the
-      mask, and soft. Otherwise, what is transparent is black.
-    - JPEG, WebP, AVIF and HEIC: noise is grey (R, G and B differ by up to 16) or black
-      (up to 32).
+    - Transparency: if all visible pixels have the same colour, the alpha channel is the
+      mask, which is soft. Otherwise, transparent pixels are black.
+    - JPEG, WebP, AVIF and HEIC, because of their noise: colours count as grey if R, G
+      and B differ by up to 16, and as black up to 32.
 
     Args:
         source: path, encoded bytes, or a Pillow image.
-        invert: whether to invert the mask that was read.
-        max_pixels: as of `images.read_image`.
+        invert: whether to invert the mask.
+        max_pixels: see `images.read_image`.
         name: name of the mask in messages; by default the path.
 
     Raises:
-        ImageError: as `images.read_image`, or the file is a photo: more than 45 % of
-            its pixels are outside its 24 most frequent colours (with lossy compression:
-            if it has 10,000 pixels or more).
+        ImageError: as `images.read_image`, or if the file is a photo: more than 45 % of
+            its pixels are outside its 24 most frequent colours (a file with lossy
+            compression must also have 10,000 pixels or more).
     """
     if name is None:
         name = os.fspath(source) if isinstance(source, str | os.PathLike) else "mask"
@@ -124,11 +124,11 @@ def read_any_mask(
 
 
 def _read(image: Image.Image) -> tuple[np.ndarray, str, int]:
-    """The stored pixels as a mask, its kind, and the largest value."""
+    """Returns the stored pixels as a mask, its kind, and the largest value."""
     lossy = is_lossy(image)
     images.check_range(image)
     white = image.info.get("stored_white", 0)
-    if image.mode.startswith("I"):  # Pillow's 16-bit modes, and PGM and TIFF of 32.
+    if image.mode.startswith("I"):  # 16-bit grey, and PGM and TIFF of 32 bits.
         return _read_grey(np.int64(read_16_bit(image)), 65535, white or 65535, lossy)
     if not image.has_transparency_data:
         if image.mode == "1":
@@ -165,7 +165,7 @@ def _read(image: Image.Image) -> tuple[np.ndarray, str, int]:
 
 
 def _colours(image: Image.Image, white: int) -> tuple[np.ndarray, np.ndarray | None]:
-    """The colours, uint8 or uint16 `(height, width, 3)`, and alpha, uint8, if any."""
+    """Returns colours, uint8 or uint16 `(height, width, 3)`, and any alpha, uint8."""
     if dark := read_dark_colours(image):
         return dark
     alpha = None
@@ -195,7 +195,7 @@ def _brightest(rgb: np.ndarray) -> np.ndarray:
 def _read_grey(
     values: np.ndarray, top: int, white: int, lossy: bool
 ) -> tuple[np.ndarray, str, int]:
-    """Reads values of which white is `top`, 255 or 65535; in the file, `white`."""
+    """Reads values in which white is `top`, 255 or 65535, and in the file `white`."""
     largest = int(values.max())
     if not largest:
         return np.zeros(values.shape, np.uint8), BLACK, largest
@@ -212,7 +212,7 @@ def _read_grey(
 
 
 def _refuse_photo(colours: np.ndarray, lossy: bool, has_alpha: bool = False) -> None:
-    """Raises `ValueError` if pixels, of shape `(pixels, 3)`, are those of a photo."""
+    """Raises `ValueError` if the colours, `(pixels, 3)`, are those of a photo."""
     if lossy and len(colours) < _FEWEST_LOSSY_PIXELS:
         return
     colours = colours[:: -(-len(colours) // _COUNTED_PIXELS)]
@@ -232,15 +232,15 @@ def _refuse_photo(colours: np.ndarray, lossy: bool, has_alpha: bool = False) -> 
 def report_masks(
     notes: Sequence[MaskNote], origin: str, tell: Callable[[str], object]
 ) -> None:
-    """Tells how the masks of a data set were read, and warns of what looks wrong.
+    """Reports how the masks of a data set were read, and warns of what looks wrong.
 
     Args:
-        notes: of all its masks.
-        origin: where they are, for messages.
+        notes: one for each mask of the data set.
+        origin: where the masks are, for messages.
         tell: called with a line for each kind of mask, the most frequent first.
 
     Raises:
-        PicanetError: no mask has foreground.
+        PicanetError: if no mask has foreground.
     """
     for line in describe(notes):
         tell(line)

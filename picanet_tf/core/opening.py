@@ -1,4 +1,4 @@
-"""Opens and decodes image files with Pillow, as they are stored."""
+"""Opens image files with Pillow, and decodes their pixels as they are stored."""
 
 import io
 import os
@@ -26,10 +26,10 @@ FORMATS = ("JPEG", "PNG", "BMP", "GIF", "TIFF", "WEBP", "PPM", "AVIF")
 _LOSSY = ("JPEG", "MPO", "WEBP", "AVIF", "HEIF")
 _LOSSY_TIFF = ("jpeg", "tiff_jpeg", "webp")
 
-# {chunk: largest length}
+# {PNG chunk to read: its maximum length}
 _PNG_CHUNKS = {b"cICP": 4, b"sBIT": 4}
-# Brands of ISO 23008-12's file type box. The first kind means HEVC; files of the second
-# kind hold any codec, and are AVIF if a brand says so.
+# Brands of ISO 23008-12's file type box. The first group means HEVC; files with the
+# second may use any codec, and are AVIF if they also have a brand of the third.
 _HEVC_BRANDS = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs"}
 _HEIF_BRANDS = {b"mif1", b"mif2", b"msf1"}
 _AVIF_BRANDS = {b"avif", b"avis"}
@@ -49,12 +49,13 @@ def open_image(file: BinaryIO) -> Image.Image:
             TIFF (Pillow 13.0).
 
     Returns:
-        The image. `info` of a PNG also has its chunks `cicp` and `sbit`, as bytes, that
-        of an AVIF without an ICC profile its `nclx_profile`, as pillow-heif does.
+        The image. The `info` of a PNG also has its chunks `cicp` and `sbit`, as bytes;
+        that of an AVIF has its `nclx_profile`, in pillow-heif's format.
 
     Raises:
-        ValueError: a HEIC file, and pillow-heif is not installed or cannot read it.
-        Exception: Pillow's, of many kinds; see `images.errors_named`.
+        ValueError: if it is a HEIC file, and pillow-heif is not installed or cannot
+            read it.
+        Exception: Pillow's exceptions, of many kinds; see `images.errors_named`.
     """
     start = file.tell()
     head = file.read(_AVIF_HEAD)
@@ -78,10 +79,16 @@ def open_image(file: BinaryIO) -> Image.Image:
 def load(source: ImageSource, *, max_pixels: int = MAX_PIXELS) -> Image.Image:
     """Opens and decodes an image as stored.
 
-    If Pillow scales the values, `info["stored_white"]` is white's value in the file,
-    and `info["lower_bits"]` of nearly black colours of 16 bits are their lower 8.
+    If Pillow scales the values, `info["stored_white"]` is the value of white in the
+    file. For nearly black 16-bit colours, which Pillow reduces to their upper 8 bits,
+    `info["lower_bits"]` is an image of the lower 8.
+
+    Args:
+        source: path, encoded bytes, or a Pillow image, which is decoded in place.
+        max_pixels: largest width x height accepted.
 
     Raises:
+        ValueError: if the image is too large.
         Exception: see `open_image`.
     """
     if isinstance(source, Image.Image):
@@ -104,7 +111,7 @@ def _load(image: Image.Image, max_pixels: int) -> Image.Image:
         image.info["stored_white"] = white
     image.load()
     _check_size(image, max_pixels)  # In a HEIC, the pixels may say otherwise.
-    # Only then are the lower bits of 16 more than noise.
+    # In brighter images, the lower 8 of 16 bits are little more than noise.
     if reduced and not file.closed and _is_nearly_black(image):
         file.seek(0)
         image.info["lower_bits"] = read_lower_bits(Image.open(file, formats=FORMATS))
@@ -113,7 +120,7 @@ def _load(image: Image.Image, max_pixels: int) -> Image.Image:
 
 
 def _is_nearly_black(image: Image.Image) -> bool:
-    """Whether no colour of an RGB or RGBA image is above the darkest 16 of 256."""
+    """Whether no colour channel of an RGB or RGBA image has a value of 16 or more."""
     return all(largest < 16 for _, largest in image.getextrema()[:3])
 
 
@@ -127,7 +134,7 @@ def _check_size(image: Image.Image, max_pixels: int) -> None:
 
 
 def _scale_clear_colour(image: Image.Image, rawmode: object) -> None:
-    """Scales the colour that a PNG declares transparent (tRNS) as Pillow's pixels.
+    """Scales the colour that a PNG declares transparent (tRNS) to match its pixels.
 
     Pillow scales pixels of 2, 4 and 3 x 16 bits to 8, but not this colour (Pillow 13).
     """
@@ -139,7 +146,7 @@ def _scale_clear_colour(image: Image.Image, rawmode: object) -> None:
 
 
 def _png_chunks(file: BinaryIO) -> dict[str, bytes]:
-    """Returns the chunks of a PNG that Pillow passes over; none of another file."""
+    """Returns chunks of a PNG that Pillow ignores, by name; {} for other files."""
     found: dict[str, bytes] = {}
     if file.read(8) != b"\x89PNG\r\n\x1a\n":
         return found
@@ -155,9 +162,9 @@ def _png_chunks(file: BinaryIO) -> dict[str, bytes]:
 
 
 def _nclx_of(head: bytes) -> dict[str, int]:
-    """Returns the colours that an AVIF declares by numbers; empty if there are none.
+    """Returns the colour codes that an AVIF declares, in pillow-heif's format.
 
-    Also if its parts, such as thumbnails, declare several.
+    {} if there are none, or if parts such as thumbnails declare different ones.
     """
     places = [found.end() for found in re.finditer(b"colrnclx", head)]
     codes = {head[place : place + 4] for place in places}

@@ -34,7 +34,17 @@ def assign_outputs(
 
     `cat.jpg` is written to `cat.png`. Inputs whose outputs would collide all keep their
     extension: `cat.jpg` and `cat.webp` are written to `cat.jpg.png` and `cat.webp.png`,
-    independently of their order. So are those for which `keeps_extension` is true.
+    independently of their order. So do those for which `keeps_extension` is true.
+
+    Args:
+        inputs: the inputs, from `scan_inputs`.
+        folder: folder below which each result keeps its input's place.
+        suffix: extension of an image's result.
+        video_suffix: extension of a video's result.
+        keeps_extension: whether an input always keeps its extension.
+
+    Returns:
+        (input, output path) pairs, in the order of the inputs.
 
     Raises:
         OutputClash: if two inputs still map to the same file, or a result would
@@ -70,9 +80,9 @@ def assign_outputs(
 
 
 def find_searched(inputs: Sequence[Input], folder: str | os.PathLike) -> Path | None:
-    """Returns a folder of results in which inputs were found; None if there is none.
+    """Returns an output folder in which inputs were found; None if there is none.
 
-    The next run would take the results for inputs.
+    The next run would take the results in it for inputs.
 
     Args:
         inputs: the inputs.
@@ -89,7 +99,7 @@ def find_overwritten(
 ) -> tuple[Input, Path] | None:
     """Returns the first input next to which its output exists; None if there is none.
 
-    That file may be another photo.
+    The existing file may be another photo.
     """
     for item, output in pairs:
         in_place = os.path.realpath(output.parent) == os.path.realpath(item.path.parent)

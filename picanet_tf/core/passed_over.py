@@ -26,7 +26,7 @@ def describe(passed_over: Mapping[Path, Reason], *, advise: bool = True) -> str:
 
     Args:
         passed_over: the files, with the reason.
-        advise: say how to have videos predicted.
+        advise: whether to say how to have videos predicted.
 
     Example:
         >>> describe({Path("a.xcf"): Reason.UNKNOWN, Path("b.mp4"): Reason.VIDEO})

@@ -39,7 +39,11 @@ def check_writable(path: str | os.PathLike) -> Path:
 
 
 def check_folder(path: str | os.PathLike) -> Path:
-    """Returns `path` unless it exists and is not a folder."""
+    """Returns `path` as a `Path`.
+
+    Raises:
+        PicanetError: if it exists and is not a folder.
+    """
     if Path(path).exists() and not Path(path).is_dir():
         raise PicanetError(f"`output`: {path} is a file, not a folder")
     return Path(path)
@@ -65,12 +69,15 @@ def existing_folder(path: str | os.PathLike, argument: str = "") -> Path:
 def check_not_current(
     path: str | os.PathLike, *, example: str, argument: str = "output"
 ) -> None:
-    """Raises `PicanetError` if a folder to make is the current one, or holds it.
+    """Checks that an output folder is neither the current folder nor contains it.
 
     Args:
-        path: the folder.
-        example: the name of another one, for the message.
+        path: the output folder.
+        example: the name of another folder, as a suggestion in the message.
         argument: argument name used in the message.
+
+    Raises:
+        PicanetError: if it is, or does.
     """
     current, real = os.path.realpath("."), os.path.realpath(path)
     if os.path.commonpath([current, real]) == real:
@@ -81,11 +88,12 @@ def check_not_current(
 
 
 def name_others(folder: Path, files: Iterable[str]) -> str:
-    """Names up to three of what a folder holds beside these files and their folders.
+    """Names up to three entries of a folder that are neither known files nor folders.
 
     Args:
         folder: an existing folder.
-        files: paths relative to it.
+        files: the known files, relative to it; the folders on their paths are known
+            too, and are the only ones that are searched.
 
     Returns:
         "a, b, c, ...", relative to the folder; "" if there is nothing else.

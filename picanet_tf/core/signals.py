@@ -13,8 +13,8 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 
-# Seconds: signals closer than this are one, as `timeout` sends SIGTERM twice; and what
-# the main thread has to end by itself after a second one.
+# Seconds within which signals count as one, since `timeout` sends SIGTERM twice; and
+# seconds that the main thread has, after a second signal, to end by itself.
 _SAME, _GRACE = 0.5, 2.0
 
 
@@ -29,9 +29,11 @@ class Terminated(SystemExit):
 def sigterm_unwinds() -> Iterator[Callable[[], None]]:
     """Makes SIGTERM raise `Terminated`, as Ctrl-C raises `KeyboardInterrupt`.
 
-    Yields a function that raises it again if the signal was received, because
-    exceptions raised inside callbacks such as `__del__` are lost. Child processes
-    started inside are terminated by the signal.
+    Child processes started inside are terminated by the signal.
+
+    Yields:
+        A function that raises `Terminated` again if the signal was received, because
+        exceptions raised inside callbacks such as `__del__` are lost.
     """
     came = []
 
