@@ -1,4 +1,4 @@
-"""The layers of the paper's Section 3. They know of no task, data set or flag."""
+"""The layers of the paper's Section 3. They depend on no task, data set or flag."""
 
 # ruff: noqa: E402  Keras is checked before it is imported.
 

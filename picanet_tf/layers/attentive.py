@@ -38,8 +38,8 @@ class AttentiveLayer(keras.layers.Layer):
             attention_ops.IMPLEMENTATIONS, implementation=implementation
         )
 
-    # A method, since Keras saves and loads weights by attributes: of a property that
-    # returns the layer itself, as in GAP, loading never ends.
+    # A method and not a property: Keras walks attributes to save and load weights, and
+    # would never finish with one that returns the layer itself, as in GAP.
     def get_logits_layer(self) -> keras.layers.Layer:
         """Returns the layer whose `conv` and `norm` compute the attention's logits."""
         raise NotImplementedError

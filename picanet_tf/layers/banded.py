@@ -12,18 +12,19 @@ product is several times as fast as K*K weighted sums, since it runs on the proc
 matrix units and reads each feature K times from memory instead of K*K times. In half
 precision, its sums are float32.
 
-The band is not scattered but read: with one zero appended to each row, and the rows
-put end to end, each row of the band starts one position before the next window.
+The band is built by reshaping instead of scattering: with one zero appended to each
+row, and the rows put end to end, each row of the band starts one position before the
+next window.
 
 In this module, maps are [H, N, W, ...], where a slice of consecutive lines is a view.
 The band has K * reach / (K*K) times as many values as the attention, about 6 times for
 K = 7 and dilation 2, and the surroundings K * reach / tile = 10 times as many as the
-features. So the forward pass makes the surroundings of one strip of lines at a time,
-which takes no longer. Both are made anew in the backward pass: that takes less time
-than a product, and they are the largest tensors of a training step.
+features. So the forward pass gathers the surroundings of one strip of lines at a time,
+which takes no longer. The backward pass computes both again, which takes less time than
+a product: stored, they would be the largest tensors of a training step.
 
-A feature that is not finite makes all pixels of its tiles NaN, since a band's zeros are
-multiplied, too, and not only those whose windows contain it.
+A feature that is not finite makes whole tiles NaN, not only the pixels whose windows
+contain it, since it is multiplied by the zeros of the band, too.
 """
 
 from __future__ import annotations
@@ -40,8 +41,10 @@ from picanet_tf.layers.windows import (
     swap_batch_and_lines,
 )
 
-TILE = 32  # Pixels of a line at most: fewer waste the margins, more waste zeros.
-STRIP = 2**21  # Values of an image's surroundings in a strip, about: 8 MB in float32.
+# Maximum pixels per tile: shorter tiles spend more on margins, longer ones on zeros.
+TILE = 32
+# Approximate number of values of an image's surroundings in a strip: 8 MB in float32.
+STRIP = 2**21
 
 
 def pool(features, attention, window: Window):
@@ -67,9 +70,11 @@ def pool(features, attention, window: Window):
             d_attention = swap_batch_and_lines(tiling.read_band(d_band))
             band = tiling.make_band(swap_batch_and_lines(attention))
             d_lines = tf.matmul(
-                tiling.transpose_rows(band), tiling.meet(upstream), transpose_a=True
+                tiling.transpose_rows(band),
+                tiling.stack_upstream(upstream),
+                transpose_a=True,
             )
-            return swap_batch_and_lines(tiling.overlap(d_lines)), d_attention
+            return swap_batch_and_lines(tiling.overlap_add(d_lines)), d_attention
 
         return swap_batch_and_lines(pooled), backward
 
@@ -132,10 +137,10 @@ class _Tiling(NamedTuple):
         """Surroundings of the lines from top to bottom, [.., count, K * reach, C]."""
         return self._stack_rows([widened] * self.window.kernel_size, top, bottom)
 
-    def overlap(self, reached):
-        """Adds up lines around tiles: [H, N, count, reach, C] -> [H, N, W, C]."""
+    def overlap_add(self, reaches):
+        """Adds overlapping reaches up: [H, N, count, reach, C] -> [H, N, W, C]."""
         total, chunks = [], -(-self.reach // self.tile)
-        padded = pad_zeros(reached, 3, 0, chunks * self.tile - self.reach)
+        padded = pad_zeros(reaches, 3, 0, chunks * self.tile - self.reach)
         for chunk in range(chunks):
             start = chunk * self.tile
             tiles = padded[:, :, :, start : start + self.tile]
@@ -176,13 +181,21 @@ class _Tiling(NamedTuple):
         return self.join(tf.reshape(rows, shape))
 
     def transpose_rows(self, band):
-        """The band of the lines that each line meets: [.., K * tile, reach]."""
+        """For each line, the bands of the lines whose windows contain it.
+
+        Returns:
+            [.., K * tile, reach].
+        """
         padded = self.window.pad_lines(band)
         rows = tf.split(padded, self.window.kernel_size, axis=-1)
         return self._stack_rows(rows[::-1], 0, get_size(band, 0))
 
-    def meet(self, upstream):
-        """The lines that each line meets: [.., tile, C] -> [.., K * tile, C]."""
+    def stack_upstream(self, upstream):
+        """For each line, the gradients of the lines whose windows contain it.
+
+        Returns:
+            [.., K * tile, C], from [.., tile, C].
+        """
         padded = self.window.pad_lines(upstream)
         padded = [padded] * self.window.kernel_size
         return self._stack_rows(padded, 0, get_size(upstream, 0))

@@ -141,7 +141,7 @@ def _gradients_from_taps(window: Window, features, gates, kernel, upstream):
             d_rows[row].append(tf.reduce_sum(d_gated * row_taps, axis=-1))
             d_block.append(d_gated * gated_by)
             throttle.finish(d_rows[row][-1], d_block[-1])
-        d_block = _to_sum(tf.add_n(d_block))
+        d_block = _to_float32(tf.add_n(d_block))
         d_features.append(tf.cast(window.scatter_columns(d_block), features.dtype))
         throttle.finish(d_features[-1])
     d_gates = [
@@ -168,7 +168,7 @@ def _gradients_from_upstream_taps(window: Window, features, gates, kernel, upstr
     rows = window.split_rows(window.reverse(gates))
     kernel = tf.transpose(tf.reverse(kernel, [0, 1]), [0, 2, 1, 3])
     matrices = tf.unstack(tf.reshape(kernel, [size, channels, size * filters]))
-    ones = tf.ones([filters, 1], taps.dtype)  # A product sums quickly, in float32.
+    ones = tf.ones([filters, 1], taps.dtype)  # A product sums fast, and in float32.
     d_features, throttle = [], _Throttle()
     d_rows, d_kernel = [[] for _ in rows], [[] for _ in rows]
     for start, stop in _iterate_blocks(features):
@@ -208,10 +208,10 @@ def _iterate_blocks(lines):
 
 
 def _add(total, product):
-    product = _to_sum(product)
+    product = _to_float32(product)
     return product if total is None else total + product
 
 
-def _to_sum(tensor):
-    """Casts half precision to float32, in which a few of them are added up."""
+def _to_float32(tensor):
+    """Casts a half-precision term to float32, in which a few of them are added up."""
     return tf.cast(tensor, at_least_float32(tensor.dtype.name))

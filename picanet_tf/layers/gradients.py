@@ -1,4 +1,4 @@
-"""Gradients of our own, which graphs for prediction leave out."""
+"""Custom gradients, which graphs for prediction leave out."""
 
 from __future__ import annotations
 
@@ -27,7 +27,14 @@ def inference_only() -> Iterator[None]:
 
 
 def with_gradient(forward):
-    """`tf.custom_gradient`, except within `inference_only`."""
+    """Applies `tf.custom_gradient`, except within `inference_only`.
+
+    Args:
+        forward: a function that returns (results, function that computes gradients).
+
+    Returns:
+        A function of the same arguments that returns the results.
+    """
     if _differentiable.get():
         return tf.custom_gradient(forward)
     return lambda *arguments: forward(*arguments)[0]

@@ -13,14 +13,15 @@ from picanet_tf.layers.precision import at_least_float32
 class BatchNormalization(keras.layers.BatchNormalization):
     """`keras.layers.BatchNormalization` with bias-corrected moving averages.
 
-    With plain momentum m, the averages still contain m^t of their initial values 0 and
-    1 after t steps (55% after 60 steps at 0.99). Caffe divides them by the weight
-    collected so far. The same average in running form is
+    With a plain momentum m, the initial values 0 and 1 still have a share of m^t in the
+    averages after t steps (55% after 60 steps at 0.99). Caffe divides the averages by
+    the weight collected so far. The same average in running form is
 
         s_t = m s_{t-1} + 1,    average_t = average_{t-1} + (x_t - average_{t-1}) / s_t
 
-    so the averages equal the batch statistics after the first step, and even a short
-    training predicts about as well with them as with the statistics of its batch.
+    so the averages equal the batch statistics after the first step, and even after a
+    short training a network predicts about as well with the averages as with the
+    statistics of the batch.
 
     Args:
         momentum: m; the averages cover about the last 1 / (1 - m) steps.
@@ -86,7 +87,7 @@ class BatchNormalization(keras.layers.BatchNormalization):
         )
 
     def _call_fused(self, inputs, training):
-        """Normalizes by TensorFlow's fused operation, which stores fewer tensors."""
+        """Normalizes with TensorFlow's fused operation, which stores fewer tensors."""
         average = {} if training else {
             "mean": ops.cast(self.moving_mean, "float32"),
             "variance": ops.cast(self.moving_variance, "float32"),

@@ -3,9 +3,9 @@
 bfloat16 is Keras' dtype policy `mixed_bfloat16`: convolutions and matrix products in
 bfloat16, variables in float32; statistics, sums, softmax, sigmoid, side outputs and
 losses in float32. TensorFlow's graph rewrite `auto_mixed_precision_onednn_bfloat16` is
-as fast within a few percent (`python -m benchmarks.precision speed`). But it holds for
-all graphs of a process, exports included, and only for graphs on CPUs; TensorFlow's
-lists decide what stays in float32; and nothing of it is recorded in a network.
+as fast within a few percent (`python -m benchmarks.precision speed`). But it applies to
+all graphs of a process, exports included, and only to those on CPUs; TensorFlow's lists
+decide what stays in float32; and a network does not record it.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ def _has_fast_bfloat16() -> tuple[bool, str]:
     for gpu in gpus:
         details = tf.config.experimental.get_device_details(gpu)
         name = details.get("device_name", gpu.name)
-        # Missing if it is not NVIDIA's.
+        # Only NVIDIA's GPUs have a compute capability.
         if details.get("compute_capability", (0, 0)) < _BFLOAT16_CAPABILITY:
             return False, f"{name} has no tensor cores for bfloat16"
     if gpus:

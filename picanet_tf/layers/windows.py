@@ -89,8 +89,8 @@ def pad_zeros(tensor, axis: int, before: int, after: int):
         if not tensor.shape.is_fully_defined():
             # If the size of the zeros were computed, TensorFlow Lite would not know it,
             # nor any size that depends on it, when it plans its memory.
-            lines = tf.zeros([length], tf.int32)
-            return tf.zeros_like(tf.gather(tensor, lines, axis=axis))
+            indices = tf.zeros([length], tf.int32)
+            return tf.zeros_like(tf.gather(tensor, indices, axis=axis))
         shape = list(tensor.shape)
         return tf.zeros([*shape[:axis], length, *shape[axis + 1 :]], tensor.dtype)
 
@@ -98,5 +98,6 @@ def pad_zeros(tensor, axis: int, before: int, after: int):
 
 
 def get_size(tensor, axis: int):
+    """Returns the static size of an axis, or a scalar tensor if it is unknown."""
     static = tensor.shape[axis]
     return tf.shape(tensor)[axis] if static is None else static
