@@ -1,4 +1,4 @@
-"""Encoders that return named features, from which the heads choose."""
+"""Encoders that return named features, from which the tasks' networks choose."""
 
 from picanet_tf.core.keras_config import check_keras
 

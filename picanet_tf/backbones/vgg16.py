@@ -19,7 +19,11 @@ BGR_MEANS = MEAN_RGB[::-1]
 
 
 def scale_channels(channels: int, width: float) -> int:
-    """Returns `width` times a number of channels, rounded and at least one."""
+    """Returns `width` times a number of channels, rounded and at least 1.
+
+    Raises:
+        ValueError: if `width` is not positive.
+    """
     if width <= 0:
         raise ValueError(f"`width` must be positive. Received: width={width}")
     return max(1, round(channels * width))

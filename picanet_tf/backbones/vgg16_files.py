@@ -36,7 +36,9 @@ class LayerWeights(NamedTuple):
 
 
 def find_file(source: str) -> Path:
-    """Returns the HDF5 file of a source of `load_vgg16_weights`.
+    """Returns the HDF5 file of a source of `load_vgg16_weights`, except "none".
+
+    Downloads "imagenet" if it is not cached.
 
     Raises:
         WeightsError: if it is not available.
@@ -89,7 +91,11 @@ def stored_weights(file: h5py.File, names: Collection[str]) -> dict[str, LayerWe
 
     Args:
         file: HDF5 file in either of Keras' layouts.
-        names: names of the layers to return.
+        names: names of the layers to return; those that the file lacks are left out.
+
+    Raises:
+        WeightsError: if two layers have the same name, or a layer does not have exactly
+            two variables.
     """
     found: dict[str, LayerWeights] = {}
     for name, variables in _stored_layers(file):

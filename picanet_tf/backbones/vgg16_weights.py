@@ -120,6 +120,9 @@ def decimate_fc6(kernel: h5py.Dataset | np.ndarray) -> np.ndarray:
 
     Returns:
         `(3, 3, channels, units / 4)`, same dtype.
+
+    Raises:
+        WeightsError: if the number of rows is not a multiple of 49.
     """
     rows, units = kernel.shape
     if rows % 49:
