@@ -65,7 +65,7 @@ def fit_grid(size: int, kernel_size: int = 10) -> tuple[int, int]:
 
 
 def global_positions(size: int, kernel_size: int = 10) -> slice:
-    """Returns the positions of GAP's grid along a side of a map with side `size`."""
+    """Returns the positions of GAP's grid along one side of a map with side `size`."""
     return global_grid(size, *fit_grid(size, kernel_size))
 
 

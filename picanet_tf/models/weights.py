@@ -20,8 +20,8 @@ from picanet_tf.presets import Preset
 from picanet_tf.presets.arrays import read_arrays
 from picanet_tf.tasks.registry import get_spec
 
-_MOST_SWELLING = 20  # Maximum ratio of unpacked to packed size of a .keras file.
-_MOST_WEIGHTS = 4  # Maximum ratio of its network's weights to its unpacked size.
+_MAX_EXPANSION = 20  # Maximum ratio of unpacked to packed size of a .keras file.
+_MAX_WEIGHTS = 4  # Maximum ratio of its network's weights to its unpacked size.
 
 
 class NothingFits(PicanetError):
@@ -150,10 +150,10 @@ def _layer_of(path: str) -> str:
 
 
 def _reason(transfer: WeightTransfer) -> str:
-    """Why no kernel could be copied."""
+    """Returns why no kernel could be copied."""
     if not transfer.mismatched:
         return "they have no variable in common"
-    # The input is RGB in every network, so that the first layer tells the widths.
+    # Every network takes RGB, so the first layer differs only if the widths do.
     path, theirs, ours = transfer.mismatched[0]
     return (
         f"the shapes of {len(transfer.mismatched)} variables differ, such as {path} "
@@ -162,7 +162,10 @@ def _reason(transfer: WeightTransfer) -> str:
 
 
 def load_preset_weights(model: keras.Model, preset: Preset, *, partial=False):
-    """Loads a preset's weights into a model; returns and raises as `copy_weights`."""
+    """Loads a preset's weights into a model.
+
+    Args, returns and raises as `copy_weights`; the preset is the source.
+    """
     arrays = read_arrays(preset.path("weights"))
     return assign_weights(
         arrays,
@@ -224,7 +227,7 @@ def _check_archive(path: Path) -> None:
         raise ValueError("not a .keras archive, or a truncated one")
     with zipfile.ZipFile(path) as archive:
         unpacked = sum(member.file_size for member in archive.infolist())
-        most = _MOST_SWELLING * path.stat().st_size + 2**20
+        most = _MAX_EXPANSION * path.stat().st_size + 2**20
         if unpacked > most:
             raise ValueError(f"it unpacks to {unpacked:,} bytes, {most:,} are accepted")
         _check_width(archive.read("config.json"), unpacked)
@@ -241,7 +244,7 @@ def _check_width(config: bytes, size: int) -> None:
         wanted = 4 * weights * max(settings["width"], 0) ** 2
     except (PicanetError, KeyError, TypeError, ValueError, OverflowError):
         return  # Not a valid network of ours, which is reported on building it.
-    if wanted > _MOST_WEIGHTS * size + 2**24:
+    if wanted > _MAX_WEIGHTS * size + 2**24:
         raise ValueError(
             f"`width` {settings['width']} implies a network of {wanted:,.0f} bytes. "
             f"Received: {size:,} bytes"
