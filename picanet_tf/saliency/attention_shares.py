@@ -1,4 +1,4 @@
-"""What the attention of a network falls on: the other side, or the pixel's own."""
+"""Measures which side of the object the attention of a network falls on."""
 
 from __future__ import annotations
 
@@ -33,8 +33,8 @@ def measure_attention(model, batches: Iterable) -> dict[str, dict]:
         for key, attention in model.attention(images).items():
             if key not in statistics:
                 statistics[key] = _statistics(model.points[key], attention.shape[-1])
-            there = resize_mask(masks, *attention.shape[1:3]).numpy()
-            statistics[key].update(attention, there)
+            resized = resize_mask(masks, *attention.shape[1:3]).numpy()
+            statistics[key].update(attention, resized)
     return {f"D{key}": found.result() for key, found in statistics.items()}
 
 

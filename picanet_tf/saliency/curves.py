@@ -33,6 +33,15 @@ def _label(example: Example) -> str:
 
 
 def pr_figure(found: Mapping[str, Evaluation], title: str):
+    """Draws the mean PR curve of each method, with a dot at max F.
+
+    Args:
+        found: {method: evaluation}; all with a precision and recall.
+        title: title of the figure.
+
+    Returns:
+        A matplotlib `Figure`.
+    """
     figure, axes = new_figure(title, "recall", "precision")
     for number, (name, evaluation) in enumerate(found.items()):
         scores, style = evaluation.scores, line_style(number)
@@ -46,6 +55,7 @@ def pr_figure(found: Mapping[str, Evaluation], title: str):
 
 
 def f_figure(found: Mapping[str, Evaluation], title: str):
+    """Draws F over the threshold for each method; arguments as of `pr_figure`."""
     figure, axes = new_figure(title, "threshold", "F, beta² = 0.3")
     axes.set_xlim(0, THRESHOLDS - 1)
     axes.set_xticks([0, 50, 100, 150, 200, 255])

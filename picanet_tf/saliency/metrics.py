@@ -204,7 +204,7 @@ class SaliencyMetrics:
     ) -> Measured:
         """Computes the scores of one image without adding them, for worker processes.
 
-        `update` is `measure` followed by `add`.
+        `update` is `measure` followed by `add`. Args and raises as `update`.
         """
         prediction = to_unit_range(prediction, "prediction")
         mask = binarize(ground_truth)
