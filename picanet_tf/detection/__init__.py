@@ -1,4 +1,4 @@
-"""Object detection by SSD300 with PiCANets (Sec. 5.6).
+"""Object detection with SSD300 and PiCANets (Sec. 5.6).
 
 TensorFlow is imported only when a network is built.
 """

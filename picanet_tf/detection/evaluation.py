@@ -101,12 +101,14 @@ def evaluate(predicted: Iterable[tuple], *, pick: Collection[int] = ()) -> Evalu
             coco.update(detections, *objects)
         row = _row(sample.name, detections, truth)
         rows.append(row)
-        bad = not math.isnan(row.ap) and (len(worst) < WORST or -row.ap > worst[0][0])
-        if number in pick or bad:
+        among_worst = not math.isnan(row.ap) and (
+            len(worst) < WORST or -row.ap > worst[0][0]
+        )
+        if number in pick or among_worst:
             example = _example(sample, detections, row.ap)
             if number in pick:
                 picked.append(example)
-            if bad:
+            if among_worst:
                 entry = (-row.ap, -number, example)
                 push = heapq.heappush if len(worst) < WORST else heapq.heapreplace
                 push(worst, entry)

@@ -22,7 +22,7 @@ from picanet_tf.tasks.serving_spec import ServingSpec
 
 _LABELS = {4: "conv4_3", 7: "fc7", 8: "conv8", 9: "conv9", 10: "conv10"}
 _QUERIED = 3  # number of boxes whose centres are the default query pixels
-_LEAST_SCORE = 0.3  # minimum score of those, if any box reaches it
+_LEAST_SCORE = 0.3  # minimum score of these boxes, if any box reaches it
 _FOUND = ("boxes", "scores", "classes", "count")
 
 
@@ -63,7 +63,7 @@ class DetectionServing(ServingSpec):
 
 
 class DetectionTask(Task):
-    """Object detection by SSD300 with PiCANets (Sec. 5.6). See `detection_outputs`."""
+    """Object detection with SSD300 and PiCANets (Sec. 5.6). See `detection_outputs`."""
 
     spec = DetectionSpec()
     serving = DetectionServing()

@@ -49,7 +49,7 @@ class SegmentationServing(ServingSpec):
             logits = keras.layers.UpSampling2D(
                 stride, interpolation="bilinear", name="upsample"
             )(logits)
-        # Also if nothing is cropped, to name the output.
+        # Applied even if nothing is cropped, since it names the output.
         logits = keras.layers.Cropping2D(
             ((0, beyond), (0, beyond)), name="logits_full"
         )(logits)
