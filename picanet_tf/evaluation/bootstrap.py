@@ -22,6 +22,11 @@ def resample_counts(
     The same number of images and the same seed draw the same images, so that the draws
     of two methods on a data set are paired.
 
+    Args:
+        images: number of images in the data set, and in each resampled set.
+        resamples: number of resampled sets.
+        seed: seed of the draws.
+
     Yields:
         int64 [chunk, images]; each row sums to `images`.
     """
@@ -32,7 +37,10 @@ def resample_counts(
 
 
 def interval(draws: np.ndarray, level: float = 0.95) -> tuple[float, float]:
-    """Returns the central interval with `level` of the draws, ignoring NaN."""
+    """Returns the central interval that contains a share `level` of the draws.
+
+    NaN is ignored; the interval is NaN if there is nothing else.
+    """
     tail = (1 - level) / 2
     draws = draws[~np.isnan(draws)]
     if not draws.size:

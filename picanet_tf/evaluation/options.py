@@ -1,4 +1,4 @@
-"""What `evaluate` scores, and how. Imports no TensorFlow."""
+"""The options of `evaluate`. Imports no TensorFlow."""
 
 from __future__ import annotations
 
@@ -17,18 +17,20 @@ METRICS = {
 class EvaluateOptions:
     """Options of `evaluate`.
 
-    Of the fields that are sequences, each may be a single string or path instead.
+    A field that is a sequence may be given as a single string or path.
 
     Attributes:
         tfrecords: converted data sets.
         masks, images, names: folders of ground truth, of the corresponding images (if
             any), and names of these data sets (by default ECSSD for ECSSD/masks).
-        mask_suffix, invert_masks: of `masks`, see `sources.folder_data_set`.
-        models: models, see `inference.locate`. Without any method, the default model.
+        mask_suffix, invert_masks: how `masks` are named and read, see
+            `sources.folder_data_set`.
+        models: models, see `inference.locate`. If there is no method at all, the
+            default model is scored.
         predictions: `NAME=PATH` of predictions on disk.
         baseline: name of a baseline.
         output: folder for the report; None for no report.
-        weights: see `inference.locate`.
+        weights: weights of the `models` that are runs, see `inference.locate`.
         engine, threads, precision: see `inference.load_model`.
         normalize: whether to min-max normalize each map to 0..1.
         metrics: one of `METRICS`.

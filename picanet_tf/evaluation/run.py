@@ -31,13 +31,17 @@ from picanet_tf.inference import Located, load_model, locate
 from picanet_tf.inference.locate import LATEST
 from picanet_tf.tasks.registry import get_spec, load, specs_of_kind, task_names
 
-# {record kind: reader of predictions in image files}; boxes are in other files
+# {record kind: reader of predictions in image files}; boxes are not stored as images
 READERS = {kinds.MASK: read_mask, kinds.CLASS_MAP: read_class_map}
 _WORTH_WORKERS = 50  # images
 
 
 def scoring_of(task: str) -> Scoring:
-    """Returns the `Scoring` of a task."""
+    """Returns the `Scoring` of a task.
+
+    Raises:
+        PicanetError: if there is no such task.
+    """
     return load(get_spec(task).scoring_class)
 
 
@@ -92,7 +96,7 @@ class _Evaluation:
         if len(results) > 1:
             self._show(report.comparison(results))
         found = report.to_json(results)
-        if folder:  # Only now: an error in the last data set leaves nothing behind.
+        if folder:  # Written last, so that an error leaves nothing behind.
             for name, evaluations in drawings.items():
                 save_drawings(self._scoring, folder, name, evaluations)
             write_json(folder / "report.json", found)
@@ -103,8 +107,8 @@ class _Evaluation:
     def _find_task(self) -> str:
         """Returns the task to score: one that trains on this kind of data.
 
-        Among several, that of the first model whose task is known before loading it,
-        otherwise the first.
+        Among several tasks, it is that of the first model whose task is known without
+        loading it, otherwise the first in the registry.
         """
         folders = sources.split_commas(self._options.tfrecords)
         found = {load_manifest(folder).kind for folder in folders}

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image
 
-# Images are stored at the size at which they are shown.
+# Maximum side of an example's images, in pixels, at which figures show them.
 PICTURE_SIDE = 320
 
 
@@ -62,8 +62,8 @@ class DataSet(NamedTuple):
         keys: function that returns the names of the samples without decoding them.
         samples: function that reads the samples in order; starts over at each call.
         facts: metadata for the report, such as the path.
-        file_suffix: what the names of its masks have at the end, ahead of the extension
-            and beyond the samples' names.
+        file_suffix: suffix of its mask files' names, before the extension, which the
+            names of the samples lack.
     """
 
     name: str

@@ -80,7 +80,12 @@ class Scoring(abc.ABC):
         return ()
 
     def predict_baseline(self, name: str, truth):
-        """Returns the prediction of a baseline, at the size of the ground truth."""
+        """Returns the prediction of a baseline, at the size of the ground truth.
+
+        Args:
+            name: a key of `baselines`.
+            truth: a `Sample.truth`.
+        """
         raise NotImplementedError
 
     def baseline(self, name: str) -> Method:
@@ -108,7 +113,8 @@ class Scoring(abc.ABC):
         Args:
             argument: `NAME=PATH`.
             list_images: function that lists the image files of a folder.
-            read_truth: function that reads a ground truth file to an array.
+            read_truth: function that reads a file in the format of the ground truth to
+                an array; None for tasks whose ground truth is not an image.
         """
         return maps_on_disk(argument, list_images, read_truth)
 

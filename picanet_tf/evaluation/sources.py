@@ -33,6 +33,8 @@ def read_files(
 
     Args:
         files: {name: (image path or None, ground truth path)}.
+        read_image: function that reads an image, uint8 [H, W, 3].
+        read_truth: function that reads a ground truth file, [H, W].
 
     Raises:
         PicanetError: if an image and its ground truth differ in size.
@@ -58,8 +60,8 @@ def folder_data_set(
 ) -> DataSet:
     """Returns a folder of masks as a data set, with images if there are any.
 
-    Its samples are read as `convert --dataset pairs` reads them. How the masks were
-    read is logged at the end, and an error is raised if none has foreground.
+    Its samples are read as `convert --dataset pairs` reads them. Once all are read, how
+    the masks were read is logged, and an error is raised if none has foreground.
 
     Args:
         name: name of the data set.
@@ -69,7 +71,8 @@ def folder_data_set(
         invert: see `read_any_mask`.
 
     Raises:
-        PicanetError: if a folder does not exist or files cannot be paired.
+        PicanetError: if a folder does not exist, there are no masks, or files cannot be
+            paired.
     """
     if images is None:
         folder = existing_folder(masks, "masks")
@@ -162,7 +165,11 @@ def maps_on_disk(
 
 
 def split_named_path(flag: str) -> tuple[str, str]:
-    """Splits `NAME=PATH`; for `PATH` alone, its last part is the name."""
+    """Splits `NAME=PATH`; for `PATH` alone, its last part is the name.
+
+    Raises:
+        PicanetError: if the name or path is empty.
+    """
     name, separator, path = flag.partition("=")
     if not separator or Path(flag).exists():
         name, path = Path(flag).resolve().name, flag

@@ -51,6 +51,7 @@ def markdown_table(rows: Sequence[Sequence[str]]) -> str:
 
 
 def csv_text(rows: Sequence[Sequence]) -> str:
+    """Formats CSV; the first row is the header."""
     text = io.StringIO()
     csv.writer(text, lineterminator="\n").writerows(rows)
     return in_utf8(text.getvalue())
@@ -65,6 +66,7 @@ def facts_list(results: Sequence) -> str:
 
 
 def in_words(facts: Mapping) -> str:
+    """Formats metadata as a list: {"step": 3, "model": "a"} -> "step 3, model a"."""
     return ", ".join(f"{key} {value}" for key, value in facts.items())
 
 
