@@ -1,1 +1,1 @@
-"""Figures of maps and attention, panels, and videos. Does not import TensorFlow."""
+"""Cut-outs, figures of maps and attention, panels and videos; without TensorFlow."""

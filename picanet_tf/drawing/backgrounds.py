@@ -15,8 +15,9 @@ from picanet_tf.drawing.foreground import blurred_background
 TRANSPARENT = "transparent"
 BLUR = "blur"
 
-# (image uint8 [H, W, 3], alpha and opacity float [H, W] in [0, 1], rows and columns of
-# the result) -> uint8 [h, w, 3] or [3].
+# A frame is the rows and columns of the result. A background is a function of the image
+# uint8 [H, W, 3], alpha and opacity, float [H, W] in [0, 1] (opacity may be None), and
+# the frame; it returns uint8 [h, w, 3], or [3] for one colour.
 Frame = tuple[slice, slice]
 Background = Callable[[np.ndarray, np.ndarray, np.ndarray | None, Frame], np.ndarray]
 
@@ -24,19 +25,19 @@ Background = Callable[[np.ndarray, np.ndarray, np.ndarray | None, Frame], np.nda
 def parse_background(
     background: str | os.PathLike, *, files: bool = True
 ) -> Background | None:
-    """Parses `--background`; reads a photo at once.
+    """Parses the value of `--background`; a photo is read immediately.
 
     Args:
         background: `"transparent"`, `"blur"`, a colour (`"white"`, `"#ff8800"`) or the
-            path of a photo, which is scaled and cropped to cover the result. A name
-            that is also a colour is the colour: ./white is the file.
+            path of a photo, which is scaled and cropped to cover the result. The name
+            of a colour is never a path: the file must be given as ./white.
         files: whether paths are accepted.
 
     Returns:
-        None for transparency.
+        A function that draws the background; None for transparency.
 
     Raises:
-        PicanetError: if it is none of these; also if the photo cannot be read.
+        PicanetError: if it is none of these, or the photo cannot be read.
     """
     choices = "transparent, blur, a colour such as white or '#ff8800'"
     choices += ", or the path of a photo" * files

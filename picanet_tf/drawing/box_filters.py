@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 from PIL import Image
 
-# Photos are analysed at this length of their longer side; the results, which are
-# smooth, are brought to the photo's size.
+# Photos are analysed with their longer side reduced to this; the results, which are
+# smooth, are enlarged to the photo's size.
 WORKING_SIDE = 512
 
 
@@ -41,15 +41,16 @@ def working_size(size: tuple[int, int], side: int = WORKING_SIDE) -> tuple[int, 
 
 
 def window_radius(fraction: float, size: tuple[int, int]) -> int:
-    """Returns a fraction of the longer side, in pixels; one at least."""
+    """Returns a fraction of the longer side, in pixels; at least 1."""
     return max(1, round(fraction * max(size)))
 
 
 def shrink(values: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """Reduces to `size` (height, width) by averaging.
+    """Reduces an array to `size` (height, width) by averaging.
 
     Args:
         values: uint8 [H, W, 3], or float [H, W].
+        size: (height, width) of the result, at most that of `values`.
 
     Returns:
         float32; uint8 is scaled to 0..1.

@@ -22,8 +22,9 @@ from picanet_tf.drawing.maps import grey
 from picanet_tf.drawing.matting import refine_alpha, require_pymatting
 from picanet_tf.drawing.opencv import import_opencv
 
-# `crop` keeps pixels with at least this alpha that are this near to an object of 0.5,
-# as a fraction of the longer side; faint specks elsewhere do not count.
+# `crop` keeps the object, whose alpha is at least 0.5, and pixels of at least this
+# alpha within this distance of it, as a fraction of the longer side. Faint specks
+# elsewhere do not count.
 _VISIBLE = 0.1
 _SOFT_EDGE = 0.02
 _LARGEST_REQUIRES = "`largest_only` requires"
@@ -36,12 +37,12 @@ class CutoutOptions:
     Attributes:
         edges: `"guided"`: the map gets the edges of the photo; `"plain"`: it is used as
             resized; None: guided for cut-outs, plain for maps and masks.
-        matting: refine alpha with pymatting.
+        matting: whether to refine alpha with pymatting.
         background: `"transparent"`, `"blur"`, a colour or the path of a photo, see
             `parse_background`.
-        crop: crop to the object.
-        largest_only: keep only the largest connected object.
-        invert: keep the background in place of the object.
+        crop: whether to crop to the object.
+        largest_only: whether to keep only the largest connected object.
+        invert: whether to keep the background in place of the object.
 
     Raises:
         PicanetError: if a value is invalid, a background photo cannot be read, or a
@@ -65,7 +66,7 @@ class CutoutOptions:
                 raise PicanetError(
                     f"`{name}` must be True or False. Received: {getattr(self, name)!r}"
                 )
-        # What is invalid or not installed fails here, before any photo.
+        # Fail before the first photo if a value is invalid or a package is missing.
         self.draw_background  # noqa: B018
         if self.matting:
             require_pymatting()
@@ -74,6 +75,7 @@ class CutoutOptions:
 
     @functools.cached_property
     def draw_background(self) -> Background | None:
+        """The parsed `background`; None for transparency."""
         return parse_background(self.background)
 
     @property
@@ -82,7 +84,7 @@ class CutoutOptions:
         return self.draw_background is not None
 
     def only_for_cutouts(self) -> list[str]:
-        """Names of the options given that have no meaning for maps and masks."""
+        """Returns the names of given options that do not apply to maps and masks."""
         names = ("matting", "background", "crop")
         return [n for n in names if getattr(self, n) != getattr(DEFAULT_CUTOUT, n)]
 
@@ -98,6 +100,7 @@ def adjust_map(
     Args:
         image: uint8 [H, W, 3] or [H, W, 4].
         saliency: float [H, W] in [0, 1].
+        options: the options; the others do not apply.
 
     Returns:
         float [H, W] in [0, 1].
@@ -115,9 +118,10 @@ def cut_out(
         image: uint8 [H, W, 3], or [H, W, 4] if the photo has transparency, whose alpha
             is multiplied with the map.
         saliency: float [H, W] in [0, 1].
+        options: how to cut it out.
 
     Returns:
-        uint8 [h, w, 4] with straight alpha, or [h, w, 3] with an opaque background, of
+        uint8 [h, w, 4] with straight alpha, or [h, w, 3] with an opaque background; of
         the photo's size unless cropped.
 
     Raises:
@@ -144,7 +148,7 @@ def _select(image, saliency, options: CutoutOptions, edges: str) -> np.ndarray:
     if edges == "guided":
         saliency = guide_edges(saliency, over_white(image))
     if options.largest_only:
-        # What is transparent is no object.
+        # Transparent pixels belong to no object.
         visible = image[..., 3] > 0 if image.shape[2] == 4 else True
         saliency = keep_largest(np.where(visible, saliency, np.float32(0)))
     return saliency
@@ -158,6 +162,9 @@ def keep_largest(saliency: np.ndarray) -> np.ndarray:
 
     Args:
         saliency: float [H, W] in [0, 1].
+
+    Returns:
+        As `saliency`, 0 where a pixel belongs to another object.
 
     Raises:
         PicanetError: if OpenCV is not installed.
@@ -178,7 +185,7 @@ def keep_largest(saliency: np.ndarray) -> np.ndarray:
 
 
 def _frame(alpha: np.ndarray) -> tuple[slice, slice]:
-    """Returns the rows and columns of an object, with its soft edge."""
+    """Returns the rows and columns of the object, including its soft edge."""
     object_rows, object_columns = _bounds(alpha >= 0.5)
     margin = round(_SOFT_EDGE * max(alpha.shape))
     window = tuple(
@@ -191,6 +198,7 @@ def _frame(alpha: np.ndarray) -> tuple[slice, slice]:
 
 
 def _bounds(inside: np.ndarray) -> tuple[slice, slice]:
+    """Returns the rows and columns of the bounding box of True, if there is any."""
     if not inside.any():
         raise PicanetError(
             "nothing to crop to: no visible pixel of the map reaches 0.5"

@@ -13,12 +13,12 @@ from picanet_tf.drawing.box_filters import box_mean, shrink, window_radius, work
 EDGES = ("guided", "plain")
 
 # Chosen on 60 images each of DUTS-TR and of photos with hair; see docs/results.md.
-_RADIUS = 0.02  # of the longer side
-_EPSILON = 1e-4  # variance of the guide in 0..1; below it, the guide is smoothed
+_RADIUS = 0.02  # of the windows, as a fraction of the longer side
+_EPSILON = 1e-4  # variance of the guide (0..1) below which the map is smoothed
 
 
 def sharpen(values: np.ndarray) -> np.ndarray:
-    """Squares the odds of values in 0..1, in place of the value itself.
+    """Squares the odds v / (1 - v) of values in 0..1.
 
     0, 0.5 and 1 are fixed points; a slope gets twice as steep at 0.5.
     """
@@ -54,7 +54,8 @@ def fit_edges(coarse: np.ndarray, image: np.ndarray, radius: float = 0.0) -> np.
     Args:
         coarse: float [h, w] in [0, 1].
         image: uint8 [H, W, 3].
-        radius: of the windows, as a fraction of the longer side; one pixel at least.
+        radius: radius of the windows, as a fraction of the longer side; at least one
+            pixel is used.
 
     Returns:
         float32 [H, W] in [0, 1].

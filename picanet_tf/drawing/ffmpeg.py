@@ -1,6 +1,6 @@
-"""Videos with an alpha channel and sound, by the program ffmpeg.
+"""Writes videos with an alpha channel, and adds sound, using the program ffmpeg.
 
-An `ffmpeg` on the PATH is used, else that of the package imageio-ffmpeg.
+The `ffmpeg` on the PATH is used, otherwise that of the package imageio-ffmpeg.
 """
 
 from __future__ import annotations
@@ -47,11 +47,11 @@ _LAYOUTS = ("-af", "aformat=channel_layouts=7.1|5.1|stereo|mono")
 
 
 class FFmpegError(PicanetError):
-    """There is no ffmpeg, or it failed."""
+    """There is no ffmpeg, or it fails."""
 
 
 def find_ffmpeg() -> str | None:
-    """Returns the path of the program, or None if there is none."""
+    """Returns the path of ffmpeg, or None if there is none."""
     if found := shutil.which("ffmpeg"):
         return found
     try:
@@ -63,7 +63,7 @@ def find_ffmpeg() -> str | None:
 
 
 def require_ffmpeg() -> str:
-    """Like `find_ffmpeg`.
+    """Returns the path of ffmpeg.
 
     Raises:
         FFmpegError: if there is none.
@@ -87,8 +87,8 @@ def alpha_video_writer(
 ) -> Iterator[Callable[[np.ndarray], None]]:
     """Yields a function that adds a frame, uint8 [H, W, 4], RGBA, to a video.
 
-    All frames must have the same size, which may be odd. The file appears once it is
-    complete; after an exception, ffmpeg is ended.
+    All frames must have the same size, whose sides may be odd. The file appears once it
+    is complete; after an exception, ffmpeg is ended.
 
     Args:
         path: path of the video.
@@ -124,11 +124,11 @@ def alpha_video_writer(
             )
         try:
             process.stdin.write(np.ascontiguousarray(frame).data)
-        except BrokenPipeError:  # It has ended; `_finish` tells why.
+        except BrokenPipeError:  # ffmpeg has ended; `_finish` raises the reason.
             _finish(process, path, errors)
             raise FFmpegError(f"{path}: ffmpeg ended too early") from None
 
-    # A file, because nobody reads a pipe while frames are written.
+    # Errors go to a file: nothing would read a pipe while frames are written.
     with replacing(path) as temporary, tempfile.TemporaryFile() as errors:
         try:
             yield add
@@ -181,25 +181,30 @@ _QUIET: Sequence[str] = ("-hide_banner", "-loglevel", "error", "-y")
 
 
 def _url(path: str | os.PathLike) -> str:
-    # With the protocol, because a name may contain a colon.
+    # A protocol is given because a name may contain a colon.
     return f"file:{os.fspath(path)}"
 
 
 def _has_sound(program: str, path: str | os.PathLike) -> bool:
     # Without an output, ffmpeg describes the input, and fails.
     line = [program, "-hide_banner", "-nostdin", "-i", _url(path)]
-    told = subprocess.run(line, capture_output=True).stderr
-    return re.search(rb"Stream #.*: Audio: ", told) is not None
+    description = subprocess.run(line, capture_output=True).stderr
+    return re.search(rb"Stream #.*: Audio: ", description) is not None
 
 
 def _finish(
     process: subprocess.Popen, path: str | os.PathLike, errors: BinaryIO
 ) -> None:
-    """Waits for ffmpeg.
+    """Waits until ffmpeg has ended.
+
+    Args:
+        process: the process of ffmpeg.
+        path: the output, for error messages.
+        errors: file with what it printed to standard error.
 
     Raises:
         DiskFullError: if the disk is full.
-        FFmpegError: if it failed otherwise; with the first line it printed.
+        FFmpegError: if it failed otherwise, with the first line that it printed.
     """
     code = process.wait()
     if code == 0:

@@ -7,7 +7,7 @@ import numpy as np
 from picanet_tf.core.resizing import resized_bands
 from picanet_tf.drawing.box_filters import box_mean, shrink, window_radius, working_size
 
-# Of the two passes, as fractions of the longer side.
+# Window radii of the two passes, as fractions of the longer side.
 _RADII = (0.09, 0.01)
 _TINY = 1e-5
 _BLUR = 0.02  # radius of `blurred_background`, as a fraction of the longer side
@@ -20,14 +20,15 @@ def estimate_foreground(
 
     A pixel of the photo is alpha F + (1 - alpha) B. F is estimated by blur fusion (M.
     Forté, "Approximate Fast Foreground Colour Estimation", ICIP 2021): weighted means
-    of the colours around the pixel, corrected so that the equation holds; twice, with a
-    large and a small window. Without it, a cut-out keeps a rim of the background.
+    of the colours around the pixel, corrected so that the equation holds. This is done
+    twice, with a large and a small window. Without it, a cut-out keeps a rim of the
+    background.
 
     Args:
         image: uint8 [H, W, 3].
         alpha: float [H, W] in [0, 1], share of the object.
-        opacity: float [H, W] in [0, 1], weights of the pixels; 0 where the photo has no
-            colour. None for 1 everywhere.
+        opacity: float [H, W] in [0, 1], weights of the pixels; 0 where the photo is
+            transparent. None for 1 everywhere.
 
     Returns:
         uint8 [H, W, 3]; the photo's colours where alpha rounds to 0 or 255.
@@ -72,7 +73,7 @@ def blurred_background(
     blurred, weight = shrink(image, size), (1 - shrink(alpha, size)) ** 4
     if opacity is not None:
         weight *= shrink(opacity, size)
-    # Inside a large object, its own colours have to do.
+    # Far inside a large object, only its own colours are available.
     weight = np.maximum(weight, 1e-3)[..., np.newaxis]
     radius = window_radius(_BLUR, size)
     for _ in range(3):  # Three boxes approximate a Gaussian.

@@ -31,7 +31,7 @@ def frames_folder(path: Path) -> Iterator[Callable[[np.ndarray], None]]:
 
     Raises:
         PicanetError: if it cannot be written, or `path` exists and contains anything
-            else than frames.
+            other than frames.
     """
     path = Path(path)
     check_replaceable(path)
@@ -51,7 +51,7 @@ def frames_folder(path: Path) -> Iterator[Callable[[np.ndarray], None]]:
 
 
 def move_frames(folder: Path, target: Path) -> None:
-    """Renames a folder of frames; it replaces an earlier one.
+    """Renames a folder of frames to `target`, replacing an earlier one.
 
     Raises:
         PicanetError: see `frames_folder`.

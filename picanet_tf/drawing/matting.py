@@ -15,11 +15,11 @@ from picanet_tf.core.errors import PicanetError
 from picanet_tf.drawing.box_filters import box_mean, shrink, window_radius, working_size
 from picanet_tf.drawing.edges import fit_edges
 
-# Larger photos are matted at this length of their longer side: time and memory grow
-# with the pixels.
+# Larger photos are matted with their longer side reduced to this, since time and memory
+# grow with the number of pixels.
 MATTING_SIDE = 1024
-# Pixels are unknown up to this distance from the map's edge, as a fraction of the
-# longer side; if the map is sure of them, up to the smaller one.
+# Distances from the map's edge, as fractions of the longer side, up to which pixels are
+# unknown: of pixels that the map is unsure of, and of those that it is sure of.
 _UNSURE, _SURE = 0.03, 0.01
 _one_at_a_time = threading.Lock()
 
@@ -27,11 +27,11 @@ _one_at_a_time = threading.Lock()
 def refine_alpha(saliency: np.ndarray, image: np.ndarray) -> np.ndarray:
     """Solves for the share of the object in each pixel near its edge.
 
-    The edge is where the map passes 0.5. What is farther from it is object or
-    background as the map says; the rest is the unknown part of the trimap of
-    closed-form matting (A. Levin, D. Lischinski and Y. Weiss, "A Closed-Form Solution
-    to Natural Image Matting", PAMI 2008). The solution is multiplied with the map's
-    mean over the object nearby.
+    The edge is where the map crosses 0.5. Pixels far from it are object or background
+    as in the map; the others are the unknown part of the trimap of closed-form matting
+    (A. Levin, D. Lischinski and Y. Weiss, "A Closed-Form Solution to Natural Image
+    Matting", PAMI 2008). The solution is multiplied by the map's mean over the nearby
+    part of the object.
 
     Args:
         saliency: float [H, W] in [0, 1], with the photo's edges (`guide_edges`).
@@ -54,7 +54,7 @@ def refine_alpha(saliency: np.ndarray, image: np.ndarray) -> np.ndarray:
         return np.float32(saliency)
     trimap = np.where(unknown, 0.5, inside)
     try:
-        # pymatting prints to standard output, which may be where the picture goes.
+        # pymatting prints to standard output, to which the picture may be written.
         with (
             _one_at_a_time,
             contextlib.redirect_stdout(io.StringIO()),
@@ -76,6 +76,7 @@ def _level(values: np.ndarray, inside: np.ndarray) -> np.ndarray:
 
 
 def _near_edge(inside: np.ndarray, distance: float) -> np.ndarray:
+    """Returns where the window around a pixel has both object and background."""
     around = box_mean(inside, window_radius(distance, inside.shape))
     return (around > 0) & (around < 1)
 

@@ -1,4 +1,4 @@
-"""OpenCV, which is optional: imported where it is used, and quiet."""
+"""Imports OpenCV, which is optional, where it is used, and silences its messages."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ def import_opencv(what: str, error: type[PicanetError] = PicanetError) -> Module
     """Returns the module `cv2`.
 
     Args:
-        what: what is asked for, with its verb: "Videos require".
+        what: start of the error message, such as "Videos require".
         error: class of the error.
 
     Raises:
-        PicanetError: an `error`, if OpenCV is not installed.
+        PicanetError: of class `error`, if OpenCV is not installed.
     """
     # Hundreds of messages from OpenCV and FFmpeg would hide ours.
     os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
