@@ -62,8 +62,8 @@ class VideoReader:
         cv2 = _opencv()
         number = 0
         while True:
-            there, frame = self._capture.read()
-            if not there:
+            success, frame = self._capture.read()
+            if not success:
                 break
             number += 1
             yield cv2.cvtColor(frame, cv2.COLOR_BGR2RGB)
@@ -95,8 +95,8 @@ def video_writer(
     Args:
         path: path of the video.
         frames_per_second: frame rate.
-        sound: video whose sound, if any, is kept. If ffmpeg cannot do that, a warning
-            says why.
+        sound: video whose sound, if any, is kept. If it cannot be, a warning gives the
+            reason.
 
     Raises:
         VideoError: if OpenCV is not installed or has no encoder for MP4.
@@ -130,7 +130,7 @@ def video_writer(
         finally:
             if writer is not None:
                 writer.release()
-        # OpenCV does not tell when the disk is full.
+        # OpenCV does not report a full disk.
         with _utf8_path(temporary) as name:
             count = cv2.VideoCapture(name).get(cv2.CAP_PROP_FRAME_COUNT)
         if int(count) < number:
@@ -147,10 +147,10 @@ def video_writer(
 
 @contextlib.contextmanager
 def _utf8_path(path: Path) -> Iterator[str]:
-    """Yields a name of a file that OpenCV can open, until exit.
+    """Yields a name under which OpenCV can open a file, valid inside the context.
 
-    OpenCV crashes on names that are not UTF-8; for these, it is a temporary link. It
-    takes `part:` at the beginning of a name for a protocol.
+    OpenCV crashes on names that are not UTF-8, which get a temporary link instead. The
+    name is absolute, because OpenCV takes `part:` at its beginning for a protocol.
     """
     path = path.absolute()
     try:
