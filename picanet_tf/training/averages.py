@@ -11,8 +11,8 @@ import tensorflow as tf
 class Averages:
     """Exponential moving averages of a model's trainable weights.
 
-    In step n the decay is min(`decay`, (1 + n) / (10 + n)), as the first weights are to
-    be forgotten soon. Batch norms' statistics are such averages already.
+    In step n the decay is min(`decay`, (1 + n) / (10 + n)), so that the first weights
+    are soon forgotten. The statistics of batch norms are averages already.
 
     TensorFlow's `tf.train.ExponentialMovingAverage` fails on the variables of a
     `MirroredStrategy`, and Keras swaps those of `use_ema` only in `Model.fit`.
@@ -50,7 +50,7 @@ class Averages:
 
     @contextlib.contextmanager
     def swapped(self):
-        """Within it, the averages are the model's weights."""
+        """Context manager in which the averages are the model's weights."""
         weights = [weight.read_value() for weight in self._weights]
         for weight, average in zip(self._weights, self.variables, strict=True):
             weight.assign(average.read_value())

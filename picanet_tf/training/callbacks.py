@@ -78,12 +78,18 @@ class ProgressBar(Listener):
 
 
 class TableWriter:
-    """Writes a CSV file with a step column.
+    """Appends rows to a CSV file whose first column is the step.
 
-    On resuming, rows after the restored step are dropped.
+    Args:
+        path: the file; an existing one is continued.
+        start: the restored step of a resumed run; rows after it are dropped.
+
+    Attributes:
+        path: the file.
+        rows: number of rows so far, without the header.
 
     Raises:
-        PicanetError: if the file there is no such table.
+        PicanetError: if a row of the file does not begin with a step.
     """
 
     def __init__(self, path: Path, start: int):
@@ -116,6 +122,11 @@ class TableWriter:
             ) from error
 
     def write(self, step: int, values: dict[str, float | str]) -> None:
+        """Appends a row and flushes it to disk.
+
+        Raises:
+            PicanetError: if it cannot be written.
+        """
         try:
             self._append(step, values)
         except OSError as error:
@@ -139,9 +150,10 @@ class TableWriter:
 
 
 class Recorder(Listener):
-    """Writes the run's tables and TensorBoard logs; until closed, no other may.
+    """Writes the run's tables and TensorBoard logs, and locks the run until closed.
 
-    Losses are averaged over `experiment.log_interval` steps; a last row has the rest.
+    Losses are averaged over `experiment.log_interval` steps; the last row averages the
+    remaining ones.
 
     Raises:
         PicanetError: if another process trains in the run directory, or a table is

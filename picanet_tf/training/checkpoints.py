@@ -19,7 +19,6 @@ from picanet_tf.training.averages import Averages
 # Raised by TensorFlow for files that are truncated, corrupt, or of another model.
 _UNREADABLE = (tf.errors.OpError, AssertionError, ValueError, LookupError, OSError)
 
-
 _WRITING = ".writing"  # name of a checkpoint until it is complete
 
 
@@ -101,7 +100,7 @@ class Checkpoints:
         self._waited.assign(value)
 
     def take_over(self, other: Checkpoints) -> None:
-        """Goes on from the step and the scores of others of the same run."""
+        """Takes over the step and the scores of another object for the same run."""
         for name in ("_step", "_best", "_waited"):
             getattr(self, name).assign(getattr(other, name))
 

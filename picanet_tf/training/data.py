@@ -26,8 +26,8 @@ class Batches:
         training: (start step, share=(worker, workers), image_size=S) -> infinite
             batches (image float32 [N, S, S, 3] RGB 0..255, ground truth), the same as
             an uninterrupted run reads from that step on; S is the experiment's if not
-            given. Each batch has the worker's share of the
-            `batch_size` images of a step, `batch_size / workers`.
+            given. N is the worker's share of the images of a step, `batch_size /
+            workers`.
         validation: (image_size=S) -> the validation batches, each image once; None
             without a validation set.
         keys: step (from 0) -> the names of the records in that step's batch.
@@ -139,17 +139,21 @@ class TrainingData:
         )
 
     def check_first_batches(self) -> None:
-        """Reads a batch of each data set; raises `DatasetError` on failure."""
+        """Reads a batch of each data set.
+
+        Raises:
+            DatasetError: if that fails.
+        """
         for folder in self._folders:
             with self.translate_errors(folder):
                 next(iter(self._read(folder, training=False, **self._options)))
 
     @contextlib.contextmanager
     def translate_errors(self, *folders: str) -> Iterator[None]:
-        """Converts TensorFlow's errors for bad records to `DatasetError`.
+        """Context manager that converts TensorFlow's errors to `DatasetError`.
 
         Args:
-            *folders: the data sets read inside the context; all by default.
+            *folders: the data sets that are read inside it; all by default.
         """
         from data_pipeline import readers
 
@@ -196,7 +200,7 @@ def _in_words(described: Mapping | None) -> str:
 def _move(
     left_out: Mapping[str, list[str]], moved: Mapping[str, tuple[str, str]]
 ) -> dict[str, list[str]]:
-    """Replaces old folders by new ones in records of corrupt records."""
+    """Replaces the old folders of data sets in the list of their corrupt records."""
     folders = dict(moved.values())
     return {
         folders.get(folder, folder): [

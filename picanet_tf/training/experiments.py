@@ -29,9 +29,10 @@ OPTIMIZERS = ("sgd", "adamw")
 
 @dataclass(frozen=True)
 class Experiment:
-    """The settings of a training run. The defaults are the paper's (Sec. 5.3).
+    """The settings of a training run.
 
-    These are the defaults for saliency; `Experiment.of` applies another task's.
+    The defaults are the paper's for saliency (Sec. 5.3); `Experiment.of` applies those
+    of other tasks.
 
     Each field is a flag of `picanet train`; its description and rules are in the
     field's metadata. A run directory stores its experiment as `experiment.json`.
@@ -50,7 +51,7 @@ class Experiment:
     recipe: str = setting(
         PAPER,
         "Defaults of the other settings: paper, or for saliency quick, which learns "
-        "most in little time.",
+        "the most in a short time.",
     )
     variant: str = setting(
         get_spec(task_names()[0]).default_variant,
@@ -72,8 +73,8 @@ class Experiment:
     learning_rate: float = setting(0.01, "Learning rate of the decoder.", above=0)
     scale_rate: bool = setting(
         False,
-        "Scale the learning rates linearly with batch_size, relative to that of the "
-        "recipe.",
+        "Scale the learning rates linearly with the ratio of batch_size to the "
+        "recipe's.",
     )
     encoder_lr_multiplier: float = setting(
         0.1, "Learning rate of pretrained layers relative to the decoder's.", minimum=0
@@ -87,12 +88,12 @@ class Experiment:
     rate_schedule: str = setting(
         "steps",
         "Learning rate schedule: steps, see --rate_boundaries; poly, as in DeepLab: "
-        "(1 - step / steps) ** 0.9; cosine, half a period to 0; linear, constant and "
-        "then, see --linear_share, falling to 0; or constant.",
+        "(1 - step / steps) ** 0.9; cosine, half a period to 0; linear, constant at "
+        "first and then falling linearly to 0, see --linear_share; or constant.",
         choices=SCHEDULES,
     )
     linear_share: float = setting(
-        0.2, "Last share of the steps, in which the schedule linear falls.",
+        0.2, "Share of the steps, at the end, in which the schedule linear falls to 0.",
         above=0,
         maximum=1,
     )  # fmt: skip
@@ -107,13 +108,12 @@ class Experiment:
     beta_2: float = setting(0.999, "beta_2 of AdamW.", minimum=0, below=1)
     weight_decay: float = setting(
         0.0005, "Weight decay: as in Caffe, this times the weight is added to the "
-        "gradient; with AdamW, rate times this times the weight is taken off.",
+        "gradient; AdamW instead subtracts rate times this times the weight.",
         minimum=0,
     )  # fmt: skip
     clip_norm: float = setting(
         0.0,
-        "Scale the gradients down if the norm of all of them exceeds this; 0 disables "
-        "it.",
+        "Scale the gradients down if their global norm exceeds this; 0 disables it.",
         minimum=0,
     )
     ema_decay: float = setting(
@@ -131,8 +131,8 @@ class Experiment:
     )
     random_scale: bool = setting(
         False,
-        "Scale the images of segmentation at random, by 0.5 to 1.5, before they are "
-        "cropped, as DeepLab does with ResNet-101 and not with VGG16.",
+        "For segmentation: scale the images by a random factor of 0.5 to 1.5 before "
+        "they are cropped, as DeepLab does with ResNet-101, but not with VGG16.",
     )
     dropout: float = setting(0.5, "Dropout rate after fc6.", minimum=0, below=1)
     image_size: int = setting(
@@ -144,8 +144,8 @@ class Experiment:
     )
     image_sizes: str = setting(
         "",
-        "Sizes of the input during the training, each with its share of the steps, "
-        "such as 160:0.8,224:0.2. The last is --image_size.",
+        "Sizes of the input in the course of the training, each with its share of the "
+        "steps, such as 160:0.8,224:0.2. The last must be --image_size.",
     )
     width: float = setting(
         1.0, "Factor on all channel counts; 1 is the paper's network.", above=0
@@ -166,8 +166,8 @@ class Experiment:
     )
     freeze_blocks: int = setting(
         0,
-        "Freeze the pretrained layers of the first blocks of VGG16, of its five; 0 "
-        "freezes none.",
+        "Freeze the pretrained layers of this many of VGG16's five blocks, from the "
+        "first; 0 freezes none.",
         minimum=0,
         maximum=5,
     )
@@ -183,7 +183,7 @@ class Experiment:
     precision: str = setting(
         "float32",
         "Dtype policy of the layers; auto: mixed_bfloat16 if the processor or GPU "
-        "computes bfloat16 faster, else float32. The run records which.",
+        "computes bfloat16 faster, else float32. The run records the choice.",
         choices=PRECISIONS,
     )
     checkpoint_interval: int = setting(1000, "Steps between checkpoints.", minimum=1)
@@ -215,7 +215,15 @@ class Experiment:
 
     @classmethod
     def of(cls, task: str = task_names()[0], **given) -> Experiment:
-        """Creates an experiment with the defaults of the task and variant."""
+        """Creates an experiment with the defaults of the task, variant and recipe.
+
+        Args:
+            task: name of the task.
+            **given: settings that differ from the defaults.
+
+        Raises:
+            PicanetError: if a value is invalid, or a given setting has no effect.
+        """
         if task not in task_names():  # reported like any other field
             return cls(task=task, **given)
         defaults = default_settings(task, given)
@@ -258,6 +266,7 @@ class Experiment:
         return tuple(sorted(drops - {0}))
 
     def to_json(self) -> str:
+        """Returns the contents of `experiment.json`."""
         return json.dumps(dataclasses.asdict(self), indent=2) + "\n"
 
     @classmethod

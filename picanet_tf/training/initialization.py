@@ -35,10 +35,10 @@ def build(task: Task, experiment: Experiment, image_size: int | None = None) -> 
 
 
 def build_first_phase(task: Task, experiment: Experiment) -> Network:
-    """Builds the network of the first phase, whose weights fit all other phases.
+    """Builds the network of the first phase, whose weights must fit all other phases.
 
     Raises:
-        PicanetError: if they do not, as where GAP's grid has more positions.
+        PicanetError: if they do not, because GAP's grid has more positions there.
     """
     first, *others = dict.fromkeys(phase.image_size for phase in experiment.phases)
     network = build(task, experiment, first)
@@ -59,6 +59,12 @@ def load_initial_weights(
 ) -> tuple[str, ...]:
     """Loads the initial weights of an experiment.
 
+    Args:
+        model: the experiment's network.
+        experiment: the settings.
+        init_from: a `.keras` file or preset to start from; None for
+            `experiment.backbone_weights`.
+
     Returns:
         The names of the pretrained encoder layers.
 
@@ -67,7 +73,7 @@ def load_initial_weights(
             are to be frozen but none of them has pretrained weights.
     """
     if init_from is None:
-        # Before 550 MB are downloaded.
+        # Checked before 550 MB are downloaded.
         if experiment.width != 1 and experiment.backbone_weights == "imagenet":
             raise PicanetError(
                 "Pretrained VGG16 weights fit `width` 1 only: give `backbone_weights` "
@@ -125,7 +131,13 @@ def _take_weights(
 def make_optimizer(
     model: keras.Model, experiment: Experiment, pretrained: tuple[str, ...]
 ) -> keras.optimizers.Optimizer:
-    """Creates the experiment's optimizer, built for the model's variables."""
+    """Freezes layers, and creates the optimizer, built for the trainable variables.
+
+    Args:
+        model: the experiment's network; its frozen layers become untrainable.
+        experiment: the settings.
+        pretrained: names of the pretrained encoder layers.
+    """
     frozen = _frozen(experiment, pretrained)
     for name in frozen:
         model.get_layer(name).trainable = False

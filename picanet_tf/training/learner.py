@@ -1,4 +1,4 @@
-"""The network in training, with all that changes in a step."""
+"""The network being trained, with all the state that a step changes."""
 
 from __future__ import annotations
 
@@ -65,7 +65,10 @@ class Learner:
         self.validator = Validator(task, model)
 
     def resized(self, image_size: int) -> Learner:
-        """Returns one in the same state, with the network for another input size."""
+        """Returns a learner in the same state whose network has another input size.
+
+        Returns `self` if the size is the same.
+        """
         if image_size == self.model.image_size:
             return self
         logging.info("The network's input has %d pixels a side now", image_size)
@@ -78,10 +81,14 @@ class Learner:
         return other
 
     def averaged(self) -> contextlib.AbstractContextManager:
-        """Within it, the network has the averages of its weights, if there are any."""
+        """Context manager in which the averages, if any, are the network's weights."""
         return self._averages.swapped() if self._averages else contextlib.nullcontext()
 
     def save(self, path: Path) -> None:
-        """Saves the network, complete or not at all."""
+        """Saves the network as a `.keras` file, complete or not at all.
+
+        Raises:
+            PicanetError: if it cannot be written.
+        """
         with replacing(path) as temporary:
             self.model.save(temporary)

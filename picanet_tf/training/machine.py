@@ -51,18 +51,18 @@ def warn_of_unused_gpu(used_by_tensorflow: int) -> None:
 
 # Peak resident memory of a training step at full width and 224 pixels, in GB
 # (`python -m benchmarks.model training 4 224`): 2.74, 3.33, 4.64 and 7.8 for
-# 6GAP_5432AC (57.5 M weights) with batches of 1, 2, 4 and 9 on two threads, which need
-# more than one; 1.58 and 2.52 for UNet (22.7 M) with batches of 1 and 4 on one thread.
-# Together with `TaskSpec.memory` this gives, to within 10%:
-_PROCESS = 0.5e9
+# 6GAP_5432AC (57.5 M weights) with batches of 1, 2, 4 and 9 on two threads, which take
+# more memory than one; 1.58 and 2.52 for UNet (22.7 M) with batches of 1 and 4 on one
+# thread. With `TaskSpec.memory`, these constants reproduce that to within 10%:
+_PROCESS = 0.5e9  # bytes of the process itself
 _WEIGHT = 28.0  # bytes per weight: value, velocity, gradient and temporaries
 
 
 def needed_memory(experiment: Experiment, workers: int = 1) -> float:
     """Estimates the peak memory of training on a CPU, in bytes.
 
-    Extrapolates from measurements: memory per image scales with its pixels and the
-    channels, that of the weights with the square of the channels.
+    Extrapolates from measurements: the memory per image scales with its pixels and the
+    channels, and that of the weights with the square of the channels.
 
     Args:
         experiment: the training's settings.

@@ -160,9 +160,9 @@ def make_groups(
 
     Pretrained layers train at a fraction of the decoder's rate; encoder layers without
     pretrained weights train at the decoder's. Biases and betas train at twice the rate
-    and without weight decay (authors' release); gammas have weight decay. Biases of the
-    LSTMs do, too, here; in the release they train at the rate of the weights and with
-    decay, where only the forward LSTM's W_c has other factors.
+    and without weight decay (authors' release); gammas have weight decay. This includes
+    the biases of the LSTMs, which in the release train at the rate of the weights and
+    with decay; there, only the forward LSTM's W_c has other factors.
 
     Args:
         pretrained: names of the trainable layers with pretrained weights.
@@ -217,9 +217,9 @@ def make_optimizer(
         learning_rate: base learning rate, that of the decoder.
         schedule: how the rates change.
         kind: "sgd", `CaffeSGD`; or "adamw", whose weight decay is not part of the
-            gradient: each step takes off rate * decay of the variable.
+            gradient: each step subtracts rate * decay times the variable.
         momentum: momentum of SGD, beta_1 of AdamW.
-        beta_2: that of AdamW.
+        beta_2: beta_2 of AdamW.
     """
     optimizers = {}
     for group in dict.fromkeys(assigned.values()):

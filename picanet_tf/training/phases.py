@@ -1,4 +1,4 @@
-"""The phases of a training, in which the network's input has different sizes."""
+"""The phases of a training, each with its own size of the network's input."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def parse_image_sizes(text: str) -> list[tuple[int, float]]:
 def plan_phases(sizes: list[tuple[int, float]], steps: int) -> tuple[Phase, ...]:
     """Divides the steps by the shares; phases without a step are left out.
 
-    The last phase has at least one, so that the network ends with its size.
+    The last phase has at least one step, so that the network ends with its size.
     """
     phases, first, share_done = [], 0, 0.0
     for number, (size, share) in enumerate(sizes, 1):

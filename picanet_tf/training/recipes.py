@@ -9,7 +9,7 @@ from picanet_tf.tasks.registry import get_spec
 from picanet_tf.training.phases import parse_image_sizes
 
 PAPER = "paper"
-# AdamW's update does not grow with the gradient, so that SGD's values do not suit it.
+# AdamW's update does not grow with the gradient, so SGD's values do not suit it.
 _ADAMW = {"learning_rate": 0.0005, "weight_decay": 0.01, "beta_2": 0.99}
 
 
@@ -43,7 +43,7 @@ def recipe_settings(
 
 
 def default_settings(task: str, given: Mapping) -> dict:
-    """Returns `recipe_settings`, with what follows from the settings that are given."""
+    """Returns `recipe_settings`, adapted to the settings that are given."""
     recipe = given.get("recipe", PAPER)
     optimizer = given.get("optimizer")
     settings = recipe_settings(task, given.get("variant"), recipe, optimizer)

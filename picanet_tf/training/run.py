@@ -22,10 +22,10 @@ from picanet_tf.training.run_directory import LATEST, RunDirectory
 from picanet_tf.training.settings import nearest_multiple
 
 # Settings that may change when a run is resumed, because they do not affect the result,
-# or only steps that would otherwise not be run.
+# or affect only steps that could not be taken otherwise.
 CHANGEABLE = ("checkpoint_interval", "log_interval", "on_nonfinite")
-# The data sets, as recorded in `provenance.json`, by the settings that name them. They
-# may have moved.
+# {setting that names a data set: its key in `provenance.json`}. Data sets may have
+# moved when a run is resumed.
 MOVABLE = {"tfrecords": "training_set", "validation_tfrecords": "validation_set"}
 
 
@@ -207,7 +207,7 @@ def fit_batch_size(experiment: Experiment, replicas: int) -> Experiment:
 
 
 def _variant_of(init_from: str, task: str) -> str | None:
-    """The variant of a preset or run of the task; None of anything else."""
+    """Returns the variant of a preset or run of the task; None for anything else."""
     if preset := list_presets().get(init_from):
         return preset.variant if preset.task == task else None
     if not os.path.isdir(init_from):

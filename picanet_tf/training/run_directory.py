@@ -40,7 +40,7 @@ WEIGHTS = ("model", "best")
 class RunDirectory:
     """The paths of a run; use `create` for a new run and `open` for an existing one.
 
-    It is `os.PathLike`, so that whatever takes the path of a run takes it, too.
+    As an `os.PathLike`, it is accepted wherever the path of a run is.
     """
 
     path: Path
@@ -50,10 +50,10 @@ class RunDirectory:
 
     @classmethod
     def planned(cls, variant: str, path: str = "") -> RunDirectory:
-        """Returns a directory to `create`, by default `runs/<time>-<variant>`.
+        """Returns a directory that does not exist yet, by default named by date.
 
-        Until it is created, another process may take the default name; `create` then
-        takes the next one.
+        Until it is created, another process may take the default name,
+        `runs/<time>-<variant>`; `create` then takes the next one.
         """
         return cls(Path(path) if path else _new_directory(variant))
 
@@ -143,7 +143,7 @@ class RunDirectory:
 
     @property
     def last_step(self) -> int | None:
-        """The step of the newest checkpoint, and so of `model.keras`; None without."""
+        """Step of the newest checkpoint, and so of `model.keras`; None if none."""
         names = (path.stem for path in self.checkpoints.glob("step-*.index"))
         steps = (name.removeprefix("step-") for name in names)
         return max((int(step) for step in steps if step.isdecimal()), default=None)
@@ -156,7 +156,8 @@ class RunDirectory:
         """Records that data sets have moved, so that the run finds them again.
 
         Args:
-            **folders: the settings of `Experiment` that name the data sets.
+            **folders: new folders, by the setting of `Experiment` that names the data
+                set.
         """
         before = self.load_experiment()
         moves = [
@@ -167,7 +168,7 @@ class RunDirectory:
         write_text(self.experiment, dataclasses.replace(before, **folders).to_json())
 
     def recorded(self) -> dict:
-        """The contents of `provenance.json`, see `record`."""
+        """Returns the contents of `provenance.json`; {} if it is missing."""
         return read_json(self.provenance) if self.provenance.exists() else {}
 
     @property
@@ -268,7 +269,7 @@ def _new_directory(variant: str) -> Path:
 
 
 def _point(link: Path, target: str) -> None:
-    """Points the symbolic link at `target`, atomically."""
+    """Points a symbolic link at `target`, atomically."""
     temporary = link.with_name(f".latest.{socket.gethostname()}.{os.getpid()}.tmp")
     temporary.unlink(missing_ok=True)
     temporary.symlink_to(target)

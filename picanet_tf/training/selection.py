@@ -1,4 +1,4 @@
-"""Selects the best network, stops early, and notices training data without objects."""
+"""Selects the best network, stops early, and warns of training data without objects."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ WITHOUT_OBJECT = 100  # steps in a row without an object before a warning
 class Selection:
     """Selects the best validation, and decides when to stop.
 
-    Its state is part of the checkpoints, so that a resumed run decides alike.
+    Its state is part of the checkpoints, so that a resumed run decides in the same way.
 
     Args:
         checkpoints: stores `best` and, with patience, `waited`.
@@ -30,7 +30,9 @@ class Selection:
         self._explained = False
 
     def improves(self, validation: Validation, scores: Mapping[str, float]) -> bool:
-        """Whether a validation is the best so far. NaN never is, nor does it count.
+        """Records a validation and returns whether it is the best so far.
+
+        NaN never is the best, and does not count for the patience.
 
         Args:
             validation: the validation, with all images.
@@ -50,7 +52,7 @@ class Selection:
         return better
 
     def forget(self) -> None:
-        """Begins anew, as scores of another input size do not compare."""
+        """Starts over, because scores at different input sizes are not comparable."""
         self._checkpoints.best, self._checkpoints.waited = float("-inf"), 0
 
     @property
@@ -96,6 +98,7 @@ class ObjectWatch:
         self._in_a_row = 0
 
     def see(self, has_object: bool) -> None:
+        """Takes note of whether any image of a step's batch has an object."""
         self._in_a_row = 0 if has_object else self._in_a_row + 1
         if self._in_a_row == self._limit:
             logging.warning(

@@ -15,7 +15,8 @@ def setting(default, description: str, **rules):
     Args:
         default: default value, of the field's type. A tuple holds ascending steps.
         description: the help text.
-        **rules: `minimum`, `maximum`, `above`, `below` or `choices`.
+        **rules: `minimum`, `maximum` (inclusive), `above`, `below` (exclusive) or
+            `choices`.
     """
     return dataclasses.field(
         default=default, metadata={"description": description, **rules}
@@ -67,6 +68,11 @@ def nearest_multiple(number: int, factor: int) -> int:
 def from_json(kind, text: str, origin: str):
     """Creates a dataclass of settings from JSON.
 
+    Args:
+        kind: the dataclass.
+        text: a JSON object of its fields.
+        origin: name of the text in error messages, such as its path.
+
     Raises:
         PicanetError: if it is not valid; the message gives `origin`.
     """
@@ -90,7 +96,11 @@ def from_json(kind, text: str, origin: str):
 
 
 def load_json(kind, path: Path):
-    """Creates a dataclass of settings from a JSON file, as `from_json`."""
+    """Creates a dataclass of settings from a JSON file, as `from_json`.
+
+    Raises:
+        PicanetError: if the file cannot be read or is not valid.
+    """
     try:
         text = Path(path).read_text()
     except OSError as error:

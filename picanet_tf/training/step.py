@@ -100,6 +100,7 @@ class TrainingStep:
         return [variable.read_value() for variable in self._variables()]
 
     def restore(self, state: list[tf.Tensor]) -> None:
+        """Sets all variables to a `state` of this step, or of one with equal shapes."""
         for variable, value in zip(self._variables(), state, strict=True):
             variable.assign(value)
 
@@ -248,7 +249,11 @@ def _gather(strategy: tf.distribute.Strategy, row: list[int]) -> np.ndarray:
 
 @contextlib.contextmanager
 def translate_worker_errors(cluster: Cluster):
-    """Converts TensorFlow's errors for lost workers to `WorkerLost`."""
+    """Context manager that converts TensorFlow's errors for lost workers.
+
+    Raises:
+        WorkerLost: instead of these errors, if there are several workers.
+    """
     try:
         yield
     except (

@@ -1,7 +1,7 @@
 """The training loop, with logging, validation and checkpoints.
 
 A custom loop instead of `Model.fit`: it can resume at any step, checks every loss, and
-works alike on one device, on several, and on several machines.
+works the same on one device, on several, and on several machines.
 """
 
 from __future__ import annotations
@@ -167,7 +167,7 @@ class Trainer:
                 if validating and experiment.patience and not last:
                     last = self._stops_early(step)
                 # Read only once: a signal after saving takes effect a step later. A
-                # single worker need not wait until other workers know of it.
+                # single worker need not wait until the others know of the signal.
                 stopped = stopped or self.cluster.size == 1 and stop.received
                 saving = last or stopped or step % experiment.checkpoint_interval == 0
                 if saving and chief:
@@ -180,9 +180,9 @@ class Trainer:
                     )
                 if last:
                     break
-            self._tell("on_end")
+            self._notify("on_end")
         finally:
-            self._tell("close")
+            self._notify("close")
 
     def _iterate_batches(self, first: int):
         """Yields (step, batch) of all steps after `first`, each phase at its size."""
@@ -243,11 +243,11 @@ class Trainer:
                 ) from error
             self.learner.step.restore(before)
             logging.warning("Step %d skipped: %s not finite", step, error)
-            self._tell("on_skip", step, error.names, keys)
+            self._notify("on_skip", step, error.names, keys)
             return error.stop
         self.skipped_in_a_row = 0
         self.watch.see(result.has_object)
-        self._tell("on_step", step, result.logs)
+        self._notify("on_step", step, result.logs)
         return result.stop
 
     def _intact(self) -> str:
@@ -256,7 +256,7 @@ class Trainer:
             return f"The last checkpoint, of step {step}, is intact."
         return "There is no checkpoint yet."
 
-    def _tell(self, event: str, *arguments) -> None:
+    def _notify(self, event: str, *arguments) -> None:
         for listener in self.listeners:
             getattr(listener, event)(*arguments)
 
@@ -271,7 +271,7 @@ class Trainer:
                     f"{self._intact()} Lower `learning_rate`"
                 ) from error
             scores = validation.result()
-            self._tell("on_validation", step, scores)
+            self._notify("on_validation", step, scores)
             if self.learner.selection.improves(validation, scores):
                 self.learner.save(self.run_directory.path / "best.keras")
 
@@ -293,6 +293,6 @@ class Trainer:
         self.learner.checkpoints.save(step)
         with self.learner.averaged():
             self.learner.save(self.run_directory.path / "model.keras")
-            if panels:  # The first ones take a while, for which a stop does not wait.
+            if panels:  # Omitted when stopping, since the first ones take a while.
                 pictures = self.learner.validator.panels(*self._panel_batch)
-                self._tell("on_panels", step, pictures)
+                self._notify("on_panels", step, pictures)

@@ -1,4 +1,4 @@
-"""What the network gives during its training: validation scores and pictures."""
+"""Runs the network during its training, for validation scores and pictures."""
 
 from __future__ import annotations
 
@@ -41,7 +41,12 @@ class Validator:
         return validation
 
     def panels(self, images: tf.Tensor, ground_truth: tf.Tensor) -> list[np.ndarray]:
-        """Returns pictures of the first images with their outputs."""
+        """Returns pictures of the first `PANELS` images with their outputs.
+
+        Args:
+            images: float32 [N, S, S, 3], RGB 0..255.
+            ground_truth: the ground truth of the images.
+        """
         images, ground_truth = images[:PANELS], ground_truth[:PANELS].numpy()
         outputs = self._outputs(images)
         return [
