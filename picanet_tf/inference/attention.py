@@ -1,4 +1,4 @@
-"""Attention maps of a network as outputs (Sec. 3, Fig. 4 and 5 of the paper)."""
+"""Networks that output their attention maps (Sec. 3, Fig. 4 and 5 of the paper)."""
 
 from __future__ import annotations
 
@@ -144,7 +144,7 @@ class AttentionModel:
         self._predict = _compile(
             keras.Model(network.input, {"logits": logits, **attention, **features})
         )
-        # Without the logits, so that nothing finer than the finest module is run.
+        # Without the logits, so that nothing beyond the finest module is computed.
         self._attention = _compile(keras.Model(network.input, attention))
 
     @property
@@ -178,7 +178,7 @@ class AttentionModel:
         )
 
     def frame(self, image: np.ndarray) -> np.ndarray:
-        """Returns the area covered by the maps: the image, or it padded to a square."""
+        """Returns the area covered by the maps, uint8 [H, W, 3]; see `Model.frame`."""
         return self._model.frame(image)
 
     def attention(self, images) -> dict[int, np.ndarray]:

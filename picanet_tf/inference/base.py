@@ -18,7 +18,7 @@ from picanet_tf.tasks.spec import TaskSpec
 class Model:
     """Base class of the engines; predicts saliency maps, class maps or boxes.
 
-    An unpickled model is loaded by its first use: an error while unpickling would end a
+    An unpickled model is loaded on first use: an error while unpickling would end a
     pool's worker and leave the pool waiting, instead of being raised by the pool.
 
     Args:
@@ -28,7 +28,8 @@ class Model:
     Attributes:
         spec, image_size: as given.
         takes_batches: whether batching is faster than one image at a time.
-        precision: what the network computes in; None: as its file says.
+        precision: what the network computes in, "float32" or "bfloat16"; None: as its
+            file says.
     """
 
     takes_batches: ClassVar[bool] = False
@@ -69,6 +70,9 @@ class Model:
         """Like `predict`, for an iterable of uint8 arrays [H, W, 3]; yields results.
 
         Holds at most one batch of images in memory.
+
+        Raises:
+            ValueError: if `batch_size` is below 1.
         """
         if batch_size < 1:
             raise ValueError(
@@ -123,7 +127,10 @@ class Model:
         return self.spec.postprocess(values, size, self.image_size)
 
     def frame(self, image: np.ndarray) -> np.ndarray:
-        """Returns the area covered by the maps: the image, or it padded to a square."""
+        """Returns the area covered by the maps, uint8 [H, W, 3].
+
+        This is the image over white; for segmentation, padded to a square.
+        """
         return self.spec.frame(over_white(image), self.image_size)
 
     def render(
@@ -138,7 +145,7 @@ class Model:
         return self.spec.render(form, image, result, threshold, cutout)
 
     def _reload(self) -> Model:
-        """Loads the model anew from what `_source` holds, with its `_options`."""
+        """Loads the model again from its `_source`, with its `_options`."""
         raise NotImplementedError
 
     def __getattr__(self, name: str):
@@ -155,6 +162,7 @@ class Model:
 
 
 def _unloaded(engine: type[Model], source: str | bytes, options: Mapping) -> Model:
+    """Returns an unpickled model, to be loaded on first use."""
     model = engine.__new__(engine)
     vars(model).update(_source=source, _options=options, _unloaded=True)
     return model

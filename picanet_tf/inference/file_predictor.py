@@ -1,4 +1,4 @@
-"""Predicts files with a loaded model; one that fails does not end the others."""
+"""Predicts files with a loaded model; one that fails does not stop the others."""
 
 from __future__ import annotations
 
@@ -82,10 +82,10 @@ class FilePredictor:
             batch_size=batch_size,
         )
         for (item, output), error in jobs:
-            yield self._tell(item, output, error)
+            yield self._record(item, output, error)
         for item, output in pairs:
             if item.is_video:
-                yield self._tell(item, output, self._predict_video(item, output))
+                yield self._record(item, output, self._predict_video(item, output))
 
     def collect(self, pairs: Sequence[tuple[Input, Path]]) -> dict[str, str]:
         """Returns the shared files of a collected format, as {file name: text}."""
@@ -93,9 +93,10 @@ class FilePredictor:
         in_order = {n: self._collected[n] for n in names if n in self._collected}
         return self._model.spec.collect(self._form, in_order)
 
-    def _tell(
+    def _record(
         self, item: Input, output: Path, error: Exception | None
     ) -> tuple[Input, Path, PicanetError | None]:
+        """Adds a file to the report, and prints its error."""
         if error is None:
             self._report.written.append(output)
             return item, output, None

@@ -58,7 +58,7 @@ def predict(inputs: str | Path | Sequence[str], **options) -> PredictionReport:
 
 
 def predict_files(words: Sequence[str], options: PredictOptions) -> PredictionReport:
-    """`predict` with the words of a command line and validated options."""
+    """Does what `predict` does, for command-line words and validated options."""
     if not words:
         raise PicanetError(
             "`input` is missing: give an image, a folder, a pattern, or -"

@@ -14,7 +14,7 @@ _first_process: int | None = None
 
 
 def tensorflow_is_used() -> None:
-    """Notes that this process uses TensorFlow from now on."""
+    """Records that this process uses TensorFlow from now on."""
     global _first_process
     _first_process = _first_process or os.getpid()
 

@@ -19,14 +19,13 @@ from picanet_tf.models.base import Network
 class KerasModel(Model):
     """Predicts saliency maps, class maps or boxes with a Keras network.
 
-    Can be pickled and copied: what comes back is loaded anew from `source` by its first
-    use.
+    Can be pickled and copied: the copy is loaded again from `source` on first use.
 
     Args:
         network: a network built by a task's `build_model`.
         source: the preset name or absolute path that `load_model` loaded it from; None:
             a pickle contains the network.
-        threads: as passed to `load_model`.
+        threads: as passed to `load_model`, for copies.
 
     Attributes:
         network: the network, at its test-time input size, with float32 weights. Its
@@ -76,7 +75,7 @@ class KerasModel(Model):
             with _substitute(copies):
                 return infer.python_function(images)
 
-        # Without a source, others have the network and may change its weights.
+        # Without a source, the caller has the network and may change its weights.
         copies = [] if source is None else _cast_kernels(network)
         self._infer = infer
         self._infer_with_copies = infer_with_copies if copies else None
@@ -109,7 +108,7 @@ class KerasModel(Model):
 
     def __reduce__(self):
         if self._source is None:
-            # In bytes, which are unpickled only by the first use.
+            # As bytes, which are unpickled only on first use.
             return KerasModel(self._network, pickle.dumps(self._network)).__reduce__()
         return super().__reduce__()
 

@@ -38,7 +38,7 @@ class LiteRTFile:
 
     Attributes:
         image_size: side of the input in pixels.
-        output: name of the output that is no attention.
+        output: name of the output that is not attention.
         outputs: names of all outputs.
         input_dtype: dtype of the input as stored in the file.
         output_shape: shape of the output as stored in the file.
@@ -98,7 +98,7 @@ class LiteRTFile:
         return self.run(images)[self.output]
 
     def run(self, images: np.ndarray) -> dict[str, np.ndarray]:
-        """Runs the model as above; returns all outputs by name, such as attention."""
+        """Runs the model as `__call__`; returns all outputs by name, attention too."""
         images = np.asarray(images, np.float32)
         values = images if images.ndim == 4 else images[np.newaxis]
         results = self._run(**{self._image: _quantize(values, self._input)})
@@ -118,7 +118,7 @@ class LiteRTModel(Model):
     """Predicts saliency maps, float32 [H, W] in [0, 1], with a LiteRT file.
 
     Thread-safe; the network runs for one thread at a time. Can be pickled and copied,
-    and used in a forked process: each copy loads the file anew, by its first use.
+    and used in a forked process: each copy loads the file again, on first use.
 
     Args:
         path: a file from `picanet export` or a preset.
@@ -149,7 +149,7 @@ class LiteRTModel(Model):
 
     def infer(self, batch: np.ndarray) -> Iterator[np.ndarray]:
         loaded = self._loaded
-        if loaded.process != os.getpid():  # The parent may have been amid a run.
+        if loaded.process != os.getpid():  # The parent may have been in a run.
             loaded = self._loaded = self._load(self._source)
         for image in batch:
             with loaded.lock:

@@ -47,12 +47,11 @@ def load_model(
             in: `"float32"`; `"bfloat16"`; or `"auto"`, bfloat16 where the processor
             or GPU computes it faster, which is logged. The LiteRT engine computes as
             its file says. To train `model.network` further or save it, choose the
-            precision in which it is to compute then, as a rule `"float32"`.
+            precision that it should then compute in, as a rule `"float32"`.
 
     Returns:
         A `LiteRTModel` or `KerasModel`. Both can be pickled, for example for the
-        workers of a spawned pool; the copy is loaded from the same file by its first
-        use.
+        workers of a spawned pool; the copy is loaded from the same file on first use.
 
     Raises:
         PicanetError: if the model does not exist or the engine cannot run it.

@@ -69,7 +69,11 @@ class Located:
             )
 
     def file(self, engine: str | None = None) -> Path:
-        """Returns the file that an engine loads; None: `load_model`'s default."""
+        """Returns the file that an engine loads.
+
+        Args:
+            engine: "litert" or "keras"; None: the default of `load_model`.
+        """
         if self.preset:
             litert = engine != "keras" and self.has_litert
             return self.preset.path("litert" if litert else "weights")

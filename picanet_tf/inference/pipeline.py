@@ -35,10 +35,9 @@ def predict_jobs(
 ) -> Iterator[tuple[Job, Exception | None]]:
     """Runs a model on many photos; threads read and write while the network runs.
 
-    One bad photo does not end it: exceptions of `read` and `write` are yielded, and the
-    other jobs continue. An exception of the network is raised. When the iterator is
-    closed or an exception is raised, writes in progress are completed and pending jobs
-    are dropped.
+    A bad photo does not stop the others: exceptions of `read` and `write` are yielded.
+    An exception of the network is raised. When the iterator is closed or an exception
+    is raised, writes in progress are completed and pending jobs are dropped.
 
     Args:
         model: the model.

@@ -58,12 +58,12 @@ def check_beside(inputs: Iterable[Input]) -> None:
 
 
 class Endings(NamedTuple):
-    """The ends of the names of results.
+    """The suffixes of the names of results.
 
     Attributes:
-        picture: extension of pictures.
-        beside: end of pictures next to their input, with the output format.
-        video: end of videos, and of folders of frames.
+        picture: extension of pictures in an output folder.
+        beside: suffix of pictures next to their input, such as ".cutout.png".
+        video: suffix of videos, and of folders of frames.
     """
 
     picture: str
@@ -72,7 +72,7 @@ class Endings(NamedTuple):
 
     @classmethod
     def of(cls, options: PredictOptions, model: Model | None) -> Endings:
-        """Returns the endings.
+        """Returns the suffixes.
 
         Args:
             options: options.
@@ -96,9 +96,9 @@ def without_results(found: Found) -> Found:
 
     Among files found in a folder or by a pattern, these are `NAME.cutout.png` (or
     another extension of results), videos such as `NAME.saliency.mp4` and
-    `NAME.cutout.webm`, and the frames in folders `NAME.cutout`. Among all files,
-    including those named explicitly (the shell may have expanded `*`), so are these,
-    `NAME.map.png` and the like if the photo or video `NAME.*` is also an input.
+    `NAME.cutout.webm`, and the frames in folders `NAME.cutout`. If the photo or video
+    `NAME.*` is also an input, they are results even if named explicitly (the shell may
+    have expanded `*`), and so are `NAME.map.png` and the like.
     """
     # For c.jpg and c.webp in one folder, the results are c.jpg.map.png and so on.
     stems = {
@@ -152,8 +152,8 @@ def outputs_of(
     Args:
         inputs: inputs without results of earlier runs.
         folder: folder for the results; None: next to each input.
-        endings: ends of the names.
-        pictures: whether there is a result per input.
+        endings: suffixes of the names.
+        pictures: whether each input has a result of its own.
         overwrite: whether a video's existing result may be overwritten or kept if
             `folder` is the input's own folder.
 

@@ -38,7 +38,7 @@ def to_array(
             is open in binary mode, read from its position; a PIL image; or a uint8
             array [H, W, 3], [H, W, 4] with straight alpha, [H, W] or [H, W, 1]. An
             array of three dimensions is one image, never several grey ones.
-        name: what error messages call the image, beside its path if it has one.
+        name: name of the image in error messages, besides its path if it has one.
         keep_alpha: return [H, W, 4], RGBA, if any pixel is not opaque.
 
     Raises:
@@ -63,7 +63,7 @@ def to_arrays(images: Iterable[Source]) -> Iterator[np.ndarray]:
     """`to_array` for several images. Errors say which one it is: `images[2]`.
 
     Raises:
-        TypeError: if `images` is no iterable of images.
+        TypeError: if `images` is not an iterable of images.
     """
     # A dictionary would be taken for its keys.
     if not isinstance(images, Iterable) or isinstance(images, Mapping):
@@ -73,9 +73,10 @@ def to_arrays(images: Iterable[Source]) -> Iterator[np.ndarray]:
 
 
 def is_image(value: object) -> bool:
-    """Whether `value` is one image by its type: not several, and not something else.
+    """Whether the type of `value` is that of one image.
 
-    An array of four dimensions is several. Files are images, even open as text.
+    An array of four dimensions holds several. Files count as images, even those open as
+    text.
     """
     if isinstance(value, np.ndarray):
         return value.ndim != 4

@@ -30,8 +30,8 @@ def predict_video(
 ) -> None:
     """Predicts a video, and writes the results as a video of the same frame rate.
 
-    Sound is kept if there is an ffmpeg. The result of an incomplete video is named
-    `incomplete.` and the name of `output`.
+    Sound is kept if there is an ffmpeg. If part of the video cannot be read, the result
+    of the rest is named after `output`, with the prefix `incomplete.`.
 
     Args:
         model: the model.
@@ -71,7 +71,7 @@ def predict_video(
 
 
 def incomplete_path(output: Path) -> Path:
-    """Returns the path of a result if its video is incomplete."""
+    """Returns the path of the result if part of its video cannot be read."""
     return output.with_name(INCOMPLETE + output.name)
 
 

@@ -46,10 +46,10 @@ def visualize(
 ) -> list[PicanetError]:
     """Draws attention maps and features of images, as in the paper's Figures 4 and 5.
 
-    Writes `NAME.attention.png` and `NAME.features.png` for each image, and with
-    `tfrecords` `attention.json`, what the attention falls on. Images whose figures
-    would have the same names keep their extension: `NAME.jpg.attention.png`. Unreadable
-    images are reported and skipped.
+    Writes `NAME.attention.png` and `NAME.features.png` for each image, and, with
+    `tfrecords`, measurements of what the attention falls on in `attention.json`. Images
+    whose figures would have the same names keep their extension:
+    `NAME.jpg.attention.png`. Unreadable images are reported and skipped.
 
     Args:
         inputs: files, folders or patterns, as for `picanet visualize`; may be empty.
@@ -142,7 +142,7 @@ def _draw(
 def _measure(
     attention: AttentionModel, tfrecords: str, max_images: int, batch_size: int
 ) -> tuple[dict, str]:
-    """Returns what the attention falls on over a data set, and printable text."""
+    """Returns measurements of the attention on a data set, and printable text."""
     from data_pipeline.readers import READERS, translate_errors
 
     batches = READERS[attention.task.spec.record_kind](

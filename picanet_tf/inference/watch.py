@@ -31,7 +31,7 @@ _SHORTEST_SLEEP = 0.1  # seconds after which Ctrl-C is noticed
 
 
 class _Version(NamedTuple):
-    """Changes when a file does."""
+    """Size, modification time and inode number of a file; differ once it changes."""
 
     size: int
     time: int
@@ -44,9 +44,9 @@ def watch_folder(
     """Predicts the images of a folder, and each that is added or changed later.
 
     Ends on Ctrl-C, after the image in progress. An image is read once its size and time
-    are the same in two looks at the folder, so that it is not read while it is copied.
-    An image that fails is tried again only when it changes, or when the image goes
-    whose result would have had the same name.
+    are the same in two looks at the folder, so that it is not read while being copied.
+    An image that fails is tried again only when it changes, or when another image whose
+    result would have the same name is removed.
 
     Args:
         folder: the folder, searched as by `predict`.
@@ -119,7 +119,7 @@ class _Watcher:
         self._resume = options.resume
         self._seen: dict[Path, _Version] = {}
         self._done: dict[Path, _Version] = {}
-        # Removed images, too, so that the names of results do not change.
+        # Includes removed images, so that the names of results do not change.
         self._inputs: dict[Path, Input] = {}
         self._clashes: dict[Path, OutputClash] = {}
         # In the first look, mistakes in the options are raised.
@@ -138,7 +138,9 @@ class _Watcher:
         if not ready:
             return
         assigned, clashes = self._outputs(inputs)
-        self._tell({path: clashes[path] for path in sorted(ready & clashes.keys())})
+        self._report_clashes(
+            {path: clashes[path] for path in sorted(ready & clashes.keys())}
+        )
         pairs = [pair for pair in assigned if pair[0].path in ready]
         if self._resume:
             self._resume = False
@@ -163,7 +165,7 @@ class _Watcher:
     def _outputs(
         self, inputs: list[Input]
     ) -> tuple[list[tuple[Input, Path]], dict[Path, OutputClash]]:
-        """Returns the inputs with their outputs, and an error for the others."""
+        """Returns inputs with their outputs, and an error for each of the others."""
         present = {item.path for item in inputs}
         self._inputs.update((item.path, item) for item in inputs)
         left, clashes = dict(self._inputs), {}
@@ -185,8 +187,8 @@ class _Watcher:
                 if not removed:
                     clashes.update(dict.fromkeys(error.inputs, error))
 
-    def _tell(self, clashes: dict[Path, OutputClash]) -> None:
-        """Reports images without a result, unless the last look found the same."""
+    def _report_clashes(self, clashes: dict[Path, OutputClash]) -> None:
+        """Reports images without an output, unless the last look found the same."""
         before = {path: str(error) for path, error in self._clashes.items()}
         new = {p: error for p, error in clashes.items() if before.get(p) != str(error)}
         self._clashes = clashes
