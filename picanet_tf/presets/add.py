@@ -43,7 +43,7 @@ from picanet_tf.presets.arrays import quantize, read_arrays
 
 FLAGS = flags.FLAGS
 POSITIONAL = "RUN_OR_WEIGHTS NAME"
-# A norm's total weight of collected statistics; assumed full if missing in the arrays.
+# A norm's total weight of collected statistics; if missing, it is taken to be complete.
 _COLLECTED = "collected_weight"
 _FULL = 20.0
 _TASK = "saliency"  # the only task of the LiteRT engine
@@ -166,7 +166,7 @@ def add_preset(source: str, name: str, options: AddOptions) -> list[str]:
 
 
 def _check_targets(target: Path, source: str, name: str, replace: bool) -> None:
-    """Checks that no file is overwritten that is not of the preset to replace."""
+    """Checks that no file is overwritten except those of the preset to replace."""
     for path in (target / f"{name}{ending}" for ending in (".npz", ".tflite")):
         if path.exists() and Path(source).exists() and path.samefile(source):
             raise PicanetError(

@@ -18,7 +18,7 @@ from picanet_tf.core.errors import PicanetError
 from picanet_tf.core.files import move_into_place, sha256_of
 
 _BLOCK = 1 << 18
-_SECONDS = 30  # without a byte
+_SECONDS = 30  # without a byte, after which the connection counts as lost
 
 
 def cache_folder() -> Path:

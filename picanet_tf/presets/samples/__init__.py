@@ -1,14 +1,14 @@
-"""Two photos to try things on, both in the public domain. Imports no TensorFlow.
+"""Two photos for trials, both in the public domain. Imports no TensorFlow.
 
-`astronaut.png` (Eileen Collins, by NASA) and `rocket.jpg` (by SpaceX), out of
-scikit-image 0.26.0's `skimage.data`.
+`astronaut.png` (Eileen Collins, by NASA) and `rocket.jpg` (by SpaceX), from
+`skimage.data` of scikit-image 0.26.0.
 """
 
 from pathlib import Path
 
 
 def sample_photos() -> list[Path]:
-    """The photos' paths, for as long as the package is installed."""
+    """Returns the paths of the photos, sorted by name."""
     return sorted(
         path
         for path in Path(__file__).parent.iterdir()
