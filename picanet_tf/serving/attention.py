@@ -15,11 +15,11 @@ def describe_attention(point: AttachPoint, shape: Sequence[int]) -> dict:
         shape: shape of its attention, [N, h, w, K*K].
 
     Returns:
-        The facts as JSON: `output`, its `shape`, `dtype` and `content`, `label` and
-        `kind` of the module, `map` [h, w], and `kernel_size` K. The K positions along
-        each side of the map, row-major in the output, are those in `positions` for GAP,
-        the same for all pixels. For LAP and AC they are `dilation_rate` apart and
-        centred on the pixel; some may lie outside the map.
+        The description as JSON: `output`, its `shape`, `dtype` and `content`, `label`
+        and `kind` of the module, `map` [h, w], and `kernel_size` K. The K positions
+        along each side of the map, row-major in the output, are those in `positions`
+        for GAP, the same for all pixels. For LAP and AC they are `dilation_rate` apart
+        and centred on the pixel; some may lie outside the map.
     """
     height, width, positions = shape[1:]
     kernel_size = round(positions**0.5)

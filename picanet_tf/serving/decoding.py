@@ -150,7 +150,7 @@ def _rgb(image):
 
 
 def _over_white(image):
-    # 255 * 255 + 127 still fits.
+    # Results of up to 255 * 255 + 127 fit in uint16.
     image = tf.cast(image, tf.uint16)
     colours, alpha = image[..., :3], image[..., 3:]
     blended = colours * alpha + 255 * (255 - alpha) + 127

@@ -45,8 +45,8 @@ def export(
         trained: a network built by `build_model`.
         request: what to export, and where to.
         images: real images, uint8 [H, W, 3], RGB, to compare the artefacts on; with
-            `"int8"`, also on brighter and darker copies of them.
-        calibration: other such images, for `"int8"`; iterated over several times.
+            `"int8"`, brighter and darker copies of them are used as well.
+        calibration: other such images, for `"int8"`.
         facts: facts about the run, for the model card.
 
     Returns:
@@ -73,6 +73,8 @@ def export(
 
 
 class _Export:
+    """One export: the network, what to write, and the outputs to compare with."""
+
     def __init__(self, trained, request, images, calibration, folder):
         self.trained = trained
         self.task = trained.task
@@ -80,7 +82,7 @@ class _Export:
         self.request = request
         self.folder = folder
         self.calibration = calibration
-        # Integers have a limited range, which the photos at hand may just fit.
+        # The range of int8 is limited, and the photos alone may just fit it.
         int8 = "tflite" in request.formats and "int8" in request.quantize
         images = vary_brightness(images) if int8 else images
         self.originals = images
@@ -185,19 +187,19 @@ class _Export:
     def _output_difference(self, outputs, wanted) -> float:
         """Returns the largest difference; the task may compare some outputs jointly."""
         differences = []
-        alone = {name for name in outputs if name in wanted}
-        together = self.serving.image_bytes_outputs
-        if alone.issuperset(together):
+        separate = {name for name in outputs if name in wanted}
+        joint = self.serving.image_bytes_outputs
+        if separate.issuperset(joint):
             difference = self.serving.difference(
                 *(
-                    {name: values[name] for name in together}
+                    {name: values[name] for name in joint}
                     for values in (outputs, wanted)
                 )
             )
             if difference is not None:
-                alone.difference_update(together)
+                separate.difference_update(joint)
                 differences.append(difference)
-        differences += [difference_of(outputs[name], wanted[name]) for name in alone]
+        differences += [difference_of(outputs[name], wanted[name]) for name in separate]
         return largest(differences)
 
     def _tflite(self):
@@ -222,7 +224,7 @@ class _Export:
             check(path.name, difference)
             note = "with the attention as outputs" if attention else ""
             yield Artefact(f"tflite/{path.name}", _size(path), difference, note)
-        self._put_beside(folder)
+        self._copy_companions(folder)
 
     def _write_tflite(self, path: Path, quantization: str, attention: bool) -> float:
         """Writes and runs the file; returns its difference from the Keras model."""
@@ -257,9 +259,9 @@ class _Export:
         )
         check_difference(path.name, difference)
         yield Artefact(f"onnx/{path.name}", _size(path), difference)
-        self._put_beside(folder)
+        self._copy_companions(folder)
 
-    def _put_beside(self, folder: Path) -> None:
+    def _copy_companions(self, folder: Path) -> None:
         for name, path in self.serving.companion_files.items():
             shutil.copyfile(path, folder / name)
 

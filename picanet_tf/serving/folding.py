@@ -29,9 +29,9 @@ class FoldingOptions(NamedTuple):
     """Simplifications to apply.
 
     Attributes:
-        norms: fold batch norms into convolutions.
-        splits: split 1x1 convolutions of concatenations, and move them before
-            upsampling.
+        norms: whether to fold batch norms into convolutions.
+        splits: whether to split 1x1 convolutions of concatenations, and move them
+            before upsampling.
     """
 
     norms: bool = True
@@ -57,6 +57,8 @@ def fold(inputs, outputs: dict, options: FoldingOptions) -> tuple[object, dict]:
 
 
 class _Rewriter:
+    """Builds the new graph, from its outputs back to its input."""
+
     def __init__(self, model: keras.Model, options: FoldingOptions):
         self._options = options
         self._done: dict[str, list] = {}
@@ -116,6 +118,7 @@ class _Rewriter:
         return source.input if isinstance(source, keras.layers.Concatenate) else None
 
     def _sum(self, layer, parts, kernel, bias):
+        """Returns the sum of 1x1 convolutions of the parts of a concatenation."""
         channels = np.cumsum([part.shape[-1] for part in parts])[:-1]
         terms = []
         for number, part in enumerate(parts):

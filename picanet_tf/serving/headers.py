@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import tensorflow as tf
 
-# Segments or chunks parsed before the image data.
-_MOST_SEGMENTS = 64
-_MOST_EXTENSIONS = 16  # before the first frame of a GIF
-_HOPS_A_STEP = 32
+# Limits on what is parsed: segments or chunks before the image data, and extensions
+# before the first frame of a GIF.
+_MAX_SEGMENTS = 64
+_MAX_EXTENSIONS = 16
+_HOPS_PER_STEP = 32  # data blocks of a GIF that a loop iteration skips
 _ORIENTATION_TAG = 0x0112
 _SHORT = 3
 
@@ -18,11 +19,11 @@ _SHORT = 3
 def jpeg_exif(encoded):
     """Returns the offset of a JPEG's EXIF TIFF structure, int64 []; 0 if none."""
 
-    def going_on(position, count, exif):
+    def condition(position, count, exif):
         segment = read_bytes(encoded, position, 2)
         at_marker = tf.equal(segment[0], 0xFF)
         over = tf.reduce_any(tf.equal(segment[1], [0xD9, 0xDA])) | (exif > 0)
-        return at_marker & ~over & (count < _MOST_SEGMENTS)
+        return at_marker & ~over & (count < _MAX_SEGMENTS)
 
     def step(position, count, exif):
         segment = read_bytes(encoded, position, 10)
@@ -36,7 +37,7 @@ def jpeg_exif(encoded):
             exif,
         )
 
-    return tf.while_loop(going_on, step, [_int64(2), 0, _int64(0)])[2]
+    return tf.while_loop(condition, step, [_int64(2), 0, _int64(0)])[2]
 
 
 def png_chunks(encoded):
@@ -47,9 +48,9 @@ def png_chunks(encoded):
         int64 [], 0 if none).
     """
 
-    def going_on(position, count, transparent, exif):
+    def condition(position, count, transparent, exif):
         over = _is_chunk(read_bytes(encoded, position, 8), b"IDAT")
-        return ~over & (count < _MOST_SEGMENTS)
+        return ~over & (count < _MAX_SEGMENTS)
 
     def step(position, count, transparent, exif):
         chunk = read_bytes(encoded, position, 8)
@@ -61,7 +62,7 @@ def png_chunks(encoded):
         )
 
     start = [_int64(8), 0, False, _int64(0)]
-    return tf.while_loop(going_on, step, start)[2:]
+    return tf.while_loop(condition, step, start)[2:]
 
 
 def _is_chunk(head, name: bytes):
@@ -113,49 +114,47 @@ def first_frame(encoded):
     values = tf.pad(values, [[0, 1024]])
     # Offset to the next data block; 0 at the terminating empty block.
     hops = tf.where(values > 0, values + 1, 0)
-    most_hops = _MOST_SEGMENTS + length // 64  # A full block has 256 bytes.
+    max_hops = _MAX_SEGMENTS + length // 64  # A full block has 256 bytes.
 
     def at(position, count):
         return tf.ensure_shape(values[position : position + count], [count])
 
-    def behind_blocks(position):
-        def going_on(position, count):
-            unfinished = (position < length) & (count < most_hops)
+    def skip_blocks(position):
+        def condition(position, count):
+            unfinished = (position < length) & (count < max_hops)
             return unfinished & (tf.gather(hops, position) > 0)
 
         def step(position, count):
-            for _ in range(_HOPS_A_STEP):
+            for _ in range(_HOPS_PER_STEP):
                 position = tf.minimum(position + tf.gather(hops, position), length)
-            return position, count + _HOPS_A_STEP
+            return position, count + _HOPS_PER_STEP
 
         start = [tf.minimum(position, length), 0]
-        return tf.while_loop(going_on, step, start)[0] + 1
+        return tf.while_loop(condition, step, start)[0] + 1
 
-    def going_on(position, count, picture, control):
-        return (picture < 0) & (position < length) & (count < _MOST_EXTENSIONS)
+    def condition(position, count, picture, control):
+        return (picture < 0) & (position < length) & (count < _MAX_EXTENSIONS)
 
     def step(position, count, picture, control):
         kind, label = tf.unstack(at(position, 2))
         extension = tf.equal(kind, 0x21)
         return (
-            tf.cond(extension, lambda: behind_blocks(position + 2), lambda: length),
+            tf.cond(extension, lambda: skip_blocks(position + 2), lambda: length),
             count + 1,
             tf.where(tf.equal(kind, 0x2C), position, picture),
             tf.where(extension & tf.equal(label, 0xF9), position, control),
         )
 
     header = at(0, 13)
-    behind_header = 13 + _colour_table(header[10])
-    _, _, picture, control = tf.while_loop(
-        going_on, step, [behind_header, 0, -1, length]
-    )
+    header_end = 13 + _colour_table(header[10])
+    _, _, picture, control = tf.while_loop(condition, step, [header_end, 0, -1, length])
     # Without a frame only the header remains, which the decoder then rejects.
     picture = tf.where(picture < 0, length, picture)
     head = at(picture, 10)
-    end = behind_blocks(picture + 11 + _colour_table(head[9]))
+    end = skip_blocks(picture + 11 + _colour_table(head[9]))
     first = tf.strings.join(
         [
-            tf.strings.substr(encoded, 0, tf.minimum(behind_header, length)),
+            tf.strings.substr(encoded, 0, tf.minimum(header_end, length)),
             tf.strings.substr(encoded, control, 8),  # which colour is transparent
             tf.strings.substr(encoded, picture, end - picture),
             b";",

@@ -17,7 +17,7 @@ from tensorflow.lite.tools import flatbuffer_utils
 
 LABELS = "labels.txt"
 _NAME, _IDENTIFIER, _PARSER_VERSION = b"TFLITE_METADATA", b"M001", "1.0.0"
-# Of the schema's enums and unions.
+# Values of the schema's enums and unions.
 _FEATURE_PROPERTIES, _IMAGE_PROPERTIES = 1, 2
 _RGB, _NORMALIZATION_OPTIONS = 1, 1
 _UNKNOWN, _TENSOR_AXIS_LABELS = 0, 2
@@ -31,7 +31,7 @@ def add_metadata(
     Args:
         path: the file.
         name: name of the model.
-        described: its description by `tflite.describe`.
+        described: its description, from `tflite.describe`.
         labels: names of the classes, if any.
     """
     model = flatbuffer_utils.read_model(str(path))
@@ -121,12 +121,14 @@ def _write_table(builder: flatbuffers.Builder, fields: Mapping[str, int]) -> int
 
 
 def _floats(builder: flatbuffers.Builder, value: float) -> int:
+    """Writes a vector of one float; returns its offset."""
     builder.StartVector(4, 1, 4)
     builder.PrependFloat32(value)
     return builder.EndVector()
 
 
 def _offsets(builder: flatbuffers.Builder, offset: int) -> int:
+    """Writes a vector of one table, given its offset; returns the vector's offset."""
     builder.StartVector(4, 1, 4)
     builder.PrependUOffsetTRelative(offset)
     return builder.EndVector()

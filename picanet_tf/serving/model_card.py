@@ -40,7 +40,12 @@ _IMAGE_BYTES = {
 
 
 def facts_of(found: Located, weights: str) -> dict | None:
-    """Returns the recorded facts about a model; None if there are none."""
+    """Returns the recorded facts about a model; None if there are none.
+
+    Args:
+        found: the model.
+        weights: weights of a run, "model" or "best".
+    """
     if found.run:
         return facts_of_run(found.run, weights)
     if found.preset:
@@ -91,9 +96,15 @@ def _without_nan(scores: Mapping) -> dict:
 
 
 def write_card(folder: Path, *, task: str, **values) -> Path:
-    """Writes the card, the last file of an export, whose files it lists.
+    """Writes the card, which lists all files of an export and so is written last.
 
-    `values` precede the fields common to all exports.
+    Args:
+        folder: folder of the version.
+        task: name of the task.
+        **values: further fields, which precede those common to all exports.
+
+    Returns:
+        The path of the card.
     """
     resize = get_task(task).serving.resize_description.format(
         side=values.get("image_size", "S")

@@ -22,7 +22,7 @@ def serving_network(
     Args:
         trained: a network built by `build_model`.
         image_size: side of the input in pixels; defaults to the trained network's.
-        unroll: unroll ReNet's LSTMs instead of using a loop.
+        unroll: whether to unroll ReNet's LSTMs instead of using a loop.
         attention: whether to output the attention maps as well.
         folding: simplifications to apply; all by default.
 
@@ -31,7 +31,7 @@ def serving_network(
         the task's heads (`saliency` float32 [N, S, S, 1] in 0..1; `logits` float32 [N,
         S, S, classes] and `classes` int32 [N, S, S]; `raw` float32 [N, A, 25] and the
         decoded detections) and, for attentive modules, `attention<attach point>`
-        float32 [N, h, w, K*K]. Without side outputs.
+        float32 [N, h, w, K*K]. Side outputs are dropped.
 
     Raises:
         PicanetError: see `Network.rebuild`.

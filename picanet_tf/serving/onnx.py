@@ -101,7 +101,7 @@ def _fold_channel_order(graph: onnx.GraphProto) -> None:
 
 
 def _pad_with_zeros(model: onnx.ModelProto) -> None:
-    """Pads tensors by the operation for it, not by concatenating zeros of a shape.
+    """Replaces concatenations with zeros, as of `windows.pad_zeros`, by Pad operations.
 
     OpenCV cannot concatenate a constant twice.
     """
@@ -114,7 +114,7 @@ def _pad_with_zeros(model: onnx.ModelProto) -> None:
     makers = {name: node for node in graph.node for name in node.output}
 
     def length(zeros: str) -> int | None:
-        """Length of zeros with the shape of a few gathered lines, along their axis."""
+        """Returns the length of such zeros along their axis; None for other tensors."""
         for kind in ("ConstantOfShape", "Shape", "Gather"):
             node = makers.get(zeros)
             if node is None or node.op_type != kind:

@@ -1,4 +1,4 @@
-"""The photos that calibrate an export, and those that it is compared on.
+"""Photos to calibrate an export with, and to compare it on.
 
 Imports no TensorFlow.
 """
@@ -23,8 +23,8 @@ def split(
         images: photos, uint8 [H, W, 3], RGB.
 
     Returns:
-        (calibration, compared) without a photo in common. Fewer than
-        `2 * COMPARED_IMAGES` photos all calibrate, and `compared` is empty.
+        (calibration, compared) without a photo in common. Of fewer than
+        `2 * COMPARED_IMAGES` photos, all calibrate, and `compared` is empty.
     """
     if len(images) < 2 * COMPARED_IMAGES:
         return list(images), []

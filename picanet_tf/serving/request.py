@@ -23,8 +23,8 @@ class ExportRequest:
         formats: subset of `FORMATS`.
         quantize: subset of `QUANTIZATIONS`, for TFLite.
         image_size: side of the input in pixels; None: the trained network's.
-        overwrite: replace `version` if it is an export.
-        attention: for TFLite, also write files with the attention as outputs.
+        overwrite: whether to replace `version` if it is an export.
+        attention: whether to also write TFLite files with the attention as outputs.
 
     Raises:
         PicanetError: if a format or quantization is unknown, repeated or missing, or

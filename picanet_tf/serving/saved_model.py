@@ -113,7 +113,7 @@ def write_out(archive: keras.export.ExportArchive, folder: str | Path) -> None:
             for node in function.node_def:
                 node.attr.pop("_gradient_op_type", None)
     (Path(folder) / _GRAPH).write_bytes(saved.SerializeToString(deterministic=True))
-    # A checksum of the unmodified graph.
+    # Delete the checksum of the unmodified graph.
     (Path(folder) / "fingerprint.pb").unlink(missing_ok=True)
 
 

@@ -22,7 +22,7 @@ from picanet_tf.serving.network import serving_network, with_outputs
 from picanet_tf.serving.saved_model import write_out
 from picanet_tf.tasks.base import Task
 
-_SAID = {
+_DESCRIPTIONS = {
     "none": "float32 throughout",
     "float16": "weights stored as float16, computed in float32",
     "dynamic": "weights int8, activations quantized dynamically",
@@ -31,6 +31,7 @@ _SAID = {
 
 
 def file_name(quantization: str, attention: bool = False) -> str:
+    """Returns the name of an exported file, such as `picanet_dynamic.tflite`."""
     kind = "float32" if quantization == "none" else quantization
     return f"picanet_{kind}{'_attention' if attention else ''}.tflite"
 
@@ -53,10 +54,10 @@ def write_tflite(
         path: file name ending in `.tflite`; the JSON has the same stem.
         quantization: one of `request.QUANTIZATIONS`.
         image_size: side of the input in pixels; defaults to the trained network's.
-        attention: also output the attention, `attention<attach point>` float32
-            [N, h, w, K*K] of each attentive module.
+        attention: whether to also output the attention, `attention<attach point>`
+            float32 [N, h, w, K*K] of each attentive module.
         calibration: images float32 [S, S, 3], RGB 0..255, for `"int8"`. Each is
-            stretched to 0..255, so that the input's scale is 1 whatever they are.
+            stretched to 0..255, so that the input's scale is 1 for any images.
     """
     task = trained.task
     # Unrolled: a loop needs TensorList operations, whose built-in versions require a
@@ -68,7 +69,7 @@ def write_tflite(
         *(f"attention{point.key}" for point in points),
     )
     one_image = _why_one_image(network)
-    # In the result's folder, so that it is removed with it if the export fails.
+    # In the folder of `path`, so that it is removed along with it after a failure.
     with tempfile.TemporaryDirectory(dir=path.parent) as folder:
         # Converting via a SavedModel, because variables of a live model are not found.
         shape = [1 if one_image else None, *network.input.shape[1:]]
@@ -163,7 +164,7 @@ def describe(
     side = int(image[1]["shape"][1])
     return {
         "file": path.name,
-        "quantization": _SAID[quantization],
+        "quantization": _DESCRIPTIONS[quantization],
         "signature": SIGNATURE,
         "batch": 1 if batch_reason else "any",
         **({"batch_reason": batch_reason} if batch_reason else {}),
@@ -196,17 +197,17 @@ def runner(
     path: Path, interpreter_class=None, num_threads: int | None = None
 ) -> LiteRTFile:
     """Loads a TFLite file, by default with TensorFlow's interpreter."""
-    with _no_farewell():
+    with _no_deprecation_warning():
         return LiteRTFile(path, num_threads, interpreter_class or tf.lite.Interpreter)
 
 
 def _interpreter(path: Path) -> tf.lite.Interpreter:
-    with _no_farewell():
+    with _no_deprecation_warning():
         return tf.lite.Interpreter(str(path))
 
 
 @contextlib.contextmanager
-def _no_farewell():
+def _no_deprecation_warning():
     """Suppresses TensorFlow's deprecation warning for `tf.lite.Interpreter`."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)

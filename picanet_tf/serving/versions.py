@@ -33,8 +33,8 @@ def check_version(base: Path, version: int | None, overwrite: bool) -> int:
     """Returns the version number to write, by default the next one.
 
     Raises:
-        PicanetError: if the version exists; with `overwrite`, only if it is no export
-            or holds anything else. Or if `base` is a file.
+        PicanetError: if `base` is a file, or the version exists; with `overwrite`, only
+            if it is not an export or holds other files.
     """
     if base.exists() and not base.is_dir():
         raise PicanetError(f"`output`: {base} is a file, not a folder")
@@ -75,7 +75,7 @@ def check_version(base: Path, version: int | None, overwrite: bool) -> int:
 def publishing_version(
     base: Path, version: int | None, overwrite: bool
 ) -> Iterator[Staged]:
-    """`core.directories.publishing` for a version, by default the next one.
+    """Publishes a version, by default the next one, by `core.directories.publishing`.
 
     Raises:
         PicanetError: see `check_version`.
@@ -83,7 +83,7 @@ def publishing_version(
     number = check_version(base, version, overwrite)
     with publishing(
         base / str(number),
-        # The next version replaces none, not even one made meanwhile.
+        # The next version replaces no other, not even one written in the meantime.
         overwrite=overwrite and version is not None,
         next_path=lambda: base / str(check_version(base, version, overwrite=False)),
     ) as staged:

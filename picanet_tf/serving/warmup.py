@@ -19,7 +19,7 @@ PATH = Path("assets.extra") / "tf_serving_warmup_requests"
 _PACKAGE = "picanet_tf.serving"
 _FIELD = descriptor_pb2.FieldDescriptorProto
 # {message: {field: (number, type)}}, from tensorflow_serving/apis/{model,predict,
-# prediction_log}.proto
+# prediction_log}.proto; types in brackets are repeated.
 _MESSAGES = {
     "ModelSpec": {"name": (1, "string"), "signature_name": (3, "string")},
     "Input": {"key": (1, "string"), "value": (2, "bytes")},
@@ -64,12 +64,12 @@ def _message_class(name: str):
     for message, fields in _MESSAGES.items():
         described = file.message_type.add(name=message)
         for field, (number, kind) in fields.items():
-            of_many = kind.startswith("[")
+            repeated = kind.startswith("[")
             kind = kind.strip("[]")
             values = {
                 "name": field,
                 "number": number,
-                "label": _FIELD.LABEL_REPEATED if of_many else _FIELD.LABEL_OPTIONAL,
+                "label": _FIELD.LABEL_REPEATED if repeated else _FIELD.LABEL_OPTIONAL,
             }
             if kind in _MESSAGES:
                 values["type"] = _FIELD.TYPE_MESSAGE

@@ -63,8 +63,9 @@ class Page:
 
     Args:
         model: the model to predict with.
-        load_attention: loads the network with its attention, may take long; called
-            once in a thread, see `start`. None for LiteRT files, which have none.
+        load_attention: loads the network with its attention, which may take long;
+            called once, in a thread, see `start`. None for LiteRT files, which have
+            none.
         read: path -> uint8 [H, W, 3] or [H, W, 4]; raises `PicanetError` if it is not
             an image.
 
@@ -105,7 +106,7 @@ class Page:
         return not self.is_loading and bool(self.no_attention())
 
     def no_attention(self) -> str:
-        """Waits; returns why no attention can be shown, or "" if it can."""
+        """Waits until loading has ended; returns why it failed, or ""."""
         try:
             self._attention.result()
         except PicanetError as error:
@@ -160,7 +161,7 @@ class Page:
     def dotted(self, seen: Seen) -> tuple[np.ndarray, np.ndarray]:
         """Returns photo and map, uint8 [h, w, 3] each, with a dot at the query pixel.
 
-        Without the dot if it is known that there is no attention.
+        The dot is omitted once it is known that there is no attention.
         """
         photo, saliency = seen.photo, as_rgb(grey(seen.saliency))
         if self.has_no_attention:
@@ -183,7 +184,7 @@ class Page:
         with seen.lock:
             if seen.attention is None:
                 seen.attention = model.predict(seen.image)
-        # Read late, so that a click in the meantime takes effect.
+        # Read only now, so that a click in the meantime takes effect.
         pixel = seen.pixel
         _, (row,) = attention_rows(seen.image, seen.attention, {"": pixel})
         _, _, *pictures = row.pictures

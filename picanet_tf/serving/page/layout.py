@@ -48,6 +48,7 @@ class Visit:
     seen: Seen | None = None
 
     def remembered(self) -> Seen:
+        """Returns the photo; raises `gr.Error` if there is none."""
         if self.seen is None:
             message = "The photo is no longer available, please drop it again"
             raise gr.Error(message, print_exception=False)
@@ -115,7 +116,7 @@ def build(page: Page, title: str, folder: Path):
                     shown[part] = gr.Image(visible=False)
             return shown
 
-        def told(pixel: Pixel | None = None) -> dict:
+        def status(pixel: Pixel | None = None) -> dict:
             if page.is_loading:
                 return {where: _LOADING}
             if reason := page.no_attention():
@@ -131,13 +132,13 @@ def build(page: Page, title: str, folder: Path):
             failed = page.no_attention()
             seen = visit.seen
             if seen is None:
-                return tiles_with() | told()
+                return tiles_with() | status()
             if failed:
-                return tiles_with() | told() | dots(seen)
+                return tiles_with() | status() | dots(seen)
             pixel, pictures = page.attention(seen)
             if visit.seen is not seen:  # Another photo has been dropped meanwhile.
                 return on_loaded(visit)
-            return tiles_with(pictures) | told(pixel)
+            return tiles_with(pictures) | status(pixel)
 
         def on_drop(path: str, value: float, visit: Visit) -> dict:
             try:
@@ -151,7 +152,7 @@ def build(page: Page, title: str, folder: Path):
                 label += ": click on it"
             results = dots(seen)
             results[photo] = gr.Image(results[photo], label=label)
-            results |= tiles_with(doing="loading...", value=None) | told(seen.pixel)
+            results |= tiles_with(doing="loading...", value=None) | status(seen.pixel)
             results |= zip([mask, cutout], page.cut(seen, value), strict=True)
             # Empty the drop box for the next photo.
             return results | {file: None, button: gr.Button(interactive=True)}
@@ -160,7 +161,7 @@ def build(page: Page, title: str, folder: Path):
             seen = visit.remembered()
             page.click(seen, *event.index)
             # While loading, a pending `on_loaded` will use this pixel.
-            rest = told() if page.is_loading else on_loaded(visit)
+            rest = status() if page.is_loading else on_loaded(visit)
             return dots(seen) | rest
 
         def on_threshold(visit: Visit, value: float):
@@ -217,6 +218,7 @@ def build(page: Page, title: str, folder: Path):
 
 
 def theme():
+    """Returns the page's gradio theme."""
     # gradio's own semi-bold font file has no glyphs (6.31).
     font = gr.themes.LocalFont("Source Sans Pro", weights=(400, 700))
     return gr.themes.Default(font=[font, "system-ui", "sans-serif"])

@@ -1,4 +1,4 @@
-"""Handles a request: draws the result, sends the picture."""
+"""Answers a request: draws the result and sends the picture."""
 
 from __future__ import annotations
 
@@ -25,7 +25,10 @@ _CHUNK = 1 << 20  # bytes per response chunk
 
 
 def result_name(name: str, options: PredictOptions) -> str:
-    """`holidays/photo.jpg` -> `photo.cutout.png`; `image.cutout.png` without a name."""
+    """Returns the name of a result: `holidays/photo.jpg` -> `photo.cutout.png`.
+
+    Without a name it is `image.cutout.png`.
+    """
     stem = Path(re.split(r"[/\\]", name)[-1]).stem[:100]
     return f"{stem or 'image'}.{options.form}{options.extension}"
 

@@ -108,7 +108,7 @@ def create_app(
             *(routes_of(site) if site else []),
         ],
         middleware=middleware,
-        exception_handlers={HTTPException: _tell, Exception: _tell_of_a_bug},
+        exception_handlers={HTTPException: _answer_error, Exception: _answer_bug},
         lifespan=lifespan,
     )
     app.router.redirect_slashes = False
@@ -163,7 +163,7 @@ class _Service:
             try:
                 self.jobs.check()
                 drawing, name = await self._receive(request, options, share)
-                content = await self._turn(request, drawing)
+                content = await self._run_job(request, drawing)
             except QueueFull:
                 reason = "too many requests are waiting"
                 raise unavailable(reason, self.jobs.delay) from None
@@ -188,7 +188,7 @@ class _Service:
         image = await anyio.to_thread.run_sync(open_image, upload.content, self._limits)
         return Drawing(self._model, options, image), result_name(upload.name, options)
 
-    async def _turn(self, request: Request, drawing: Drawing) -> bytes:
+    async def _run_job(self, request: Request, drawing: Drawing) -> bytes:
         """Queues a job and returns its picture.
 
         Raises:
@@ -220,7 +220,7 @@ async def _disconnection(request: Request) -> None:
         pass
 
 
-async def _tell(request: Request, error: HTTPException) -> Response:
+async def _answer_error(request: Request, error: HTTPException) -> Response:
     reason = error.detail
     if error.status_code == 404:
         reason = f"{request.url.path} not found; POST an image to /, GET / for usage"
@@ -229,5 +229,5 @@ async def _tell(request: Request, error: HTTPException) -> Response:
     return refusal(error.status_code, reason, error.headers)
 
 
-async def _tell_of_a_bug(request: Request, error: Exception) -> Response:
+async def _answer_bug(request: Request, error: Exception) -> Response:
     return refusal(500, "internal server error; see the service's log")

@@ -56,6 +56,7 @@ class Memory:
 
     @property
     def exceeded(self) -> bool:
+        """Whether more bytes are held than allowed."""
         return self.held > self._most
 
 

@@ -165,12 +165,13 @@ def _give_memory_back() -> None:
 
 
 def _listen(host: str, port: int) -> socket.socket:
+    """Returns a listening socket; raises `PicanetError` if there can be none."""
     try:
         family, _, _, _, address = socket.getaddrinfo(
             host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
         )[0]
         listener = socket.socket(family)
-    except UnicodeError as error:  # Of a part that is empty or too long.
+    except UnicodeError as error:  # A part of the name is empty or too long.
         raise PicanetError(f"`host` {host} is not the name of a host") from error
     except OSError as error:
         raise PicanetError(f"`host` {host}: {error.strerror}") from error

@@ -1,4 +1,4 @@
-"""The page of `picanet web` at /, for browsers. It runs in them and sends no photo."""
+"""The page of `picanet web` at /. It runs in the browser and sends no photo."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _HEADERS = {
     "Cross-Origin-Embedder-Policy": "require-corp",
     "X-Content-Type-Options": "nosniff",
 }
-# Browsers ask for a new version of all but the networks, whose names have their hash.
+# Browsers check all files for new versions, except networks, named after their hash.
 _FOR_EVER = "public, max-age=31536000, immutable"
 
 

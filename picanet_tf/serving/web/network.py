@@ -1,4 +1,4 @@
-"""LiteRT files as the page takes them."""
+"""Reads LiteRT files for the page."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ class Network(NamedTuple):
     Attributes:
         content: the LiteRT file, for a single image.
         image_size: side of its input, in pixels.
+        webgpu: whether browsers may try to run it on WebGPU, where LiteRT supports
+            tensors of at most four dimensions; LAP's products have five.
         attention: descriptions of its attention outputs, as in the JSON beside the file
             (`describe_attention`).
-        webgpu: whether browsers may try it on WebGPU: LiteRT's has tensors of four
-            dimensions at most, and LAP's products have five.
     """
 
     content: bytes
@@ -39,7 +39,8 @@ def read_network(path: Path) -> Network:
             the JSON beside it.
 
     Raises:
-        PicanetError: if the file is none of a saliency network, or one of integers.
+        PicanetError: if the file is not of a saliency network, takes integers, or its
+            attention is not described.
     """
     file = LiteRTFile(path, threads=1)
     if file.output != "saliency":
@@ -67,7 +68,7 @@ def read_attention(path: Path, network: Network) -> Network | None:
     """Returns the network with its attention as outputs; None if there is no such file.
 
     Args:
-        path: the LiteRT file; that with the attention lies beside it.
+        path: the LiteRT file; the one with the attention is in the same folder.
         network: the file's contents, which may have the attention already.
 
     Raises:
@@ -96,10 +97,10 @@ def _described(path: Path, file: LiteRTFile) -> tuple[dict, ...]:
 
 
 def fix_batch(content: bytearray) -> None:
-    """Makes a LiteRT file for any number of images one for a single image.
+    """Fixes the batch size of a LiteRT file at one image, in place.
 
-    LiteRT.js takes no tensors of unknown sizes. Without them, the sizes that the file
-    gives for one image hold; nothing else changes.
+    LiteRT.js does not accept tensors of unknown size. Without them, the sizes that the
+    file gives for one image apply; nothing else changes.
     """
     for tensor in _tensors(content):
         if tensor.ShapeSignatureLength():

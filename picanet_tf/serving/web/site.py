@@ -1,4 +1,4 @@
-"""Writes the page's folder: ready for any static host, and an npm package."""
+"""Writes the page's folder, ready for any static host, which is also an npm package."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def check_output(output: Path, overwrite: bool = False) -> None:
 
 
 def _files_of_site(folder: Path) -> list[str] | None:
-    """Returns the names of the files of a site that was written; None: it is none."""
+    """Returns the names of a site's files; None if the folder is not a site."""
     try:
         page = (folder / "index.html").read_text()
         code = (folder / _WORKER).read_text()
@@ -65,7 +65,7 @@ def _files_of_site(folder: Path) -> list[str] | None:
 
 
 def name_of(model: str) -> str:
-    """Returns a network's name for visitors: of a path, only the last two parts.
+    """Returns a network's name for visitors, with at most the last two parts of a path.
 
     Example:
         >>> name_of("/home/me/export/mine/1"), name_of("picanet_vgg16_duts")
@@ -93,7 +93,8 @@ def write_site(
         name: name of the network, see `name_of`.
         network: the network.
         attention: the same network with its attention as outputs, which the page loads
-            when a visitor asks where the network looked; None: it cannot be asked.
+            when a visitor asks where the network looked; None: the page does not offer
+            that.
         card: the network's model card, Markdown; None: there is none.
 
     Returns:
@@ -137,10 +138,10 @@ def _write(output, runtime, name, network, attention, card) -> list[str]:
 
 
 def _write_network(output: Path, stem: str, network: Network) -> dict:
-    """Writes a network; returns what the page must know of it."""
+    """Writes a network; returns its entry in `model.json`."""
     stem = re.sub(r"[^A-Za-z0-9._-]+", "-", stem).strip("-.") or "network"
     digest = hashlib.sha256(network.content).hexdigest()
-    # With the start of its hash, so that browsers may keep it for ever.
+    # Named after the start of its hash, so that browsers may cache it for ever.
     file = f"{stem}.{digest[:12]}.tflite"
     (output / file).write_bytes(network.content)
     return {
@@ -153,7 +154,7 @@ def _write_network(output: Path, stem: str, network: Network) -> dict:
 
 
 def _package() -> dict:
-    """Returns the manifest with which the folder is an npm package."""
+    """Returns the manifest that makes the folder an npm package."""
     manifest = json.loads((SOURCES / "package.json").read_text())
     return {
         **{key: manifest[key] for key in ("name", "description", "type")},
@@ -169,7 +170,7 @@ def _package() -> dict:
 
 
 def policy_of(site: Path) -> str:
-    """Returns a site's Content-Security-Policy, which its page states.
+    """Returns a site's Content-Security-Policy, read from its page.
 
     Workers take theirs from headers.
     """
@@ -178,7 +179,7 @@ def policy_of(site: Path) -> str:
 
 
 def _complete_worker(output: Path, files: list[str], network: str) -> None:
-    """Tells the service worker the files, and their version: a hash of them all."""
+    """Fills in the service worker's list of files and version, a hash of all files."""
     hashes = "".join(sha256_of(output / file) for file in files)
     version = hashlib.sha256(hashes.encode()).hexdigest()[:16]
     code = (output / _WORKER).read_text()
@@ -190,7 +191,7 @@ def _complete_worker(output: Path, files: list[str], network: str) -> None:
 
 
 def _copy(source: Path, target: Path) -> None:
-    """Copies a file; modules import each other by path, as workers know no names."""
+    """Copies a file; in modules, replaces package names by paths, as workers need."""
     if target.suffix != ".js":
         shutil.copyfile(source, target)
         return

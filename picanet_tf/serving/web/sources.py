@@ -1,4 +1,4 @@
-"""Where the page's own files are, and which there are: `web/site.json`."""
+"""Locates the page's own files, which `web/site.json` lists."""
 
 from __future__ import annotations
 
@@ -31,10 +31,10 @@ class SiteFiles(NamedTuple):
 
     Attributes:
         page: names of its own files in `SOURCES`.
-        runtime: the npm packages' files that go with it.
+        runtime: files of npm packages that the page needs.
         version: version of the runtime, LiteRT.js.
-        runtime_folder: the folder of these on the page. It has the runtime's version in
-            its name, so that browsers may keep it.
+        runtime_folder: folder of the runtime's files on the page. Its name contains the
+            version, so that browsers may cache it.
     """
 
     page: tuple[str, ...]

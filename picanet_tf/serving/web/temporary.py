@@ -1,4 +1,4 @@
-"""A site for as long as `picanet serve` runs."""
+"""A temporary site, which exists while `picanet serve` runs."""
 
 from __future__ import annotations
 
@@ -20,13 +20,15 @@ from picanet_tf.serving.web.site import write_site
 def temporary_site(
     network: Path, name: str, card: Path | None = None
 ) -> Iterator[Path | None]:
-    """Writes a site to a temporary folder, which is removed in the end.
-
-    If it cannot be written, a warning says why, and None is yielded.
+    """Writes a site to a temporary folder, which is removed on exit.
 
     Args:
-        network: the LiteRT file; the site has the attention if its file lies beside.
+        network: the LiteRT file; the site shows the attention if the file with it is in
+            the same folder.
         name, card: see `write_site`.
+
+    Yields:
+        The folder; None, after a warning with the reason, if it cannot be written.
     """
     with ExitStack() as stack:
         check_sigterm = stack.enter_context(sigterm_unwinds())
