@@ -31,16 +31,16 @@ _HELP = ("--help", "-help", "-h", "help")
 
 
 def main() -> NoReturn:
-    """The program `picanet`."""
+    """Runs the program `picanet`."""
     words = sys.argv[1:]
     if words and words[0] in COMMANDS:
         run(words[0], program=f"picanet {words[0]}", words=words[1:])
     if words and words[0] in ("--version", "-V", "version"):
         from picanet_tf import __version__
 
-        _say(f"picanet {__version__}", 0)
+        _print_and_exit(f"picanet {__version__}", 0)
     if not words or words[0] in _HELP:
-        _say(_usage(), 0 if words else 1)
+        _print_and_exit(_usage(), 0 if words else 1)
     print(
         f"picanet: error: unknown command {words[0]!r}. Available commands: "
         f"{', '.join(COMMANDS)}. See picanet --help",
@@ -69,7 +69,7 @@ def run(name: str, *, program: str, words: Sequence[str] | None = None) -> NoRet
     )
 
 
-def _say(text: str, code: int) -> NoReturn:
+def _print_and_exit(text: str, code: int) -> NoReturn:
     from picanet_tf.core import cli
 
     def main(_: list[str]) -> int:
