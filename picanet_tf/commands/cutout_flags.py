@@ -1,4 +1,4 @@
-"""The flags of `picanet predict` about cut-outs."""
+"""The flags of `picanet predict` for cut-outs."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ flags.disclaim_key_flags()
 
 
 def define_cutout_flags() -> None:
+    """Defines a flag for each field of `CutoutOptions`."""
     flags.DEFINE_enum(
         "edges",
         None,
@@ -44,5 +45,6 @@ def define_cutout_flags() -> None:
 
 
 def read_cutout_options() -> CutoutOptions:
+    """Returns the options given by the flags; raises as `CutoutOptions`."""
     names = [field.name for field in dataclasses.fields(CutoutOptions)]
     return CutoutOptions(**{name: flags.FLAGS[name].value for name in names})

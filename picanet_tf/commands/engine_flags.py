@@ -1,4 +1,4 @@
-"""The flags of `predict` and `evaluate` that say how a model is run."""
+"""The flags of `predict` and `evaluate` that determine how a model is run."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ ENGINE_FLAGS = ("weights", "engine", "threads", "precision")
 
 
 def define_engine_flags() -> None:
+    """Defines `ENGINE_FLAGS`."""
     one_of = flags.DEFINE_enum
     one_of("weights", None, WEIGHTS, "Which weights of a run: model (last) or best.")
     one_of(
@@ -31,9 +32,9 @@ def define_engine_flags() -> None:
         "precision",
         "auto",
         list(POLICIES),
-        "What the engine keras computes in; auto: bfloat16 if the processor or GPU "
-        "computes it faster, else float32. The engine litert computes as its file "
-        "says.",
+        "Precision of the engine keras; auto: bfloat16 if the processor or GPU "
+        "computes it faster, else float32. That of the engine litert depends on its "
+        "file.",
     )
 
 

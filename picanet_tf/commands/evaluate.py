@@ -53,9 +53,9 @@ def define_flags() -> None:
     many("masks", [], "Folder of masks, instead of --tfrecords; repeatable.")
     many("images", [], "Folder of the images for --masks; required to run networks.")
     flags.DEFINE_string(
-        "mask_suffix", "", "Ends the masks' names: with _mask, that of cat is cat_mask."
+        "mask_suffix", "", "Suffix of the masks' names; _mask: cat_mask belongs to cat."
     )
-    flags.DEFINE_bool("invert_masks", False, "Black is the object in --masks.")
+    flags.DEFINE_bool("invert_masks", False, "The object is black in --masks.")
     many(
         "name",
         [],

@@ -26,6 +26,7 @@ def main(words: list[str]) -> int:
 
 
 def card(name: str) -> str:
+    """Returns the model card of a preset; raises `PicanetError` if there is none."""
     path = find_preset(name).card_path
     try:
         return path.read_text().rstrip()
@@ -34,6 +35,7 @@ def card(name: str) -> str:
 
 
 def table() -> str:
+    """Returns a description of each preset."""
     default_preset()  # raises if the installation is broken
     return "\n\n".join(map(_describe, list_presets().values()))
 

@@ -17,8 +17,8 @@ Results have the original image size; --output keeps file names and sub-folders.
 Segmentation networks write palette PNGs of class numbers with --format map. Videos
 become clip.saliency.mp4, clip.segmentation.mp4 or clip.detection.mp4, depending on the
 task. Inputs that fail are reported and the others continue; the exit code is then 1.
-Folders are searched for images, also through links; what is passed over is told, such
-as videos, files in --output, and results of earlier runs (photo.cutout.png).
+Folders are searched for images, also through links; files that are passed over are
+reported: videos, files in --output, results of earlier runs (photo.cutout.png), etc.
 """
 
 from __future__ import annotations
@@ -92,7 +92,7 @@ def define_flags() -> None:
         None,
         VIDEO_FORMATS,
         "File format of videos with --format cutout: webm (VP9), mov (ProRes 4444), or "
-        "frames: a folder of PNGs. Default: webm, without ffmpeg frames.",
+        "frames: a folder of PNGs. Default: webm, or frames without ffmpeg.",
     )
     define_cutout_flags()
     whole("batch_size", 4, "Images per network call.", 1)
@@ -102,6 +102,7 @@ def define_flags() -> None:
 
 
 def read_options() -> PredictOptions:
+    """Returns the options given by the flags; raises `PicanetError` if invalid."""
     values = flags.FLAGS
     if values["threshold"].present and values.format not in ("mask", "boxes"):
         raise PicanetError("--threshold goes with --format mask or boxes only")

@@ -48,7 +48,7 @@ def define_flags() -> None:
 
 
 def _define_setting(field: dataclasses.Field) -> None:
-    """Defines the flag of a field; if not given, that of task and recipe applies."""
+    """Defines a field's flag; if not given, the default of task and recipe applies."""
     help_text = field.metadata["description"] + _other_defaults(field)
     choices = field.metadata.get("choices")
     if field.name == "task":
@@ -73,7 +73,7 @@ def _define_setting(field: dataclasses.Field) -> None:
 
 
 def _other_defaults(field: dataclasses.Field) -> str:
-    """Help text listing the tasks and recipes with another default."""
+    """Returns help text that lists the tasks and recipes with another default."""
     others = {}
     for task in task_names():
         others[f"--task {task}"] = get_spec(task).training_defaults()

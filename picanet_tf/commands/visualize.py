@@ -137,6 +137,7 @@ def serve(words: list[str]) -> int:
 
 
 def read_upload(path: str):
+    """Reads a dropped photo, named without its temporary folder in errors."""
     return read_image(
         path, max_pixels=MAX_UPLOAD_PIXELS, name=Path(path).name, keep_alpha=True
     )

@@ -5,24 +5,24 @@
     picanet web site --model export/mine/1
     python -m http.server --directory site 8000
 
-The folder holds page, runtime (LiteRT.js) and network: put it on any static host, or
-look at it by a local server, at http://localhost:8000. No photo is uploaded, and after
+The folder contains page, runtime (LiteRT.js) and network: put it on any static host, or
+view it with a local server, at http://localhost:8000. No photo is uploaded, and after
 the first visit it works offline. The folder is an npm package as well; its README.md
-says how other pages use it.
+explains how other pages can use it.
 
 Browsers run the network on several threads if the host sends the headers
 
     Cross-Origin-Opener-Policy: same-origin
     Cross-Origin-Embedder-Policy: require-corp
 
-or else from the second visit on, when the page's service worker adds them. Hosts other
-than localhost need HTTPS for both.
+and otherwise from the second visit on, when the page's service worker adds them. Hosts
+other than localhost need HTTPS for both.
 
-The network is the preset's LiteRT file or that of an export. A run or .keras file is
+The network is the LiteRT file of a preset or an export. A run or .keras file is
 exported first, with int8 weights, which takes half a minute and TensorFlow; so is a
-preset with --attention. For an export, --attention takes the second file of picanet
-export --attention. It is as large as the network, and browsers load it when a visitor
-asks for it.
+preset with --attention. For an export, --attention uses the second file that picanet
+export --attention writes. It is as large as the network, and browsers load it only when
+a visitor asks for it.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ def define_flags() -> None:
     flags.DEFINE_string("model", None, DESCRIPTION)
     flags.DEFINE_bool("attention", False, "Show attention: where the network looked.")
     flags.DEFINE_bool(
-        "overwrite", False, "Replace OUTPUT if picanet web wrote all in it."
+        "overwrite", False, "Replace OUTPUT if picanet web wrote all files in it."
     )
     cli.path_flags("model")
 
@@ -82,7 +82,11 @@ def main(words: list[str]) -> int:
 def read_networks(
     found: Located, attention: bool
 ) -> tuple[web.Network, web.Network | None]:
-    """Returns the network, and that with attention if asked; may export it."""
+    """Returns the network, and the one with attention if requested; may export them.
+
+    Raises:
+        PicanetError: if a file is missing, or cannot be shown on the page.
+    """
     if found.has_litert and not attention:
         return web.read_network(found.file("litert")), None
     if not found.has_network:
