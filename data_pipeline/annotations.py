@@ -15,14 +15,14 @@ import numpy as np
 from picanet_tf.core.errors import PicanetError
 from picanet_tf.core.voc import VOC_CLASSES
 
-# The most objects of one image, for which a batch has room; VOC has at most 56, in
-# 2012.
+# Maximum number of objects per image, to which batches are padded; images of VOC have
+# at most 56, in 2012.
 MAX_OBJECTS = 128
 _MAX_BYTES = 1 << 22
 
 
 class AnnotationError(PicanetError):
-    """An annotation that cannot be used. The message says why, but names no file."""
+    """An annotation that cannot be used; the message does not name the file."""
 
 
 class Box(NamedTuple):
@@ -38,19 +38,25 @@ class Box(NamedTuple):
 
 @dataclass(frozen=True)
 class Annotation:
-    """The content of an XML file; objects are in the order of the file."""
+    """The content of an XML file.
+
+    Attributes:
+        height, width: size of the image, in pixels.
+        objects: in the order of the file.
+    """
 
     height: int
     width: int
     objects: tuple[Box, ...]
 
     def arrays(self) -> dict[str, np.ndarray]:
-        """The objects as `schema.encode_boxes_record` takes them.
+        """Converts the objects to arguments of `schema.encode_boxes_record`.
 
         Returns:
-            `boxes`: float32 `(n, 4)`, ymin, xmin, ymax, xmax, relative, 0..1;
+            `boxes`: float32 `(n, 4)`, ymin, xmin, ymax, xmax relative to the image,
+            0..1;
             `labels`: int64 `(n,)`, 1..20, indices into `VOC_CLASSES`;
-            `difficult`: int64 `(n,)`, 1: not to be scored.
+            `difficult`: int64 `(n,)`, 1 for objects that are not scored.
         """
         # From inclusive 1-based pixels to the edges around them.
         edges = [(o.ymin - 1, o.xmin - 1, o.ymax, o.xmax) for o in self.objects]
@@ -69,10 +75,10 @@ def read_annotation(path: str | os.PathLike) -> Annotation:
     difficult.
 
     Raises:
-        AnnotationError: the file is unreadable, is not XML or has a document type (VOC
-            uses none, and entities can make a small file endless); a field is missing
-            or is not a number; a class is not one of VOC's; a box is empty or reaches
-            beyond the image; there are more than `MAX_OBJECTS` objects.
+        AnnotationError: if the file is unreadable, is not XML or has a document type
+            (VOC uses none, and entities can expand without limit); a field is missing
+            or is not a number; a class is not one of VOC's; a box is empty or extends
+            beyond the image; or there are more than `MAX_OBJECTS` objects.
     """
     root = _parse(_read_bytes(Path(path)))
     if root.tag != "annotation":
@@ -156,7 +162,7 @@ def _read_bytes(path: Path) -> bytes:
 
 
 def _parse(data: bytes) -> Element:
-    # Here, so that `--help` needs no package beside those that predict.
+    # Imported here, so that `--help` needs only the packages required for prediction.
     from defusedxml import DTDForbidden
     from defusedxml.ElementTree import fromstring
 
@@ -167,5 +173,5 @@ def _parse(data: bytes) -> Element:
             "XML with a document type is refused; VOC's files have none"
         ) from error
     except (ParseError, LookupError, ValueError) as error:
-        # The latter two: an encoding that Python does not know, or expat cannot use.
+        # The last two: an encoding that Python does not know or expat cannot use.
         raise AnnotationError(f"not readable as XML: {error}") from error

@@ -2,9 +2,9 @@
 
 Both always get the same geometry. Pure functions of tensors and a stateless seed (two
 integers, shape `(2,)`): the same seed gives the same result, on any machine, in any
-order. All resampling is that of `tf.image.resize`, with half-pixel centres and no
-antialiasing: bilinear for the image, nearest for the ground truth, which thus takes no
-values that it did not have.
+order. All resampling equals `tf.image.resize`, with half-pixel centres and no
+antialiasing: bilinear for the image, nearest for the ground truth, so that it gets no
+new values.
 """
 
 import tensorflow as tf
@@ -23,20 +23,20 @@ Pair = tuple[tf.Tensor, tf.Tensor]
 def augment_mask(
     image: tf.Tensor, mask: tf.Tensor, *, image_size: int, seed: tf.Tensor
 ) -> Pair:
-    """The paper's augmentation (Sec. 5.3): resize, random crop, random mirror.
+    """Applies the paper's augmentation: resize, random crop, random mirror (Sec. 5.3).
 
     Args:
         image: `(height, width, 3)`, uint8 or float32.
         mask: `(height, width, 1)`, any numeric type.
-        image_size: side of the result; 224 is cut from 256, other sizes in
-            proportion.
+        image_size: side of the result, in pixels; 224 is cropped from 256, and other
+            sizes in proportion.
         seed: integer tensor `(2,)`.
 
     Returns:
         image: float32 `(image_size, image_size, 3)`, in its original range;
         mask: `(image_size, image_size, 1)`, with its original type and values.
     """
-    # One call draws all: a call costs some 40 us, decoding image and mask 800.
+    # Drawn in one call, which takes about 40 us; decoding image and mask takes 800.
     top, left, side = tf.unstack(tf.random.stateless_uniform([3], seed))
     image, mask = resize(image, mask, side_before_crop(image_size))
     # Mirroring after the crop gives the same distribution, on fewer pixels.
@@ -45,21 +45,21 @@ def augment_mask(
 
 
 def side_before_crop(image_size: int) -> int:
-    """The side that an image is resized to before `image_size` is cut from it."""
+    """Returns the side that an image is resized to before it is cropped."""
     return round(image_size * _RESIZED / _CROPPED)
 
 
 def resize(image: tf.Tensor, mask: tf.Tensor, side: int) -> Pair:
-    """Resizes both to a square: the image to float32, the mask in its own type."""
+    """Resizes both to a square: the image as float32, the mask in its own type."""
     image = tf.image.resize(image, (side, side), method="bilinear")
     return image, _resize_nearest(mask, side)
 
 
 def _resize_nearest(mask: tf.Tensor, side: int) -> tf.Tensor:
-    """`tf.image.resize(mask, (side, side), method="nearest")`, to the pixel.
+    """Equals `tf.image.resize(mask, (side, side), method="nearest")` exactly.
 
-    Copies whole rows, twice, where TensorFlow's kernel goes pixel by pixel. For a mask
-    of 400 x 300 that is 75 us instead of 500, half of what decoding its image takes.
+    Copies whole rows, twice, where TensorFlow's kernel copies single pixels. For a mask
+    of 400 x 300 this takes 75 us instead of 500, half the time of decoding its image.
     """
     shape = tf.shape(mask)
     rows = tf.gather(mask[..., 0], _nearest_index(shape[0], side))
@@ -68,7 +68,7 @@ def _resize_nearest(mask: tf.Tensor, side: int) -> tf.Tensor:
 
 
 def _nearest_index(length: tf.Tensor, side: int) -> tf.Tensor:
-    scale = tf.cast(length, tf.float32) / side  # In float32, as the kernel does it.
+    scale = tf.cast(length, tf.float32) / side  # In float32, like the kernel.
     index = tf.cast((tf.range(side, dtype=tf.float32) + 0.5) * scale, tf.int32)
     return tf.minimum(index, length - 1)
 
@@ -76,13 +76,13 @@ def _nearest_index(length: tf.Tensor, side: int) -> tf.Tensor:
 def crop(
     image: tf.Tensor, mask: tf.Tensor, side: int, top: tf.Tensor, left: tf.Tensor
 ) -> Pair:
-    """Cuts the same square out of both.
+    """Crops the same square from both.
 
     Args:
-        image, mask: of one height and width, at least `side`.
-        side: of the square, in pixels.
-        top, left: float scalars in [0, 1), the crop's place in the free room; uniform
-            ones make every place equally likely.
+        image, mask: of the same height and width, both at least `side`.
+        side: side of the square, in pixels.
+        top, left: float scalars in [0, 1), the position of the crop among all possible
+            ones; if uniform, every position is equally likely.
     """
     room = tf.shape(image)[:2] - side
     corner = tf.cast(tf.stack([top, left]) * tf.cast(room + 1, tf.float32), tf.int32)
@@ -97,7 +97,7 @@ def crop(
 
 def mirror(image: tf.Tensor, mask: tf.Tensor, mirrored: tf.Tensor) -> Pair:
     """Mirrors both left to right if the bool scalar `mirrored` is true."""
-    # `tf.reverse` takes axes; this takes a bool for each, which saves a `tf.cond`.
+    # Unlike `tf.reverse`, this takes a bool for each axis, which saves a `tf.cond`.
     dims = tf.stack([False, mirrored, False])
     return tuple(tf.raw_ops.Reverse(tensor=array, dims=dims) for array in (image, mask))
 
@@ -110,21 +110,21 @@ def augment_class_map(
     seed: tf.Tensor,
     random_scale: bool = False,
 ) -> Pair:
-    """DeepLab's augmentation with VGG16: random crop, random mirror.
+    """Applies DeepLab's augmentation with VGG16: random crop, random mirror.
 
-    With ResNet-101, DeepLab scales at random before, by 0.5 to 1.5, keeping the aspect
-    ratio. Where the image is smaller than the crop, it is padded with the mean colour
-    and with pixels without a class.
+    With ResNet-101, DeepLab first scales by a random factor of 0.5 to 1.5, keeping the
+    aspect ratio. An image smaller than the crop is padded with the mean colour, and its
+    class map with pixels without a class.
 
     Args:
         image: `(height, width, 3)`, uint8 or float32.
         class_map: uint8 `(height, width, 1)`, 255 where a pixel has no class.
-        image_size: side of the crop.
+        image_size: side of the crop, in pixels.
         seed: integer tensor `(2,)`.
         random_scale: whether to scale at random.
 
     Returns:
-        image: float32 `(image_size, image_size, 3)`;
+        image: float32 `(image_size, image_size, 3)`, in its original range;
         class_map: uint8 `(image_size, image_size, 1)`, original values, or 255.
     """
     top, left, side, scale = tf.unstack(tf.random.stateless_uniform([4], seed))
@@ -136,7 +136,7 @@ def augment_class_map(
         image = tf.image.resize(image, size, method="bilinear")
         class_map = tf.image.resize(class_map, size, method="nearest")
     missing = tf.maximum(image_size - size, 0)
-    # Split at random, or the padding would always be at the lower right.
+    # Split at random; otherwise all padding would be at the bottom right.
     before = tf.cast(tf.stack([top, left]) * tf.cast(missing + 1, tf.float32), tf.int32)
     image, class_map = _pad(image, class_map, before, missing - before)
     image, class_map = crop(image, class_map, image_size, top, left)
@@ -144,17 +144,17 @@ def augment_class_map(
 
 
 def fit_class_map(image: tf.Tensor, class_map: tf.Tensor, image_size: int) -> Pair:
-    """Puts the whole image into the upper left of a square, the network's input.
+    """Places the whole image in the top left corner of a square, the network's input.
 
-    It keeps its size, unless it is larger than the square; then it is shrunk, keeping
-    the aspect ratio.
+    The image keeps its size, unless it is larger than the square; then it is reduced,
+    keeping the aspect ratio.
 
     Args:
-        image, class_map: as for `augment_class_map`.
-        image_size: side of the square.
+        image, class_map: see `augment_class_map`.
+        image_size: side of the square, in pixels.
 
     Returns:
-        As `augment_class_map`.
+        See `augment_class_map`.
     """
     shape = tf.shape(image)[:2]
     side = tf.maximum(image_size, tf.reduce_max(shape))

@@ -1,8 +1,8 @@
 """SSD's augmentation of an image and its boxes (Liu et al., 2016, Sec. 2.2 and 3.6).
 
-Pure functions of tensors and a stateless seed, as in `augment`. A view is a window of
-the image, which may reach beyond it (expansion). Its edges are whole pixels, so that
-boxes are clipped and moved without rounding: a box that has an area keeps one.
+Pure functions of tensors and a stateless seed, as in `augment`. A view is a window on
+the image, which may extend beyond it (expansion). Its edges are whole pixels, so that
+boxes are clipped and moved without rounding: a box with an area keeps one.
 
 Objects are float32 `(n, 6)`: ymin, xmin, ymax, xmax relative to the image, 0..1, label
 1..20, difficult. Batches pad them to `MAX_OBJECTS` with rows of zeros.
@@ -15,11 +15,12 @@ import tensorflow as tf
 from data_pipeline.annotations import MAX_OBJECTS
 from picanet_tf.core.constants import MEAN_RGB
 
-# The least overlap (IoU) of a crop with some object; 0: any crop will do. One is drawn
-# from those for which a crop was found, and from the view without a crop.
+# Minimum overlaps (IoU) of a crop with some object; 0 accepts any crop. One is drawn
+# from those for which a crop was found; not to crop is one more choice.
 MIN_OVERLAPS = (0.1, 0.3, 0.5, 0.7, 0.9, 0.0)
 TRIALS = 50
-# The root of a crop's area and its aspect ratio, both relative to the view's.
+# Ranges of the square root of a crop's area and of its aspect ratio, both relative to
+# the view's.
 SCALES, ASPECTS = (0.3, 1.0), (0.5, 2.0)
 LARGEST_EXPANSION = 4.0
 # Each is applied to half of the images. Brightness is in values of 0..255, hue in turns
@@ -31,9 +32,9 @@ class View(NamedTuple):
     """A part of the image, or more than the image.
 
     Attributes:
-        window: int32 `[4]`, top, left, bottom, right in pixels of the image; may reach
+        window: int32 `[4]`, top, left, bottom, right in pixels of the image; may extend
             beyond it.
-        kept: bool `(n,)`, the objects whose centre is inside.
+        kept: bool `(n,)`, True for objects whose centre is inside.
     """
 
     window: tf.Tensor
@@ -83,11 +84,13 @@ def fit_boxes(
 def choose_view(
     objects: tf.Tensor, height: tf.Tensor, width: tf.Tensor, seed: tf.Tensor
 ) -> View:
-    """Draws the part of the image to train on: half are expanded, then most cropped.
+    """Draws the part of the image to train on.
+
+    Half of the images are expanded, and then most are cropped.
 
     Args:
         objects: `(n, 6)`.
-        height, width: int32, of the image.
+        height, width: int32 scalars, the size of the image.
         seed: integer tensor `(2,)`.
     """
     seeds = tf.random.split(seed, 3)
@@ -100,7 +103,7 @@ def choose_view(
     overlaps = tf.reduce_any(_iou(windows, boxes) >= wanted, axis=-1)
     good = overlaps & tf.reduce_any(inside, axis=-1)  # [overlaps, trials]
     found = tf.reduce_any(good, axis=1)
-    # The last choice, always there, is not to crop.
+    # The last choice, which is always available, is not to crop.
     choices = tf.where(tf.concat([found, [True]], axis=0))[:, 0]
     drawn = tf.random.stateless_uniform([], seeds[2]) * tf.cast(
         tf.size(choices), tf.float32
@@ -125,9 +128,12 @@ def move_boxes(
     Args:
         boxes: `(n, 4)`, relative to the image, each with its centre in the window.
         window: int32 `[4]`, in pixels of the image.
-        height, width: of the image.
+        height, width: int32 scalars, the size of the image.
         target: int32 `[4]`, where the image lies in the resized view, in pixels.
-        image_size: side of the resized view.
+        image_size: side of the resized view, in pixels.
+
+    Returns:
+        float32 `(n, 4)`, relative to the view, 0..1.
     """
     size = tf.cast(tf.stack([height, width]), tf.float32)
     source = tf.cast(_clip_window(window, height, width), tf.float32)
@@ -141,7 +147,7 @@ def move_boxes(
 
 
 def distort(image: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
-    """Changes brightness, contrast, saturation and hue, each of half of the images.
+    """Changes brightness, contrast, saturation and hue, each with probability 1/2.
 
     Contrast is changed before or after saturation and hue, at random.
 
@@ -174,7 +180,9 @@ def mirror(
     """Mirrors image and objects left to right if the bool scalar `mirrored` is true.
 
     Args:
+        image: `(height, width, 3)`.
         objects: `(n, 6)`; rows with label 0 are padding and stay zeros.
+        mirrored: bool scalar.
     """
     image = tf.raw_ops.Reverse(tensor=image, dims=tf.stack([False, mirrored, False]))
     ymin, xmin, ymax, xmax, label, difficult = tf.unstack(objects, axis=1)
@@ -190,7 +198,7 @@ def pad_objects(objects: tf.Tensor) -> tf.Tensor:
 
 
 def _expand(height: tf.Tensor, width: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
-    """The window of the image; for half of them one up to 4 times as high and wide."""
+    """Draws a window around the image, in half of the cases up to 4 times its size."""
     happens, ratio, top, left = tf.unstack(tf.random.stateless_uniform([4], seed))
     ratio = tf.where(happens < 0.5, 1.0 + ratio * (LARGEST_EXPANSION - 1.0), 1.0)
     size = tf.stack([height, width])
@@ -207,7 +215,7 @@ def _draw_crops(canvas: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
     )
     scale = SCALES[0] + scale * (SCALES[1] - SCALES[0])
     aspect = ASPECTS[0] + aspect * (ASPECTS[1] - ASPECTS[0])
-    # Caffe's limits: no side is longer than the view's, but many are just as long.
+    # Caffe's limits: no side is longer than the view's, but many are equally long.
     root = tf.sqrt(tf.clip_by_value(aspect, scale**2, 1.0 / scale**2))
     relative = tf.stack([scale / root, scale * root], axis=-1)
     whole = canvas[2:] - canvas[:2]
@@ -218,13 +226,16 @@ def _draw_crops(canvas: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
 
 
 def _draw_offset(room: tf.Tensor, places: tf.Tensor) -> tf.Tensor:
-    """Places in [0, 1) -> whole pixels 0..room, all equally likely."""
+    """Converts positions in [0, 1) to whole pixels 0..room, all equally likely."""
     drawn = tf.cast(places * tf.cast(room + 1, tf.float32), tf.int32)
     return tf.minimum(drawn, room)  # float32 may round up to `room + 1`.
 
 
 def _contain_centre(windows: tf.Tensor, boxes: tf.Tensor) -> tf.Tensor:
-    """`[..., 4]` and `(n, 4)` in pixels -> bool `[..., n]`."""
+    """Tests for each window and box whether the window contains the box's centre.
+
+    `[..., 4]` and `(n, 4)` in pixels -> bool `[..., n]`.
+    """
     windows = tf.cast(windows, tf.float32)[..., tf.newaxis, :]
     centres = (boxes[:, :2] + boxes[:, 2:]) / 2.0
     after = centres > windows[..., :2]
@@ -232,7 +243,7 @@ def _contain_centre(windows: tf.Tensor, boxes: tf.Tensor) -> tf.Tensor:
 
 
 def _iou(windows: tf.Tensor, boxes: tf.Tensor) -> tf.Tensor:
-    """`[..., 4]` and `(n, 4)` in pixels -> `[..., n]`."""
+    """Computes the IoU: `[..., 4]` and `(n, 4)` in pixels -> `[..., n]`."""
     windows = tf.cast(windows, tf.float32)[..., tf.newaxis, :]
     common = tf.minimum(windows[..., 2:], boxes[:, 2:]) - tf.maximum(
         windows[..., :2], boxes[:, :2]
@@ -244,7 +255,7 @@ def _iou(windows: tf.Tensor, boxes: tf.Tensor) -> tf.Tensor:
 
 
 def _clip_window(window: tf.Tensor, height: tf.Tensor, width: tf.Tensor) -> tf.Tensor:
-    """The part of the window that lies in the image."""
+    """Returns the part of the window that lies in the image."""
     size = tf.stack([height, width])
     return tf.concat([tf.maximum(window[:2], 0), tf.minimum(window[2:], size)], axis=0)
 
@@ -252,10 +263,10 @@ def _clip_window(window: tf.Tensor, height: tf.Tensor, width: tf.Tensor) -> tf.T
 def _cut_window(
     image: tf.Tensor, window: tf.Tensor, image_size: int
 ) -> tuple[tf.Tensor, tf.Tensor]:
-    """Cuts out the part of the image in a window, and resizes it for the view.
+    """Crops the image to a window, and resizes the part that lies in it for the view.
 
     Returns:
-        The part at its size in the resized view, and its place there: int32 `[4]`.
+        The part at its size in the resized view, and its position there, int32 `[4]`.
     """
     height, width = tf.unstack(tf.shape(image)[:2])
     inside = _clip_window(window, height, width)
@@ -270,7 +281,7 @@ def _cut_window(
 
 
 def _place(image: tf.Tensor, target: tf.Tensor, image_size: int) -> tf.Tensor:
-    """Pads the image's part of the view with the mean colour."""
+    """Pads the image to the whole view with the mean colour."""
     means = tf.constant(MEAN_RGB)
     before, after = target[:2], image_size - target[2:]
     paddings = tf.concat([tf.stack([before, after], axis=1), [[0, 0]]], axis=0)

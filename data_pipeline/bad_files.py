@@ -1,4 +1,4 @@
-"""What happens to files that cannot be converted: they are sorted out."""
+"""Sorts out files that cannot be converted."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
@@ -14,11 +14,11 @@ Result = EncodedExample | list[BadFile]
 
 @dataclass
 class Findings:
-    """What is found while pairs are converted.
+    """Findings collected while pairs are converted.
 
     Attributes:
-        bad: the files that cannot be used.
-        notes: how the masks were read, of data sets with a `Source.read_mask`.
+        bad: files that cannot be used.
+        notes: how each mask was read, for data sets with a `Source.read_mask`.
     """
 
     bad: list[BadFile] = field(default_factory=list)
@@ -30,8 +30,12 @@ def filter_good(
 ) -> Iterator[EncodedExample]:
     """Yields the good examples, and adds bad files and notes to `found`.
 
-    Without `skip_bad` it yields nothing after the first bad file, since nothing will be
-    written; the other results are still checked.
+    Args:
+        results: an encoded example or a list of bad files for each pair.
+        found: receives the findings.
+        skip_bad: whether bad files are left out. Otherwise nothing is yielded after the
+            first one, since nothing will be written; the other results are still
+            checked.
     """
     for result in results:
         if isinstance(result, list):
@@ -47,10 +51,10 @@ def filter_good(
 def check_decodable(
     pairs: Iterable[Pair], results: Iterable[Result]
 ) -> Iterator[Result]:
-    """Replaces examples that TensorFlow cannot decode by their bad files.
+    """Replaces examples that TensorFlow cannot decode by a list of their bad files.
 
-    Pillow reads many damaged files, such as a PNG without its end, and `encode_pair`
-    keeps their bytes if they look sound to Pillow. Training would fail on them.
+    Pillow reads many damaged files, such as truncated PNGs, and `encode_pair` keeps
+    their bytes if Pillow finds nothing wrong. Training would fail on them.
     """
     for pair, result in zip(pairs, results, strict=True):
         if isinstance(result, list):
@@ -69,7 +73,7 @@ def _find_undecodable(pair: Pair, example: EncodedExample) -> list[BadFile]:
         (pair.image, example.image, schema.decode_image),
         (pair.truth, example.truth.get("mask"), schema.decode_mask),
     ):
-        if data is None:  # Boxes are no picture.
+        if data is None:  # Boxes are not an image.
             continue
         try:
             decode(tf.constant(data))

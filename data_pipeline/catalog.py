@@ -1,6 +1,6 @@
 """The known saliency data sets: their layout on disk, their splits and sizes.
 
-`find_folders` finds a data set in the folder that a user names, which may be the data
+`find_folders` finds a data set in the folder that a user gives, which may be the data
 set's own folder or its parent. Imports no TensorFlow.
 """
 
@@ -12,8 +12,8 @@ from pathlib import Path
 from picanet_tf.core.errors import PicanetError
 from picanet_tf.core.path_checks import existing_folder
 
-# The folder of images and the folder of masks, relative to the data set's folder. The
-# same folder twice means that it holds both: images are .jpg, masks .png.
+# The folders of images and of masks, relative to the data set's folder. The same folder
+# twice means that it contains both: images are .jpg, masks .png.
 Layout = tuple[str, str]
 
 _COMMON: tuple[Layout, ...] = (
@@ -33,9 +33,9 @@ class Split:
 
     Attributes:
         title: its name in papers, and in the manifest.
-        folders: what the data set's own folder may be called, most usual first.
+        folders: possible names of the data set's own folder, the most common first.
         layouts: possible (images, masks) folders, in the order in which to try them.
-        count: how many pairs the complete split has.
+        count: number of pairs in the complete split.
     """
 
     title: str
@@ -86,7 +86,7 @@ SALIENCY: dict[str, dict[str, Split]] = {
             "DUT-OMRON",
             ("DUT-OMRON", "DUTOMRON", "DUT_OMRON", "DUT-O", "OMRON"),
             (
-                # The archives unpack into folders of their own name.
+                # The archives unpack into folders named like themselves.
                 (
                     "DUT-OMRON-image/DUT-OMRON-image",
                     "DUT-OMRON-gt-pixelwise/pixelwiseGT-new-PNG",
@@ -106,14 +106,14 @@ SALIENCY: dict[str, dict[str, Split]] = {
 
 
 def find_split(dataset: str, split: str | None = None) -> Split:
-    """A split of a data set.
+    """Returns a split of a data set.
 
     Args:
         dataset: a key of `SALIENCY`.
         split: "train" or "test"; by default the first that the data set has.
 
     Raises:
-        PicanetError: the data set does not have this split.
+        PicanetError: if the data set does not have this split.
     """
     splits = SALIENCY[dataset]
     if not split:
@@ -129,16 +129,16 @@ def find_folders(split: Split, folder: str | os.PathLike) -> tuple[Path, Path]:
     """Finds the images and masks of a split.
 
     Args:
-        split: what to look for.
-        folder: the data set's own folder, or its parent. Names below it may differ in
-            case.
+        split: the split to look for.
+        folder: the data set's own folder, or its parent. The case of names below it
+            does not matter.
 
     Returns:
-        The folder of images and the folder of masks; the same if it holds both.
+        The folder of images and the folder of masks; the same one if it contains both.
 
     Raises:
-        PicanetError: `folder` is missing, or nothing in it has one of the layouts; the
-            message lists them.
+        PicanetError: if `folder` is missing, or nothing in it has one of the layouts;
+            the message lists them.
     """
     folder = existing_folder(folder, "source")
     for root in _list_roots(split, folder):
@@ -168,7 +168,7 @@ def _list_roots(split: Split, folder: Path) -> Iterator[Path]:
 
 
 def _descend(root: Path, relative: str) -> Path | None:
-    """`root / relative` if it is a folder; exact names go before other cases."""
+    """Returns `root / relative` if it is a folder, preferring exact names."""
     for part in relative.split("/"):
         if not (root / part).is_dir():
             alike = [
@@ -184,5 +184,6 @@ def _descend(root: Path, relative: str) -> Path | None:
 
 
 def _holds(folder: Path, *suffixes: str) -> bool:
+    """Whether a folder contains files of all these extensions."""
     found = {path.suffix.lower() for path in folder.iterdir()}
     return found.issuperset(suffixes)

@@ -23,14 +23,14 @@ def read_class_map(
         path: a palette or 8-bit grey PNG whose pixel values are the classes, as in
             VOC's `SegmentationClass` and `SegmentationClassAug`; or a `.mat` file from
             SBD's `cls`.
-        max_pixels: the largest width x height of a PNG, checked before decoding.
+        max_pixels: largest width x height of a PNG, checked before decoding.
 
     Returns:
         uint8 `(height, width)`.
 
     Raises:
-        ImageError: the file is unreadable, in colour, compressed with loss or of fewer
-            bits, or has a value that is not a class.
+        ImageError: if the file is unreadable, in colour, grey of 2 or 4 bits, or
+            compressed with loss, or has a value that is not a class.
     """
     with images.errors_named(str(path)):
         mat = Path(path).suffix == ".mat"
@@ -45,7 +45,7 @@ def read_class_map(
 
 
 def find_invalid(class_map: np.ndarray) -> int | None:
-    """The smallest value that is neither a class nor 255; None if there is none."""
+    """Returns the smallest value that is neither a class nor 255; None if all are."""
     values = np.unique(class_map)
     wrong = values[(values >= CLASSES) & (values != IGNORE)]
     return int(wrong[0]) if wrong.size else None

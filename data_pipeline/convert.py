@@ -7,14 +7,14 @@
     python -m data_pipeline.convert --dataset voc2007 --split test --source DIR \\
         --output data/voc2007_test
 
-Where the package is installed, picanet convert is the same.
+Where the package is installed, picanet convert does the same.
 
---source is the data set as distributed, or its parent.
+--source is the folder of the data set as distributed, or its parent.
 
 The mask of a/cat.jpg is a/cat.png or a/cat.jpg.png. Masks of pairs are soft grey;
 indices, if no value is above 20 (all but 0 is foreground); colours (all but black is
 foreground); or an alpha channel. Files that are unpaired, unreadable, photos instead of
-masks, or of different sizes are listed; nothing is then written without --skip_bad.
+masks, or of different sizes are listed; without --skip_bad, nothing is then written.
 """
 
 import contextlib
@@ -50,19 +50,20 @@ _WORTH_WORKERS = 64
 
 @dataclass(frozen=True)
 class Options:
-    """How a data set is converted.
+    """Options of a conversion.
 
     Attributes:
-        name: of the data set, for the manifest; by default the source's, or else that
-            of the output folder.
-        skip_bad: leave bad files out instead of failing.
-        overwrite: replace the output if it is a converted data set and nothing else.
-        shard_size: the most records in a shard.
-        max_pixels: the largest width x height of a file; larger ones are bad.
-        workers: processes that decode and encode; by default one a core.
+        name: name of the data set, for the manifest; by default the source's, or else
+            that of the output folder.
+        skip_bad: whether to leave bad files out instead of failing.
+        overwrite: whether to replace the output if it is a converted data set and
+            nothing else.
+        shard_size: maximum number of records in a shard.
+        max_pixels: largest width x height of a file; larger ones are bad.
+        workers: number of processes that decode and encode; by default one per core.
 
     Raises:
-        PicanetError: a number that is too small.
+        PicanetError: if a number is below 1.
     """
 
     name: str = ""
@@ -82,7 +83,7 @@ class Options:
 
 
 DEFAULTS = Options()
-# (pairs of a source, folder, source, options, to what it adds findings) -> shards
+# (pairs of a source, output folder, source, options, findings to add to) -> shards
 ShardWriter = Callable[[list[Pair], Path, Source, Options, Findings], list[Shard]]
 
 
@@ -99,11 +100,11 @@ def convert_folders(
     """Writes a folder of images and a folder of masks as a data set.
 
     Args:
-        images, masks, kind, mask_suffix, invert_masks: as of `folder_source`.
-        output: the folder to make.
-        **options: of `Options`.
+        images, masks, kind, mask_suffix, invert_masks: see `folder_source`.
+        output: the folder to create.
+        **options: fields of `Options`.
 
-    The rest is as in `convert_dataset`.
+    Returns and raises as `convert_dataset`.
     """
     source = folder_source(
         images, masks, kind=kind, mask_suffix=mask_suffix, invert_masks=invert_masks
@@ -134,27 +135,27 @@ def convert_dataset(
     write: ShardWriter = write_shards,
     tell: Callable[[str], object] = logging.info,
 ) -> tuple[Manifest, list[BadFile]]:
-    """Writes image and ground truth pairs as a data set at `output`.
+    """Writes pairs of images and ground truth as a data set.
 
-    Everything is written to a temporary folder beside `output`, which is renamed at the
-    end, so `output` is whole or absent, also after an error, Ctrl-C or SIGTERM. The
-    same files always make the same bytes.
+    All files are written to a temporary folder beside `output`, which is renamed at the
+    end, so that `output` is complete or absent, even after an error, Ctrl-C or SIGTERM.
+    The same files always give the same bytes.
 
     Args:
-        source: what to convert.
-        output: the folder to make.
-        options: how. With several workers, the calling script needs
-            `if __name__ == "__main__"`.
+        source: the data set to convert.
+        output: the folder to create.
+        options: options of the conversion. With several workers, the calling script
+            needs `if __name__ == "__main__"`.
         write: encodes the pairs and writes the shards.
-        tell: called with a line on each kind of mask, how it was read.
+        tell: called with a line for each kind of mask, which states how it was read.
 
     Returns:
         The manifest, and the files left out.
 
     Raises:
-        PicanetError: a folder is missing, `output` is in the way or cannot be written,
-            no good pair is left, no mask has foreground, or, without `skip_bad`, a file
-            is bad; the message lists all bad files.
+        PicanetError: if a folder is missing, `output` exists or cannot be written, no
+            good pair is left, no mask has foreground, or, without `skip_bad`, a file is
+            bad; the message lists all bad files.
     """
     output = Path(output)
     check_output(output, options.overwrite)
@@ -174,13 +175,13 @@ def convert_dataset(
         report_masks(found.notes, source.origin, tell)
         name = options.name or source.name or output.resolve().name
         save_manifest(Manifest(staged.folder, name, source.kind, count, tuple(written)))
-        check_output(output, options.overwrite)  # Others may have written there since.
+        check_output(output, options.overwrite)  # Files may have been added since.
     return load_manifest(output), bad
 
 
 @contextlib.contextmanager
 def _map(function: Callable, pairs: list[Pair], workers: int) -> Iterator[Iterable]:
-    """`map` over processes, in order; pairs not begun are dropped on the way out."""
+    """Maps over processes, in order; pairs that are not begun are dropped on exit."""
     if workers == 1:
         yield map(function, pairs)
         return
@@ -192,11 +193,11 @@ def _map(function: Callable, pairs: list[Pair], workers: int) -> Iterator[Iterab
 
 def define_flags() -> None:
     define_shared_flags()
-    flags.DEFINE_integer("workers", None, "Processes; default: one a core.")
+    flags.DEFINE_integer("workers", None, "Processes; default: one per core.")
 
 
 def define_shared_flags() -> None:
-    """The flags that `convert_beam` takes, too."""
+    """Defines the flags that `convert_beam` has, too."""
     flags.DEFINE_string(
         "dataset",
         None,
@@ -205,30 +206,34 @@ def define_shared_flags() -> None:
         f"detection {', '.join(voc.BOX_TITLES)}.",
     )
     flags.DEFINE_string("source", None, "The data set's folder, or its parent.")
-    flags.DEFINE_string("split", None, "train or test; of voc2012 train, val "
+    flags.DEFINE_string("split", None, "train or test; for voc2012 train, val "
                         "or trainval; for detection trainval, train, val or test. "
-                        "Default: the first there is.")  # fmt: skip
-    flags.DEFINE_string("images", None, "Folder of images, of pairs or class-maps.")
-    flags.DEFINE_string("masks", None, "Folder of masks, of pairs or class-maps.")
-    flags.DEFINE_string("mask_suffix", None, "Ends the masks' names: with _mask, "
+                        "Default: the first one available.")  # fmt: skip
+    flags.DEFINE_string("images", None, "Folder of images, for pairs or class-maps.")
+    flags.DEFINE_string("masks", None, "Folder of masks, for pairs or class-maps.")
+    flags.DEFINE_string("mask_suffix", None, "Suffix of the masks' names: with _mask, "
                         "cat_mask.png is the mask of cat.jpg.")  # fmt: skip
-    flags.DEFINE_bool("invert_masks", False, "Black is the object in the masks.")
+    flags.DEFINE_bool("invert_masks", False, "The object is black in the masks.")
     flags.DEFINE_string(
-        "sbd", None, "Of voc2012: folder of SBD, whose class maps are added."
+        "sbd", None, "For voc2012: folder of SBD, whose class maps are added."
     )
-    flags.DEFINE_string("output", None, "The folder to make.")
+    flags.DEFINE_string("output", None, "The folder to create.")
     flags.DEFINE_string("name", None, "Name in the manifest; default: the data set's.")
     flags.DEFINE_bool("overwrite", False, "Replace the data set at --output.")
-    flags.DEFINE_bool("skip_bad", False, "Leave bad files out, listing them.")
-    flags.DEFINE_integer("shard_size", SHARD_SIZE, "The most records in a shard.")
+    flags.DEFINE_bool("skip_bad", False, "List bad files and leave them out.")
+    flags.DEFINE_integer("shard_size", SHARD_SIZE, "Maximum records in a shard.")
     flags.DEFINE_integer(
-        "max_pixels", MAX_PIXELS, "The largest width x height.", 1, MAX_PIXELS
+        "max_pixels", MAX_PIXELS, "Largest width x height accepted.", 1, MAX_PIXELS
     )
     cli.path_flags("source", "images", "masks", "sbd", "output")
 
 
 def read_flags(workers: int | None = None) -> tuple[Source, Path, Options]:
-    """What the shared flags say: what to convert, where to, and how."""
+    """Returns the source, the output folder and the options given by the flags.
+
+    Raises:
+        PicanetError: if a flag is missing or invalid.
+    """
     values = flags.FLAGS
     for flag in ("dataset", "output"):
         if not values[flag].value:
@@ -259,7 +264,14 @@ def read_flags(workers: int | None = None) -> tuple[Source, Path, Options]:
 def report(
     output: Path, manifest: Manifest, bad: list[BadFile], complete: int | None
 ) -> None:
-    """Prints what was converted and what was left out."""
+    """Prints the converted data set and the files that were left out.
+
+    Args:
+        output: the folder that was written.
+        manifest: its manifest.
+        bad: the files that were left out.
+        complete: number of pairs in the complete data set, if known.
+    """
     if bad:
         print(list_bad(bad, "left out"))
     if complete and manifest.count != complete:

@@ -1,12 +1,12 @@
-"""Converts as `data_pipeline.convert` does, on as many machines as Apache Beam has.
+"""Converts as `data_pipeline.convert` does, but on the machines of Apache Beam.
 
     pip install apache-beam
     python -m data_pipeline.convert_beam --dataset pairs --images DIR --masks DIR \\
         --output DIR --beam="--runner=DirectRunner" --beam="--direct_num_workers=4"
 
 All of Beam's workers must reach the images, the masks and the output by the same paths.
-The records are those of `convert`, in the same order, but each shard holds what is good
-of --shard_size pairs. --beam passes an option to Beam, such as the runner.
+The records are those of `convert`, in the same order, but each shard holds the good
+ones of --shard_size pairs. --beam passes an option to Beam, such as the runner.
 """
 
 import contextlib
@@ -38,11 +38,14 @@ def convert_on_beam(
     *,
     tell: Callable[[str], object] = logging.info,
 ) -> tuple[Manifest, list[BadFile]]:
-    """`convert.convert_dataset` as a Beam pipeline; `workers` is left to Beam.
+    """Does what `convert.convert_dataset` does, as a Beam pipeline.
 
     Args:
-        source, output, options, tell: as of `convert_dataset`.
-        beam_options: Beam's own command line.
+        source, output, options, tell: see `convert_dataset`; `workers` has no effect.
+        beam_options: Beam's own command-line options.
+
+    Returns and raises as `convert_dataset`; also raises `PicanetError` if Beam is not
+    installed.
     """
     try:
         import apache_beam as beam
@@ -80,10 +83,10 @@ def convert_on_beam(
 
 
 def _write_shard(path: Path, pairs: list[Pair], kind: str, encode: Callable) -> None:
-    """Writes a shard and, beside it, a note of what the manifest will say about it.
+    """Writes a shard and, beside it, a JSON note with its manifest entry and findings.
 
-    Beam may do this twice, also at once, so each try writes to names of its own and
-    renames the files when they are complete.
+    Beam may do this twice, even at the same time, so each attempt writes to names of
+    its own and renames the files once they are complete.
     """
     found = Findings()
     temporary = path.with_name(f".{path.name}.{os.getpid()}.{os.urandom(4).hex()}")
@@ -113,7 +116,7 @@ def _collect_shards(folder: Path, found: Findings) -> Iterator[Shard]:
         else:
             (folder / shard.file).unlink()
         path.unlink()
-    for leftover in folder.glob(".*"):  # of a try that another one overtook
+    for leftover in folder.glob(".*"):  # of an attempt that another one overtook
         with contextlib.suppress(FileNotFoundError):
             leftover.unlink()
 

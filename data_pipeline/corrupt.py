@@ -1,9 +1,9 @@
-"""Leaves corrupt records out of a data set, naming each, so that training can go on.
+"""Leaves corrupt records out of a data set, naming each, so that training can continue.
 
 TensorFlow cannot read past a bad record, and `ignore_errors` silently drops the rest of
 its file. So all records are checked first, as `verify` does, and a shard with bad ones
-is copied without them; the rest of the data set is linked to. The same bad records
-always leave the same data set, so a run resumes exactly.
+is copied without them; the other shards are linked to. The same bad records always
+leave the same data set, so a run resumes exactly.
 """
 
 import atexit
@@ -30,17 +30,17 @@ class CleanDatasets:
     """Data sets without their corrupt records.
 
     Attributes:
-        paths: {data set: the folder to read instead}; a copy is removed when the
+        paths: {data set: the folder to read instead}; copies are removed when the
             process ends.
-        left_out: {data set: a line for each record left out}; only those that were
-            checked.
+        left_out: {data set: a line for each record left out}, for the data sets that
+            were checked.
     """
 
     paths: Mapping[str, str]
     left_out: Mapping[str, list[str]]
 
     def redirect(self, read: Callable) -> Callable:
-        """A reader that reads the clean data set in place of the one named."""
+        """Returns a reader that reads the clean data set instead of the given one."""
         return lambda folder, **options: read(self.paths[folder], **options)
 
 
@@ -48,7 +48,7 @@ class CleanDatasets:
 class _ShardReport:
     """A checked shard: a line for each corrupt record, and the good payloads.
 
-    The payloads of a shard without corrupt records are None: a data set may be large.
+    The payloads are None if no record is corrupt, since a data set may be large.
     """
 
     problems: list[str]
@@ -58,19 +58,19 @@ class _ShardReport:
 def leave_out_corrupt(
     folders: Iterable[str], skip_corrupt: int, before: Mapping[str, list[str]]
 ) -> CleanDatasets:
-    """Finds what to read in place of data sets that have corrupt records.
+    """Copies data sets that have corrupt records, without these.
 
     Args:
         folders: data sets; empty names are ignored.
-        skip_corrupt: how many corrupt records of each may be left out; 0: nothing is
-            checked.
-        before: when a run is resumed, `CleanDatasets.left_out` of its beginning. These
-            records may be left out again, whatever `skip_corrupt` is.
+        skip_corrupt: maximum number of corrupt records of each that may be left out; 0:
+            nothing is checked.
+        before: when a run is resumed, the `CleanDatasets.left_out` of its start. As
+            many records may be left out again, whatever `skip_corrupt` is.
 
     Raises:
-        DatasetError: more records are corrupt, or a data set or shard is missing; or,
-            with `skip_corrupt=0`, other records are corrupt than before.
-        PicanetError: the copy of a data set cannot be written.
+        DatasetError: if more records are corrupt, or a data set or shard is missing;
+            or, with `skip_corrupt=0`, if other records are corrupt than before.
+        PicanetError: if the copy of a data set cannot be written.
     """
     paths, left_out = {}, {}
     for folder in filter(None, folders):
@@ -89,7 +89,7 @@ def leave_out_corrupt(
 
 
 def _clean(folder: str, limit: int) -> tuple[str, list[str]]:
-    """The folder to read, and a line for each record left out."""
+    """Returns the folder to read, and a line for each record left out."""
     manifest = load_manifest(folder)
     for path in manifest.paths:
         if not os.path.isfile(path):
@@ -126,19 +126,19 @@ def _check_shard(manifest: Manifest, shard: Shard) -> _ShardReport:
             problems.append(f"{path}: offset {frame.offset}: {problem}")
         else:
             good.append(frame.payload)
-    # Nothing is found behind a broken header; what was there is lost as well.
+    # No record is found after a broken header; those that were there are lost as well.
     for number in range(len(good) + len(problems), shard.count):
         problems.append(f"{path}: record {number}: lost behind a broken header")
     return _ShardReport(problems, good if problems else None)
 
 
 def _copy(manifest: Manifest, payloads: list[list[bytes] | None], folder: Path) -> None:
-    """Copies the data set to another folder.
+    """Copies a data set to another folder.
 
     Args:
-        manifest: of the data set.
+        manifest: manifest of the data set.
         payloads: the records that each shard keeps; None: all of them.
-        folder: an empty one.
+        folder: an empty folder.
     """
     shards = []
     for shard, kept in zip(manifest.shards, payloads, strict=True):

@@ -20,22 +20,22 @@ from picanet_tf.core import images
 from picanet_tf.core.images import ImageError
 from picanet_tf.core.masks import MaskNote, Reading
 
-_JPEG_FORMATS = ("JPEG", "MPO")  # MPO: a JPEG with more pictures behind it.
-# `masks.read_any_mask` with its options.
+_JPEG_FORMATS = ("JPEG", "MPO")  # MPO: a JPEG followed by more pictures.
+# Type of `masks.read_any_mask` with its options.
 ReadMask = Callable[..., Reading]
 
 
 @dataclass(frozen=True)
 class EncodedExample:
-    """What a record stores.
+    """The contents of a record.
 
     Attributes:
         key: the name that the image and its ground truth share.
-        image: JPEG or PNG bytes that every decoder shows upright, in RGB or grey; sRGB.
-        height, width: in pixels.
+        image: JPEG or PNG bytes that every decoder shows upright, in sRGB or grey.
+        height, width: size in pixels.
         truth: the ground truth as keyword arguments for the encoder of its kind in
             `schema`: `mask`, or `boxes`, `labels` and `difficult`.
-        warning: what looks odd but is accepted; otherwise empty.
+        warning: what is unusual, but accepted; "" if nothing is.
         note: how the mask was read, if by a `ReadMask`.
     """
 
@@ -58,7 +58,7 @@ class _Truth(NamedTuple):
 
 
 class _EncodedImage(NamedTuple):
-    """An encoded image and its size; `rotated`: EXIF swapped height and width."""
+    """An encoded image and its (height, width); `rotated`: EXIF swapped the two."""
 
     data: bytes
     size: tuple[int, int]
@@ -78,17 +78,17 @@ def encode_pair(
     The bytes of image and mask are kept as they are if every decoder makes the same
     upright 8-bit picture of them, the image in sRGB. Otherwise the picture is turned
     upright, converted to sRGB and encoded again: a JPEG image as JPEG, at quality 95
-    without chroma subsampling, all else as PNG.
+    without chroma subsampling, all others as PNG.
 
     Args:
         pair: the files.
-        kind: of the ground truth, see `kinds`.
-        max_pixels: the largest width x height accepted, checked before decoding.
+        kind: kind of the ground truth, see `kinds`.
+        max_pixels: largest width x height accepted, checked before decoding.
         read_mask: reads masks; by default they are read as `images.read_mask` does,
             which is right for the known data sets.
 
     Returns:
-        The encoded example, or what is wrong with its files.
+        The encoded example, or a list of the files that are bad.
     """
     bad = []
     try:
@@ -122,11 +122,11 @@ def encode_pair(
 
 
 def _encode_image(path: Path, max_pixels: int) -> _EncodedImage:
-    """The image as `images.read_image` reads it."""
+    """Encodes the image as `images.read_image` reads it."""
     warnings: list[str] = []
     with images.errors_named(str(path)):
         data = path.read_bytes()
-        # Decoded even if the bytes are kept: this is what finds truncated files.
+        # Decoded even if the bytes are kept, which is how truncated files are found.
         image = images.load(data, max_pixels=max_pixels)
         upright = images.to_rgb(image, warn=warnings.append)
     if not (_is_plain(image) and np.array_equal(upright, image.convert("RGB"))):
@@ -136,7 +136,7 @@ def _encode_image(path: Path, max_pixels: int) -> _EncodedImage:
 
 
 def _read_mask(path: Path, max_pixels: int) -> _Truth:
-    """The mask as `images.read_mask` reads it."""
+    """Encodes the mask as `images.read_mask` reads it."""
     with images.errors_named(str(path)):
         data = path.read_bytes()
         image = images.load(data, max_pixels=max_pixels)
@@ -177,14 +177,14 @@ _READERS = {MASK: _read_mask, CLASS_MAP: _read_class_map, BOXES: _read_boxes}
 
 
 def _is_grey_png(data: bytes) -> bool:
-    """Whether the header says PNG, 8 bits and grey."""
+    """Whether the header is that of an 8-bit grey PNG."""
     return data.startswith(b"\x89PNG") and data[24:26] == b"\x08\x00"
 
 
 def _is_plain(image: Image.Image) -> bool:
     """Whether TensorFlow decodes the file to the same upright pixels as Pillow.
 
-    Colour profiles aside: neither applies them.
+    Colour profiles are not considered, since neither applies them.
     """
     return (
         image.format in ("JPEG", "PNG")

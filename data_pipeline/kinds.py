@@ -9,6 +9,6 @@ MASK = "mask"
 CLASS_MAP = "class_map"
 BOXES = "boxes"
 
-# What messages call several of each.
+# {kind: plural for messages}
 PLURALS = {MASK: "masks", CLASS_MAP: "class maps", BOXES: "boxes"}
 KINDS = tuple(PLURALS)

@@ -1,7 +1,7 @@
-"""Finds image files in folders, and tells which of them have the same name.
+"""Finds image files in folders, and matches files by name.
 
-A file's place is its path in its folder without the extension: `a/cat` of `a/cat.jpg`.
-Unicode's composed and decomposed spellings of a name are one. Imports no TensorFlow.
+A file's place is its path in its folder without the extension: `a/cat` for `a/cat.jpg`.
+Unicode's composed and decomposed spellings of a name are equal. Imports no TensorFlow.
 """
 
 import os
@@ -23,11 +23,11 @@ def list_files(
 ) -> list[Path]:
     """Lists the images of a folder and its sub-folders, in natural order.
 
-    Linked sub-folders are searched, too. Other files are counted in a warning, hidden
-    ones at level INFO.
+    Linked sub-folders are searched, too. The number of other files is logged as a
+    warning, that of hidden ones at level INFO.
 
     Args:
-        folder: what to search; it exists.
+        folder: an existing folder.
         apart: a folder in it that is not searched.
         tell: logs the warning.
     """
@@ -49,7 +49,14 @@ def list_files(
 def tell_left_out(
     folder: Path, files: list[Path], why: str, tell: Callable = logging.warning
 ) -> None:
-    """Logs the count of files that are left out, and the first of them."""
+    """Logs the number of files that are left out, and the first of them.
+
+    Args:
+        folder: the folder that holds them.
+        files: the files; nothing is logged if there are none.
+        why: the reason, for the message.
+        tell: logs the message.
+    """
     if files:
         first, more = path_in(files[0], folder), ", ..." * (len(files) > 1)
         tell("%s: left out %d, %s: %s%s", folder, len(files), why, first, more)
@@ -64,14 +71,14 @@ def match_to_keys(
         files: files in `folder`. The file of the key `a/cat` is `a/cat.png`, or else
             `a/cat_mask.png`, or else `a/cat.jpg.png`.
         folder: their folder.
-        keys: as of `pairs.Pair`.
-        suffix: which the files' names may have, such as "_mask".
+        keys: keys of the images, see `pairs.Pair`.
+        suffix: a suffix that the files' names may have, such as "_mask".
 
     Returns:
         {key: file} without the keys that have no file, and the files without a key.
 
     Raises:
-        PicanetError: two files differ only in their extension.
+        PicanetError: if two files differ only in their extension.
     """
     keys = {spell(key): key for key in keys}
     found: dict[str, tuple[int, Path]] = {}
@@ -95,6 +102,7 @@ def match_to_keys(
 
 
 def path_in(file: Path, folder: Path) -> str:
+    """Returns a file's path relative to its folder, with forward slashes."""
     return file.relative_to(folder).as_posix()
 
 
@@ -104,7 +112,7 @@ def place_of(file: Path, folder: Path) -> str:
 
 
 def has_suffix(file: Path, suffix: str) -> bool:
-    """Whether a file's name ends in `suffix`, ahead of its extension."""
+    """Whether a file's name without its extension ends in `suffix`."""
     return spell(file.stem).endswith(spell(suffix))
 
 
@@ -114,8 +122,8 @@ def spell(name: str) -> str:
 
 
 def _walk(folder: Path, outside: Collection[str]) -> Iterator[Path]:
-    """Yields the files below a folder; of hidden sub-folders only the folder."""
-    outside = {*outside, os.path.realpath(folder)}  # Ends circles of links.
+    """Yields the files below a folder; for a hidden sub-folder, the folder itself."""
+    outside = {*outside, os.path.realpath(folder)}  # Breaks cycles of links.
     for name in sorted(os.listdir(folder)):
         path = folder / name
         if not name.startswith(".") and os.path.isdir(path):

@@ -1,4 +1,4 @@
-"""`manifest.json`: what a converted data set consists of.
+"""`manifest.json`, which describes a converted data set.
 
 {"format_version": 2, "name": "ECSSD", "kind": "mask", "count": 1000,
  "shards": [{"file": "00000.tfrecord", "count": 256,
@@ -23,7 +23,14 @@ FORMAT_VERSION = 2
 
 @dataclass(frozen=True)
 class Shard:
-    """One TFRecord file: its name in the data set's folder, records, size, hash."""
+    """A TFRecord file.
+
+    Attributes:
+        file: its name in the data set's folder.
+        count: number of records.
+        bytes: size in bytes.
+        sha256: SHA-256 in hex.
+    """
 
     file: str
     count: int
@@ -36,10 +43,10 @@ class Manifest:
     """A converted data set.
 
     Attributes:
-        folder: where it is.
-        name: of the data set, as in papers: "DUTS-TR".
-        kind: of its ground truth, one of `kinds.KINDS`.
-        count: records in all shards.
+        folder: its folder.
+        name: name of the data set, as in papers, such as "DUTS-TR".
+        kind: kind of its ground truth, one of `kinds.KINDS`.
+        count: number of records in all shards.
         shards: in the order of the data set.
         fingerprint: SHA-256 of the manifest without the folder; equal for equal data,
             since it covers the shards' hashes.
@@ -53,7 +60,7 @@ class Manifest:
 
     @property
     def paths(self) -> list[str]:
-        """The shards' paths, in order."""
+        """Paths of the shards, in order."""
         return [str(self.folder / shard.file) for shard in self.shards]
 
     @property
@@ -68,14 +75,14 @@ class Manifest:
             )
 
     def summary(self) -> str:
-        """One line for people: "ECSSD, masks, 1,000 records in 4 shards"."""
+        """Returns a printable line: "ECSSD, masks, 1,000 records in 4 shards"."""
         shards = "1 shard" if len(self.shards) == 1 else f"{len(self.shards)} shards"
         kind = PLURALS[self.kind]
         return f"{self.name}, {kind}, {self.count:,} records in {shards}"
 
 
 def save_manifest(manifest: Manifest) -> None:
-    """Writes `manifest.json` into the data set's folder."""
+    """Writes `manifest.json` to the data set's folder; raises `OSError` on failure."""
     (manifest.folder / FILE_NAME).write_text(_dump(manifest), encoding="utf-8")
 
 
@@ -83,8 +90,8 @@ def load_manifest(path: str | os.PathLike) -> Manifest:
     """Reads and checks the manifest in a data set's folder.
 
     Raises:
-        DatasetError: there is no such folder or no manifest in it, it is a file; or the
-            manifest is unreadable, of another format version, or contradicts itself.
+        DatasetError: if `path` is missing, a file, or a folder without a manifest; or
+            the manifest is unreadable, of another format version, or inconsistent.
     """
     folder = Path(path)
     file = folder / FILE_NAME
@@ -142,7 +149,7 @@ def _check_types(manifest: Manifest) -> None:
 
 
 def _check_files(file: Path, shards: tuple[Shard, ...]) -> None:
-    """Shards must be distinct files in the data set's own folder."""
+    """Checks that the shards are distinct files in the data set's own folder."""
     seen = set()
     for name in (shard.file for shard in shards):
         if name in ("", ".", "..") or not _is_file_name(name):
@@ -158,7 +165,7 @@ def _check_files(file: Path, shards: tuple[Shard, ...]) -> None:
 
 
 def _is_file_name(name: str) -> bool:
-    """Whether it has no folders in it, and the file system can encode it."""
+    """Whether a name contains no folder and can be encoded by the file system."""
     try:
         os.fsencode(name)
     except UnicodeEncodeError:

@@ -13,11 +13,12 @@ def check_output(output: Path, overwrite: bool) -> None:
 
     Args:
         output: the folder.
-        overwrite: whether a data set there is replaced.
+        overwrite: whether an existing data set is replaced.
 
     Raises:
-        PicanetError: if it is the current folder, or exists; with `overwrite`, only if
-            it holds anything but a converted data set, which would be deleted.
+        PicanetError: if it is the current folder, or exists; with `overwrite`, an
+            existing folder is an error only if it holds anything but a converted data
+            set, since all of it would be deleted.
     """
     check_not_current(output, example="data/mine")
     if not os.path.lexists(output):

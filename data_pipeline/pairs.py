@@ -20,7 +20,8 @@ from picanet_tf.core import images
 from picanet_tf.core.errors import PicanetError
 from picanet_tf.core.path_checks import existing_folder
 
-# In a folder that holds both, these are images; PNGs are masks, and the others unclear.
+# In a folder that contains both, these are images and PNGs are masks; other formats are
+# ambiguous.
 _PHOTO_EXTENSIONS = frozenset(
     ".jpg .jpeg .jpe .jfif .heic .heif .hif .avif .webp".split()
 )
@@ -31,8 +32,8 @@ class Pair:
     """An image and the file with its ground truth.
 
     Attributes:
-        key: the image's path in its folder without extension; with it, if another
-            image has the same.
+        key: the image's path in its folder without its extension, or with it if another
+            image would have the same key.
         image: the image file.
         truth: a mask, a class map, or an XML file with boxes.
     """
@@ -62,23 +63,25 @@ def pair_by_name(
 ) -> tuple[list[Pair], list[BadFile]]:
     """Pairs the files of two folders by their paths in them, without extension.
 
-    The mask of `a/cat.jpg` is `a/cat.png` or `a/cat.jpg.png`. Extensions may be in
-    capitals, and Unicode's composed and decomposed spellings of a name are one. The
-    same folder may be given twice: its JPEG, HEIC, AVIF and WebP files are the images,
-    its PNGs the masks; or, with a suffix, the masks are the files that have it.
+    The mask of `a/cat.jpg` is `a/cat.png` or `a/cat.jpg.png`. The case of extensions
+    does not matter, and Unicode's composed and decomposed spellings of a name are
+    equal. The same folder may be given twice: its JPEG, HEIC, AVIF and WebP files are
+    the images, its PNGs the masks; or, with a suffix, the masks are the files that have
+    it.
 
     Args:
         image_folder, mask_folder: one may be inside the other.
-        mask_suffix: ends the masks' names ahead of their extension, such as "_mask".
-        recursive: whether to search sub-folders, and to warn of what is no image.
+        mask_suffix: suffix of the masks' names before their extension, such as "_mask".
+        recursive: whether to search sub-folders, and to warn of files that are not
+            images.
 
     Returns:
         The pairs in natural order of their keys, and the files without exactly one
         partner.
 
     Raises:
-        PicanetError: a folder does not exist, or there are files but no pair; the
-            message shows names of both sides.
+        PicanetError: if a folder does not exist, or there are files but no pair; the
+            message gives examples of names from both folders.
     """
     image_folder = existing_folder(image_folder, "images")
     mask_folder = existing_folder(mask_folder, "masks")
@@ -106,7 +109,12 @@ def pair_by_name(
 
 
 def list_bad(bad: list[BadFile], consequence: str) -> str:
-    """A message with a line for each bad file."""
+    """Returns a message with a line for each bad file.
+
+    Args:
+        bad: the bad files.
+        consequence: what follows, for the first line of the message.
+    """
     files = "\n".join(f"  {file}" for file in bad)
     noun = "bad file" if len(bad) == 1 else "bad files"
     return f"{len(bad)} {noun}, {consequence}:\n{files}"
@@ -115,12 +123,15 @@ def list_bad(bad: list[BadFile], consequence: str) -> str:
 def key_masks(
     files: list[Path], folder: Path, mask_suffix: str = ""
 ) -> dict[str, Path]:
-    """Returns {key: mask} of masks in a folder without their images.
+    """Returns {key: mask} for masks that are scored without their images.
 
-    With a suffix, only the files that have it are masks.
+    Args:
+        files: files in `folder`; with a suffix, only those that have it are masks.
+        folder: their folder.
+        mask_suffix: suffix of the masks' names, which the keys lack.
 
     Raises:
-        PicanetError: two masks have the same key.
+        PicanetError: if two masks have the same key.
     """
     masks: dict[str, Path] = {}
     others = [file for file in files if not has_suffix(file, mask_suffix)]
@@ -160,6 +171,7 @@ def _match(
     mask_files: list[Path],
     mask_suffix: str,
 ) -> tuple[list[Pair], list[BadFile]]:
+    """Returns the pairs of images and masks, and the files without one partner."""
     image_folder, mask_folder = folders
     by_place, by_name = defaultdict(list), defaultdict(list)
     for image in image_files:
@@ -197,7 +209,7 @@ def _match(
 
 
 def _name(files: list[tuple[Path, Path]], folder: Path) -> list[Pair]:
-    """Gives pairs of files their keys; returns them in the natural order of these."""
+    """Assigns (image, mask) files their keys; returns them in natural order."""
     places = [place_of(image, folder) for image, _ in files]
     count = Counter(places)
     pairs = []
@@ -214,7 +226,7 @@ def _explain(
     mask_files: list[Path],
     mask_suffix: str,
 ) -> str:
-    """Says why there is no pair, and what to do."""
+    """Returns a message that explains why there is no pair, and what to do."""
     image_folder, mask_folder = folders
     one_folder = image_folder == mask_folder
     where = str(image_folder) if one_folder else f"{image_folder} and {mask_folder}"

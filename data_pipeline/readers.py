@@ -1,7 +1,7 @@
 """Converted data sets -> `tf.data`: (image RGB 0..255, ground truth in natural units).
 
-A reader puts three parts together: a stream of serialized records (`streams`), the
-decoder of the kind of ground truth (`schema`), and its augmentation (`augment`,
+A reader combines three parts: a stream of serialized records (`streams`), the decoder
+for the kind of ground truth (`schema`), and its augmentation (`augment`,
 `augment_boxes`).
 """
 
@@ -17,53 +17,59 @@ from picanet_tf.core.errors import DatasetError
 
 
 def read_masks(path: str | os.PathLike, **options) -> tf.data.Dataset:
-    """Batches of images and masks; training: `augment.augment_mask`.
+    """Reads batches of images and masks.
 
-    Evaluation: each image is resized to `image_size`, by default 224.
+    For training, they are augmented by `augment.augment_mask`; for evaluation, resized
+    to `image_size`, by default 224.
 
     Args:
-        path, **options: of `read_batches`.
+        path: see `read_batches`.
+        **options: options of `read_batches`.
 
     Returns:
-        The ground truth is the mask, float32 `(batch_size, image_size, image_size, 1)`,
-        0..1, grey as stored.
+        See `read_batches`. The ground truth is the mask, float32 `(batch_size,
+        image_size, image_size, 1)`, 0..1, grey as stored.
     """
     return read_batches(path, MASK, **{"image_size": 224, **options})
 
 
 def read_class_maps(path: str | os.PathLike, **options) -> tf.data.Dataset:
-    """Batches of images and class maps; training: `augment.augment_class_map`.
+    """Reads batches of images and class maps.
 
-    Evaluation: each whole image is put into the upper left of a square
-    (`augment.fit_class_map`), by default of 321 pixels.
+    For training, they are augmented by `augment.augment_class_map`; for evaluation,
+    placed in the top left corner of a square, by default of 321 pixels, by
+    `augment.fit_class_map`.
 
     Args:
-        path, **options: of `read_batches`.
+        path: see `read_batches`.
+        **options: options of `read_batches`.
 
     Returns:
-        The ground truth is the class of each pixel, uint8 `(batch_size, image_size,
-        image_size, 1)`, 255 for none.
+        See `read_batches`. The ground truth is the class of each pixel, uint8
+        `(batch_size, image_size, image_size, 1)`, 255 for none.
     """
     return read_batches(path, CLASS_MAP, **{"image_size": 321, **options})
 
 
 def read_boxes(path: str | os.PathLike, **options) -> tf.data.Dataset:
-    """Batches of images and objects; training: `augment_boxes.augment_boxes`.
+    """Reads batches of images and objects.
 
-    Evaluation: each image is resized to `image_size`, by default 300.
+    For training, they are augmented by `augment_boxes.augment_boxes`; for evaluation,
+    images are resized to `image_size`, by default 300.
 
     Args:
-        path, **options: of `read_batches`.
+        path: see `read_batches`.
+        **options: options of `read_batches`.
 
     Returns:
-        The ground truth is objects, float32 `(batch_size, MAX_OBJECTS, 6)`: ymin, xmin,
-        ymax, xmax relative to the image, 0..1, label 1..20, difficult 0 or 1; padded
-        with rows of zeros.
+        See `read_batches`. The ground truth is the objects, float32 `(batch_size,
+        MAX_OBJECTS, 6)`: ymin, xmin, ymax, xmax relative to the image, 0..1, label
+        1..20, difficult 0 or 1; padded with rows of zeros.
     """
     return read_batches(path, BOXES, **{"image_size": 300, **options})
 
 
-# By the kind of ground truth.
+# {kind of ground truth: its reader}
 READERS = {MASK: read_masks, CLASS_MAP: read_class_maps, BOXES: read_boxes}
 
 
@@ -82,34 +88,34 @@ def read_batches(
     random_scale: bool = False,
     shuffle_window: int | None = None,
 ) -> tf.data.Dataset:
-    """Batches of images and ground truth of any kind.
+    """Reads batches of images and ground truth of any kind.
 
-    Training: endless, shuffled anew every epoch, augmented. Epochs follow one another
-    without a seam, so every batch is full. The batches depend on the data and `seed`
-    alone: `start_step=k` gives exactly the batches that an uninterrupted run gives from
-    step k on, without reading the epochs before it.
+    For training, the batches are infinite, reshuffled every epoch, and augmented. A
+    batch may span two epochs, so all are full. They depend only on the data and `seed`:
+    `start_step=k` gives exactly the batches that an uninterrupted run gets from step k
+    on, without reading the epochs before it.
 
-    Evaluation: once through the data set in its own order. The last batch may be
+    For evaluation, the data set is read once, in its own order. The last batch may be
     smaller, unless `drop_remainder`.
 
     Args:
-        path: folder that `python -m data_pipeline.convert` wrote.
-        kind: of the ground truth, see `kinds`.
-        batch_size: images in a batch, of all replicas together.
-        training: which of the two.
-        image_size: side of the images, and of masks and class maps.
-        seed: of order and augmentation; training only.
-        start_step: how many batches to leave out at the beginning; training only.
-        share: (worker, number of workers): only the worker's part of each batch, from
-            image `worker * batch_size / workers` on. The parts of all workers together
-            are the batch that a single one reads. Each worker skips the others' records
-            as bytes. Training only.
-        drop_remainder: drop a last batch that is not full; evaluation only.
-        random_scale: also scale at random, see `augment.augment_class_map`; of class
-            maps, training only.
-        with_keys: also give each example's key, its file name without extension.
-        shuffle_window: how many records are shuffled at a time, besides the shards;
-            None for all that have together at most `streams.SHUFFLE_BYTES`.
+        path: folder written by `python -m data_pipeline.convert`.
+        kind: kind of the ground truth, see `kinds`.
+        batch_size: images per batch, over all workers.
+        training: whether to read for training or for evaluation.
+        image_size: side of images, masks and class maps, in pixels.
+        seed: seed of order and augmentation; training only.
+        start_step: number of batches to skip; training only.
+        share: (worker, number of workers), to read only the worker's part of each
+            batch, from image `worker * batch_size / workers` on. The parts of all
+            workers form the batch that a single worker reads. The others' records are
+            skipped without decoding. Training only.
+        drop_remainder: whether to drop an incomplete last batch; evaluation only.
+        with_keys: whether to return the keys, which are file names without extension.
+        random_scale: whether to scale at random, see `augment.augment_class_map`; for
+            training on class maps only.
+        shuffle_window: number of records shuffled at a time, besides the shards; None
+            for as many as have about `streams.SHUFFLE_BYTES`.
 
     Returns:
         A dataset of `(image, truth)` or `(image, truth, key)`:
@@ -119,7 +125,7 @@ def read_batches(
         Its cardinality is known: infinite, or the number of batches.
 
     Raises:
-        ValueError: an argument is out of its range.
+        ValueError: if an argument is out of range.
         DatasetError: see `streams.open_dataset`.
     """
     window = 1 if shuffle_window is None else shuffle_window
@@ -165,14 +171,14 @@ def read_batches(
 
 
 def read_originals(path: str | os.PathLike, kind: str) -> tf.data.Dataset:
-    """Images and ground truth one by one at their own sizes, in order, for scoring.
+    """Reads images and ground truth one by one at their own sizes, in order.
 
     Args:
-        path: folder that `python -m data_pipeline.convert` wrote.
-        kind: of the ground truth, see `kinds`.
+        path: folder written by `python -m data_pipeline.convert`.
+        kind: kind of the ground truth, see `kinds`.
 
     Returns:
-        A dataset of dicts, as `schema.DECODERS[kind]` gives them.
+        A dataset of dicts, as returned by `schema.DECODERS[kind]`.
 
     Raises:
         DatasetError: see `streams.open_dataset`.
@@ -187,7 +193,7 @@ def read_originals(path: str | os.PathLike, kind: str) -> tf.data.Dataset:
 
 
 def read_keys(path: str | os.PathLike) -> Iterator[str]:
-    """The keys of a data set of any kind, in order; decodes no picture.
+    """Reads the keys of a data set of any kind, in order, without decoding images.
 
     Raises:
         DatasetError: see `streams.open_dataset`.
@@ -199,10 +205,13 @@ def read_keys(path: str | os.PathLike) -> Iterator[str]:
 
 @contextlib.contextmanager
 def translate_errors(*folders: str) -> Iterator[None]:
-    """Turns what TensorFlow says about a record into a `DatasetError`, in one line.
+    """Context manager that converts TensorFlow's errors for bad records.
 
     Args:
-        folders: the data sets that are read inside; empty names are ignored.
+        *folders: the data sets that are read inside it; empty names are ignored.
+
+    Raises:
+        DatasetError: instead of these errors, with a message of one line.
     """
     try:
         yield

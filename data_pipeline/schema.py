@@ -1,7 +1,7 @@
-"""What a record holds: its features, how they are written and how they are read.
+"""The features of a record, and how they are encoded and decoded.
 
 A record is a serialized `tf.train.Example`. Every record has `key`, `image/encoded`,
-`image/height` and `image/width`. To these each kind of ground truth adds its own: masks
+`image/height` and `image/width`. Each kind of ground truth adds its own: masks
 `mask/encoded`, class maps `classes/encoded`, boxes `objects/*`.
 """
 
@@ -22,7 +22,7 @@ CLASS_MAP_PNG = "classes/encoded"
 BOX = "objects/box"
 LABEL = "objects/label"
 DIFFICULT = "objects/difficult"
-_MAX_LENGTH = 200  # of a message, which may quote a whole record
+_MAX_LENGTH = 200  # of an error message, which may quote a whole record
 
 _COMMON = {
     KEY: tf.io.FixedLenFeature([], tf.string),
@@ -43,13 +43,13 @@ _WITH_BOXES = {
 def encode_mask_record(
     *, key: str, image: bytes, mask: bytes, height: int, width: int
 ) -> bytes:
-    """Makes a record with a mask.
+    """Encodes a record with a mask.
 
     Args:
         key: the example's name, unique in its data set.
         image: JPEG or PNG bytes, upright, RGB or grey.
         mask: PNG bytes, 8-bit grey, of the image's size.
-        height, width: the size of both, in pixels.
+        height, width: size of both, in pixels.
     """
     return _encode(key, image, height, width, {MASK_PNG: _bytes(mask)})
 
@@ -57,11 +57,11 @@ def encode_mask_record(
 def encode_class_map_record(
     *, key: str, image: bytes, mask: bytes, height: int, width: int
 ) -> bytes:
-    """Makes a record with a class map.
+    """Encodes a record with a class map.
 
     Args:
         mask: PNG bytes, 8-bit grey, the class of each pixel, 255 for none.
-        key, image, height, width: as for `encode_mask_record`.
+        key, image, height, width: see `encode_mask_record`.
     """
     return _encode(key, image, height, width, {CLASS_MAP_PNG: _bytes(mask)})
 
@@ -76,20 +76,20 @@ def encode_boxes_record(
     height: int,
     width: int,
 ) -> bytes:
-    """Makes a record with boxes.
+    """Encodes a record with boxes.
 
     Args:
-        boxes: float `(n, 4)`: ymin, xmin, ymax, xmax, relative to the image, 0..1.
+        boxes: float `(n, 4)`: ymin, xmin, ymax, xmax relative to the image, 0..1.
         labels: integers `(n,)`, 1..20.
         difficult: integers `(n,)`, 0 or 1.
-        key, image, height, width: as for `encode_mask_record`.
+        key, image, height, width: see `encode_mask_record`.
     """
     objects = {BOX: _floats(boxes), LABEL: _ints(labels), DIFFICULT: _ints(difficult)}
     return _encode(key, image, height, width, objects)
 
 
 def decode_mask_record(serialized: tf.Tensor) -> dict[str, tf.Tensor]:
-    """Reads what `encode_mask_record` wrote.
+    """Decodes a record from `encode_mask_record`.
 
     Args:
         serialized: scalar string tensor, one record.
@@ -99,28 +99,28 @@ def decode_mask_record(serialized: tf.Tensor) -> dict[str, tf.Tensor]:
         `image`: uint8 `(height, width, 3)`, RGB, 0..255;
         `mask`: uint8 `(height, width, 1)`, 0..255.
 
-    Raises (when it runs):
-        tf.errors.InvalidArgumentError: a feature is missing or of another type, image
-            or mask is corrupt, or the mask is not an 8-bit grey PNG, for instance
-            because it was swapped with its image.
+    Raises:
+        tf.errors.InvalidArgumentError: when run, if a feature is missing or of another
+            type, image or mask is corrupt, or the mask is not an 8-bit grey PNG, for
+            example because it was swapped with its image.
     """
     features = _parse(serialized, _WITH_MASK)
     return _decode(features, mask=decode_mask(features[MASK_PNG]))
 
 
 def decode_class_map_record(serialized: tf.Tensor) -> dict[str, tf.Tensor]:
-    """Reads what `encode_class_map_record` wrote.
+    """Decodes a record from `encode_class_map_record`.
 
-    As `decode_mask_record`, but the values of `mask` are classes, 255 for none.
+    Like `decode_mask_record`, but the values of `mask` are classes, 255 for none.
     """
     features = _parse(serialized, _WITH_CLASS_MAP)
     return _decode(features, mask=decode_mask(features[CLASS_MAP_PNG]))
 
 
 def decode_boxes_record(serialized: tf.Tensor) -> dict[str, tf.Tensor]:
-    """Reads what `encode_boxes_record` wrote.
+    """Decodes a record from `encode_boxes_record`.
 
-    As `decode_mask_record`, with `objects` in place of `mask`: float32 `(n, 6)`, ymin,
+    Like `decode_mask_record`, with `objects` instead of `mask`: float32 `(n, 6)`, ymin,
     xmin, ymax, xmax (0..1), label, difficult.
     """
     features = _parse(serialized, _WITH_BOXES)
@@ -141,9 +141,12 @@ def _decode(features: dict[str, tf.Tensor], **truth) -> dict[str, tf.Tensor]:
 
 
 def check_sizes(record: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
-    """A decoded record, if image and mask have the size that it says.
+    """Returns a decoded record unchanged, if image and mask have the recorded size.
 
-    A mask of another size belongs to another image; resizing it would hide that.
+    A mask of another size belongs to another image, which resizing it would hide.
+
+    Raises:
+        tf.errors.InvalidArgumentError: when run, if a size differs.
     """
     recorded = tf.stack([record["height"], record["width"]])
     parts = [part for part in ("image", "mask") if part in record]
@@ -155,14 +158,14 @@ def check_sizes(record: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
 
 
 def decode_key(serialized: tf.Tensor) -> tf.Tensor:
-    """Only the key of a record of any kind: a scalar string."""
+    """Decodes only the key of a record of any kind, a scalar string."""
     return _parse(serialized, {KEY: _COMMON[KEY]})[KEY]
 
 
 def decode_image(encoded: tf.Tensor) -> tf.Tensor:
-    """JPEG or PNG bytes -> uint8 `(height, width, 3)`, RGB.
+    """Decodes JPEG or PNG bytes to uint8 `(height, width, 3)`, RGB.
 
-    `decode_jpeg` also reads PNG, and lets us choose the inverse DCT. The accurate one
+    `decode_jpeg` also reads PNG, and offers a choice of inverse DCTs. The accurate one
     gives exactly the pixels that `images.read_image` gets from Pillow, so that training
     and prediction see the same picture.
     """
@@ -170,10 +173,10 @@ def decode_image(encoded: tf.Tensor) -> tf.Tensor:
 
 
 def raw_message(error: tf.errors.OpError | UnicodeDecodeError) -> str:
-    """What TensorFlow says about a record.
+    """Returns TensorFlow's message about a record.
 
-    It quotes a record that it cannot parse. If that is not UTF-8, Python cannot make an
-    `OpError` of it and raises a `UnicodeDecodeError` instead.
+    The message quotes a record that cannot be parsed. If that is not UTF-8, Python
+    cannot create the `OpError` and raises a `UnicodeDecodeError` instead.
     """
     if isinstance(error, tf.errors.OpError):
         return error.message
@@ -182,7 +185,7 @@ def raw_message(error: tf.errors.OpError | UnicodeDecodeError) -> str:
 
 
 def describe_error(error: tf.errors.OpError | UnicodeDecodeError) -> str:
-    """What is wrong with a record, in one line without TensorFlow's internals.
+    """Describes an error of a record in one line, without TensorFlow's internals.
 
     `{{function_node f}} corrupted record at 7 [Op:g]` -> `corrupted record at 7`
     """
@@ -193,24 +196,27 @@ def describe_error(error: tf.errors.OpError | UnicodeDecodeError) -> str:
 
 
 def _parse(serialized: tf.Tensor, features: dict) -> dict[str, tf.Tensor]:
-    """`tf.io.parse_single_example`, once it is certain that this is an Example.
+    """Applies `tf.io.parse_single_example` after checking that this is an Example.
 
     A length of more than 32 bits in a record makes TensorFlow 2.21 crash with a
-    segmentation fault; protobuf's own parser, which `sanitize` asks for, refuses it.
+    segmentation fault; protobuf's own parser, which `sanitize` selects, rejects it.
     """
     checked = tf.io.decode_proto(
         serialized, "tensorflow.Example", ["features"], [tf.string], sanitize=True
     )
-    # A dependency on the sizes alone would be optimized away, and the check with it.
+    # A mere dependency on the sizes would be optimized away, along with the check.
     valid = tf.reduce_all(checked.sizes >= 0)
     with tf.control_dependencies([_require(valid, "not a tf.train.Example")]):
         return tf.io.parse_single_example(tf.identity(serialized), features)
 
 
 def decode_mask(encoded: tf.Tensor) -> tf.Tensor:
-    """8-bit grey PNG bytes -> uint8 `(height, width, 1)`.
+    """Decodes 8-bit grey PNG bytes to uint8 `(height, width, 1)`.
 
-    Refuses all else: the decoder would turn a photo into a mask, too.
+    Rejects everything else, since the decoder would also convert a photo to a mask.
+
+    Raises:
+        tf.errors.InvalidArgumentError: when run, for anything else.
     """
     magic, depth = (tf.strings.substr(encoded, *span) for span in ((0, 8), (24, 2)))
     grey = tf.equal(magic, b"\x89PNG\r\n\x1a\n") & tf.equal(depth, b"\x08\x00")
@@ -220,7 +226,7 @@ def decode_mask(encoded: tf.Tensor) -> tf.Tensor:
 
 
 def _require(condition: tf.Tensor, message: str, *values: tf.Tensor):
-    # Not `tf.debugging.Assert`, which in a graph costs a `tf.cond` for every record.
+    # Not `tf.debugging.Assert`, which in a graph adds a `tf.cond` for every record.
     return tf.raw_ops.Assert(condition=condition, data=[message, *values])
 
 
@@ -239,7 +245,7 @@ def _encode(key: str, image: bytes, height: int, width: int, truth: dict) -> byt
 
 def _serialize(features: dict[str, tf.train.Feature]) -> bytes:
     example = tf.train.Example(features=tf.train.Features(feature=features))
-    # Map fields have no order of their own; so the same input gives the same file.
+    # Map fields are unordered; deterministically, the same input gives the same file.
     return example.SerializeToString(deterministic=True)
 
 
@@ -259,7 +265,7 @@ def _floats(values: np.ndarray) -> tf.train.Feature:
     return tf.train.Feature(float_list=tf.train.FloatList(value=np.ravel(values)))
 
 
-# By the kind of ground truth.
+# {kind of ground truth: function}
 ENCODERS = {
     MASK: encode_mask_record,
     CLASS_MAP: encode_class_map_record,

@@ -1,4 +1,4 @@
-"""Examples -> TFRecord files. Imports TensorFlow when it writes, not before."""
+"""Writes examples to TFRecord files. Imports TensorFlow only for writing."""
 
 import errno
 import itertools
@@ -12,7 +12,7 @@ from picanet_tf.core.files import sha256_of
 
 
 def write_shards(payloads: Iterator[bytes], folder: Path, size: int) -> list[Shard]:
-    """Writes records to `folder`, at most `size` a file."""
+    """Writes records to `folder`, at most `size` per file; raises as `write_shard`."""
     shards = []
     for first in payloads:
         rest = itertools.islice(payloads, size - 1)
@@ -25,7 +25,7 @@ def write_shard(payloads: Iterable[bytes], path: Path) -> Shard:
     """Writes records to one TFRecord file.
 
     Raises:
-        OSError: the file cannot be written, such as on a full disk.
+        OSError: if the file cannot be written, for example on a full disk.
     """
     import tensorflow as tf
 
@@ -36,7 +36,7 @@ def write_shard(payloads: Iterable[bytes], path: Path) -> Shard:
                 writer.write(payload)
                 count += 1
     except tf.errors.OpError as error:
-        reason = error.message.rpartition("; ")[2]  # behind the file's name
+        reason = error.message.rpartition("; ")[2]  # follows the file's name
         for number in errno.errorcode:
             if os.strerror(number) == reason:
                 raise OSError(number, reason, str(path)) from error
@@ -45,8 +45,14 @@ def write_shard(payloads: Iterable[bytes], path: Path) -> Shard:
 
 
 def serialize(examples: Iterable[EncodedExample], kind: str) -> Iterator[bytes]:
-    """Turns examples into records."""
-    from data_pipeline import schema  # Takes seconds; by now the workers are at work.
+    """Encodes examples as records.
+
+    Args:
+        examples: the examples.
+        kind: kind of their ground truth, see `kinds`.
+    """
+    # Importing it takes seconds, in which the workers are already busy.
+    from data_pipeline import schema
 
     for example in examples:
         yield schema.ENCODERS[kind](

@@ -1,4 +1,4 @@
-"""The data sets that can be converted: what each is called, and where its files are.
+"""The data sets that can be converted: their names, and where their files are.
 
 Imports no TensorFlow.
 """
@@ -15,7 +15,7 @@ from data_pipeline.pairs import BadFile, Pair, pair_by_name
 from picanet_tf.core.errors import PicanetError
 from picanet_tf.core.masks import read_any_mask
 
-# Folders that the user names: {dataset: the kind of ground truth in `masks`}
+# Data sets in folders given by the user: {name: kind of ground truth in `masks`}
 _FOLDERS = {"pairs": MASK, "class-maps": CLASS_MAP}
 DATASETS = (
     *catalog.SALIENCY,
@@ -29,11 +29,11 @@ class Source:
     """The files of a data set.
 
     Attributes:
-        kind: of the ground truth, see `kinds`.
-        find_pairs: finds the pairs, and the files that have no partner.
+        kind: kind of the ground truth, see `kinds`.
+        find_pairs: finds the pairs, and the files without a partner.
         origin: where the files are, for messages.
-        name: of the data set; empty: that of the folder that is made of it.
-        complete: how many pairs the complete data set has, if that is known.
+        name: name of the data set; "" for that of the output folder.
+        complete: number of pairs in the complete data set; None if unknown.
         read_mask: see `encoding.encode_pair`.
     """
 
@@ -62,12 +62,12 @@ def folder_source(
     mask_suffix: str = "",
     invert_masks: bool = False,
 ) -> Source:
-    """A user's own images and masks, or class maps.
+    """Returns a source of the user's own images and masks, or class maps.
 
     Args:
         images, masks, mask_suffix: see `pair_by_name`.
-        kind: what the masks are, `kinds.MASK` or `kinds.CLASS_MAP`.
-        invert_masks: of `kinds.MASK`, see `read_any_mask`.
+        kind: kind of the masks, `kinds.MASK` or `kinds.CLASS_MAP`.
+        invert_masks: for `kinds.MASK`, see `read_any_mask`.
     """
     find_pairs = functools.partial(pair_by_name, images, masks, mask_suffix=mask_suffix)
     read = functools.partial(read_any_mask, invert=invert_masks)
@@ -90,19 +90,19 @@ def find_source(
     mask_suffix: str | None = None,
     invert_masks: bool = False,
 ) -> Source:
-    """Finds a data set by its name; `_` and capitals do not matter.
+    """Finds a data set by its name.
 
     Args:
-        dataset: one of `DATASETS`.
-        source: the folder of a known data set, or its parent.
-        split: of a known data set; by default its first.
-        images, masks, mask_suffix: of `pairs` and `class-maps`, see `folder_source`.
-        invert_masks: of `pairs`.
-        sbd: of `voc2012`, the folder of SBD.
+        dataset: one of `DATASETS`, in any case and with `_` or `-`.
+        source: folder of a known data set, or its parent.
+        split: split of a known data set; by default its first.
+        images, masks, mask_suffix: for `pairs` and `class-maps`, see `folder_source`.
+        invert_masks: for `pairs`, see `folder_source`.
+        sbd: for `voc2012`, the folder of SBD.
 
     Raises:
-        PicanetError: an unknown data set or split, a folder that is missing or that
-            this data set does not take, or no files where they should be.
+        PicanetError: if the data set or split is unknown, a folder is missing, an
+            argument is not for this data set, or the files are not found.
     """
     name = dataset.lower().replace("_", "-")
     if name not in DATASETS:

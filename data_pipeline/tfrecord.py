@@ -1,8 +1,8 @@
-"""Reads TFRecord files frame by frame, so that a bad record has an offset.
+"""Reads TFRecord files frame by frame, to give the offset of a bad record.
 
 A frame is `length (uint64) | masked CRC of length | payload | masked CRC of payload`,
-little endian. TensorFlow's reader stops at the first bad frame and does not say in
-which file; this one goes on as long as the lengths can be trusted.
+little endian. TensorFlow's reader stops at the first bad frame and does not name its
+file; this one continues as long as the lengths can be trusted.
 """
 
 import os
@@ -13,7 +13,13 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Frame:
-    """One record: where its frame begins, and its payload or what is wrong."""
+    """One record.
+
+    Attributes:
+        offset: position of its frame in the file, in bytes.
+        payload: the serialized record; empty if it cannot be read.
+        problem: what is wrong with it; "" if nothing is.
+    """
 
     offset: int
     payload: bytes
@@ -23,8 +29,8 @@ class Frame:
 def read_frames(path: str | os.PathLike) -> Iterator[Frame]:
     """Yields every frame of a file, bad ones with `problem` set.
 
-    Reading goes on after a payload with a wrong checksum. After a broken header or a
-    truncated frame nothing can be found any more: that frame is the last one.
+    Reading continues after a payload with a wrong checksum. After a broken header or a
+    truncated frame, no further frame can be found: it is the last one yielded.
     """
     with open(path, "rb") as file:
         size = os.fstat(file.fileno()).st_size
@@ -47,8 +53,8 @@ def read_frames(path: str | os.PathLike) -> Iterator[Frame]:
 
 
 def masked_crc32c(data: bytes) -> int:
-    """The checksum that TFRecord stores: CRC-32C, rotated and offset."""
-    # Here, so that `--help` needs no package beside those that predict.
+    """Computes the checksum that TFRecord stores: CRC-32C, rotated and offset."""
+    # Imported here, so that `--help` needs only the packages required for prediction.
     import google_crc32c
 
     crc = google_crc32c.value(data)

@@ -1,11 +1,11 @@
-"""Reads every record of a converted data set and names what is wrong with it.
+"""Checks every record of a converted data set and lists all problems.
 
     python -m data_pipeline.verify data/duts
 
-Checks counts, sizes and checksums against the manifest; and of every record its own
-checksum, its features, that image and mask can be decoded and have one size, and that
-classes and boxes are valid. All problems are listed, each with file and offset; the
-exit code is then 1.
+Checks counts, sizes and checksums against the manifest. Of each record, it checks the
+checksum and the features, that image and mask can be decoded and have the same size,
+and that classes and boxes are valid. All problems are listed, each with its file and
+offset; the exit code is then 1.
 """
 
 import functools
@@ -31,22 +31,22 @@ POSITIONAL = "DIR"
 
 
 def define_flags() -> None:
-    """There are none."""
+    """Defines no flags."""
 
 
 def verify(path: str | os.PathLike) -> tuple[Manifest, list[str]]:
     """Checks a data set.
 
     Returns:
-        Its manifest, and a line for each problem: the file, the record's offset if one
-        record is concerned, and what is wrong. No line: all is well.
+        Its manifest, and a line for each problem: the file, the offset if a record is
+        concerned, and what is wrong.
 
     Raises:
-        DatasetError: the manifest is missing or unreadable.
+        DatasetError: if the manifest is missing or unreadable.
     """
     manifest = load_manifest(path)
     check = functools.partial(_check_shard, manifest.folder, manifest.kind)
-    # Threads will do: decoding and hashing release Python's lock.
+    # Threads suffice: decoding and hashing release Python's global lock.
     with ThreadPoolExecutor() as executor:
         reports = executor.map(check, manifest.shards)
         progress = tqdm(reports, total=len(manifest.shards), unit="shard", disable=None)
@@ -60,7 +60,7 @@ def verify(path: str | os.PathLike) -> tuple[Manifest, list[str]]:
 def _check_shard(
     folder: Path, kind: str, shard: Shard
 ) -> tuple[list[str], list[tuple[str, int]]]:
-    """The problems of one shard, and (key, offset) of each record."""
+    """Returns the problems of one shard, and (key, offset) of each good record."""
     path = folder / shard.file
     problems: list[str] = []
     keys: list[tuple[str, int]] = []
@@ -84,7 +84,7 @@ def _check_shard(
 
 
 def check_records(path: Path, kind: str) -> Iterator[tuple[Frame, str, str]]:
-    """Checks each record of a shard: (frame, key, what is wrong or "")."""
+    """Checks each record of a shard; yields (frame, key, problem or "")."""
     for frame in read_frames(path):
         try:
             if frame.problem:
@@ -97,13 +97,17 @@ def check_records(path: Path, kind: str) -> Iterator[tuple[Frame, str, str]]:
 def check_record(payload: bytes, kind: str) -> str:
     """Checks a serialized record.
 
+    Args:
+        payload: the record.
+        kind: kind of its ground truth, see `kinds`.
+
     Returns:
         Its key.
 
     Raises:
-        ValueError: with what is wrong.
+        ValueError: if the record is invalid; the message describes the problem.
     """
-    import tensorflow as tf  # Takes seconds: not before the flags are checked.
+    import tensorflow as tf  # Takes seconds, so only after the flags are checked.
 
     from data_pipeline import schema
 

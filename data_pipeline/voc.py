@@ -6,11 +6,11 @@
         Annotations/*.xml          ImageSets/Main/{train,val,trainval,test}.txt
 
 The lists name the images. SBD (Hariharan et al., 2011) has class maps of 11,355 images
-of VOC; with them the training list has 10,582 images, once those of VOC's validation
-list are left out. The field calls this `train_aug`.
+of VOC; with them, and without the images of VOC's validation list, the training list
+has 10,582 images, known as `train_aug`.
 
-SSD is trained on the trainval lists of 2007 and 2012 together (`voc0712`) and tested on
-the test list of 2007.
+SSD is trained on the trainval lists of 2007 and 2012 together (`voc0712`), and tested
+on the test list of 2007.
 """
 
 import os
@@ -20,10 +20,10 @@ from data_pipeline.pairs import BadFile, Pair
 from picanet_tf.core import images
 from picanet_tf.core.errors import PicanetError
 
-# Class maps, of 2012. The counts are of the complete lists, without SBD's images.
+# Class maps of VOC2012. The counts are those of the complete lists, without SBD.
 CLASS_MAP_SPLITS = ("train", "val", "trainval")
 CLASS_MAP_COUNTS = {"train": 1464, "val": 1449, "trainval": 2913}
-# Boxes. {data set: its name in the manifest}
+# {data set with boxes: its name in the manifest}
 BOX_TITLES = {"voc2007": "VOC2007", "voc2012-objects": "VOC2012", "voc0712": "VOC07+12"}
 BOX_SPLITS = ("trainval", "train", "val", "test")
 _BOX_YEARS = {
@@ -31,7 +31,8 @@ _BOX_YEARS = {
     "voc2012-objects": ("2012",),
     "voc0712": ("2007", "2012"),
 }
-# Images of the complete lists. The test set of 2012 has no public annotations.
+# Numbers of images in the complete lists. The test set of 2012 has no public
+# annotations.
 _BOX_COUNTS = {
     "2007": {"trainval": 5011, "train": 2501, "val": 2510, "test": 4952},
     "2012": {"trainval": 11540, "train": 5717, "val": 5823},
@@ -45,10 +46,10 @@ def pair_class_maps(
     split: str = CLASS_MAP_SPLITS[0],
     sbd: str | os.PathLike | None = None,
 ) -> tuple[list[Pair], list[BadFile]]:
-    """The images and class maps of a split of VOC 2012.
+    """Finds the images and class maps of a split of VOC2012.
 
     Args:
-        source: `VOC2012`, `VOCdevkit`, or the folder that holds it.
+        source: `VOC2012`, `VOCdevkit`, or the folder that contains `VOCdevkit`.
         split: one of `CLASS_MAP_SPLITS`.
         sbd: the folder of SBD, or of its masks as PNGs (`SegmentationClassAug`). Its
             images are added, except those of the split and those of `val`. Not
@@ -59,7 +60,7 @@ def pair_class_maps(
         that are missing.
 
     Raises:
-        PicanetError: there is no such split, list or folder.
+        PicanetError: if there is no such split, list or folder.
     """
     if split not in CLASS_MAP_SPLITS:
         raise PicanetError(
@@ -82,7 +83,7 @@ def pair_class_maps(
             name = class_map.stem
             if name not in known:
                 image = root / "JPEGImages" / f"{name}.jpg"
-                # SBD comes with its images.
+                # SBD is distributed with its images.
                 own = class_map.parent.parent / "img" / image.name
                 image = own if own.is_file() else image
                 _add_pair(Pair(name, image, class_map), pairs, bad)
@@ -92,18 +93,18 @@ def pair_class_maps(
 def pair_boxes(
     dataset: str, source: str | os.PathLike, split: str = BOX_SPLITS[0]
 ) -> tuple[list[Pair], list[BadFile]]:
-    """The images and XML annotations of a split of VOC 2007, 2012 or both.
+    """Finds the images and XML annotations of a split of VOC 2007, 2012 or both.
 
     Args:
         dataset: a key of `BOX_TITLES`.
-        source: the year's folder, `VOCdevkit`, or the folder that holds it.
+        source: the year's folder, `VOCdevkit`, or the folder that contains `VOCdevkit`.
         split: one of `box_splits(dataset)`.
 
     Returns:
         The pairs in the order of the lists, and the files that are missing.
 
     Raises:
-        PicanetError: there is no such split, list or folder.
+        PicanetError: if there is no such split, list or folder.
     """
     if split not in box_splits(dataset):
         raise PicanetError(
@@ -122,22 +123,22 @@ def pair_boxes(
 
 
 def box_splits(dataset: str) -> tuple[str, ...]:
-    """The splits that all years of a data set have."""
+    """Returns the splits that all years of a data set have."""
     years = _BOX_YEARS[dataset]
     return tuple(s for s in BOX_SPLITS if all(s in _BOX_COUNTS[year] for year in years))
 
 
 def count_boxes(dataset: str, split: str) -> int | None:
-    """How many images the complete split has; None if there is no such split."""
+    """Returns the number of images of a complete split; None if it does not exist."""
     if split not in box_splits(dataset):
         return None
     return sum(_BOX_COUNTS[year][split] for year in _BOX_YEARS[dataset])
 
 
 def _find_root(source: str | os.PathLike, year: str, lists: str) -> Path:
-    """The folder that holds `JPEGImages` and `ImageSets/<lists>`."""
+    """Returns the folder that contains `JPEGImages` and `ImageSets/<lists>`."""
     roots = [f"VOC{year}", f"VOCdevkit/VOC{year}"]
-    # The folder itself, unless its name says that it is another year's.
+    # The folder itself, unless it is named after another year.
     others = {f"VOC{other}" for other in _BOX_COUNTS if other != year}
     if Path(source).resolve().name not in others:
         roots.append("")
@@ -152,7 +153,7 @@ def _find_root(source: str | os.PathLike, year: str, lists: str) -> Path:
 
 
 def _read_list(lists: Path, split: str) -> list[str]:
-    """The images of a split, in the order of `<lists>/<split>.txt`."""
+    """Returns the images of a split, in the order of `<lists>/<split>.txt`."""
     path = lists / f"{split}.txt"
     if path.is_file():
         try:
@@ -161,7 +162,7 @@ def _read_list(lists: Path, split: str) -> list[str]:
             raise PicanetError(
                 f"{path}: a list of images must be UTF-8 text: {error}"
             ) from error
-    elif split == "trainval":  # is the other two together
+    elif split == "trainval":  # the union of the other two
         names = sorted({*_read_list(lists, "train"), *_read_list(lists, "val")})
     else:
         raise PicanetError(
@@ -173,7 +174,7 @@ def _read_list(lists: Path, split: str) -> list[str]:
 
 
 def _add_pair(pair: Pair, pairs: list[Pair], bad: list[BadFile]) -> None:
-    """Adds a pair whose files exist to `pairs`, files that are missing to `bad`."""
+    """Adds a pair to `pairs` if its files exist; missing files are added to `bad`."""
     missing = [path for path in (pair.image, pair.truth) if not path.is_file()]
     bad.extend(BadFile(str(path), "missing, but listed") for path in missing)
     if not missing:
