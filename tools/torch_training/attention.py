@@ -1,4 +1,4 @@
-"""GAP, LAP and AC of Section 3, on maps [N, C, H, W]; their attention has D last."""
+"""GAP, LAP and AC of Section 3, on maps [N, C, H, W]."""
 
 from __future__ import annotations
 
@@ -9,24 +9,26 @@ from torch import nn
 KERNEL_SIZE, DILATION_RATE = 7, 2
 MARGIN = DILATION_RATE * (KERNEL_SIZE - 1) // 2
 GRID_SIZE = 10
-MOMENTUM = 0.01  # Share of a batch in the averages of `Norm`.
+MOMENTUM = 0.01  # Share of each batch in the averages of `Norm`.
 
 
 def at_least_float32(x: torch.Tensor) -> torch.Tensor:
+    """Converts half precision to float32; float32 and float64 stay."""
     return x.float() if x.dtype in (torch.bfloat16, torch.float16) else x
 
 
 def grid(side: int) -> slice:
-    """Positions of the global grid along a side, centred: 28 -> 0, 3, ..., 27."""
+    """Returns the centred positions of the global grid: 28 -> 0, 3, ..., 27."""
     step = (side - 1) // (GRID_SIZE - 1)
     start = (side - (GRID_SIZE - 1) * step - 1) // 2
     return slice(start, start + (GRID_SIZE - 1) * step + 1, step)
 
 
 class Norm(nn.BatchNorm2d):
-    """Batch normalization of maps of any dtype; its averages are over 100 steps.
+    """Batch normalization of maps of any dtype; its averages cover about 100 steps.
 
-    In the first steps they still hold a part of 0 and 1: `weights.corrected`.
+    In the first steps, they still contain a share of their initial values, 0 and 1; see
+    `weights.corrected`.
     """
 
     def __init__(self, channels: int):
@@ -70,8 +72,9 @@ class ReNet(nn.Module):
 class GAP(nn.Module):
     """Global attention pooling (Sec. 3.1).
 
-    Returns the attended map [N, C, H, W], the attention and its logits, both float32
-    [N, 100, H, W].
+    Returns the attended map [N, C, H, W], and the attention and its logits, both
+    float32 [N, 100, H, W]. Unlike the local attention, these have the positions in
+    axis 1.
     """
 
     def __init__(self, channels: int, units: int):
@@ -89,7 +92,7 @@ class GAP(nn.Module):
 
 
 class LocalAttention(nn.Module):
-    """What each pixel makes of its window: logits [N, H, W, 49] (Sec. 3.2)."""
+    """One logit per window position of each pixel: [N, H, W, 49] (Sec. 3.2)."""
 
     def __init__(self, channels: int, filters: int):
         super().__init__()
@@ -107,8 +110,8 @@ class LocalAttention(nn.Module):
 class LAP(nn.Module):
     """Local attention pooling (Sec. 3.2), [N, C, H, W] -> [N, C, H, W].
 
-    A line of the map is a product of a banded matrix, [W, W + 12], with each of the 7
-    lines that its windows meet.
+    A line of the result is the sum of 7 products, each of a banded matrix [W, W + 12]
+    and one of the lines that its windows cover.
     """
 
     def __init__(self, channels: int, filters: int):
@@ -123,16 +126,16 @@ class LAP(nn.Module):
         pooled = 0
         for row in range(KERNEL_SIZE):
             top = row * DILATION_RATE
-            met = lines[:, top : top + h].reshape(n * h, w + 2 * MARGIN, c)
+            covered = lines[:, top : top + h].reshape(n * h, w + 2 * MARGIN, c)
             band = _band(gates[row]).reshape(n * h, w, w + 2 * MARGIN)
-            pooled = pooled + torch.bmm(band.to(met.dtype), met)
+            pooled = pooled + torch.bmm(band.to(covered.dtype), covered)
         return pooled.view(n, h, w, c).permute(0, 3, 1, 2)
 
 
 def _band(gates):
     """[N, H, W, 7] -> [N, H, W, W + 12]: row x has its values at x, x + 2, ..., x + 12.
 
-    Rows of W + 13 values, read as rows of W + 12, move by one to the right each.
+    Rows of W + 13 values, read as rows of W + 12, each move one further to the right.
     """
     n, h, w, _ = gates.shape
     reach = KERNEL_SIZE * DILATION_RATE
@@ -160,9 +163,9 @@ class AC(nn.Module):
 
 
 class _Gate(torch.autograd.Function):
-    """Gates times windows: [N, H, W, C], [N, H, W, 49] -> [N, H, W, 49, C].
+    """Multiplies windows by gates: [N, H, W, C], [N, H, W, 49] -> [N, H, W, 49, C].
 
-    Keeps neither windows nor products for the backward pass.
+    Keeps neither the windows nor the products for the backward pass.
     """
 
     @staticmethod
@@ -191,7 +194,7 @@ class _Gate(torch.autograd.Function):
 
 
 def _windows(x):
-    """A view [N, H, W, 7, 7, C] of the zero-padded map [N, H, W, C]."""
+    """Returns windows [N, H, W, 7, 7, C], a view of the zero-padded [N, H, W, C]."""
     n, h, w, c = x.shape
     padded = F.pad(x, (0, 0, MARGIN, MARGIN, MARGIN, MARGIN))
     image, line, pixel, channel = padded.stride()

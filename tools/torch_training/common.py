@@ -1,4 +1,4 @@
-"""What both trainings share: arguments, messages, signals, states on disk."""
+"""Code shared by both trainings: arguments, messages, signals, states on disk."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from .network import PiCANet, parse_variant
 
 
 def positive(kind: Callable) -> Callable:
-    """An argument's type: `int` or `float`, above 0."""
+    """Returns an argument type: a number above 0 of a kind, `int` or `float`."""
 
     def parse(text: str):
         try:
@@ -31,7 +31,7 @@ def positive(kind: Callable) -> Callable:
 
 
 def not_negative(text: str) -> float:
-    """An argument's type: a finite number of at least 0."""
+    """Parses an argument: a finite number of at least 0."""
     try:
         value = float(text)
     except ValueError:
@@ -42,7 +42,7 @@ def not_negative(text: str) -> float:
 
 
 def image_size(text: str) -> int:
-    """An argument's type: side of the input in pixels."""
+    """Parses an argument: the side of the input, in pixels."""
     if not text.isdecimal() or int(text) < 80 or int(text) % 8:
         raise argparse.ArgumentTypeError(
             f"must be a multiple of 8 and at least 80, not {text}"
@@ -51,6 +51,7 @@ def image_size(text: str) -> int:
 
 
 def variant(text: str) -> str:
+    """Checks an argument: the name of a variant."""
     try:
         parse_variant(text)
     except ValueError as error:
@@ -59,11 +60,11 @@ def variant(text: str) -> str:
 
 
 def make_parser(kind: str, description: str) -> argparse.ArgumentParser:
-    """Creates a command's parser, with the arguments of both trainings.
+    """Creates a command's parser, with the arguments that both trainings have.
 
     Args:
         kind: the command's name, which its states record.
-        description: its docstring.
+        description: the command's docstring.
     """
     parser = argparse.ArgumentParser(
         description=description, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -92,7 +93,7 @@ def _computes_bfloat16() -> bool:
 
 
 def run(command: Callable[[argparse.Namespace], None], options) -> None:
-    """Runs a command; what its user can mend is told in a line."""
+    """Runs a command; errors that its user can correct are reported in one line."""
     try:
         command(options)
     except (ValueError, OSError) as error:
@@ -104,10 +105,10 @@ def check_output(output: Path, own: Collection[str] = ()) -> None:
 
     Args:
         output: the folder, which need not exist.
-        own: names of files that a training leaves there before its first state.
+        own: names of files that a training writes there before its first state.
 
     Raises:
-        ValueError: if it is a file, or holds anything else.
+        ValueError: if it is a file, or holds other files.
     """
     if output.exists() and not output.is_dir():
         raise ValueError(f"OUT {output} is a file, a folder is wanted")
@@ -121,7 +122,7 @@ def check_output(output: Path, own: Collection[str] = ()) -> None:
 
 
 def build(options: argparse.Namespace, dropout: float) -> PiCANet:
-    """Builds the network of --variant and --width, with the --encoder."""
+    """Builds the network of --variant and --width, with the weights of --encoder."""
     network = PiCANet(options.variant, options.width, dropout)
     if options.encoder:
         weights.load(network, options.encoder, encoder=True)
@@ -129,7 +130,7 @@ def build(options: argparse.Namespace, dropout: float) -> PiCANet:
 
 
 def save_state(state: dict, path: Path) -> None:
-    """Replaces a state by a whole new one.
+    """Writes a state, which replaces the old one once it is complete.
 
     Raises:
         OSError: if it cannot be written; the old one is kept.
@@ -139,15 +140,20 @@ def save_state(state: dict, path: Path) -> None:
 
 
 def load_state(path: Path, kind: str, device="cpu") -> dict:
-    """Loads a training's state; `kind` is the command that wrote it.
+    """Loads a training's state.
+
+    Args:
+        path: the file.
+        kind: name of the command that must have written it.
+        device: device of its tensors.
 
     Raises:
-        ValueError: if it is damaged, or of another command.
+        ValueError: if it is missing, damaged, or of another command.
     """
     try:
         state = torch.load(path, map_location=device, weights_only=True)
         found = state["settings"]["kind"]
-    except Exception as error:  # of zipfile, pickle, or PyTorch's own
+    except Exception as error:  # from zipfile, pickle or PyTorch
         raise ValueError(f"{path} is damaged, or not there: {error}") from error
     if found != kind:
         raise ValueError(f"{path} is of the command {found}: give another folder")
@@ -155,7 +161,11 @@ def load_state(path: Path, kind: str, device="cpu") -> dict:
 
 
 class Stopping:
-    """Ctrl-C and SIGTERM as a request, so that a step ends and its result is saved."""
+    """Turns Ctrl-C and SIGTERM into a request, so that the step ends and is saved.
+
+    Attributes:
+        asked: whether a signal was received.
+    """
 
     def __init__(self):
         self.asked = False

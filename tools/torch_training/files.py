@@ -1,4 +1,4 @@
-"""Files that are replaced whole, or not at all."""
+"""Files that are replaced completely, or not at all."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from pathlib import Path
 
 @contextlib.contextmanager
 def replacing(path: str | Path) -> Iterator[Path]:
-    """Yields a path beside `path`, of the same suffix, that replaces it at the end.
+    """Yields a path beside `path`, with the same suffix, that replaces it on success.
 
     Raises:
-        OSError: if it cannot be written, naming `path`, which is then as it was.
+        OSError: if it cannot be written; the message names `path`, which is unchanged.
     """
     path = Path(path)
     part = path.with_name(f"{path.stem}.part{path.suffix}")

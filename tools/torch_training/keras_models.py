@@ -1,4 +1,4 @@
-"""What comes from the project and goes back to it: needs TensorFlow.
+"""Exchanges data and weights with the rest of the project; needs TensorFlow.
 
     python -m tools.torch_training.keras_models packs DATA OUT [--parts 2]
     python -m tools.torch_training.keras_models encoder OUT.npz [--source hed]
@@ -35,7 +35,7 @@ def write_encoder(output: str, source: str) -> None:
 
     Args:
         output: path of an .npz.
-        source: `weights` of `build_model`: imagenet, hed, or a path.
+        source: argument `weights` of `build_model`: imagenet, hed, or a path.
     """
     _check_output(output, ".npz")
     from picanet_tf.core.files import replacing
@@ -70,14 +70,20 @@ def write_weights(model: str, output: str) -> None:
     arrays = {
         variable.path: variable.numpy()
         for variable in network.weights
-        if not variable.path.endswith("collected_weight")  # Keras' alone
+        if not variable.path.endswith("collected_weight")  # only Keras has it
     }
     with replacing(Path(output)) as temporary:
         np.savez(temporary, **arrays)
 
 
 def write_network(weights: str, variant: str, output: str) -> None:
-    """Writes a network of the project, with the weights of the .npz."""
+    """Writes a network of the project with the weights of an .npz.
+
+    Args:
+        weights: path of an .npz from `train` or `spare`.
+        variant: variant of the network.
+        output: path of a .keras file.
+    """
     _check_output(output, ".keras")
     from picanet_tf.core.files import replacing
     from picanet_tf.presets.add import network_of_arrays

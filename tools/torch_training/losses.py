@@ -15,7 +15,7 @@ def total_loss(outputs: dict, mask: torch.Tensor):
     """Computes Eq. 9.
 
     Args:
-        outputs: of `PiCANet`.
+        outputs: outputs of `PiCANet`.
         mask: float [N, 1, S, S] in 0..1.
 
     Returns:

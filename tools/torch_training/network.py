@@ -21,8 +21,8 @@ def parse_variant(variant: str) -> dict[int, str]:
     """Reads the name of a variant: `6GAP_54AC` -> {6: "GAP", 5: "AC", 4: "AC"}.
 
     Raises:
-        ValueError: if it has other kinds than GAP, LAP and AC, or other stages than
-            6 to 2.
+        ValueError: if it has kinds other than GAP, LAP and AC, or stages other than 6
+            to 2 in this order.
     """
     parts = [] if variant == "UNet" else variant.split("_")
     matches = [re.fullmatch(r"([2-6]+)(GAP|LAP|AC)", part) for part in parts]
@@ -42,9 +42,9 @@ class PiCANet(nn.Module):
     Args:
         variant: see `parse_variant`.
         width: factor on all channel counts.
-        dropout: rate after fc6.
+        dropout: dropout rate after fc6.
 
-    Input: float [N, 3, S, S], BGR less `BGR_MEANS`, S a multiple of 8, at least 80.
+    Input: float [N, 3, S, S], BGR minus `BGR_MEANS`, S a multiple of 8, at least 80.
     Output: {name: tensor}: logits `stage6` ... `stage1`, float32 [N, 1, s, s], and with
         GAP in D6 `attention6` and its logits `attention_logits6`, [N, 100, s, s].
     """

@@ -1,8 +1,8 @@
 """Pairs of images and masks in a few small files, `part0.pack`, `part1.pack`, ...
 
-A pack is the length of its header (8 bytes, little-endian), the header as JSON, and for
-each pair the image as WebP and the mask as one bit a pixel, compressed.
-`keras_models packs` writes them from a converted data set.
+A pack consists of the length of its header (8 bytes, little-endian), the header as
+JSON, and for each pair the image as WebP and the mask with one bit per pixel,
+compressed. `keras_models packs` writes packs from a converted data set.
 """
 
 from __future__ import annotations
@@ -35,7 +35,10 @@ def write(
         pairs: (image, RGB uint8 [H, W, 3]; mask, uint8 [H, W], salient above 127).
         output: a folder without packs.
         parts: number of files.
-        side: of the packed images in pixels.
+        side: side of the packed images, in pixels.
+
+    Returns:
+        The paths of the files.
 
     Raises:
         ValueError: if the folder has packs, or there are fewer pairs than parts.
@@ -81,7 +84,7 @@ def _encode(image: np.ndarray, mask: np.ndarray, side: int) -> tuple[bytes, byte
 
 
 def fingerprint(folder: str | Path) -> str:
-    """Returns what tells the packs of a folder from others."""
+    """Returns a hash of the packs of a folder, in hex."""
     digests = [hashlib.sha256(path.read_bytes()).hexdigest() for path in _find(folder)]
     return hashlib.sha256("".join(digests).encode()).hexdigest()
 
@@ -103,7 +106,7 @@ def read(folder: str | Path) -> tuple[np.ndarray, np.ndarray]:
             header = json.loads(content[8:start])
             side = int(header["side"])
             sizes = [(int(image), int(mask)) for image, mask in header["sizes"]]
-            digest = header.get("sha256")  # Early ones have neither this nor parts.
+            digest = header.get("sha256")  # Early packs have neither this nor parts.
             if "parts" in header:
                 parts[int(header["parts"])].add(int(header["part"]))
         except (ValueError, KeyError, TypeError, AttributeError):

@@ -1,11 +1,11 @@
-"""What the Keras network must equal: outputs, losses and gradients in float64.
+"""Computes what the Keras network must equal: outputs, losses, gradients in float64.
 
     python -m tools.torch_training.reference OUT.npz
 
-The weights are random, drawn by variable path, so that OUT.npz has results alone:
+The weights are random and drawn by variable path, so that OUT.npz needs only results:
 {VARIANT/stage1: logits [2, 80, 80] of inference; VARIANT/loss: Eq. 9 in training
 without dropout; VARIANT/paths, VARIANT/gradients [V, 2]: for each variable that is
-trained the norm of its gradient, and its product with `direction`}.
+trained, the norm of its gradient and its product with `direction`}.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ def random_weights(shapes: Mapping[str, tuple[int, ...]]) -> dict[str, np.ndarra
         if len(shape) > 1:
             value = rng.normal(size=shape) * np.sqrt(2 / np.prod(shape[:-1]))
             if path == "block1_conv1/kernel":
-                value = value / 64  # Images are that large.
+                value = value / 64  # The order of magnitude of the images.
         elif path.endswith(("gamma", "moving_variance")):
             value = rng.uniform(0.5, 1.5, shape)
         else:
@@ -48,7 +48,7 @@ def images_and_masks() -> tuple[np.ndarray, np.ndarray]:
 
 
 def direction(path: str, shape: tuple[int, ...]) -> np.ndarray:
-    """Returns a random direction, of norm 1, for the gradient of a variable."""
+    """Returns a random direction, an array of norm 1, for a variable's gradient."""
     drawn = _generator(f"direction {path}").normal(size=shape)
     return drawn / np.linalg.norm(drawn)
 
@@ -58,7 +58,7 @@ def _generator(name: str) -> np.random.Generator:
 
 
 def compute(variant: str) -> dict[str, np.ndarray]:
-    """Computes the results of a variant by PyTorch."""
+    """Computes the results of a variant with PyTorch."""
     import torch
 
     from .losses import total_loss

@@ -1,14 +1,14 @@
-"""Trains on spare CPU time, and goes on where it was left.
+"""Trains on spare CPU time, and continues where it stopped.
 
     nice -n 19 python -m tools.torch_training.spare PACKS OUT --weights WEIGHTS.npz
 
-Starts from --weights, an .npz of the whole network, or from --encoder; where OUT has a
-state.pt, from that, if variant and width are the same. Goes on until Ctrl-C, SIGTERM or
---seconds. AdamW at a constant rate with a moving average over the last tenth of the
-images seen, at most 8,000: OUT/weights.npz, renewed every --save_interval seconds, has
-the average and so is a finished network at any time. `--fall SECONDS` ends with rates
-that fall linearly to 0. It sleeps while OUT/pause is younger than 20 minutes: `touch`
-it before other work is timed.
+Starts from --weights, an .npz of the whole network, or from --encoder; if OUT has a
+state.pt with the same variant and width, continues from that. Ends on Ctrl-C, SIGTERM,
+or after --seconds. AdamW at a constant rate, with a moving average of the weights over
+the last tenth of the images seen, at most 8,000: OUT/weights.npz, updated every
+--save_interval seconds, holds the average, and so is a finished network at any time.
+`--fall SECONDS` ends with rates that fall linearly to 0. The training sleeps while
+OUT/pause is younger than 20 minutes: `touch` it before timing other work.
 """
 
 from __future__ import annotations
@@ -33,28 +33,38 @@ DROPOUT = 0.3
 PAUSE_SECONDS = 1200
 WARMUP_STEPS = 50
 CLIP_NORM = 5.0
-# What is in OUT before the first state.
+# Files in OUT before the first state.
 _OWN = ("pid", "pause", "images.npy", "masks.npy", "packs.sha256", "log.jsonl")
 
 
 def mapped_pairs(folder: str, output: Path) -> list[np.ndarray]:
     """Decodes the packs once, to files that are mapped into memory (2.7 GB)."""
     paths = [output / "images.npy", output / "masks.npy"]
-    of, known = packs.fingerprint(folder), output / "packs.sha256"
-    if not known.exists() or known.read_text() != of:
+    digest, known = packs.fingerprint(folder), output / "packs.sha256"
+    if not known.exists() or known.read_text() != digest:
         known.unlink(missing_ok=True)
         for path, array in zip(paths, packs.read(folder), strict=True):
             with replacing(path) as part:
                 np.save(part, array)
-        known.write_text(of)
+        known.write_text(digest)
     return [np.load(path, mmap_mode="r") for path in paths]
 
 
 def draw_batch(images, masks, take, size: int, rng):
-    """Crops of 0.8 to 1 of the side, mirrored by chance, darker or brighter by 15%.
+    """Draws crops of 0.8 to 1 of the side, and changes them at random.
+
+    They are mirrored or not, and up to 15% brighter or darker.
+
+    Args:
+        images: RGB uint8 [P, S, S, 3].
+        masks: uint8 [P, S, S], 0 or 1.
+        take: indices of the pairs.
+        size: side of the crops after resizing, in pixels.
+        rng: a NumPy generator.
 
     Returns:
-        (images, masks): float [N, 3, size, size] and [N, 1, size, size].
+        (images, masks): float [N, 3, size, size], BGR minus `BGR_MEANS`, and
+        [N, 1, size, size] in 0..1.
     """
     side = images.shape[1]
     part = int(rng.integers(side * 13 // 16, side + 1))
@@ -74,7 +84,7 @@ def draw_batch(images, masks, take, size: int, rng):
 
 
 class Training:
-    """The network, its average and its optimizer, as OUT/state.pt keeps them."""
+    """The network, its average and its optimizer, as stored in OUT/state.pt."""
 
     def __init__(self, options: argparse.Namespace):
         self.options, self.output = options, Path(options.output)
@@ -136,7 +146,11 @@ class Training:
                 group["factor"] = factor
 
     def step(self, x, mask, rate: float) -> float:
-        """Returns the loss of stage 1."""
+        """Takes a step; returns the loss of stage 1.
+
+        Raises:
+            ValueError: if the loss is not finite.
+        """
         for group in self.optimizer.param_groups:
             group["lr"] = rate * group["factor"]
         with torch.autocast("cpu", torch.bfloat16, enabled=self.options.bfloat16):
@@ -152,11 +166,11 @@ class Training:
                 f"{self.output / 'state.pt'} is of before"
             )
         self.seen += len(x)
-        self._follow(len(x))
+        self._update_average(len(x))
         return finest.item()
 
     @torch.no_grad()
-    def _follow(self, batch: int) -> None:
+    def _update_average(self, batch: int) -> None:
         """Averages over a tenth of the steps, at most 1,000; 150 while rates fall."""
         steps = min(150 if self.options.fall else 1000, self.seen / batch / 10 + 1)
         for name, value in weights.corrected(self.network.state_dict()).items():
@@ -166,6 +180,7 @@ class Training:
                 self.average[name].copy_(value)
 
     def save(self) -> None:
+        """Writes state.pt and weights.npz; raises `OSError` or `ValueError`."""
         state = {
             "settings": vars(self.options),
             "network": self.network.state_dict(),

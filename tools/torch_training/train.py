@@ -1,12 +1,13 @@
-"""Trains a network by the paper's recipe on one GPU, or on the CPU.
+"""Trains a network with the paper's recipe on one GPU, or on the CPU.
 
     python -m tools.torch_training.train PACKS OUT [--encoder ENCODER.npz] [...]
 
-PACKS and ENCODER.npz are of `keras_models`. OUT gets state.pt, weights.npz, for Keras,
-and log.json, every --save_interval seconds and at the end: after --steps or --seconds,
-or at Ctrl-C. The learning rates fall at 1/2 and 3/4 of the steps or of the seconds,
-whichever comes first, so that a training that --seconds ends is complete as well.
-`train PACKS OUT --resume` goes on from OUT/state.pt with the settings recorded there.
+PACKS and ENCODER.npz are written by `keras_models`. state.pt, weights.npz (for Keras)
+and log.json are written to OUT every --save_interval seconds and at the end: after
+--steps or --seconds, or on Ctrl-C. The learning rates fall at 1/2 and 3/4 of the steps
+or the seconds, whichever comes first, so that a training that --seconds ends is
+complete as well. `train PACKS OUT --resume` continues from OUT/state.pt with the
+settings recorded there.
 """
 
 from __future__ import annotations
@@ -28,10 +29,10 @@ FALLS = (0.5, 0.75)
 
 
 class CaffeSGD:
-    """v = momentum v + rate (g + decay w), w -= v, of groups with rates of their own.
+    """SGD with momentum: v = 0.9 v + rate (g + decay w), w -= v.
 
-    Biases and betas train at twice the rate, without decay, pretrained layers at
-    `encoder` times the rate. `rate` is a tensor, so that a CUDA graph can follow it.
+    Biases and betas train at twice the rate and without decay, the encoder at `encoder`
+    times the rate. `rate` is a tensor, so that a CUDA graph sees its changes.
     """
 
     def __init__(self, network, device, decay: float, encoder: float):
@@ -61,7 +62,7 @@ class CaffeSGD:
 
 
 class Batches:
-    """Random crops, mirrored by chance, of all pairs, which are on the device."""
+    """Draws crops at random positions, mirrored at random, of pairs on the device."""
 
     def __init__(self, folder: str, batch: int, size: int, seed: int, device):
         self.images, self.masks = (
@@ -78,7 +79,7 @@ class Batches:
         self._left = []
         self._offsets = torch.arange(size, device=device)
         self._mean = torch.tensor(BGR_MEANS, device=device).view(1, 3, 1, 1)
-        # Filled anew for each step: a CUDA graph reads the same memory again.
+        # Overwritten for each step, because a CUDA graph always reads the same memory.
         self._take = torch.zeros(batch, dtype=torch.long, device=device)
         self._geometry = torch.zeros(batch, 3, device=device)  # top, left, mirror
 
@@ -140,7 +141,7 @@ def train(options: argparse.Namespace) -> None:
         for key, velocities in optimizer.velocities.items():
             torch._foreach_copy_(velocities, saved["velocities"][key])
         n, log, before = saved["step"], saved["log"], saved["seconds"]
-    torch.manual_seed(options.seed + n)  # Dropout's.
+    torch.manual_seed(options.seed + n)  # for dropout
     batches = Batches(
         options.packs, options.batch, options.size, options.seed + n, device
     )
@@ -177,7 +178,7 @@ def train(options: argparse.Namespace) -> None:
             part.write_text(json.dumps(log, indent=1) + "\n")
 
     use_graph = device.type == "cuda" and options.graph
-    run = _captured(step, network, optimizer) if use_graph else step
+    run = _capture(step, network, optimizer) if use_graph else step
     began = last_save = time.monotonic()
     first = n
     with common.Stopping() as stopping:
@@ -212,8 +213,12 @@ def train(options: argparse.Namespace) -> None:
     print(f"{n} steps; {output / 'weights.npz'}", flush=True)
 
 
-def _captured(step, network, optimizer):
-    """Returns a CUDA graph of the step; the network is then as it was before."""
+def _capture(step, network, optimizer):
+    """Captures the step in a CUDA graph; network and velocities are left unchanged.
+
+    Returns:
+        A function that runs the step.
+    """
     state = [value.clone() for value in network.state_dict().values()]
     kept = {k: [v.clone() for v in vs] for k, vs in optimizer.velocities.items()}
     side = torch.cuda.Stream()
@@ -234,7 +239,7 @@ def _captured(step, network, optimizer):
 
 
 def _check_settings(options: argparse.Namespace, recorded: dict) -> None:
-    """Raises `ValueError` for settings that a resumed training does not keep."""
+    """Raises `ValueError` for settings that differ from those of a resumed training."""
     default = make_parser().get_default
     changed = [
         f"--{name} was {recorded.get(name)}"
@@ -252,7 +257,7 @@ def _check_settings(options: argparse.Namespace, recorded: dict) -> None:
 def make_parser() -> argparse.ArgumentParser:
     parser = common.make_parser("train", __doc__)
     add, number = parser.add_argument, common.positive
-    add("--resume", action="store_true", help="go on from OUT/state.pt")
+    add("--resume", action="store_true", help="continue from OUT/state.pt")
     add("--steps", type=number(int), default=40_000)
     add("--seconds", type=number(float), default=float("inf"))
     add("--batch", type=number(int), default=9)

@@ -1,4 +1,4 @@
-"""Weights of the PyTorch network by the Keras network's variable paths."""
+"""Converts weights of the PyTorch network to and from the Keras network's paths."""
 
 from __future__ import annotations
 
@@ -21,16 +21,15 @@ _NORM = {
     "running_var": "moving_variance",
 }
 
-
 _COUNT = "num_batches_tracked"
-_COMPLETE = 10_000  # Batches after which nothing is left of the first values.
+_COMPLETE = 10_000  # Batches after which nothing is left of the initial values.
 
 
 def corrected(state: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    """Returns a network's `state_dict` with norms' averages over what was seen alone.
+    """Returns a `state_dict` whose norms' averages are over the batches seen only.
 
-    After n batches, they hold 0.99**n of their first values, 0 and 1. The counts of
-    batches become so large that a second correction changes nothing.
+    After n batches, the averages still contain 0.99**n of their initial values, 0 and
+    1. The counts of batches are set so high that a second correction changes nothing.
     """
     result = dict(state)
     for name, count in state.items():
@@ -47,9 +46,12 @@ def corrected(state: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
 
 
 def variable_paths(names) -> Iterator[tuple[str, str]]:
-    """Yields (name in `state_dict`, variable path) of all that Keras has, too.
+    """Yields (name in `state_dict`, variable path) of variables that Keras has, too.
 
     Keras has one bias where PyTorch's LSTM has two.
+
+    Args:
+        names: names in a `state_dict`.
     """
     for name in names:
         *parts, last = name.removeprefix("layers.").split(".")
@@ -83,16 +85,16 @@ def to_arrays(state: Mapping[str, torch.Tensor]) -> dict[str, np.ndarray]:
 
 @torch.no_grad()
 def load(network, path: str | Path, encoder: bool = False) -> None:
-    """Gives the network the weights of an .npz by variable path.
+    """Loads the weights of an .npz into a network, by variable path.
 
     Args:
         network: a `PiCANet`.
-        path: an .npz of `save`, or of `keras_models encoder`.
-        encoder: whether it has VGG16's five blocks alone.
+        path: an .npz from `save` or `keras_models`.
+        encoder: whether it contains only VGG16's five blocks.
 
     Raises:
-        ValueError: if it cannot be read; if a variable has no value, a value no
-            variable or another shape, or is not finite.
+        ValueError: if the file cannot be read, a variable has no value, or a value has
+            no variable, has another shape, or is not finite.
     """
     left, state = read(path), network.state_dict()
     for name, value in state.items():
@@ -123,17 +125,17 @@ def load(network, path: str | Path, encoder: bool = False) -> None:
 
 
 def read(path: str | Path) -> dict[str, np.ndarray]:
-    """Reads an .npz.
+    """Reads an .npz as {name: array}.
 
     Raises:
-        ValueError: if it is none, or damaged.
+        ValueError: if it is missing, not an .npz, or damaged.
     """
     if not zipfile.is_zipfile(path):
         raise ValueError(f"{path} is no .npz, or not there")
     try:
         with np.load(path, allow_pickle=False) as file:
             return {name: file[name] for name in file.files}
-    except Exception as error:  # of zipfile, zlib and NumPy
+    except Exception as error:  # from zipfile, zlib or NumPy
         raise ValueError(f"{path} is damaged: {error}") from error
 
 
@@ -142,9 +144,13 @@ def save(state: Mapping[str, torch.Tensor], path: str | Path) -> None:
 
     Variances may be too large for float16.
 
+    Args:
+        state: a network's `state_dict`; its norms' averages are corrected.
+        path: the file.
+
     Raises:
-        ValueError: if a value is not finite; the file is then as it was.
-        OSError: if it cannot be written; likewise.
+        ValueError: if a value is not finite; the file is unchanged.
+        OSError: if it cannot be written; the file is unchanged.
     """
     arrays = to_arrays(corrected(state))
     wrong = [name for name, value in arrays.items() if not np.isfinite(value).all()]
