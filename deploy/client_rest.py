@@ -53,7 +53,7 @@ class RestClient(Client):
             self._url += f"/versions/{version}"
         elif label:
             self._url += f"/labels/{quote(label, safe='')}"
-        # One session per thread: they are not documented as thread-safe.
+        # One session per thread, since sessions are not documented as thread-safe.
         self._threads = threading.local()
 
     def describe(self) -> ModelInfo:

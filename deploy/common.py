@@ -65,7 +65,7 @@ class Options:
         )
 
     def describe_model(self) -> str:
-        """Returns the model as named in messages, such as "picanet, label stable"."""
+        """Returns the model's name in messages, such as "picanet, label stable"."""
         if self.version is not None:
             return f"{self.model}, version {self.version}"
         return f"{self.model}, label {self.label}" if self.label else self.model

@@ -107,7 +107,7 @@ class Pool:
                 if pair is None:
                     break
                 self._results.put(self._send(*pair))
-        except Exception as error:  # a bug; passed on, or `outcomes` would hang
+        except Exception as error:  # a bug, passed on so that `outcomes` does not hang
             self._results.put(error)
         self._results.put(None)
 
@@ -121,6 +121,7 @@ class Pool:
         return Outcome(item, output, png, error, time.perf_counter() - start, resent)
 
     def _ask(self, image: bytes) -> tuple[bytes | None, str, int]:
+        """Sends an image, with retries; returns (PNG or None, error, retries)."""
         for attempt in itertools.count():
             try:
                 png = self._predict(image)
