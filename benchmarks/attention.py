@@ -86,7 +86,7 @@ def compare_half(kind: str, stage: str, batch: int, single: dict) -> dict:
 
 
 def _to_bare(times: dict) -> dict:
-    """Ratios to the bare products, which only AC has."""
+    """Returns the ratios to the bare products, which only AC has."""
     return {
         f"{name} / bare": times[name] / times[f"bare_{name}"]
         if f"bare_{name}" in times
@@ -129,7 +129,7 @@ def measure(kind: str, stage: str, batch: int, implementation: str, dtype: str) 
     before = reset_peak_memory()
     kept = traced_both(*inputs)
     result = {
-        # Inputs were there before; the outputs are everybody's.
+        # The inputs existed before; every implementation has the outputs.
         "memory": peak_memory() - before - sum(_bytes(t) for t in _flat(kept)),
         "forward": median_seconds(lambda: traced_forward(*inputs), REPEATS[batch]),
         "both": median_seconds(lambda: traced_both(*inputs), REPEATS[batch]),
@@ -149,7 +149,7 @@ def _bare_products(
         return tf.cast(tf.random.normal(shape), dtype)
 
     taps, outputs = random(pixels, K * channels), random(pixels, filters)
-    # One matrix a row: equal products would be computed once.
+    # One matrix per row, since equal products would be computed only once.
     matrices = [random(K * channels, filters) for _ in range(K)]
 
     @tf.function
@@ -158,7 +158,7 @@ def _bare_products(
 
     @tf.function
     def both():
-        # The kernel's gradients have no matrix of their own: a scaled side each.
+        # Products for the kernel's gradient have equal factors, so one is scaled.
         products = []
         for row, matrix in enumerate(matrices):
             scale = tf.cast(row + 1.0, dtype)

@@ -19,7 +19,13 @@ ROOT = Path(__file__).resolve().parent.parent
 
 
 def median_seconds(run: Callable[[], object], repeats: int, warm_up: int = 1) -> float:
-    """Returns the median wall time of `run`, which must block until it is done."""
+    """Returns the median wall time of `run`, which must block until it is done.
+
+    Args:
+        run: the function to time.
+        repeats: number of timed calls.
+        warm_up: number of calls before.
+    """
     for _ in range(warm_up):
         run()
     times = []
@@ -42,6 +48,7 @@ def peak_memory() -> int:
 
 
 def resident_memory() -> int:
+    """Returns the current resident memory in bytes."""
     return _status("VmRSS")
 
 
@@ -83,10 +90,14 @@ def in_turn(products: Sequence[Callable]):
 
 
 def training_step(network, batch: int, **settings) -> Callable[[], object]:
-    """Returns a function that trains the network for a step and waits for it.
+    """Returns a function that trains a network for a step and waits for it.
 
-    It is the trainer's own step, on random images and masks; `settings` are others of
-    the experiment.
+    It runs the trainer's own step, on random images and masks.
+
+    Args:
+        network: a saliency network.
+        batch: number of images.
+        **settings: further settings of the `Experiment`.
     """
     import tensorflow as tf
 
@@ -147,6 +158,7 @@ def report(name: str, rows: list[dict]) -> None:
 
 
 def environment() -> dict[str, str]:
+    """Returns the first columns of each result: date, versions and processor."""
     from importlib.metadata import version
 
     return {

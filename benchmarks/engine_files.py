@@ -25,7 +25,7 @@ def prepare(folder: Path) -> dict[str, list]:
 
     preset = default_preset()
     litert, weights = preset.path("litert"), preset.path("weights")
-    # By checksum: another preset is another folder.
+    # Named by checksum, so that another preset gets another folder.
     base = folder / f"{preset.name}.{preset.files['weights'].sha256[:12]}"
     if not (base / "1").is_dir():
         _export(preset.name, base)
@@ -84,7 +84,7 @@ def _export(preset: str, base: Path) -> None:
 
 
 def _refusal_by_openvino(path: Path) -> str:
-    """Returns why OpenVINO cannot run a file, "" if it can."""
+    """Returns why OpenVINO cannot run a file; "" if it can."""
     import openvino
 
     try:

@@ -75,7 +75,7 @@ def openvino(path: str, threads: int) -> tuple[Callable, str]:
     core = Core()
     model = core.read_model(path)
     side = model.input(0).partial_shape[1].get_length()
-    # With the free batch it takes a tenth longer; onnxruntime does not.
+    # A free batch size would make it a tenth slower, unlike onnxruntime.
     model.reshape([1, side, side, 3])
     compiled = core.compile_model(model, "CPU", {"INFERENCE_NUM_THREADS": threads})
     precision = compiled.get_property("INFERENCE_PRECISION_HINT").get_type_name()
@@ -87,7 +87,7 @@ def openvino(path: str, threads: int) -> tuple[Callable, str]:
 
 
 def u2net(path: str, threads: int) -> tuple[Callable, str]:
-    """Includes rembg's pre- and postprocessing."""
+    """Runs U-2-Net with rembg's pre- and postprocessing."""
     import numpy as np
     from PIL import Image
 
@@ -101,7 +101,7 @@ def u2net(path: str, threads: int) -> tuple[Callable, str]:
         pixels = np.array(photo.resize((side, side), Image.Resampling.LANCZOS))
         pixels = (pixels / max(pixels.max(), 1e-6) - mean) / deviation
         batch = pixels.transpose(2, 0, 1)[np.newaxis].astype(np.float32)
-        # All seven maps, as rembg asks for them.
+        # All seven maps, as rembg requests them.
         small = session.run(None, {image.name: batch})[0][0, 0]
         small = (small - small.min()) / (small.max() - small.min())
         mask = Image.fromarray((small * 255).astype(np.uint8))

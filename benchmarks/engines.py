@@ -44,7 +44,7 @@ COLD = {
     "picanet predict": "litert",
     "picanet predict --engine keras": "keras",
 }
-# The targets, of `picanet predict`.
+# Targets for `picanet predict`.
 MOST_OF_IMPORT, MOST_SECONDS_WITH_AMX, MOST_MEGABYTES = 0.35, 1.0, 500
 LEAST_RATE = 3
 
@@ -74,7 +74,7 @@ def main(rounds: int, threads: int, photos: int, output: str | None) -> None:
         for name, (_, _, remark) in files.items():
             if remark:
                 print(f"{SHOWN.get(name, name)}: {remark}")
-        # These read all files for the first time: the rounds find them in memory.
+        # Reads all files for the first time; the rounds find them in the page cache.
         differences = compare_maps(files, threads, scratch)
         engines = {name: [] for name in (IMPORT, *files)}
         cold = {name: [] for name in COLD}
@@ -179,8 +179,8 @@ def run(words: list, folder: Path) -> Run:
         process.returncode = os.waitstatus_to_exitcode(status)
         if process.returncode:
             errors.seek(0)
-            said = errors.read().decode(errors="replace")[-2000:]
-            raise RuntimeError(f"{' '.join(map(str, words))}:\n{said}")
+            message = errors.read().decode(errors="replace")[-2000:]
+            raise RuntimeError(f"{' '.join(map(str, words))}:\n{message}")
     return Run(seconds, usage.ru_maxrss * 1024 / 1e6)
 
 

@@ -61,7 +61,7 @@ def main(run: str) -> None:
 def _function(network):
     import tensorflow as tf
 
-    # As trained, all side outputs are asked for, as `network(images)` would.
+    # The network as trained computes all side outputs, as `network(images)` would.
     @tf.function(autograph=False)
     def run(image):
         outputs = network(image, training=False)

@@ -52,7 +52,7 @@ def main() -> None:
 
 
 def exponents(rows: list[dict]) -> list[dict]:
-    """Fits e of seconds ~ work^e by least squares on logarithms; 1: proportional."""
+    """Fits e in seconds ~ work^e by least squares on logarithms; 1 is proportional."""
     result = []
     for mode, what, vary in [
         (

@@ -89,7 +89,7 @@ def rates(tfrecords: str) -> dict:
     for _ in range(ROUNDS):
         for name, iterator in iterators.items():
             for _ in range(6):
-                next(iterator)  # What was read ahead in the others' time.
+                next(iterator)  # Batches that were read ahead while others ran.
             start = time.perf_counter()
             for _ in range(steps):
                 next(iterator)
@@ -131,7 +131,7 @@ def bare(tf, files: list[str], *, with_mask: bool):
 
 
 def memory(tfrecords: str) -> dict:
-    """Measures resident memory at the end of each epoch of an endless reader.
+    """Measures resident memory at the end of each epoch of an infinite reader.
 
     After each epoch the consumer pauses, as training does for validation, then reads as
     fast as possible, which drains all buffers.
@@ -256,7 +256,7 @@ def conversion(tfrecords: str, folder: str) -> dict:
             file.flush()
             os.fsync(file.fileno())
 
-    import tensorflow  # noqa: F401  once a process, of which here are several conversions
+    import tensorflow  # noqa: F401  before timing, since all conversions share it
 
     rates = {}
     for name, run in {

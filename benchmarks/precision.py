@@ -1,4 +1,4 @@
-"""Compares bfloat16 with float32: time, maps of a preset, and what training reaches.
+"""Compares bfloat16 with float32: time, maps of a preset, and scores after training.
 
     python -m benchmarks.precision speed [--size 160] [--batch 2] [--rounds 7]
     python -m benchmarks.precision maps IMAGES MASKS [--model NAME]
@@ -27,14 +27,14 @@ from benchmarks.trainings import compared, evaluate, score, train
 
 VARIANTS = ("UNet", "6GAP_5432LAP", "6GAP_5432AC")
 PRECISIONS = ("float32", "bfloat16")
-_BINS = 100_000  # The share of differences below a value is looked for in a histogram.
+_BINS = 100_000  # of the histogram of differences, from which percentiles are read
 
 
 def speed(size: int, batch: int, rounds: int) -> None:
     rows, unet = [], None
     for variant in VARIANTS:
         seconds = measure_speed(variant, size, batch, rounds)
-        unet = unet or seconds  # VARIANTS begins with it.
+        unet = unet or seconds  # UNet is the first of VARIANTS.
         rows += [
             {
                 "variant": variant,
@@ -91,7 +91,7 @@ def measure_speed(
 def _image(network, photo):
     from picanet_tf.inference import KerasModel
 
-    # With a source, as `load_model` makes it: with copies of the kernels.
+    # With a source, as from `load_model`, so that it has copies of the kernels.
     model = KerasModel(network, source=network.name)
     return lambda: np.asarray(model.infer(photo))
 
@@ -175,7 +175,7 @@ def training(data: str, test: str, output: str, options: argparse.Namespace) -> 
         report("precision_training", [compared(f"bfloat16, seed {seed}", [pair])])
     rows = [compared(f"bfloat16, mean of {len(pairs)} seeds", pairs)]
     firsts = [float32 for float32, _ in pairs]
-    if len(firsts) > 1:  # How far apart two seeds are, to compare with.
+    if len(firsts) > 1:  # The difference between two seeds, for comparison.
         rows.append(compared("float32, second seed against first", [firsts[:2]]))
     report("precision_training", rows)
 

@@ -15,7 +15,7 @@ import numpy as np
 
 from benchmarks.common import report
 
-# Of all differences the share below which the 99.9th percentile is looked for.
+# Bins of the histogram of differences, from which the 99.9th percentile is read.
 _BINS = 100_000
 
 
@@ -80,7 +80,7 @@ def network_of(preset, weights: str):
     from picanet_tf.saliency import build_model
 
     network = build_model(weights=preset.name, dropout=0.0)
-    # What the file lacks, weights of moving averages, does not matter for predicting.
+    # Only the weights of moving averages may be missing, which prediction does not use.
     transfer = assign_weights(read_arrays(weights), network, weights, partial=True)
     if transfer.unexpected or transfer.mismatched:
         raise SystemExit(f"{weights} is no {preset.variant}: {transfer}")

@@ -1,4 +1,4 @@
-"""What each ingredient of the recipe `quick` gives, at the same time for each.
+"""Measures what each ingredient of the recipe `quick` contributes, at equal time.
 
     python -m benchmarks.recipes speed OUT [--minutes 10] [--rounds 5] [--rows ...]
     python -m benchmarks.recipes train DATA OUT [--rows quick,paper,...] [--seeds 0]
@@ -13,8 +13,8 @@ train   trains the rows on DATA for so many steps, from a VGG16 of the package
 table   scores the runs on TEST and compares them with the row `quick` by paired
         intervals over its images. DATA and TEST are converted data sets
 
-Each row differs from `quick` at 128 pixels in one thing, but `paper`, the paper's
-recipe as a whole.
+Each row differs from `quick` at 128 pixels in one thing, except `paper`, which is the
+paper's recipe as a whole.
 """
 
 from __future__ import annotations
@@ -57,6 +57,7 @@ ROWS = {
 
 
 def settings_of(row: str) -> dict:
+    """Returns the settings of `Experiment` for a row."""
     settings = {**QUICK, **ROWS[row]}
     if "image_sizes" in settings:
         del settings["image_size"]
@@ -152,7 +153,7 @@ def _run(output: Path, row: str, seed: int) -> Path:
 
 
 def table(test: str, output: Path) -> None:
-    """Rows that were not trained are listed as such."""
+    """Compares the finished runs with `quick`; lists the rows that were not trained."""
     from picanet_tf.training.run_directory import RunDirectory
 
     found = {}
@@ -173,7 +174,7 @@ def table(test: str, output: Path) -> None:
     if not rows:
         raise SystemExit(f"{output} has no finished run of `quick` to compare with")
     quick = [found[row, seed] for row, seed in found if row == "quick"]
-    if len(quick) > 1:  # How far apart two seeds are, to compare with.
+    if len(quick) > 1:  # The difference between two seeds, for comparison.
         rows.append({**compared("quick, another seed", [quick[:2]]), "seeds": 1})
     report("recipes", rows)
 

@@ -17,7 +17,7 @@ import time
 
 from benchmarks.common import ROOT, in_own_process, median_seconds, report
 
-# In their order; the last is not of `predict.py` with one photo.
+# In order; the last is not part of `predict.py` with one photo.
 PARTS = (
     "import TensorFlow",
     "import the rest",

@@ -5,8 +5,8 @@
 PYTHON is an interpreter with tools/torch_training/requirements.txt. Both train
 6GAP_5432LAP on 8 random images of 160 pixels: AdamW, norms of gradients clipped, blocks
 1 and 2 of VGG16 frozen, a moving average of the weights, bfloat16 where the processor
-computes it faster. Reading and augmentation are not included. They take turns; a step's
-time is the median over the rounds.
+computes it faster. Reading and augmentation are not included. The two frameworks take
+turns; a step's time is the median over the rounds.
 """
 
 from __future__ import annotations
@@ -59,6 +59,7 @@ def torch_step(folder: str) -> Callable[[], object]:
 
 
 def seconds(step: Callable[[], object], steps: int) -> float:
+    """Returns the mean seconds of a step, over that many steps."""
     start = time.perf_counter()
     for _ in range(steps):
         step()
@@ -66,7 +67,7 @@ def seconds(step: Callable[[], object], steps: int) -> float:
 
 
 def work() -> None:
-    """In PYTHON: takes as many steps as a line of stdin says; prints their time."""
+    """Runs in PYTHON: for each number of steps on stdin, prints seconds per step."""
     with tempfile.TemporaryDirectory() as folder:
         step = torch_step(folder)
         step()

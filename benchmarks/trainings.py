@@ -1,4 +1,4 @@
-"""Trains networks, scores them on a converted set, and compares them by image."""
+"""Trains networks, scores them on a converted data set, and compares the scores."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 
 
 def train(run: Path, **settings) -> None:
-    """`picanet_tf.train`; a run that was begun is resumed, a finished one kept."""
+    """Calls `picanet_tf.train`; resumes a run that was begun, keeps a finished one."""
     import picanet_tf
     from picanet_tf.training.run_directory import RunDirectory
 
@@ -66,7 +66,12 @@ def _means(pairs: list, score: str) -> list[float]:
 
 
 def compared(name: str, pairs: list) -> dict:
-    """Returns a row on pairs of evaluations of the same images, second minus first."""
+    """Returns a row that compares pairs of evaluations of the same images.
+
+    Args:
+        name: name of the row.
+        pairs: (first, second); differences are second minus first, the mean over pairs.
+    """
     row = {"what": name}
     for score in ("max_f", "mae"):
         first, second = _means(pairs, score)

@@ -16,8 +16,8 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-SIDE = 320  # What rembg, as the paper, resizes photos to.
-# Of onnxruntime 1.8 and later: nothing here is newer.
+SIDE = 320  # to which rembg, like the paper, resizes photos
+# Supported by onnxruntime 1.8 and later.
 _OPSET, _IR_VERSION = 13, 7
 
 
@@ -47,7 +47,7 @@ PLANS = {
     ),
     "u2netp": Plan(((16, 64),) * 6, ((16, 64),) * 5, 1.13, 4.7),
 }
-# Height of the U in stages 1 to 6; None: RSU-4F, dilated in place of pooled.
+# Height of the U in stages 1 to 6; None: RSU-4F, which dilates instead of pooling.
 _HEIGHTS = (7, 6, 5, 4, None, None)
 
 
@@ -82,7 +82,7 @@ def write_u2net(name: str, path: Path, side: int = SIDE) -> None:
 
 
 def _residual_u(graph, x, height, within, out):
-    """A residual U-block: RSU-7 to RSU-4, or RSU-4F."""
+    """Adds a residual U-block: RSU-7 to RSU-4, or RSU-4F if `height` is None."""
     dilated = height is None
     height = height or 4
     start = x = graph.normed(x, out)
@@ -103,10 +103,11 @@ def _residual_u(graph, x, height, within, out):
 
 
 def _check_size(name, graph):
+    """Raises `ValueError` unless the graph has the published number of parameters."""
     plan = PLANS[name]
     million = graph.trained_parameters / 1e6
     megabytes = 4 * (graph.trained_parameters + graph.moving_averages) / 1e6
-    # The published file holds the names, too.
+    # The published file also contains the names of the weights.
     if not (
         abs(million / plan.million_parameters - 1) < 0.002
         and 0 <= plan.megabytes - megabytes < 0.2
@@ -149,7 +150,7 @@ class _Graph:
     def convolve(self, x, filters, kernel=3, dilation_rate=1):
         """Adds a convolution with bias and "same" padding."""
         shape = (filters, x.channels, kernel, kernel)
-        # He's variance: no values that are too small for the processor's quick path.
+        # He initialization keeps the values out of the slow range of denormal numbers.
         deviation = np.sqrt(2 / (kernel * kernel * x.channels))
         weights = self._constant(deviation * self._random.standard_normal(shape))
         bias = self._constant(np.zeros(filters))

@@ -65,7 +65,7 @@ def table(output: Path, tests: list[str], variants: list[str]) -> None:
             pairs = [[found[first, seed], found[variant, seed]] for seed in seeds]
             row = compared(f"{variant} against {first}", pairs)
             rows.append({"set": Path(test).name, **row, "seeds": len(seeds)})
-        for variant in variants:  # How far apart two trainings alike are.
+        for variant in variants:  # The difference between two seeds, for comparison.
             alike = [(s, each) for (v, s), each in found.items() if v == variant]
             if len(alike) > 1:
                 (one, before), (other, after) = alike[:2]

@@ -1,12 +1,12 @@
-"""Benchmarks the page of `picanet web` in headless Chromium beside Python's LiteRT.
+"""Benchmarks the page of `picanet web` in headless Chromium against Python's LiteRT.
 
     python -m benchmarks.web [--photos N] [--rounds N] [--chromium PATH]
 
 Serves the page with the default preset on localhost, with and without the headers that
 allow threads, and measures it in rounds that alternate with Python's engine: the load
 of runtime and network (cold; and from the service worker's cache), the first map, each
-further map, and each further cut-out of a photo of `--megapixels`. Wants Chromium, the
-package playwright and `make web-runtime`.
+further map, and each further cut-out of a photo of `--megapixels`. Requires Chromium,
+the package playwright and `make web-runtime`.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from picanet_tf.serving import web
 from tests.web.browser import CHROMIUM, FLAGS, served
 
 TARGET_MAP, TARGET_FIRST = 3.0, 2.0
-# In the page: seconds of each step, the network loaded anew.
+# Runs in the page: returns the seconds of each step, with the network loaded anew.
 _MEASURE = """async ({photo, count}) => {
     const {compose, decode, load, saliency} = await import('./picanet.js');
     const bytes = Uint8Array.from(atob(photo), (letter) => letter.charCodeAt(0));
@@ -123,7 +123,7 @@ def of_browser(browser, url: str, given: dict, visits: int = 2) -> list[dict]:
     page = context.new_page()
     times = []
     for _ in range(visits):
-        page.goto(f"{url}LICENSES.txt")  # No page that loads the network by itself.
+        page.goto(f"{url}LICENSES.txt")  # It does not load the network by itself.
         times.append(page.evaluate(_MEASURE, given))
         if visits > 1:
             page.goto(url)
