@@ -140,7 +140,7 @@ def list_images(folder: str | os.PathLike) -> list[Path]:
 
 
 def natural_key(text: str) -> tuple:
-    """A sort key that orders runs of digits by value: `im2` before `im10`."""
+    """Returns a sort key that orders runs of digits by value: `im2` before `im10`."""
     # The split alternates text and digits, so the types always match.
     parts = re.split(r"(\d+)", text)
     numbers = [int(part) if part.isdecimal() else part for part in parts]

@@ -31,8 +31,8 @@ _GREY_NOISE, _BLACK_NOISE = 16, 32
 # An image is a photo if more than 45 % of its pixels are outside its most frequent
 # colours. So are 97 % of 964 photos of DUTS, ECSSD and VOC; VOC's class maps, shrunk to
 # two thirds and saved as JPEG, have at most 36 %. Tiny JPEGs are mostly noise.
-_FREQUENT_COLOURS, _MOST_OUTSIDE = 24, 0.45
-_COUNTED_PIXELS, _FEWEST_LOSSY_PIXELS = 250_000, 10_000
+_FREQUENT_COLOURS, _MAX_OUTSIDE = 24, 0.45
+_COUNTED_PIXELS, _MIN_LOSSY_PIXELS = 250_000, 10_000
 _PHOTO_REMEDY = "Are the folders of photos and masks swapped?"
 _ALPHA_REMEDY = (
     "If its transparency is the mask, save the alpha channel alone, as a grey PNG; "
@@ -213,7 +213,7 @@ def _read_grey(
 
 def _refuse_photo(colours: np.ndarray, lossy: bool, has_alpha: bool = False) -> None:
     """Raises `ValueError` if the colours, `(pixels, 3)`, are those of a photo."""
-    if lossy and len(colours) < _FEWEST_LOSSY_PIXELS:
+    if lossy and len(colours) < _MIN_LOSSY_PIXELS:
         return
     colours = colours[:: -(-len(colours) // _COUNTED_PIXELS)]
     red, green, blue = colours.astype(np.uint64).T
@@ -221,11 +221,11 @@ def _refuse_photo(colours: np.ndarray, lossy: bool, has_alpha: bool = False) -> 
     packed[_brightest(colours) <= _BLACK_NOISE * lossy] = 0
     _, counts = np.unique(packed, return_counts=True)
     outside = np.sort(counts)[:-_FREQUENT_COLOURS].sum() / counts.sum()
-    if outside > _MOST_OUTSIDE:
+    if outside > _MAX_OUTSIDE:
         raise ValueError(
             f"a photo, not a mask: {outside:.0%} of its pixels are outside its "
             f"{_FREQUENT_COLOURS} most frequent colours (of a mask at most "
-            f"{_MOST_OUTSIDE:.0%}). {_ALPHA_REMEDY if has_alpha else _PHOTO_REMEDY}"
+            f"{_MAX_OUTSIDE:.0%}). {_ALPHA_REMEDY if has_alpha else _PHOTO_REMEDY}"
         )
 
 

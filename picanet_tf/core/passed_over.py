@@ -18,7 +18,7 @@ class Reason(enum.Enum):
     SPECIAL = "not a regular file", "not regular files"
 
 
-_MOST_EXTENSIONS = 5
+_MAX_EXTENSIONS = 5
 
 
 def describe(passed_over: Mapping[Path, Reason], *, advise: bool = True) -> str:
@@ -53,7 +53,7 @@ def _note(reason: Reason, paths: list[Path], advise: bool) -> str:
         return f" (name {it} to predict {it})"
     if reason is Reason.UNKNOWN:
         extensions = {path.suffix.lower() or "no extension" for path in paths}
-        shown = sorted(extensions)[:_MOST_EXTENSIONS]
+        shown = sorted(extensions)[:_MAX_EXTENSIONS]
         more = ["..."] if len(extensions) > len(shown) else []
         return f" ({', '.join(shown + more)})"
     return ""

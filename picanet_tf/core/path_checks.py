@@ -12,7 +12,7 @@ from pathlib import Path
 
 from picanet_tf.core.errors import PicanetError
 
-_MOST_NAMED = 3  # in a message
+_MAX_NAMED = 3  # in a message
 
 
 def check_writable(path: str | os.PathLike) -> Path:
@@ -107,4 +107,4 @@ def name_others(folder: Path, files: Iterable[str]) -> str:
         for path in (folder / name).iterdir()
         if path.relative_to(folder) not in (folders if path.is_dir() else known)
     )
-    return ", ".join(others[:_MOST_NAMED]) + ", ..." * (len(others) > _MOST_NAMED)
+    return ", ".join(others[:_MAX_NAMED]) + ", ..." * (len(others) > _MAX_NAMED)

@@ -22,7 +22,7 @@ def cores() -> int:
 
 @contextlib.contextmanager
 def worker_pool(workers: int) -> Iterator[ProcessPoolExecutor]:
-    """A process pool; pending work is cancelled on exit.
+    """Context manager of a process pool; pending work is cancelled on exit.
 
     Processes are spawned, not forked, because forking a process with TensorFlow's
     threads may hang; the calling script therefore needs `if __name__ == "__main__"`.

@@ -38,7 +38,12 @@ def resize(values: np.ndarray, size: tuple[int, int]) -> np.ndarray:
 def resized_bands(
     values: np.ndarray, size: tuple[int, int], rows: int = 256
 ) -> Iterator[tuple[slice, np.ndarray]]:
-    """Like `resize`, in bands of rows, which need less memory.
+    """Resizes as `resize` does, but in bands of rows, which need less memory.
+
+    Args:
+        values: [H, W] or [H, W, C], of any real dtype.
+        size: (height, width) of the result.
+        rows: maximum number of rows in a band.
 
     Yields:
         (rows of the result, float32 [at most `rows`, width] or [..., width, C]).
@@ -52,7 +57,7 @@ def resized_bands(
 def _resize_axis(
     values: np.ndarray, axis: int, length: int, part: slice = slice(None)
 ) -> np.ndarray:
-    """Resizes an axis to `length`; returns that part of it."""
+    """Resizes an axis to `length`; returns the given part of the result."""
     before = values.shape[axis]
     if before == length:
         return values[(slice(None),) * axis + (part,)]

@@ -136,7 +136,7 @@ def truth_of(record: Mapping) -> Truth:
 
 
 def whole_image(truth: Truth) -> Detections:
-    """Baseline that predicts every class with a box as large as the image."""
+    """Returns the baseline that predicts every class with a box around the image."""
     labels = np.arange(1, CLASSES)
     box = np.array([0, 0, *truth.size], np.float32)
     return Detections(

@@ -193,7 +193,7 @@ def precision_recall_curve(found: Sequence[tuple[float, bool]], objects: int) ->
 
 
 def average_precision_11(found: Curve) -> float:
-    """VOC 2007's AP: mean of the highest precision at recall >= 0, 0.1, ..., 1."""
+    """Returns VOC 2007's AP: the mean highest precision at recall >= 0, 0.1, ..., 1."""
     if not found.objects:
         return float("nan")
     hits = np.cumsum(found.true_positive)
@@ -203,7 +203,7 @@ def average_precision_11(found: Curve) -> float:
 
 
 def average_precision_area(found: Curve) -> float:
-    """AP of VOC 2010 and later: area under the monotone precision curve."""
+    """Returns AP of VOC 2010 and later: the area under the monotone precision curve."""
     if not found.objects:
         return float("nan")
     falling = np.maximum.accumulate(found.precision[::-1])[::-1]

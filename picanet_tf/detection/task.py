@@ -22,7 +22,7 @@ from picanet_tf.tasks.serving_spec import ServingSpec
 
 _LABELS = {4: "conv4_3", 7: "fc7", 8: "conv8", 9: "conv9", 10: "conv10"}
 _QUERIED = 3  # number of boxes whose centres are the default query pixels
-_LEAST_SCORE = 0.3  # minimum score of these boxes, if any box reaches it
+_MIN_SCORE = 0.3  # minimum score of these boxes, if any box reaches it
 _FOUND = ("boxes", "scores", "classes", "count")
 
 
@@ -121,8 +121,8 @@ class DetectionTask(Task):
         self, foreground: np.ndarray, result: Detections
     ) -> dict[str, Pixel]:
         """Returns the centres of the top boxes; without any, as for a saliency map."""
-        has_any = (result.scores >= _LEAST_SCORE).any()
-        found = result.above(_LEAST_SCORE) if has_any else result
+        has_any = (result.scores >= _MIN_SCORE).any()
+        found = result.above(_MIN_SCORE) if has_any else result
         centers = self.box_centers(found, foreground.shape)
         first = itertools.islice(centers.items(), _QUERIED)
         return dict(first) or default_query_pixels(foreground)

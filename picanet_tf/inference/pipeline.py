@@ -15,7 +15,7 @@ from absl import logging
 from picanet_tf.inference.base import Model
 
 Job = TypeVar("Job")
-_MOST_AHEAD = 4  # photos, regardless of cores: each may take 150 MB
+_MAX_AHEAD = 4  # photos, regardless of cores: each may take 150 MB
 
 
 class _Photo(NamedTuple):
@@ -52,7 +52,7 @@ def predict_jobs(
         (job, None) once its result is written, or (job, exception), in approximately
         the order of the jobs.
     """
-    workers = min(os.cpu_count() or 1, _MOST_AHEAD)
+    workers = min(os.cpu_count() or 1, _MAX_AHEAD)
     most = max(batch_size, workers + 1)
     readers, writers = ThreadPoolExecutor(workers), ThreadPoolExecutor(workers)
     jobs = iter(jobs)

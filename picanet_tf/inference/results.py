@@ -212,7 +212,7 @@ def check_name_length(item: Input, output: Path) -> None:
 def _beside(
     inputs: Sequence[Input], suffix: str, video_suffix: str
 ) -> list[tuple[Input, Path]]:
-    """`cat.jpg` -> `cat.cutout.png`, independently of the other inputs.
+    """Assigns outputs next to inputs: `cat.jpg` -> `cat.cutout.png`, for any inputs.
 
     If `cat.webp` is in the same folder: `cat.jpg.cutout.png`, `cat.webp.cutout.png`.
     """

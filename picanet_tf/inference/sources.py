@@ -60,7 +60,7 @@ def to_array(
 
 
 def to_arrays(images: Iterable[Source]) -> Iterator[np.ndarray]:
-    """`to_array` for several images. Errors say which one it is: `images[2]`.
+    """Converts several images as `to_array` does; errors name them `images[2]` etc.
 
     Raises:
         TypeError: if `images` is not an iterable of images.

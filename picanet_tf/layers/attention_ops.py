@@ -30,7 +30,7 @@ IMPLEMENTATIONS = ("patches", "fused")
 
 
 def global_grid(size: int, kernel_size: int, dilation_rate: int) -> slice:
-    """Positions of the global grid along one side of a map, centred on it.
+    """Returns the positions of the global grid along one side of a map.
 
     Args:
         size: length of the side.
@@ -58,7 +58,7 @@ def global_grid(size: int, kernel_size: int, dilation_rate: int) -> slice:
 
 
 def local_window(position: int, kernel_size: int, dilation_rate: int) -> range:
-    """Positions of a pixel's local window along one side of a map.
+    """Returns the positions of a pixel's local window along one side of a map.
 
     Args:
         position: the pixel's position along the side.
@@ -78,14 +78,14 @@ def local_window(position: int, kernel_size: int, dilation_rate: int) -> range:
 
 
 def output_size(size: int | None, strides: int) -> int | None:
-    """Length of a side after strides, ceil(size / strides); None stays None."""
+    """Returns the length of a side after strides, rounded up; None stays None."""
     return None if size is None else -(-size // strides)
 
 
 def global_attention_pool(
     features, attention, *, kernel_size, dilation_rate, implementation="fused"
 ):
-    """Global attention pooling, Eq. 2: a weighted sum over the global grid.
+    """Applies global attention pooling, Eq. 2: a weighted sum over the global grid.
 
     Args:
         features: [N, H, W, C] float; H and W static.
@@ -138,7 +138,7 @@ def global_attention_pool(
 def local_attention_pool(
     features, attention, *, kernel_size, dilation_rate, implementation="fused"
 ):
-    """Local attention pooling, Eq. 3: a weighted sum over the window of each pixel.
+    """Applies local attention pooling, Eq. 3: a weighted sum over each pixel's window.
 
     Args:
         features: [N, H, W, C] float.
@@ -174,7 +174,7 @@ def attention_conv(
     strides=1,
     implementation="fused",
 ):
-    """Attention convolution, Eq. 5: a convolution with a gate on every tap.
+    """Applies attention convolution, Eq. 5: a convolution with a gate on every tap.
 
     Args:
         features: [N, H, W, C] float.

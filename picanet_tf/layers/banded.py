@@ -113,7 +113,7 @@ class _Tiling(NamedTuple):
         return tf.reshape(tiles, shape)[:, :, : self.width]
 
     def cut_strips(self, features) -> list[tuple]:
-        """First and last line (excluded) of each strip of a map [N, H, W, C].
+        """Returns (first line, line after the last) of each strip of [N, H, W, C].
 
         A map of unknown size is one strip.
         """
@@ -181,7 +181,7 @@ class _Tiling(NamedTuple):
         return self.join(tf.reshape(rows, shape))
 
     def transpose_rows(self, band):
-        """For each line, the bands of the lines whose windows contain it.
+        """Stacks, for each line, the bands of the lines whose windows contain it.
 
         Returns:
             [.., K * tile, reach].
@@ -191,7 +191,7 @@ class _Tiling(NamedTuple):
         return self._stack_rows(rows[::-1], 0, get_size(band, 0))
 
     def stack_upstream(self, upstream):
-        """For each line, the gradients of the lines whose windows contain it.
+        """Stacks, for each line, the gradients of the lines whose windows contain it.
 
         Returns:
             [.., K * tile, C], from [.., tile, C].

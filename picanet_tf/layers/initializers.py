@@ -4,12 +4,12 @@ import keras
 
 
 def gaussian():
-    """Gaussian of standard deviation 0.01: new layers in the authors' release."""
+    """Returns a Gaussian with deviation 0.01, as the release has for new layers."""
     return keras.initializers.RandomNormal(stddev=0.01)
 
 
 def xavier():
-    """Caffe's Xavier filler, uniform within +-sqrt(3 / fan_in): SSD's own layers.
+    """Returns Caffe's Xavier filler, uniform within +-sqrt(3 / fan_in), as in SSD.
 
     Keras' `glorot_uniform` is scaled by the mean of `fan_in` and `fan_out` instead.
     """

@@ -62,7 +62,7 @@ class Window(NamedTuple):
         return tf.stack(moved, axis=-1)
 
     def row_offset(self, row: int) -> int:
-        """How many lines below its pixel a window row lies."""
+        """Returns how many lines below its pixel a window row lies."""
         return row * self.dilation_rate - self.margin
 
     def pad_lines(self, lines):

@@ -42,13 +42,14 @@ class SaliencyValidation(Validation):
 
     @classmethod
     def criterion(cls, scores):
-        """Max F, or the negative MAE where no image has an object."""
+        """Returns max F, or the negative MAE if no image has an object."""
         if math.isnan(scores["max_f"]):
             return "mae", -scores["mae"]
         return super().criterion(scores)
 
 
 def sigmoid(logits: np.ndarray) -> np.ndarray:
+    """Computes the sigmoid of logits in float32, without overflow."""
     return 0.5 * (1.0 + np.tanh(0.5 * logits.astype(np.float32)))
 
 

@@ -62,7 +62,7 @@ def evaluate(predicted: Iterable[tuple], *, pick: Collection[int] = ()) -> Evalu
 
 
 def background(mask: np.ndarray) -> np.ndarray:
-    """Baseline that predicts background everywhere."""
+    """Returns the baseline that predicts background everywhere, uint8 [H, W]."""
     return np.full(mask.shape, BACKGROUND, np.uint8)
 
 

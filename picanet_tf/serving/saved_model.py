@@ -118,7 +118,7 @@ def write_out(archive: keras.export.ExportArchive, folder: str | Path) -> None:
 
 
 def _decode(encoded, side, max_pixels, task):
-    """string [N] -> images float32 [N, S, S, 3], original sizes int32 [N, 2]."""
+    """Decodes string [N] to images float32 [N, S, S, 3] and sizes int32 [N, 2]."""
 
     def decode(item):
         image = decode_image(*item, max_pixels)

@@ -246,7 +246,7 @@ class Task(abc.ABC):
         return image_size
 
     def resize(self, image, side: int):
-        """`spec.resize` in TensorFlow: [H, W, 3] -> float32 [side, side, 3]."""
+        """Resizes as `spec.resize`, in TensorFlow: [H, W, 3] -> [side, side, 3]."""
         import tensorflow as tf
 
         return tf.image.resize(image, [side, side], method="bilinear")

@@ -95,7 +95,7 @@ class HostPolicy:
 
 
 def parse_authority(text: str | None) -> Authority | None:
-    """`"Example.com:80"` -> ("example.com", 80); None if it is not a host."""
+    """Parses `"Example.com:80"` to ("example.com", 80); None if it is not a host."""
     match = _AUTHORITY.fullmatch((text or "").lower())
     if match is None:
         return None
