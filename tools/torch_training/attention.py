@@ -133,9 +133,10 @@ class LAP(nn.Module):
 
 
 def _band(gates):
-    """[N, H, W, 7] -> [N, H, W, W + 12]: row x has its values at x, x + 2, ..., x + 12.
+    """Builds the banded matrices: [N, H, W, 7] -> [N, H, W, W + 12].
 
-    Rows of W + 13 values, read as rows of W + 12, each move one further to the right.
+    Row x has its values at x, x + 2, ..., x + 12: rows of W + 13 values, read as rows
+    of W + 12, each move one further to the right.
     """
     n, h, w, _ = gates.shape
     reach = KERNEL_SIZE * DILATION_RATE
