@@ -1,6 +1,6 @@
-"""Puts the page of `picanet web` into the package; all else is in pyproject.toml.
+"""Adds the page of `picanet web` to the package; all else is in pyproject.toml.
 
-Its runtime goes with it if `npm ci --prefix web` has fetched it.
+The page's runtime is included if `npm ci --prefix web` has fetched it.
 """
 
 import json

@@ -64,7 +64,7 @@ def main(images: str, masks: str, name: str = "picanet_vgg16_duts") -> None:
 
 
 def boundary_f(saliency: np.ndarray, mask: np.ndarray) -> float:
-    """F1 of the boundary pixels that lie within `TOLERANCE` of the other boundary."""
+    """Returns F1 of the boundary pixels within `TOLERANCE` of the other boundary."""
     found, truth = (boundary(values) for values in (saliency >= 0.5, mask >= 128))
     if not truth.any():
         return float("nan")
