@@ -25,8 +25,8 @@ FOREGROUND = 128
 MAX_INDEX = 20
 # After lossy compression, the largest difference between the channels of a grey pixel,
 # and the largest channel of a black one. With the latter, at JPEG qualities 50 to 95,
-# less than 0.6 % of the pixels around VOC's class colours, the darkest of which have a
-# channel of 64, are taken for foreground.
+# noise around VOC's class colours, the darkest of which have a channel of 64, makes
+# less than 0.6 % of the pixels foreground.
 _GREY_NOISE, _BLACK_NOISE = 16, 32
 # An image is a photo if more than 45 % of its pixels are outside its most frequent
 # colours. So are 97 % of 964 photos of DUTS, ECSSD and VOC; VOC's class maps, shrunk to
