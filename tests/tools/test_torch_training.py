@@ -227,6 +227,12 @@ def test_the_papers_recipe_learns(packs, tmp_path):
     assert "--steps was 60, --seed was 0. Leave them out" in said
 
 
+def test_a_network_that_diverged_since_the_last_log_is_not_saved(packs, tmp_path):
+    words = ("train", packs, tmp_path, *SMALL, "--steps", 6, "--learning_rate", 1e30)
+    assert "is not finite" in refused(*words, "--log_interval", 100)
+    assert not (tmp_path / "state.pt").exists()
+
+
 def test_a_training_is_resumed_with_its_settings(packs, tmp_path, start):
     """Ctrl-C saves; the schedule, the log and the groups go on."""
     words = ("train", packs, tmp_path, *SMALL, "--steps", 100_000, "--variant")

@@ -172,8 +172,9 @@ def train(options: argparse.Namespace) -> None:
             "log": log,
             "seconds": before + time.monotonic() - began,
         }
-        common.save_state(state, state_path)
+        # The weights first: they are refused if they are not finite.
         weights.save(network.state_dict(), output / "weights.npz")
+        common.save_state(state, state_path)
         with replacing(output / "log.json") as part:
             part.write_text(json.dumps(log, indent=1) + "\n")
 
