@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import datetime
 import json
 import math
@@ -10,12 +9,13 @@ from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+from picanet_tf.core.errors import PicanetError
 from picanet_tf.inference.locate import Located
 from picanet_tf.serving.decoding import MAX_PIXELS
 from picanet_tf.serving.versions import MODEL_CARD
 from picanet_tf.tasks.base import Validation
 from picanet_tf.tasks.registry import get_task
-from picanet_tf.training.run_directory import RunDirectory
+from picanet_tf.training.run_directory import RunDirectory, read_table
 
 _LICENCE_NOTES = (
     "The code is under the Apache License 2.0. Weights are not covered by it alone: "
@@ -129,16 +129,15 @@ def write_card(folder: Path, *, task: str, **values) -> Path:
 
 
 def _rows(path: Path) -> list[Mapping]:
-    if not path.is_file():
-        return []
-    with path.open(newline="") as file:
+    table = read_table(path)
+    names = table[0][1:] if table else []
+    try:
         return [
-            {
-                name: int(value) if name == "step" else float(value)
-                for name, value in row.items()
-            }
-            for row in csv.DictReader(file)
+            {"step": int(step), **dict(zip(names, map(float, scores), strict=True))}
+            for step, *scores in table[1:]
         ]
+    except ValueError as error:
+        raise PicanetError(f"{path} is damaged: {error}. Move it away") from error
 
 
 def _versions(*packages: str) -> dict[str, str | None]:

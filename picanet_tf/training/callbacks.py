@@ -14,10 +14,9 @@ import tensorflow as tf
 from absl import logging
 from tqdm import tqdm
 
-from picanet_tf.core.errors import PicanetError
 from picanet_tf.core.files import cannot_write, write_text
 from picanet_tf.training.experiments import Experiment
-from picanet_tf.training.run_directory import RunDirectory
+from picanet_tf.training.run_directory import RunDirectory, read_table
 
 
 class Listener:
@@ -96,30 +95,16 @@ class TableWriter:
         self.path = path
         self._columns: list[str] = []
         self.rows = 0
-        if path.exists():
-            with path.open(newline="") as file:
-                # The last line may be truncated after a power failure.
-                rows = list(csv.reader(line for line in file if line.endswith("\n")))
-            if rows:
-                self._columns = rows[0]
-                kept = [rows[0]] + [
-                    row
-                    for row in rows[1:]
-                    if len(row) == len(rows[0]) and self._step_of(row) <= start
-                ]
-                self.rows = len(kept) - 1
-                text = io.StringIO()
-                csv.writer(text, lineterminator="\n").writerows(kept)
-                write_text(path, text.getvalue())
+        if table := read_table(path):
+            self._columns, *rows = table
+            rows = [row for row in rows if int(row[0]) <= start]
+            self.rows = len(rows)
+            self._rewrite(rows)
 
-    def _step_of(self, row: list[str]) -> int:
-        try:
-            return int(row[0])
-        except ValueError as error:
-            raise PicanetError(
-                f"{self.path} is damaged: the row {','.join(row)} begins with no step. "
-                "Delete the row, or move the file away"
-            ) from error
+    def _rewrite(self, rows: list[list[str]]) -> None:
+        text = io.StringIO()
+        csv.writer(text, lineterminator="\n").writerows([self._columns, *rows])
+        write_text(self.path, text.getvalue())
 
     def write(self, step: int, values: dict[str, float | str]) -> None:
         """Appends a row and flushes it to disk.
@@ -137,6 +122,11 @@ class TableWriter:
         new = not self._columns
         if new:
             self._columns = ["step", *values]
+        elif more := [name for name in values if name not in self._columns]:
+            # A resumed run may record more, such as the number of skipped steps.
+            rows = [[*row, *[""] * len(more)] for row in read_table(self.path)[1:]]
+            self._columns += more
+            self._rewrite(rows)
         with self.path.open("a", newline="") as file:
             writer = csv.writer(file, lineterminator="\n")
             if new:

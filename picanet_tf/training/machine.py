@@ -99,7 +99,7 @@ def warn_of_memory(experiment: Experiment, workers: int = 1) -> None:
         "or --width to need less",
         experiment.variant,
         experiment.batch_size,
-        experiment.image_size,
+        max(phase.image_size for phase in experiment.phases),
         needed / 1e9,
         total / 1e9,
         free / 1e9,

@@ -16,6 +16,7 @@ runs/latest             link to the newest run
 from __future__ import annotations
 
 import contextlib
+import csv
 import dataclasses
 import datetime
 import fcntl
@@ -34,6 +35,28 @@ from picanet_tf.training.experiments import Experiment
 
 LATEST = Path("runs/latest")
 WEIGHTS = ("model", "best")
+
+
+def read_table(path: Path) -> list[list[str]]:
+    """Returns the header and the rows of a run's table; [] if it does not exist.
+
+    The last row is omitted if a power failure has truncated it.
+
+    Raises:
+        PicanetError: if a row does not begin with a step.
+    """
+    if not path.is_file():
+        return []
+    with path.open(newline="") as file:
+        rows = list(csv.reader(line for line in file if line.endswith("\n")))
+    rows = [row for row in rows if len(row) == len(rows[0])]
+    for row in rows[1:]:
+        if not row[0].isdecimal():
+            raise PicanetError(
+                f"{path} is damaged: the row {','.join(row)} begins with no step. "
+                "Delete the row, or move the file away"
+            )
+    return rows
 
 
 @dataclass(frozen=True)

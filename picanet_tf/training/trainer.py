@@ -152,8 +152,8 @@ class Trainer:
         experiment, chief = self.experiment, self.cluster.chief
         if chief:
             self.listeners = [
-                ProgressBar(first, experiment.steps),
                 Recorder(self.run_directory, first, experiment),
+                ProgressBar(first, experiment.steps),
             ]
         try:
             for step, batch in self._iterate_batches(first):

@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from picanet_tf.core.errors import PicanetError
 from picanet_tf.serving import model_card
 from picanet_tf.training.experiments import Experiment
 from picanet_tf.training.run_directory import RunDirectory
@@ -37,6 +38,17 @@ def test_the_best_one(run):
     facts = model_card.facts_of_run(run, "best")
     assert facts["steps"] == 30
     assert facts["validation"] == {"step": 30, "max_f": 0.8, "mae": 0.1}
+
+
+def test_a_table_that_a_power_failure_has_cut(run):
+    """Its last row is left out; a row that says nothing is reported."""
+    text = run.validation.read_text()
+    for rest in ("120,0.9", "120,0.9,0.0"):
+        run.validation.write_text(text + rest)
+        assert model_card.facts_of_run(run, "best")["steps"] == 30
+    run.validation.write_text(text + "120,high,0.1\n")
+    with pytest.raises(PicanetError, match="validation.csv is damaged: .*'high'"):
+        model_card.facts_of_run(run, "best")
 
 
 def test_a_bare_run(tmp_path):

@@ -88,6 +88,12 @@ def test_what_may_not_fit_is_only_warned_of(batch_size, size, monkeypatch, caplo
     )
 
 
+def test_the_largest_of_several_sizes_is_warned_of(monkeypatch, caplog):
+    monkeypatch.setattr(machine, "memory", lambda: (16e9, 2e9))
+    machine.warn_of_memory(of(batch_size=9, image_sizes="320:0.5,224:0.5"))
+    assert "batches of 9 at 320 pixels needs" in caplog.text
+
+
 @pytest.mark.parametrize("memory", [(16e9, 12e9), (0.0, 0.0)])  # enough; unknown
 def test_what_fits_is_not_warned_of(memory, monkeypatch, caplog):
     monkeypatch.setattr(machine, "memory", lambda: memory)

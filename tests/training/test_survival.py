@@ -138,6 +138,15 @@ def test_rows_after_the_step_and_torn_ones_go(tmp_path):
     assert path.read_text() == "step,loss\n2,1.5\n6,0.75\n"
 
 
+def test_a_resumed_run_may_record_more(tmp_path):
+    path = tmp_path / "metrics.csv"
+    path.write_text("step,loss\n2,1.5\n")
+    table = TableWriter(path, start=2)
+    table.write(4, {"loss": 1.25, "skipped": 1})
+    table.write(6, {"loss": 0.75, "skipped": 2})
+    assert path.read_text() == "step,loss,skipped\n2,1.5,\n4,1.25,1\n6,0.75,2\n"
+
+
 def test_a_table_that_is_damaged(tmp_path):
     path = tmp_path / "metrics.csv"
     path.write_text("step,loss\nabc,1\n")
