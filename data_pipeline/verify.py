@@ -115,7 +115,7 @@ def check_record(payload: bytes, kind: str) -> str:
         record = schema.DECODERS[kind](tf.constant(payload))
     except (tf.errors.OpError, UnicodeDecodeError) as error:
         raise ValueError(schema.describe_error(error)) from error
-    key = record["key"].numpy().decode(errors="replace")
+    key = os.fsdecode(record["key"].numpy())
     size = (int(record["height"]), int(record["width"]))
     for part in [part for part in ("image", "mask") if part in record]:
         shape = tuple(record[part].shape[:2])

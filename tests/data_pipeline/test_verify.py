@@ -1,5 +1,6 @@
 import dataclasses
 import json
+import os
 import shutil
 
 import pytest
@@ -77,6 +78,16 @@ def test_what_is_in_the_records(data):
     assert "the image is 3 x 2, the record says 3 x 4" in height
     assert "parse" in parse
     assert f"key 'im8' is already at {data}/00002.tfrecord: offset 0" in repeated
+
+
+def test_names_that_are_no_utf_8_are_not_alike(data):
+    small = tf.io.encode_png(tf.zeros([2, 3, 1], tf.uint8)).numpy()
+    colour = tf.io.encode_png(tf.zeros([2, 3, 3], tf.uint8)).numpy()
+    example = {"image": colour, "mask": small, "height": 2, "width": 3}
+    keys = map(os.fsdecode, (b"\xff", b"\xfe"))
+    payloads = [schema.encode_mask_record(key=key, **example) for key in keys]
+    rewrite_shard(data, 2, payloads)
+    assert verify(data)[1] == []
 
 
 def test_counts_against_the_manifest(data):
