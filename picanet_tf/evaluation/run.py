@@ -34,6 +34,7 @@ from picanet_tf.tasks.registry import get_spec, load, specs_of_kind, task_names
 # {record kind: reader of predictions in image files}; boxes are not stored as images
 READERS = {kinds.MASK: read_mask, kinds.CLASS_MAP: read_class_map}
 _WORTH_WORKERS = 50  # images
+_MAX_LOADED = 4  # Models that are kept in memory.
 
 
 def scoring_of(task: str) -> Scoring:
@@ -75,8 +76,8 @@ class _Evaluation:
         self._task = self._find_task()
         self._scoring = scoring_of(self._task)
         self._read_map = READERS.get(get_spec(self._task).record_kind)
-        # Caches the model between the check and scoring.
-        self._load = functools.lru_cache(maxsize=1)(self._load_model)
+        # Between the check and scoring, and from one data set to the next.
+        self._load = functools.lru_cache(maxsize=_MAX_LOADED)(self._load_model)
 
     def run(self) -> dict:
         data_sets, methods = self._data_sets(), self._methods()

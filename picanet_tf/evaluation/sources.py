@@ -22,6 +22,7 @@ from picanet_tf.evaluation.samples import (
     Sample,
     predict_samples,
 )
+from picanet_tf.evaluation.tables import folder_name
 
 Read = Callable[[Path], np.ndarray]
 
@@ -205,14 +206,14 @@ def network(
 
 
 def name_uniquely(methods: Sequence[Method]) -> list[Method]:
-    """Adds the run or file to the names of methods with equal names.
+    """Adds the path of the model to the names of methods with equal names.
 
     Raises:
         PicanetError: if two names are still equal.
     """
     counts = Counter(method.name for method in methods)
     named = [
-        method._replace(name=f"{method.name} ({Path(method.facts['model']).name})")
+        method._replace(name=f"{method.name} ({method.facts['model']})")
         if counts[method.name] > 1 and "model" in method.facts
         else method
         for method in methods
@@ -222,10 +223,18 @@ def name_uniquely(methods: Sequence[Method]) -> list[Method]:
 
 
 def check_unique(names: Sequence[str], what: str) -> None:
-    """Raises `PicanetError` for duplicate names, because reports are keyed by name."""
-    name, count = Counter(names).most_common(1)[0]
-    if count > 1:
-        raise PicanetError(f"Two {what} are named {name}; names must be unique")
+    """Raises `PicanetError` if a report cannot keep two names apart.
+
+    Its JSON is keyed by them, and each has a folder for its files.
+    """
+    folders: dict[str, str] = {}
+    for name in names:
+        folder = folder_name(name)
+        if folder in folders:
+            other = folders[folder]
+            both = name if other == name else f"{other} and {name} (folder {folder})"
+            raise PicanetError(f"Two {what} are named {both}; names must be unique")
+        folders[folder] = name
 
 
 def spread_evenly(count: int, wanted: int) -> set[int]:

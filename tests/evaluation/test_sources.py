@@ -108,12 +108,15 @@ def test_equal_methods_are_told_apart():
     second = second._replace(facts={"model": "runs/other"})
     named = sources.name_uniquely([first, second, method("center")])
     assert [each.name for each in named] == [
-        "UNet (UNet)",
-        "UNet (other)",
+        "UNet (runs/UNet)",
+        "UNet (runs/other)",
         "center",
     ]
     with pytest.raises(PicanetError, match="Two methods are named DSS"):
         sources.name_uniquely([method("DSS")._replace(facts={})] * 2)
+    # Their files would be in the same folder.
+    with pytest.raises(PicanetError, match=r"named A/B and A_B \(folder A_B\)"):
+        sources.name_uniquely([method("A/B"), method("A_B")])
 
 
 def test_networks_want_images():
