@@ -136,7 +136,7 @@ def read_batches(
             f"Received: start_step={start_step}, training={training}"
         )
     worker, workers = share
-    if batch_size % workers or not 0 <= worker < workers:
+    if not 0 <= worker < workers or batch_size % workers:
         raise ValueError(
             "`share` must be (worker, number of workers), and the latter must divide "
             f"`batch_size`. Received: share={share}, batch_size={batch_size}"

@@ -68,10 +68,11 @@ def _run(main: Callable, positional: str, argv: list[str], module: str) -> int:
     program = _program_name(argv[0])
     if ignored:
         print(f"{program}: {ignored}", file=sys.stderr)
-    asks_for_help = any(word in _HELP_WORDS for word in _before_double_dash(argv[1:]))
+    before_paths = _before_double_dash(argv[1:])
+    asks_for_help = any(word in _HELP_WORDS for word in before_paths)
     try:
         if asks_for_help:
-            print(_help(program, positional, module, full="--helpfull" in argv))
+            print(_help(program, positional, module, full="--helpfull" in before_paths))
             code = 0
         else:
             code = main(_parse(argv, positional)) or 0

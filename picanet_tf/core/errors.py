@@ -21,7 +21,8 @@ def naming_argument(argument: str) -> Iterator[None]:
     except PicanetError as error:
         if f"`{argument}`" in str(error):
             raise
-        raise type(error)(f"`{argument}`: {error}") from error
+        error.args = (f"`{argument}`: {error}",)
+        raise
 
 
 class DatasetError(PicanetError):

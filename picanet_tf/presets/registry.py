@@ -119,7 +119,8 @@ def list_presets() -> dict[str, Preset]:
     Raises:
         PicanetError: if an entry cannot be read.
     """
-    found = [_read(path) for path in sorted(FOLDER.glob("*.json"))]
+    paths = sorted(FOLDER.glob("*.json"))
+    found = [_read(path, path.stat().st_mtime_ns) for path in paths]
     found.sort(key=lambda preset: not preset.default)
     return {preset.name: preset for preset in found}
 
@@ -175,7 +176,8 @@ def preset_for(weights: object, task: str, variant: str | None) -> Preset | None
 
 
 @functools.lru_cache
-def _read(path: Path) -> Preset:
+def _read(path: Path, changed: int) -> Preset:
+    """Reads the entry of a preset; `changed` is when it was last written."""
     try:
         entry = json.loads(path.read_text())
         _check(entry, _FIELDS, "the entry")

@@ -234,7 +234,7 @@ class _Export:
             quantization,
             image_size=self.request.image_size,
             attention=attention,
-            calibration=map(self._resize, self.calibration or ()),
+            calibration=[self._resize(image) for image in self.calibration or ()],
         )
         file = tflite.runner(path)
         return largest(

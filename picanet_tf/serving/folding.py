@@ -142,7 +142,8 @@ def _linear(layer) -> bool:
 
 def _kernel_and_bias(layer, norm) -> tuple[np.ndarray, np.ndarray]:
     """Returns float32 kernel and bias of a convolution, with its norm folded in."""
-    kernel, bias = (np.float64(weight) for weight in (layer.kernel, layer.bias))
+    kernel = np.float64(layer.kernel)
+    bias = np.zeros(kernel.shape[-1]) if layer.bias is None else np.float64(layer.bias)
     if norm is not None:
         scale = np.float64(norm.gamma) / np.sqrt(
             np.float64(norm.moving_variance) + norm.epsilon
@@ -155,8 +156,8 @@ def _kernel_and_bias(layer, norm) -> tuple[np.ndarray, np.ndarray]:
 def _convolution(like, name, kernel, bias):
     """Returns a convolution configured like `like` with these weights."""
     config = {**like.get_config(), "name": name}
-    if bias is None:
-        config["use_bias"] = False
+    if "use_bias" in config:
+        config["use_bias"] = bias is not None
     layer = type(like).from_config(config)
     layer.build((None, None, None, kernel.shape[2]))
     layer.set_weights([kernel] if bias is None else [kernel, bias])

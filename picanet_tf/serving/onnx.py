@@ -71,7 +71,7 @@ def _use_defaults(lstm: onnx.NodeProto) -> None:
     two directions. Keras has no peepholes.
     """
     del lstm.input[4:]
-    for attribute in lstm.attribute:
+    for attribute in list(lstm.attribute):
         if attribute.name == "activations":
             lstm.attribute.remove(attribute)
 

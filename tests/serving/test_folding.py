@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 
-from picanet_tf.serving.folding import FoldingOptions
+from picanet_tf.serving.folding import FoldingOptions, _convolution, _kernel_and_bias
 from picanet_tf.serving.network import serving_network
 from tests.serving.networks import norms, pixels, trained_like
 
@@ -53,6 +53,16 @@ def test_a_norm_matters_in_these_tests():
         assert largest_difference(network, served, pixels(2)) > 1e-3
         weight.assign(right)
     assert largest_difference(network, served, pixels(2)) < 3e-5
+
+
+def test_a_convolution_without_bias_gets_one_of_its_norm():
+    convolution = keras.layers.Conv2D(3, 1, use_bias=False)
+    norm = keras.layers.BatchNormalization(moving_mean_initializer="ones")
+    images = pixels(1)
+    wanted = norm(convolution(images), training=False)
+    kernel, bias = _kernel_and_bias(convolution, norm)
+    folded = _convolution(convolution, "folded", kernel, bias)
+    np.testing.assert_allclose(folded(images), wanted, rtol=1e-5, atol=1e-4)
 
 
 def test_norms_inside_attention_are_gone():
