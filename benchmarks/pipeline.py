@@ -229,12 +229,12 @@ def conversion(tfrecords: str, folder: str) -> dict:
     """
     from data_pipeline.convert import convert_folders
     from data_pipeline.pairs import pair_by_name
-    from picanet_tf.core import processes
+    from picanet_tf.core import hardware
 
+    cores = hardware.cores()
     root = Path(folder)
     count = unpack(tfrecords, root)
     found, _ = pair_by_name(root / "images", root / "masks")
-    cores = processes.cores()
 
     def converted(workers: int) -> None:
         options = {"name": "x", "workers": workers, "overwrite": True}

@@ -37,9 +37,10 @@ from picanet_tf.core import cli
 from picanet_tf.core.directories import publishing
 from picanet_tf.core.errors import PicanetError
 from picanet_tf.core.files import errors_of_writing
+from picanet_tf.core.hardware import cores
 from picanet_tf.core.images import MAX_PIXELS
 from picanet_tf.core.masks import report_masks
-from picanet_tf.core.processes import cores, worker_pool
+from picanet_tf.core.processes import worker_pool
 from picanet_tf.core.signals import sigint_blocked
 
 POSITIONAL = ""

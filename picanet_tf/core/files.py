@@ -124,6 +124,11 @@ def write_text(path: Path, text: str) -> None:
     write_bytes(path, text.encode("utf-8", "surrogateescape"))
 
 
+def in_utf8(text: str) -> str:
+    """Escapes undecodable bytes of file names in a text, to show them."""
+    return text.encode("utf-8", "backslashreplace").decode()
+
+
 def write_json(path: Path, values) -> None:
     """Writes values as indented JSON; raises as `write_text`."""
     write_text(path, json.dumps(values, indent=2) + "\n")

@@ -1,12 +1,20 @@
-"""What the processor computes fast. Imports no TensorFlow."""
+"""The processor: its cores, and what it computes fast. Imports no TensorFlow."""
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 CPUINFO = Path("/proc/cpuinfo")
 # {flag in /proc/cpuinfo: name}, the faster unit first
 _BFLOAT16 = {"amx_bf16": "AMX-BF16", "avx512_bf16": "AVX512-BF16"}
+
+
+def cores() -> int:
+    """Returns the number of CPU cores available to this process."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def bfloat16_unit(cpuinfo: str | None = None) -> str:

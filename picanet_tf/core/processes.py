@@ -13,13 +13,6 @@ from concurrent.futures import ProcessPoolExecutor
 from picanet_tf.core.signals import Terminated
 
 
-def cores() -> int:
-    """Returns the number of CPU cores available to this process."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
-
-
 @contextlib.contextmanager
 def worker_pool(workers: int) -> Iterator[ProcessPoolExecutor]:
     """Context manager of a process pool; pending work is cancelled on exit.

@@ -11,7 +11,7 @@ import re
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from fractions import Fraction
 from pathlib import Path
 from typing import BinaryIO
@@ -25,6 +25,7 @@ INSTALL = "pip install imageio-ffmpeg"
 # Video formats with transparency; "frames" is a folder of PNGs, without ffmpeg.
 VIDEO_FORMATS = ("webm", "mov", "frames")
 
+_QUIET = ("-hide_banner", "-loglevel", "error", "-y")
 # BT.709 is what players assume; ffmpeg's default for RGB is BT.601.
 _FILTER = (
     "scale=out_color_matrix=bt709:out_range=tv,format={},setparams=range=tv"
@@ -175,9 +176,6 @@ def add_sound(video: Path, source: str | os.PathLike, name: str | os.PathLike) -
         os.replace(both, video)
     finally:
         both.unlink(missing_ok=True)
-
-
-_QUIET: Sequence[str] = ("-hide_banner", "-loglevel", "error", "-y")
 
 
 def _url(path: str | os.PathLike) -> str:

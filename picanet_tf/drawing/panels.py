@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from picanet_tf.core.files import replacing
+from picanet_tf.core.files import in_utf8, replacing
 
 
 class Row(NamedTuple):
@@ -46,7 +46,7 @@ def save_panel(
     # Dollar signs in file names must not start math mode.
     plain = {"parse_math": False}
     if title:
-        figure.suptitle(_in_utf8(title), fontsize=11, **plain)
+        figure.suptitle(in_utf8(title), fontsize=11, **plain)
     axes = figure.subplots(len(rows), len(columns), squeeze=False)
     for line, row in zip(axes, rows, strict=True):
         for axis, picture in zip(line, row.pictures, strict=True):
@@ -56,15 +56,10 @@ def save_panel(
             if picture is not None:
                 limit = 255 if picture.dtype == np.uint8 else 1
                 axis.imshow(picture, cmap="gray", vmin=0, vmax=limit)
-        line[0].set_ylabel(_in_utf8(row.label), fontsize=9, **plain)
+        line[0].set_ylabel(in_utf8(row.label), fontsize=9, **plain)
     for axis, name in zip(axes[0], columns, strict=True):
-        axis.set_title(_in_utf8(name), fontsize=10, **plain)
+        axis.set_title(in_utf8(name), fontsize=10, **plain)
     with replacing(Path(path)) as temporary, warnings.catch_warnings():
         # Characters that the font lacks are drawn as boxes.
         warnings.filterwarnings("ignore", message="Glyph .* missing from font")
         figure.savefig(temporary, dpi=110)
-
-
-def _in_utf8(text: str) -> str:
-    """Makes text encodable even if it contains a file name that is not UTF-8."""
-    return text.encode("utf-8", "backslashreplace").decode()

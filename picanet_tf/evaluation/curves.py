@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from picanet_tf.evaluation.tables import in_utf8
+from picanet_tf.core.files import in_utf8
 
 # Ten colours, each solid, dashed and dotted.
 _STYLES = ("-", "--", ":")

@@ -6,6 +6,8 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from picanet_tf.core.hardware import cores
+
 # {name: scores to compute}; None computes all
 METRICS = {
     "all": None,
@@ -56,7 +58,7 @@ class EvaluateOptions:
     normalize: bool = True
     metrics: str = "all"
     batch_size: int = 4
-    workers: int = min(os.cpu_count() or 1, 8)
+    workers: int = min(cores(), 8)
     grid_images: int = 6
 
     def __post_init__(self):

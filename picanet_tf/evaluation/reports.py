@@ -7,12 +7,12 @@ import math
 from collections.abc import Sequence
 from typing import ClassVar
 
+from picanet_tf.core.files import in_utf8
 from picanet_tf.evaluation.samples import DataSet, Method
 from picanet_tf.evaluation.tables import (
     align_columns,
     by_dataset,
     facts_list,
-    in_utf8,
     in_words,
     markdown_table,
     versions,

@@ -12,15 +12,12 @@ import re
 from collections.abc import Mapping, Sequence
 from importlib import metadata
 
+from picanet_tf.core.files import in_utf8
+
 
 def folder_name(name: str) -> str:
     """Converts the name of a data set or method to a folder name."""
     return re.sub(r"[^\w.+-]+", "_", name).strip("._") or "_"
-
-
-def in_utf8(text: str) -> str:
-    """Makes text encodable even if it contains a file name that is not UTF-8."""
-    return text.encode("utf-8", "backslashreplace").decode()
 
 
 def by_dataset(results: Sequence) -> dict[str, list]:
@@ -59,10 +56,10 @@ def csv_text(rows: Sequence[Sequence]) -> str:
 
 def facts_list(results: Sequence) -> str:
     """Formats the metadata of each method, then of each data set, as Markdown."""
-    facts = {r.method: r.details for r in results} | {
-        r.dataset: r.data for r in results
-    }
-    return "\n".join(f"- {name}: {in_words(values)}" for name, values in facts.items())
+    methods = {r.method: r.details for r in results}
+    data = {r.dataset: r.data for r in results}
+    facts = [*methods.items(), *data.items()]
+    return "\n".join(f"- {name}: {in_words(values)}" for name, values in facts)
 
 
 def in_words(facts: Mapping) -> str:

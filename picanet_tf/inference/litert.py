@@ -14,6 +14,7 @@ from typing import NamedTuple
 import numpy as np
 
 from picanet_tf.core.errors import PicanetError
+from picanet_tf.core.hardware import cores
 from picanet_tf.inference.base import Model
 from picanet_tf.tasks.registry import get_spec
 
@@ -58,7 +59,7 @@ class LiteRTFile:
         try:
             with _quiet_stderr():
                 interpreter = interpreter_class(
-                    str(path), num_threads=threads or os.cpu_count()
+                    str(path), num_threads=threads or cores()
                 )
                 interpreter.allocate_tensors()
                 self._run = interpreter.get_signature_runner(SIGNATURE)

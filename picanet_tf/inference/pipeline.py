@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -12,6 +11,7 @@ from typing import NamedTuple, TypeVar
 import numpy as np
 from absl import logging
 
+from picanet_tf.core.hardware import cores
 from picanet_tf.inference.base import Model
 
 Job = TypeVar("Job")
@@ -52,7 +52,7 @@ def predict_jobs(
         (job, None) once its result is written, or (job, exception), in approximately
         the order of the jobs.
     """
-    workers = min(os.cpu_count() or 1, _MAX_AHEAD)
+    workers = min(cores(), _MAX_AHEAD)
     most = max(batch_size, workers + 1)
     readers, writers = ThreadPoolExecutor(workers), ThreadPoolExecutor(workers)
     jobs = iter(jobs)

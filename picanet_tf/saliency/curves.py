@@ -9,10 +9,11 @@ from collections.abc import Iterator, Mapping
 
 import numpy as np
 
+from picanet_tf.core.files import in_utf8
 from picanet_tf.evaluation.curves import line_style, new_figure
 from picanet_tf.evaluation.samples import Example
 from picanet_tf.evaluation.scoring import panel_of
-from picanet_tf.evaluation.tables import folder_name, in_utf8
+from picanet_tf.evaluation.tables import folder_name
 from picanet_tf.saliency.evaluation import Evaluation
 from picanet_tf.saliency.measures import THRESHOLDS
 

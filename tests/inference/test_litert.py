@@ -209,7 +209,7 @@ def test_threads_are_those_asked_for(litert_file, monkeypatch):
         return whole(path, num_threads=num_threads)
 
     monkeypatch.setattr(module, "_interpreter_class", lambda: interpreter)
-    monkeypatch.setattr(module.os, "cpu_count", lambda: 5)
+    monkeypatch.setattr(module, "cores", lambda: 5)
     LiteRTModel(litert_file, threads=2)
     LiteRTModel(litert_file)
     assert asked == [2, 5]

@@ -184,7 +184,7 @@ def test_a_folder_that_goes_away(litert_file, tmp_path, monkeypatch):
 
 def test_one_photo_at_a_time_is_stopped(litert_file, tmp_path, monkeypatch):
     """After Ctrl-C, those that were begun are finished and counted."""
-    monkeypatch.setattr(pipeline.os, "cpu_count", lambda: 2)
+    monkeypatch.setattr(pipeline, "cores", lambda: 2)
     for number in range(60):
         save(tmp_path / f"{number}.png")
     stops = []

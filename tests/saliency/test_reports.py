@@ -7,8 +7,8 @@ import json
 import numpy as np
 import pytest
 
+from picanet_tf.core.files import in_utf8
 from picanet_tf.evaluation.samples import Sample
-from picanet_tf.evaluation.tables import in_utf8
 from picanet_tf.saliency import reference, reports
 from picanet_tf.saliency.evaluation import evaluate
 from picanet_tf.training.experiments import Experiment

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 from collections.abc import Iterable
 from contextlib import ExitStack, asynccontextmanager
 from pathlib import Path
@@ -17,6 +16,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
+from picanet_tf.core.hardware import cores
 from picanet_tf.inference.litert import LiteRTModel
 from picanet_tf.inference.options import PredictOptions
 from picanet_tf.serving.service.answers import (
@@ -124,7 +124,7 @@ class _Service:
         self._limits = limits
         self._memory = Memory(limits.held_bytes)
         # One job runs the network, on all cores; the others decode or encode.
-        threads = (os.cpu_count() or 1) + 1
+        threads = cores() + 1
         self.jobs = JobQueue(limits.max_pixels, threads, limits.queue)
 
     async def index(self, request: Request) -> Response:

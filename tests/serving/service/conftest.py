@@ -78,7 +78,7 @@ def model(litert_file):
 @pytest.fixture
 def gated(litert_file, monkeypatch):
     """A model with a gate, of which two images are worked on at once."""
-    monkeypatch.setattr("picanet_tf.serving.service.app.os.cpu_count", lambda: 1)
+    monkeypatch.setattr("picanet_tf.serving.service.app.cores", lambda: 1)
     return GatedModel(litert_file)
 
 
