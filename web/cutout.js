@@ -63,7 +63,7 @@ export function cutOut(image, alpha, background) {
   const {width, height} = image;
   const data = estimateForeground(image, alpha);
   const behind = background.kind === 'blur' ? blurred(image, alpha) :
-      background.kind === 'picture' ? background.pixels.data : null;
+      background.kind === 'picture' ? overWhite(background.pixels).data : null;
   for (let i = 0, at = 0; i < alpha.length; i++, at += 4) {
     const share = alpha[i] * (image.data[at + 3] / 255);
     if (background.kind === 'transparent') {

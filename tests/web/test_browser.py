@@ -79,6 +79,10 @@ def test_backgrounds_threshold_and_formats(new_page, url, files, tmp_path):
     page.set_input_files("#picture", tmp_path / "blue.png")
     blue = opened(downloaded(page, page.locator("#save").click)[1])
     assert (blue[alpha == 0] == [0, 0, 255, 255]).all()
+    Image.new("RGBA", (300, 100), (0, 0, 255, 0)).save(tmp_path / "clear.png")
+    page.set_input_files("#picture", tmp_path / "clear.png")
+    white = opened(downloaded(page, page.locator("#save").click)[1])
+    assert (white[alpha == 0] == 255).all()
 
     page.select_option("#background", "transparent")
     page.select_option("#format", "image/webp")
