@@ -19,9 +19,13 @@ let stale = false; // whether the options have changed since they were drawn
 
 /** Loads the network, once, and says what it runs on. */
 async function ready() {
-  const {runs, name, attention: shown} = await load({onProgress: advance});
-  element('runs').textContent = `${name} runs on ${runs}.`;
-  element('look').hidden = !shown;
+  try {
+    const {runs, name, attention: shown} = await load({onProgress: advance});
+    element('runs').textContent = `${name} runs on ${runs}.`;
+    element('look').hidden = !shown;
+  } finally {
+    element('progress').hidden = true;
+  }
 }
 
 /** Loads the network while the visitor looks for photos. */
@@ -34,8 +38,6 @@ async function start() {
   } catch (error) {
     say(`The network could not be loaded: ${message(error)}`, true);
     return false;
-  } finally {
-    element('progress').hidden = true;
   }
 }
 
