@@ -175,9 +175,10 @@ async function remove(photo) {
   photos.splice(at, 1);
   forget(photo);
   const next = photos.slice(at).find((each) => each.map) ?? photos.filter((each) => each.map).at(-1);
-  if (photo === current) await select(next);
+  const shown = photo === current && select(next);
   (thumbnail(next) ?? element('files')).focus();
-  summarize();
+  summarize(); // Before the next photo is drawn, which may fail.
+  await shown;
 }
 
 /** Draws the photo that is shown: once more if the options change meanwhile, not for each change. */

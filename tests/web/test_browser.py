@@ -253,6 +253,18 @@ def test_photos_are_taken_out_of_the_list(new_page, url, files):
     done(page, 1, 1)
 
 
+def test_a_next_photo_that_cannot_be_shown_is_told(new_page, url, files, tmp_path):
+    gone = tmp_path / "gone.png"
+    Image.new("L", (30, 50), 200).save(gone)
+    page = new_page(url)
+    page.set_input_files("#files", [files[1], gone])
+    done(page, 2, 2)
+    gone.unlink()
+    page.locator("#remove").click()
+    text = re.compile("^gone.png: it cannot be read any more")
+    expect(page.locator("#status")).to_have_text(text, timeout=PATIENCE)
+
+
 def test_a_photo_that_failed_is_tried_again_or_taken_out(new_page, url, files):
     page = new_page(url)
     ready(page)
