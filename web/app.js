@@ -161,7 +161,7 @@ async function select(photo) {
   element('editor').hidden = !photo;
   for (const each of photos) thumbnail(each)?.setAttribute('aria-current', String(each === photo));
   await draw();
-  await look(current, summarize);
+  if (photo === current) await look(photo, summarize); // Otherwise, whoever chose another does.
 }
 
 /**

@@ -50,6 +50,7 @@ export async function look(photo, summarize) {
  */
 export function forget(photo) {
   if (looked?.photo === photo) looked = undefined;
+  if (shown === photo) shown = undefined; // Its attention may be on its way.
 }
 
 /** @param {import('./picanet.js').Saliency} map */
