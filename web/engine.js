@@ -132,8 +132,9 @@ async function run(model, input) {
   try {
     /** @type {Record<string, Float32Array>} */
     const found = {};
-    for (const [name, output] of Object.entries(await model.run({image: tensor}))) {
-      held.push(output);
+    const outputs = await model.run({image: tensor});
+    held.push(...Object.values(outputs));
+    for (const [name, output] of Object.entries(outputs)) {
       const values = output.accelerator === 'wasm' ? output : await output.copyTo('wasm');
       if (values !== output) held.push(values);
       found[name] = new Float32Array(values.toTypedArray());
