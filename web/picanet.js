@@ -75,8 +75,7 @@ export function load({base, accelerator, onProgress} = {}) {
         `${loadingFrom.accelerator}: base and accelerator count at the first call.`));
   }
   loading ??= loadFrom(folder, accelerator ?? 'auto', onProgress).catch((error) => {
-    worker?.terminate();
-    worker = loading = undefined;
+    stop(error);
     throw error;
   });
   return loading;
@@ -229,8 +228,8 @@ function ask(job, options, progress) {
   const id = ++jobs;
   return new Promise((resolve, reject) => {
     if (!worker) return reject(new Error('The network is not loaded: call load first.'));
-    waiting.set(id, {resolve, reject, progress});
     worker.postMessage({id, job, ...options});
+    waiting.set(id, {resolve, reject, progress});
   });
 }
 
@@ -248,10 +247,18 @@ function start(url) {
   started.onerror = (event) => {
     started.terminate();
     if (worker !== started) return; // Another has taken its place.
-    const error = new Error(event.message || `${url}: the worker failed to start.`);
-    for (const job of waiting.values()) job.reject(error);
-    waiting.clear();
-    worker = loading = undefined;
+    stop(new Error(event.message || `${url}: the worker failed to start.`));
   };
   return started;
+}
+
+/**
+ * Stops the worker; what it was asked for fails. The next call of `load` starts another one.
+ * @param {unknown} error
+ */
+function stop(error) {
+  worker?.terminate();
+  worker = loading = undefined;
+  for (const job of waiting.values()) job.reject(error);
+  waiting.clear();
 }
