@@ -49,6 +49,8 @@ let jobs = 0;
 /** @type {Promise<Loaded> | undefined} */
 let loading;
 let loadingFrom = {folder: '', accelerator: ''};
+/** @type {Loaded | undefined} */
+let latest; // which succeeded: if its worker fails, another one loads the same
 
 /**
  * @typedef {object} Loaded
@@ -67,6 +69,10 @@ let loadingFrom = {folder: '', accelerator: ''};
  * @returns {Promise<Loaded>}
  */
 export function load({base, accelerator, onProgress} = {}) {
+  if (!loading) {
+    base ??= latest?.base;
+    accelerator ??= latest?.accelerator;
+  }
   const url = new URL(base ?? HERE, self.location.href);
   if (base && !url.pathname.endsWith('/')) url.pathname += '/';
   const folder = new URL('.', url).href;
@@ -105,7 +111,8 @@ async function loadFrom(folder, accelerator, onProgress) {
   }
   worker = start(new URL('worker.js', folder));
   const {runs, wasm} = await ask('load', {base: folder, file: model, accelerator}, onProgress);
-  return {runs, wasm, name: model.name, attention: Boolean(model.attention), model, base: folder, accelerator};
+  latest = {runs, wasm, name: model.name, attention: Boolean(model.attention), model, base: folder, accelerator};
+  return latest;
 }
 
 /**
@@ -163,6 +170,7 @@ export async function compose(pixels, map, {edges = 'guided', threshold = 0, bac
       throw new TypeError(`${what} must have ${channels} values for each of width x height`);
     }
   }
+  if (latest) await load(); // Again, if the worker has failed.
   const behind = await parseBackground(background, pixels);
   return ask('cutOut', {pixels, saliency: map, edges, threshold, background: behind});
 }

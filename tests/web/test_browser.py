@@ -185,6 +185,17 @@ def test_a_module_that_does_not_load_is_told_and_asked_again(new_page, url, file
     ready(page)
 
 
+def test_a_cutout_is_saved_after_the_worker_failed(new_page, preset_site, files):
+    with served(preset_site, isolated=False) as address:
+        page = new_page(address, service_workers="block")
+        page.set_input_files("#files", files[1])
+        done(page, 1, 1)
+        (worker,) = page.workers
+        with worker.expect_event("close"):
+            worker.evaluate("setTimeout(() => { throw new Error('spoilt'); })")
+        assert downloaded(page, page.locator("#save").click)[0] == "b.cutout.png"
+
+
 def test_no_photo_stops_the_others(new_page, url, files, tmp_path):
     """Very wide ones, one that no canvas takes, and one that was removed meanwhile."""
     wide, wider, gone = (tmp_path / f"{name}.png" for name in ("wide", "wider", "gone"))

@@ -22,7 +22,7 @@ from picanet_tf.saliency.rendering import render
 from picanet_tf.serving import tflite, web
 from picanet_tf.serving.web.sources import SOURCES
 from tests.inference import networks
-from tests.web.browser import served
+from tests.web.browser import copy_of, served
 from tests.web.npm import node_command, npm_command
 
 pytest.importorskip("playwright.sync_api")
@@ -210,6 +210,22 @@ def test_a_worker_that_fails_is_replaced(new_page, preset_site, astronaut):
         assert call(page, "error", "saliency", photo, {}) == "none"
         (other,) = page.workers
         assert other is not worker
+
+
+def test_its_replacement_loads_from_the_same_folder(
+    new_page, preset_site, astronaut, tmp_path
+):
+    folder = copy_of(preset_site, tmp_path / "site")
+    copy_of(preset_site, folder / "copy")
+    with served(folder, isolated=False) as address:
+        page = new_page(f"{address}LICENSES.txt", service_workers="block")
+        assert call(page, "error", "load", "", {"base": "/copy/"}) == "none"
+        (worker,) = page.workers
+        with worker.expect_event("close"):
+            worker.evaluate("setTimeout(() => { throw new Error('spoilt'); })")
+        assert call(page, "error", "saliency", png(astronaut[:50, :50]), {}) == "none"
+        (other,) = page.workers
+        assert other is not worker and other.url == f"{address}copy/worker.js"
 
 
 @pytest.fixture(scope="module")
