@@ -68,7 +68,7 @@ let latest; // which succeeded: if its worker fails, another one loads the same
  * @param {LoadOptions} [options]
  * @returns {Promise<Loaded>}
  */
-export function load({base, accelerator, onProgress} = {}) {
+export async function load({base, accelerator, onProgress} = {}) {
   if (!loading) {
     base ??= latest?.base;
     accelerator ??= latest?.accelerator;
@@ -77,8 +77,8 @@ export function load({base, accelerator, onProgress} = {}) {
   if (base && !url.pathname.endsWith('/')) url.pathname += '/';
   const folder = new URL('.', url).href;
   if (loading && ((base && folder !== loadingFrom.folder) || (accelerator && accelerator !== loadingFrom.accelerator))) {
-    return Promise.reject(new Error(`The network was loaded from ${loadingFrom.folder} for accelerator ` +
-        `${loadingFrom.accelerator}: base and accelerator count at the first call.`));
+    throw new Error(`The network was loaded from ${loadingFrom.folder} for accelerator ` +
+        `${loadingFrom.accelerator}: base and accelerator count at the first call.`);
   }
   loading ??= loadFrom(folder, accelerator ?? 'auto', onProgress).catch((error) => {
     stop(error);
