@@ -83,7 +83,7 @@ class PictureResponse(Response):
     """
 
     def __init__(self, content: bytes, name: str, ended: Callable[[], None]):
-        quoted = quote(name)
+        quoted = quote(name, errors="replace")  # It may have lone surrogates.
         naming = (
             f'filename="{name}"' if quoted == name else f"filename*=UTF-8''{quoted}"
         )

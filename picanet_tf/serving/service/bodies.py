@@ -181,6 +181,8 @@ async def _read_form(request: Request, chunks, limits: Limits) -> Upload:
         raise HTTPException(400, f"{_FORM}: {error.message}") from error
     except FormParserError as error:
         raise HTTPException(400, f"{_FORM}: {error}") from error
+    except UnicodeError as error:  # of its charset, such as idna
+        raise HTTPException(400, f"{_FORM}: a name cannot be decoded") from error
     try:
         found = form.multi_items()
         if (

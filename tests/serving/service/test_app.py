@@ -83,6 +83,17 @@ def test_a_form_is_as_good_as_a_body(client, jpeg):
     assert client.post(**body)[2] == raw[2]  # as curl --data-binary sends it
 
 
+def test_names_in_an_odd_charset(client, jpeg):
+    disposition = b'Content-Disposition: form-data; name="image"; filename="+2AA-.jpg"'
+    body = b"--b\r\n" + disposition + b"\r\n\r\n" + jpeg + b"\r\n--b--\r\n"
+    kind = "multipart/form-data; boundary=b; charset="
+    status, headers, _ = client.post(body, headers={"Content-Type": f"{kind}utf-7"})
+    assert status == 200
+    assert headers["Content-Disposition"] == "inline; filename*=UTF-8''%3F.cutout.png"
+    answer = client.post(body, headers={"Content-Type": f"{kind}undefined"})
+    assert answer[0] == 400 and "a name cannot be decoded" in error_of(answer[2])
+
+
 def test_options_of_cutouts_are_the_commands(client, model, jpeg):
     image, result = images.read_image(jpeg), model.predict(images.read_image(jpeg))
     for query, options in (
