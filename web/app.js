@@ -68,7 +68,7 @@ function addFrom(data) {
     add(file, item.webkitGetAsEntry?.()?.isDirectory);
     count++;
   }
-  if (!count) say('There was no photo in it. Save the photo as a file, then choose, drop or paste that.', true);
+  if (!count) say('No photo was found in that. Save the photo as a file, then choose, drop or paste the file.', true);
 }
 
 /** @param {Photo} photo */
@@ -76,7 +76,7 @@ async function take(photo) {
   if (!photos.includes(photo)) return; // It was removed meanwhile.
   say(`${photo.name} (${photos.indexOf(photo) + 1} of ${photos.length}) …`);
   try {
-    if (photo.folder) throw new Error('it is a folder: drop the photos in it');
+    if (photo.folder) throw new Error('this is a folder; drop the photos inside it instead');
     await ready(); // Again, if it failed before.
     photo.map = await saliency(photo.blob);
     await show(photo);

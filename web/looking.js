@@ -65,8 +65,8 @@ function mark() {
   const button = element('pixel');
   button.style.left = `${100 * pixel.x}%`;
   button.style.top = `${100 * pixel.y}%`;
-  button.setAttribute('aria-label', `Marked pixel: ${Math.round(100 * pixel.x)} % from the left, ` +
-      `${Math.round(100 * pixel.y)} % from the top. The arrow keys move it.`);
+  button.setAttribute('aria-label', `Marked pixel: ${Math.round(100 * pixel.x)}% from the left, ` +
+      `${Math.round(100 * pixel.y)}% from the top. Use the arrow keys to move it.`);
   const photo = /** @type {HTMLCanvasElement} */ (element('before'));
   const scale = Math.min(1, 360 / Math.max(photo.width, photo.height));
   element('modules').replaceChildren(...(looked?.modules ?? []).map((module) => {

@@ -326,11 +326,11 @@ def test_what_is_no_photo_is_told(new_page, url):
     ready(page)
     assert page.evaluate(DROP, ["text", "body", ""])
     expect(page.locator("#status")).to_have_text(
-        re.compile("^There was no photo in it. Save the photo as a file, then")
+        re.compile("^No photo was found in that. Save the photo as a file, then")
     )
     assert page.evaluate(DROP, ["folder", "body", "holiday"])
     expect(page.locator("#status")).to_have_text(
-        "0 of 1 done, 1 failed. holiday: it is a folder: drop the photos in it."
+        "0 of 1 done, 1 failed. holiday: this is a folder; drop the photos inside it instead."
     )
 
 

@@ -299,14 +299,14 @@ def test_a_visitor_sees_where_the_network_looked(new_page, attentive, tmp_path):
             ({"x": 300, "y": 200}, "[2-9]."),
         ):
             page.locator("#view").click(position=corner)
-            label = re.compile(f": {place} % from the left, {place} % from the top")
+            label = re.compile(f": {place}% from the left, {place}% from the top")
             expect(page.locator("#pixel")).to_have_attribute("aria-label", label)
             said.append(captions.all_inner_texts())
         assert said[0] != said[1]
         page.locator("#pixel").focus()
         for _ in range(30):
             page.keyboard.press("ArrowRight")
-        label = re.compile(": 100 % from the left")
+        label = re.compile(": 100% from the left")
         expect(page.locator("#pixel")).to_have_attribute("aria-label", label)
         assert captions.all_inner_texts() != said[1]
         page.locator("#photos button").nth(1).click()
