@@ -67,12 +67,12 @@ export class Engine {
   static async load(base, file, accelerator, progress) {
     const data = await fetchNetwork(new URL(file.file, base).href, file, progress);
     const {threads, wasm} = await loadRuntime(new URL(file.runtime, base).href);
-    const unchecked = self.crypto.subtle ? '' : '; without HTTPS its checksum is not compared';
+    const unchecked = self.crypto.subtle ? '' : '; its checksum is not checked without HTTPS';
     if (accelerator !== 'wasm' && file.webgpu && await hasGPU()) {
       const model = await compileForGPU(data, file.imageSize);
       if (model) return new Engine(model, file.imageSize, `WebGPU${unchecked}`, wasm);
     }
-    if (accelerator === 'webgpu') throw new Error('This browser cannot run the network by WebGPU.');
+    if (accelerator === 'webgpu') throw new Error('This browser cannot run the network with WebGPU.');
     const cpu = threads ? `WebAssembly, ${navigator.hardwareConcurrency} threads` : 'WebAssembly, one thread';
     const model = await loadAndCompile(data, {accelerator: 'wasm'});
     return new Engine(model, file.imageSize, cpu + unchecked, wasm);
@@ -156,12 +156,12 @@ export async function fetchNetwork(url, file, progress) {
   // What a cache holds may be damaged: it is asked for once more, past all caches.
   for (const cache of /** @type {RequestCache[]} */ (['default', 'reload'])) {
     const data = await download(url, file, cache, progress).catch((error) => {
-      throw new Error(`${file.file}: ${error.message}. Was the folder copied whole? A new version wants the page reloaded.`);
+      throw new Error(`${file.file}: ${error.message}. Was the whole folder copied? If there is a new version, reload the page.`);
     });
     // `crypto.subtle` exists on HTTPS and localhost only.
     if (data && (!self.crypto.subtle || await sha256(data) === file.sha256)) return data;
   }
-  throw new Error(`${file.file} is damaged, or of another version than the page. Was the folder copied whole?`);
+  throw new Error(`${file.file} is damaged or belongs to another version of the page. Was the whole folder copied?`);
 }
 
 /**
@@ -173,7 +173,7 @@ export async function fetchNetwork(url, file, progress) {
  */
 async function download(url, file, cache, progress) {
   const response = await fetch(url, {cache});
-  if (!response.ok || !response.body) throw new Error(`the server answers ${response.status}`);
+  if (!response.ok || !response.body) throw new Error(`the server answered ${response.status}`);
   const data = new Uint8Array(file.bytes);
   const reader = response.body.getReader();
   for (let done = 0; ;) {

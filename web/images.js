@@ -29,7 +29,7 @@ export async function decode(image, cover) {
 /** Throws an error if this browser lacks what the page is made of. */
 export function checkBrowser() {
   if (typeof OffscreenCanvas === 'undefined') {
-    throw new Error('This browser has no OffscreenCanvas: take Chrome 91, Firefox 114, Safari 16.4 or a newer one');
+    throw new Error('This browser has no OffscreenCanvas: use Chrome 91, Firefox 114, Safari 16.4 or newer');
   }
 }
 
@@ -47,12 +47,12 @@ async function openBitmap(image) {
   } catch (error) {
     if (image instanceof Blob) {
       await image.arrayBuffer().catch(() => {
-        throw new Error(`${name}: it cannot be read any more; was it changed or removed?`);
+        throw new Error(`${name}: it can no longer be read; was it changed or removed?`);
       });
     }
     const loading = image instanceof HTMLImageElement && !image.complete;
-    throw new Error(`${name}: ${loading ? 'it has not loaded yet: wait for its decode()' :
-      'this browser cannot read it as a picture: if another program can, have that save it as JPEG or PNG'}`);
+    throw new Error(`${name}: ${loading ? 'it has not loaded yet: await its decode()' :
+      'this browser cannot read it as a picture; if another program can, save it there as JPEG or PNG'}`);
   }
 }
 

@@ -78,7 +78,7 @@ export async function load({base, accelerator, onProgress} = {}) {
   const folder = new URL('.', url).href;
   if (loading && ((base && folder !== loadingFrom.folder) || (accelerator && accelerator !== loadingFrom.accelerator))) {
     throw new Error(`The network was loaded from ${loadingFrom.folder} for accelerator ` +
-        `${loadingFrom.accelerator}: base and accelerator count at the first call.`);
+        `${loadingFrom.accelerator}: base and accelerator only count in the first call.`);
   }
   loading ??= loadFrom(folder, accelerator ?? 'auto', onProgress).catch((error) => {
     stop(error);
@@ -103,7 +103,7 @@ async function loadFrom(folder, accelerator, onProgress) {
   let model;
   try {
     const answer = await fetch(`${folder}model.json`);
-    if (!answer.ok) throw new Error(`the server answers ${answer.status}`);
+    if (!answer.ok) throw new Error(`the server answered ${answer.status}`);
     model = await answer.json();
   } catch (error) {
     throw new Error(`${folder}model.json: ${error instanceof Error ? error.message : error}. base must be the URL of ` +
@@ -136,7 +136,7 @@ export async function saliency(image, options) {
 export async function attention(image, options = {}) {
   const {model, base, accelerator} = await load(options);
   const file = model.attention && {...model.attention, runtime: model.runtime};
-  if (!file) throw new Error('This page has no attention to show: write it with picanet web --attention.');
+  if (!file) throw new Error('This page has no attention to show: write the page with picanet web --attention.');
   await ask('load', {base, file, accelerator}, options.onProgress);
   return ask('attention', {pixels: await decode(image), file});
 }
@@ -167,7 +167,7 @@ export async function compose(pixels, map, {edges = 'guided', threshold = 0, bac
   for (const [what, {width, height, data}, channels] of /** @type {[string, Pixels | Saliency, number][]} */ (
     [['pixels', pixels ?? {}, 4], ['map', map ?? {}, 1]])) {
     if (!width || data?.length !== width * height * channels) {
-      throw new TypeError(`${what} must have ${channels} values for each of width x height`);
+      throw new TypeError(`${what} must have width x height x ${channels} values`);
     }
   }
   if (latest) await load(); // Again, if the worker has failed.
@@ -182,10 +182,10 @@ const OPTIONS = ['edges', 'threshold', 'background', 'type', 'quality', 'base', 
 /** @param {CutoutOptions & LoadOptions} options */
 function checkOptions(options) {
   const unknown = Object.keys(options).filter((name) => !OPTIONS.includes(name));
-  if (unknown.length) throw new TypeError(`There is no option ${unknown.join(', ')}; there are ${OPTIONS.join(', ')}.`);
+  if (unknown.length) throw new TypeError(`Unknown option ${unknown.join(', ')}; the options are ${OPTIONS.join(', ')}.`);
   const {edges = 'guided', threshold = 0, background = 'transparent', type = 'image/png', quality} = options;
   if (edges !== 'guided' && edges !== 'plain') throw new TypeError(`edges must be guided or plain, not ${edges}`);
-  if (!(threshold >= 0 && threshold < 1)) throw new RangeError(`threshold must be in 0..1, below 1, not ${threshold}`);
+  if (!(threshold >= 0 && threshold < 1)) throw new RangeError(`threshold must be at least 0 and below 1, not ${threshold}`);
   if (quality !== undefined && !(quality >= 0 && quality <= 1)) {
     throw new RangeError(`quality must be in 0..1, not ${quality}`);
   }

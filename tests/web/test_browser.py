@@ -26,8 +26,8 @@ def test_five_photos_are_dropped_and_one_is_broken(new_page, url, files):
     drop(page, files)
     status = page.locator("#status")
     expect(status).to_have_text(
-        "4 of 5 done, 1 failed. broken.jpg: this browser cannot read it as a picture: "
-        "if another program can, have that save it as JPEG or PNG.",
+        "4 of 5 done, 1 failed. broken.jpg: this browser cannot read it as a picture; "
+        "if another program can, save it there as JPEG or PNG.",
         timeout=PATIENCE,
     )
     expect(page.locator("#photos li.wrong")).to_contain_text("broken.jpg: this")
@@ -215,14 +215,12 @@ def test_no_photo_stops_the_others(new_page, url, files, tmp_path):
     expect(second).to_have_attribute("aria-current", "true")
     gone.unlink()
     page.select_option("#background", "blur")
-    text = re.compile("gone.png: it cannot be read any more; was it changed or removed")
+    text = re.compile("gone.png: it can no longer be read; was it changed or removed")
     expect(page.locator("#status")).to_have_text(text, timeout=PATIENCE)
     name, content = downloaded(page, page.locator("#save-all").click)
     with zipfile.ZipFile(io.BytesIO(content)) as archive:
         assert archive.namelist() == ["wide.cutout.png", "b.cutout.png"]
-    text = re.compile(
-        "^2 in cutouts.zip, 1 failed. gone.png: it cannot be read any more"
-    )
+    text = re.compile("^2 in cutouts.zip, 1 failed. gone.png: it can no longer be read")
     expect(page.locator("#status")).to_have_text(text)
 
 
@@ -272,7 +270,7 @@ def test_a_next_photo_that_cannot_be_shown_is_told(new_page, url, files, tmp_pat
     done(page, 2, 2)
     gone.unlink()
     page.locator("#remove").click()
-    text = re.compile("^gone.png: it cannot be read any more")
+    text = re.compile("^gone.png: it can no longer be read")
     expect(page.locator("#status")).to_have_text(text, timeout=PATIENCE)
 
 
@@ -330,7 +328,8 @@ def test_what_is_no_photo_is_told(new_page, url):
     )
     assert page.evaluate(DROP, ["folder", "body", "holiday"])
     expect(page.locator("#status")).to_have_text(
-        "0 of 1 done, 1 failed. holiday: this is a folder; drop the photos inside it instead."
+        "0 of 1 done, 1 failed. holiday: this is a folder; drop the photos inside it "
+        "instead."
     )
 
 

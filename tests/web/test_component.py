@@ -126,10 +126,10 @@ def test_mistakes_are_told(new_page, url, astronaut):
     photo = png(astronaut[:50, :50])
     for options, said in (
         ({"edges": "sharp"}, "edges must be guided"),
-        ({"threshold": 1}, "threshold must be in 0..1"),
+        ({"threshold": 1}, "threshold must be at least 0"),
         ({"background": "red"}, "background must be"),
         ({"background": "#12345"}, "background must be"),
-        ({"treshold": 0.5}, "There is no option treshold"),
+        ({"treshold": 0.5}, "Unknown option treshold"),
         ({"type": "image/jpeg"}, "has no transparency: give a background"),
         ({"quality": 90}, "quality must be in 0..1, not 90"),
         ({"background": [0, 0, 256]}, "in 0..255"),
@@ -137,15 +137,15 @@ def test_mistakes_are_told(new_page, url, astronaut):
     ):
         assert said in call(page, "error", "removeBackground", photo, options), said
     text = call(page, "error", "removeBackground", encoded(b"text"), {})
-    assert "cannot read it as a picture: if another program can, have that save" in text
+    assert "cannot read it as a picture; if another program can, save it there" in text
     assert "no attention to show" in call(page, "error", "attention", photo, {})
     page = new_page(f"{url}LICENSES.txt")  # A page that has not loaded the network.
     text = call(page, "error", "load", "", {"base": "/nowhere/"})
-    assert "/nowhere/model.json: the server answers 404. base must be" in text
+    assert "/nowhere/model.json: the server answered 404. base must be" in text
     text = call(page, "error", "load", "", {"accelerator": "gpu"})
     assert "accelerator must be auto, webgpu or wasm, not gpu" in text
     assert call(page, "error", "load", "", {}) == "none"
-    assert "base and accelerator count at the first call" in call(
+    assert "base and accelerator only count in the first call" in call(
         page, "error", "load", "", {"accelerator": "wasm"}
     )
     text = call(page, "error", "load", "", {"base": "/nowhere/"})
@@ -194,7 +194,7 @@ def test_a_browser_without_offscreen_canvas(new_page, url):
     page = new_page(f"{url}LICENSES.txt")
     page.add_init_script("delete self.OffscreenCanvas")
     page.goto(url)
-    text = "This browser has no OffscreenCanvas: take Chrome 91, Firefox 114, Safari"
+    text = "This browser has no OffscreenCanvas: use Chrome 91, Firefox 114, Safari"
     assert text in call(page, "error", "load", "", {})
     assert text in call(page, "error", "decode", "", None)
 
