@@ -15,14 +15,14 @@ export function contextOf({ weights, kind, map, kernel_size: k, positions, dilat
  */
 export function spread({ weights, rows, columns, map, box: [left, top, right, bottom] }: Context, width: number, height: number): Float32Array;
 /**
- * Draws a context over a photo: heat from the least to the most attention, and the
- * context's region.
+ * Draws a context over a photo: a heat map from the least to the most attention, and a
+ * frame around the context's region.
  * @param {CanvasRenderingContext2D} canvas with the photo
  * @param {Context} context
  */
 export function draw(canvas: CanvasRenderingContext2D, context: Context): void;
 /**
- * What the colours of `draw` stand for.
+ * Describes what the colours of `draw` stand for.
  * @param {Module} module
  * @param {Context} context
  */
@@ -53,7 +53,7 @@ export type Module = {
      */
     positions?: number[] | undefined;
     /**
-     * distance of the positions of a local one
+     * distance between the positions of a local context (LAP, AC)
      */
     dilation_rate?: number | undefined;
 };
@@ -72,7 +72,7 @@ export type Context = {
      */
     weights: Float32Array;
     /**
-     * positions on the map; of a local context also outside of it
+     * positions on the map; those of a local context may lie outside it
      */
     rows: number[];
     columns: number[];

@@ -10,7 +10,7 @@
  * @property {[number, number]} map height and width of the module's map
  * @property {number} kernel_size positions along each side of the context
  * @property {number[]} [positions] of a global context (GAP), along each side of the map
- * @property {number} [dilation_rate] distance of the positions of a local one
+ * @property {number} [dilation_rate] distance between the positions of a local context (LAP, AC)
  */
 
 /** @typedef {Module & {weights: Float32Array}} Attention weights [height, width, K * K] */
@@ -19,7 +19,7 @@
  * What one pixel attends to in one module.
  * @typedef {object} Context
  * @property {Float32Array} weights [K, K]
- * @property {number[]} rows positions on the map; of a local context also outside of it
+ * @property {number[]} rows positions on the map; those of a local context may lie outside it
  * @property {number[]} columns
  * @property {[number, number]} map height and width
  * @property {[number, number, number, number]} box left, top, right, bottom, as shares of the photo
@@ -93,8 +93,8 @@ function between(place, positions) {
 }
 
 /**
- * Draws a context over a photo: heat from the least to the most attention, and the
- * context's region.
+ * Draws a context over a photo: a heat map from the least to the most attention, and a
+ * frame around the context's region.
  * @param {CanvasRenderingContext2D} canvas with the photo
  * @param {Context} context
  */
@@ -123,7 +123,7 @@ export function draw(canvas, context) {
 }
 
 /**
- * What the colours of `draw` stand for.
+ * Describes what the colours of `draw` stand for.
  * @param {Module} module
  * @param {Context} context
  */

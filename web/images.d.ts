@@ -2,7 +2,7 @@
 /** @typedef {import('./picanet.js').Source} Source */
 /** @typedef {import('./picanet.js').CutoutOptions} CutoutOptions */
 /**
- * Decodes a picture: turned as its EXIF says, in sRGB.
+ * Decodes a picture to sRGB, rotated as its EXIF orientation says.
  * @param {Source} image
  * @param {{width: number, height: number}} [cover] a size to scale and crop to
  * @returns {Promise<Pixels>}
@@ -11,7 +11,7 @@ export function decode(image: Source, cover?: {
     width: number;
     height: number;
 }): Promise<Pixels>;
-/** Throws an error if this browser lacks what the page is made of. */
+/** Throws an error if this browser lacks a feature that the page needs. */
 export function checkBrowser(): void;
 /**
  * @param {Pixels} pixels

@@ -5,7 +5,7 @@
 /** @typedef {import('./picanet.js').CutoutOptions} CutoutOptions */
 
 /**
- * Decodes a picture: turned as its EXIF says, in sRGB.
+ * Decodes a picture to sRGB, rotated as its EXIF orientation says.
  * @param {Source} image
  * @param {{width: number, height: number}} [cover] a size to scale and crop to
  * @returns {Promise<Pixels>}
@@ -26,7 +26,7 @@ export async function decode(image, cover) {
   }
 }
 
-/** Throws an error if this browser lacks what the page is made of. */
+/** Throws an error if this browser lacks a feature that the page needs. */
 export function checkBrowser() {
   if (typeof OffscreenCanvas === 'undefined') {
     throw new Error('This browser has no OffscreenCanvas: use Chrome 91, Firefox 114, Safari 16.4 or newer');

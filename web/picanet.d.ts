@@ -9,35 +9,35 @@
  * @property {'auto' | 'webgpu' | 'wasm'} accelerator
  */
 /**
- * Loads the network, once; the functions below do it themselves.
+ * Loads the network, once. The functions below do so themselves if needed.
  * @param {LoadOptions} [options]
  * @returns {Promise<Loaded>}
  */
 export function load({ base, accelerator, onProgress }?: LoadOptions): Promise<Loaded>;
 /**
- * The network's map of a photo: how much each place belongs to the object that stands out.
+ * Returns the network's map of a photo: how much each pixel belongs to the object that stands out.
  * @param {Source} image
  * @param {LoadOptions} [options]
  * @returns {Promise<Saliency>} of the network's size
  */
 export function saliency(image: Source, options?: LoadOptions): Promise<Saliency>;
 /**
- * Where the network looked, for each module and each pixel of its map; see attention.js.
- * Loads a second file, as large as the network, at the first call.
+ * Returns where the network looked, for each module and each pixel of its map; see attention.js.
+ * The first call loads a second file, as large as the network.
  * @param {Source} image
  * @param {LoadOptions} [options]
  * @returns {Promise<Attention[]>} coarse to fine
  */
 export function attention(image: Source, options?: LoadOptions): Promise<Attention[]>;
 /**
- * Cuts the object out, at the photo's own size.
+ * Cuts the object out of a photo, at the photo's own size.
  * @param {Source} image
  * @param {CutoutOptions & LoadOptions} [options]
  * @returns {Promise<Blob>}
  */
 export function removeBackground(image: Source, options?: CutoutOptions & LoadOptions): Promise<Blob>;
 /**
- * Cuts out with a map that is there already.
+ * Cuts the object out of a photo, given its map. The network must have been loaded.
  * @param {Pixels} pixels
  * @param {Saliency} map
  * @param {CutoutOptions} [options]
@@ -87,7 +87,7 @@ export type Attention = import("./attention.js").Attention;
 export type LoadOptions = {
     /**
      * URL of the folder that `picanet web` wrote, on the
-     * page's own origin; by default that of this module. After a bundler, it must be given
+     * page's own origin; by default that of this module. Required with a bundler
      */
     base?: string | URL | undefined;
     /**
@@ -96,26 +96,26 @@ export type LoadOptions = {
      */
     accelerator?: "auto" | "webgpu" | "wasm" | undefined;
     /**
-     * bytes of the network
+     * called with bytes of the network, loaded and in all
      */
     onProgress?: ((done: number, total: number) => void) | undefined;
 };
 export type CutoutOptions = {
     /**
-     * guided (the default): the map gets the photo's edges
+     * guided (the default): aligned with the photo's edges
      */
     edges?: "guided" | "plain" | undefined;
     /**
-     * in 0..1; what the map has below it is background; 0
+     * in 0..1; values of the map up to it are background; 0 by default
      */
     threshold?: number | undefined;
     /**
-     * transparent (the default), blur, white, black, #rrggbb, RGB in 0..255, or a picture, which
-     * covers the photo
+     * transparent (the default), blur, white, black, #rrggbb, RGB in 0..255, or a picture,
+     * which is scaled and cropped to the photo's size
      */
     background?: string | Source | [number, number, number] | undefined;
     /**
-     * of the result
+     * of the result; PNG by default
      */
     type?: "image/png" | "image/webp" | "image/jpeg" | undefined;
     /**

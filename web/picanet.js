@@ -18,27 +18,27 @@ export {decode, encode};
 /**
  * @typedef {object} LoadOptions
  * @property {string | URL} [base] URL of the folder that `picanet web` wrote, on the
- *     page's own origin; by default that of this module. After a bundler, it must be given
+ *     page's own origin; by default that of this module. Required with a bundler
  * @property {'auto' | 'webgpu' | 'wasm'} [accelerator] by default auto: WebGPU where it
  *     runs the network, else WebAssembly
- * @property {(done: number, total: number) => void} [onProgress] bytes of the network
+ * @property {(done: number, total: number) => void} [onProgress] called with bytes of the network, loaded and in all
  */
 
 /**
  * @typedef {object} CutoutOptions
- * @property {'guided' | 'plain'} [edges] guided (the default): the map gets the photo's edges
- * @property {number} [threshold] in 0..1; what the map has below it is background; 0
+ * @property {'guided' | 'plain'} [edges] guided (the default): aligned with the photo's edges
+ * @property {number} [threshold] in 0..1; values of the map up to it are background; 0 by default
  * @property {'transparent' | 'blur' | string | [number, number, number] | Source} [background]
- *     transparent (the default), blur, white, black, #rrggbb, RGB in 0..255, or a picture, which
- *     covers the photo
- * @property {'image/png' | 'image/webp' | 'image/jpeg'} [type] of the result
+ *     transparent (the default), blur, white, black, #rrggbb, RGB in 0..255, or a picture,
+ *     which is scaled and cropped to the photo's size
+ * @property {'image/png' | 'image/webp' | 'image/jpeg'} [type] of the result; PNG by default
  * @property {number} [quality] of WebP and JPEG, 0..1
  */
 
 /** @typedef {{file: string, runtime: string, bytes: number, sha256: string, imageSize: number, webgpu: boolean}} NetworkFile */
 /** @typedef {NetworkFile & {name: string, attention?: NetworkFile & {modules: object[]}}} Model */
 
-// In a variable, since bundlers take `new URL(..., import.meta.url)` for a file to move.
+// In a variable, since bundlers would treat `new URL(..., import.meta.url)` as a file to copy.
 const HERE = import.meta.url;
 
 /** @type {Worker | undefined} */
@@ -50,7 +50,7 @@ let jobs = 0;
 let loading;
 let loadingFrom = {folder: '', accelerator: ''};
 /** @type {Loaded | undefined} */
-let latest; // which succeeded: if its worker fails, another one loads the same
+let latest; // the last load that succeeded; if the worker fails, its replacement loads the same
 
 /**
  * @typedef {object} Loaded
@@ -64,7 +64,7 @@ let latest; // which succeeded: if its worker fails, another one loads the same
  */
 
 /**
- * Loads the network, once; the functions below do it themselves.
+ * Loads the network, once. The functions below do so themselves if needed.
  * @param {LoadOptions} [options]
  * @returns {Promise<Loaded>}
  */
@@ -116,7 +116,7 @@ async function loadFrom(folder, accelerator, onProgress) {
 }
 
 /**
- * The network's map of a photo: how much each place belongs to the object that stands out.
+ * Returns the network's map of a photo: how much each pixel belongs to the object that stands out.
  * @param {Source} image
  * @param {LoadOptions} [options]
  * @returns {Promise<Saliency>} of the network's size
@@ -127,8 +127,8 @@ export async function saliency(image, options) {
 }
 
 /**
- * Where the network looked, for each module and each pixel of its map; see attention.js.
- * Loads a second file, as large as the network, at the first call.
+ * Returns where the network looked, for each module and each pixel of its map; see attention.js.
+ * The first call loads a second file, as large as the network.
  * @param {Source} image
  * @param {LoadOptions} [options]
  * @returns {Promise<Attention[]>} coarse to fine
@@ -142,7 +142,7 @@ export async function attention(image, options = {}) {
 }
 
 /**
- * Cuts the object out, at the photo's own size.
+ * Cuts the object out of a photo, at the photo's own size.
  * @param {Source} image
  * @param {CutoutOptions & LoadOptions} [options]
  * @returns {Promise<Blob>}
@@ -156,7 +156,7 @@ export async function removeBackground(image, options = {}) {
 }
 
 /**
- * Cuts out with a map that is there already.
+ * Cuts the object out of a photo, given its map. The network must have been loaded.
  * @param {Pixels} pixels
  * @param {Saliency} map
  * @param {CutoutOptions} [options]
@@ -261,7 +261,7 @@ function start(url) {
 }
 
 /**
- * Stops the worker; what it was asked for fails. The next call of `load` starts another one.
+ * Stops the worker; its pending jobs fail with the error. The next call of `load` starts another one.
  * @param {unknown} error
  */
 function stop(error) {
