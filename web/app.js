@@ -1,4 +1,4 @@
-// The page: photos come in by choice, drop or paste, and leave as cut-outs.
+// The page: photos are chosen, dropped or pasted, and saved as cut-outs.
 
 import {follow, options} from './controls.js';
 import {forget, look} from './looking.js';
@@ -15,9 +15,9 @@ const photos = [];
 let current;
 /** @type {Promise<void> | undefined} */
 let drawing;
-let stale = false; // whether the options have changed since they were drawn
+let stale = false; // whether the options or the photo have changed since the last drawing
 
-/** Loads the network, once, and says what it runs on. */
+/** Loads the network, if it is not loaded yet, and shows what it runs on. */
 async function ready() {
   try {
     const {runs, name, attention: shown} = await load({onProgress: advance});
@@ -77,7 +77,7 @@ async function take(photo) {
   say(`${photo.name} (${photos.indexOf(photo) + 1} of ${photos.length}) …`);
   try {
     if (photo.folder) throw new Error('this is a folder; drop the photos inside it instead');
-    await ready(); // Again, if it failed before.
+    await ready(); // It is loaded again if that failed before.
     photo.map = await saliency(photo.blob);
     await show(photo);
   } catch (error) {
@@ -145,7 +145,7 @@ function button(photo, content, press) {
 const thumbnail = (photo) => (photo?.map ? photo.item?.querySelector('button') : undefined);
 
 /**
- * Has a photo that failed taken again.
+ * Processes a photo that failed once more.
  * @param {Photo} photo
  */
 function retry(photo) {
@@ -161,7 +161,7 @@ async function select(photo) {
   element('editor').hidden = !photo;
   for (const each of photos) thumbnail(each)?.setAttribute('aria-current', String(each === photo));
   await draw();
-  if (photo === current) await look(photo, summarize); // Otherwise, whoever chose another does.
+  if (photo === current) await look(photo, summarize); // Otherwise another photo was selected meanwhile.
 }
 
 /**
@@ -181,7 +181,7 @@ async function remove(photo) {
   await shown;
 }
 
-/** Draws the photo that is shown: once more if the options change meanwhile, not for each change. */
+/** Draws the selected photo, and again if the options have changed meanwhile, but not for each change. */
 function draw() {
   stale = true;
   drawing ??= (async () => {
@@ -206,7 +206,7 @@ async function drawOnce() {
     const pixels = await decode(photo.blob);
     const chosen = options();
     const result = await compose(pixels, map, chosen).catch((error) => {
-      failed = message(error); // of the background's picture
+      failed = message(error); // Reading the background's picture failed.
       return compose(pixels, map, {...chosen, background: 'transparent'});
     });
     if (stale) return;
@@ -221,7 +221,7 @@ async function drawOnce() {
   else settle();
 }
 
-/** Takes a complaint back that may be settled. */
+/** Clears an error message whose cause may be gone. */
 function settle() {
   if (status.classList.contains('wrong')) summarize();
 }
@@ -245,7 +245,7 @@ element('files').onchange = (event) => {
   input.value = ''; // The same file may be chosen again.
 };
 document.ondragover = (event) => {
-  if (event.target === element('picture')) return; // It takes files itself.
+  if (event.target === element('picture')) return; // This input takes files itself.
   event.preventDefault();
   element('drop').classList.add('over');
 };
@@ -269,14 +269,14 @@ element('save-all').onclick = () => saveAll(photos).catch((error) => say(message
 element('remove').onclick = () => remove(current);
 
 /**
- * Has the newest service worker, which serves the next visit, keep what that wants.
+ * Has the newest service worker, which serves the next visit, keep the files that it will need.
  * @param {Promise<boolean>} started
  */
 async function keep(started) {
   if (!('serviceWorker' in navigator)) return;
   try {
     const registration = await navigator.serviceWorker.register('sw.js');
-    await registration.update().catch(() => {}); // Offline there is none.
+    await registration.update().catch(() => {}); // This fails offline.
     await navigator.serviceWorker.ready;
     if (!await started) return;
     const {wasm} = await load();

@@ -1,4 +1,4 @@
-// Resizing and box filters on planes of numbers, as the Python package has them
+// Resizes and filters planes of numbers like the Python package
 // (picanet_tf/core/resizing.py, picanet_tf/drawing/box_filters.py).
 
 /**
@@ -7,11 +7,11 @@
  */
 
 /**
- * Those of an image, too, whose bytes need not be copied to floats first.
+ * A plane whose values may also be the bytes of an image, without copying them to floats.
  * @typedef {{width: number, height: number, channels: number, data: ArrayLike<number>}} Values
  */
 
-/** Photos are analysed at this length of their longer side. */
+/** Length of the longer side at which photos are analysed. */
 export const WORKING_SIDE = 512;
 
 /**
@@ -26,8 +26,8 @@ export function plane(width, height, channels, data) {
 }
 
 /**
- * An image as a plane; `ImageData` has its values in its prototype, so that no spread
- * copies them.
+ * Returns an image as a plane. The spread syntax would not do: the properties of
+ * `ImageData` are getters of its prototype.
  * @param {{width: number, height: number, data: Uint8ClampedArray}} image
  */
 export function rgba({width, height, data}) {
@@ -35,8 +35,8 @@ export function rgba({width, height, data}) {
 }
 
 /**
- * Where the elements of a resized axis come from: half-pixel centres, no antialiasing.
- * In float32, like TensorFlow's kernel.
+ * Returns which elements of an axis are interpolated when it is resized: half-pixel
+ * centres, no antialiasing. In float32, like TensorFlow's kernel.
  * @param {number} before
  * @param {number} after
  */
@@ -81,7 +81,7 @@ function resizeWidth(values, width) {
 
 /**
  * Calls `use(y, row)` with each row of a plane that is resized bilinearly, top to bottom.
- * The row is reused; few rows at a time keep the memory low.
+ * The row is reused: the resized plane is never in memory as a whole.
  * @param {Values} values
  * @param {number} width
  * @param {number} height
@@ -117,7 +117,7 @@ export function resize(values, width, height) {
 }
 
 /**
- * Rounds halves to even numbers, like Python.
+ * Rounds half to even, like Python.
  * @param {number} value
  */
 function round(value) {
@@ -127,7 +127,7 @@ function round(value) {
 }
 
 /**
- * The size with the longer side reduced to `side` at most.
+ * Returns the size, reduced so that its longer side is at most `side`.
  * @param {number} width
  * @param {number} height
  * @param {number} [side]
@@ -141,7 +141,7 @@ export function workingSize(width, height, side = WORKING_SIDE) {
 }
 
 /**
- * A fraction of the longer side in pixels, one at least.
+ * Returns a fraction of the longer side in pixels, at least 1.
  * @param {number} fraction
  * @param {{width: number, height: number}} size
  */
@@ -150,8 +150,8 @@ export function windowRadius(fraction, {width, height}) {
 }
 
 /**
- * Which elements of a longer axis are averaged for each element of a shorter one: those
- * whose centres lie in it, as Pillow's BOX has it.
+ * Returns which elements of a longer axis are averaged for each element of a shorter one:
+ * those whose centres lie in it, as in Pillow's BOX.
  * @param {number} before
  * @param {number} after
  */
@@ -170,7 +170,7 @@ function boxes(before, after) {
  * Reduces by averaging; bytes are rounded after each axis, as Pillow does.
  * @param {Values} values
  * @param {{width: number, height: number}} size
- * @param {number} [take] how many of the channels, the first ones
+ * @param {number} [take] how many channels to take, from the first; all by default
  * @returns {Plane}
  */
 export function shrink(values, size, take = values.channels) {

@@ -9,7 +9,7 @@ let picture;
 const threshold = /** @type {HTMLInputElement} */ (element('threshold'));
 const background = /** @type {HTMLSelectElement} */ (element('background'));
 
-/** What the controls say. */
+/** Returns the options that the controls show. */
 export function options() {
   const hex = /** @type {HTMLInputElement} */ (element('colour')).value;
   /** @type {any} */
@@ -24,7 +24,7 @@ export function options() {
   };
 }
 
-/** What the controls say, where it can be saved. */
+/** Returns the options; throws an error if no cut-out can be saved with them. */
 export function checkedOptions() {
   const chosen = options();
   if (background.value === 'picture' && !picture) throw new Error('Choose a picture for the background first.');
@@ -35,9 +35,9 @@ export function checkedOptions() {
 }
 
 /**
- * Has the page follow the controls.
- * @param {() => void} draw what looks different now
- * @param {() => void} settle what is saved otherwise
+ * Updates the page when the controls change.
+ * @param {() => void} draw called when the cut-out looks different
+ * @param {() => void} settle called when only the saved file changes
  */
 export function follow(draw, settle) {
   for (const id of ['threshold', 'edges', 'colour']) element(id).onchange = draw;

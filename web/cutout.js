@@ -10,7 +10,7 @@ import {estimateForeground, weightedMean} from './foreground.js';
 const BLUR = 0.02; // radius of the blurred background, as a fraction of the longer side
 
 /**
- * The photo over white: what the network sees of a transparent one.
+ * Composites a photo over white, which is how the network sees a transparent one.
  * @param {Pixels} image
  * @returns {Pixels} the photo itself if it is opaque
  */
@@ -29,7 +29,7 @@ export function overWhite(image) {
 }
 
 /**
- * The map at the photo's size.
+ * Resizes the map to the photo's size.
  * @param {Plane} saliency the network's map, in 0..1
  * @param {Pixels} image
  * @param {'guided' | 'plain'} edges
@@ -43,7 +43,7 @@ export function fullMap(saliency, image, edges) {
 }
 
 /**
- * Makes values up to `threshold` 0 and stretches the others: 0.5 is left as it is.
+ * Maps values up to `threshold` to 0 and stretches the others to 0..1.
  * @param {number} value in 0..1
  * @param {number} threshold in 0..1; 0 changes nothing
  */
@@ -80,7 +80,7 @@ export function cutOut(image, alpha, background) {
 }
 
 /**
- * Blurs the photo without its object, which would shine through around the edges.
+ * Blurs the photo without its object, which would otherwise bleed into its surroundings.
  * @param {Pixels} image
  * @param {Float32Array} alpha
  * @returns {Uint8ClampedArray} RGBA
@@ -96,7 +96,7 @@ function blurred(image, alpha) {
   let colours = plane(size.width, size.height, 3);
   for (let i = 0; i < count; i++) {
     for (let c = 0; c < 3; c++) colours.data[3 * i + c] = small.data[4 * i + c] / 255;
-    // Inside a large object, its own colours have to do.
+    // Inside a large object, there are only its own colours.
     weights.data[i] = Math.max((1 - inside[i]) ** 4 * (small.data[4 * i + 3] / 255), 1e-3);
   }
   for (let pass = 0; pass < 3; pass++) { // Three boxes approximate a Gaussian.

@@ -24,7 +24,7 @@ function sharpen(value) {
  */
 export function guideEdges(saliency, image) {
   const size = workingSize(image.width, image.height);
-  // As in Python, the map comes at the photo's size first.
+  // As in Python, the map is resized to the photo's size first.
   const coarse = resize(resize(saliency, image.width, image.height), size.width, size.height);
   for (let i = 0; i < coarse.data.length; i++) {
     coarse.data[i] = sharpen(Math.min(1, Math.max(0, coarse.data[i])));
@@ -47,11 +47,12 @@ export function guideEdges(saliency, image) {
 }
 
 /**
- * Fits values = slopes . guide + offset in each window; slopes and offset, averaged.
+ * Fits values = slopes . guide + offset in each window, and averages slopes and offsets
+ * over the windows of each pixel.
  * @param {Plane} guide
  * @param {Float32Array} values
  * @param {number} radius
- * @returns {Plane}
+ * @returns {Plane} three slopes and an offset for each pixel
  */
 function linearModel(guide, values, radius) {
   const {width, height} = guide;
@@ -69,7 +70,7 @@ function linearModel(guide, values, radius) {
     const a = rr - r * r + EPSILON, d = gg - g * g + EPSILON, f = bb - b * b + EPSILON;
     const ab = rg - r * g, ac = rb - r * b, bc = gb - g * b;
     const x = rv - r * v, y = gv - g * v, z = bv - b * v;
-    // The inverse of a symmetric matrix by its cofactors.
+    // Inverts a symmetric matrix by its cofactors.
     const c11 = d * f - bc * bc, c12 = ac * bc - ab * f, c13 = ab * bc - ac * d;
     const determinant = a * c11 + ab * c12 + ac * c13;
     const c22 = a * f - ac * ac, c23 = ab * ac - a * bc, c33 = a * d - ab * ab;

@@ -1,4 +1,4 @@
-// The network in the browser, by LiteRT.js.
+// Runs the network in the browser with LiteRT.js.
 
 import {Tensor, isWebGPUSupported, loadAndCompile, loadLiteRt, supportsFeature} from '@litertjs/core';
 
@@ -18,8 +18,8 @@ let runtime;
 /**
  * Loads LiteRT.js, once.
  * @param {string} folder URL
- * @returns {Promise<Runtime>} whether it runs on several threads; `wasm`: the file that it
- *     took, and that which it takes once the page may use threads
+ * @returns {Promise<Runtime>} `threads`: whether it runs on several threads; `wasm`: the
+ *     file that it loaded, and the one that it loads once the page may use threads
  */
 function loadRuntime(folder) {
   runtime ??= (async () => {
@@ -27,7 +27,7 @@ function loadRuntime(folder) {
     const threads = simd && self.crossOriginIsolated === true && await supportsFeature('threads');
     // In a worker, Emscripten looks for its files beside the worker's script.
     /** @type {any} */ (self).Module = {
-      // LiteRT writes everything to stderr.
+      // LiteRT writes all its messages to stderr.
       printErr: (/** @type {string} */ text) => (/^(INFO|WARNING)/.test(text) ? console.debug : console.error)(text),
       locateFile: (/** @type {string} */ name) => folder + name,
       mainScriptUrlOrBlob: `${folder}litert_wasm_threaded_internal.js`,
@@ -62,7 +62,7 @@ export class Engine {
    * @param {string} base URL of the folder with the runtime and the network
    * @param {NetworkFile} file
    * @param {Accelerator} accelerator
-   * @param {(done: number, total: number) => void} progress bytes of the network so far
+   * @param {(done: number, total: number) => void} progress called with the network's bytes, loaded and in all
    */
   static async load(base, file, accelerator, progress) {
     const data = await fetchNetwork(new URL(file.file, base).href, file, progress);
@@ -79,7 +79,7 @@ export class Engine {
   }
 
   /**
-   * The outputs for a photo.
+   * Returns the outputs for a photo.
    * @param {Pixels} image without transparency
    * @returns {Promise<Record<string, Float32Array>>} by name; `saliency` in 0..1, of the
    *     network's size
@@ -99,8 +99,8 @@ async function hasGPU() {
 }
 
 /**
- * Compiles a network for WebGPU, if all of it runs there: LiteRT.js would quietly take
- * WebAssembly for the rest, or for all of it.
+ * Compiles a network for WebGPU if all of it runs there; LiteRT.js would silently run the
+ * rest, or all of it, on WebAssembly.
  * @param {Uint8Array} data
  * @param {number} side
  * @returns {Promise<CompiledModel | undefined>}
@@ -111,7 +111,7 @@ async function compileForGPU(data, side) {
   try {
     model = await loadAndCompile(data, {accelerator: 'webgpu'});
     if (model.isFullyAccelerated) {
-      await run(model, plane(side, side, 3)); // Some fail only now.
+      await run(model, plane(side, side, 3)); // Some networks fail only when they are run.
       return model;
     }
   } catch (error) {
@@ -121,6 +121,7 @@ async function compileForGPU(data, side) {
 }
 
 /**
+ * Runs a network.
  * @param {CompiledModel} model
  * @param {Plane} input RGB, 0..255, of the network's size
  * @returns {Promise<Record<string, Float32Array>>}
@@ -128,7 +129,7 @@ async function compileForGPU(data, side) {
 async function run(model, input) {
   const tensor = new Tensor(input.data, [1, input.height, input.width, 3]);
   /** @type {import('@litertjs/core').Tensor[]} */
-  const held = [tensor]; // The runtime's memory is not the browser's to collect.
+  const held = [tensor]; // The browser does not collect the runtime's memory.
   try {
     /** @type {Record<string, Float32Array>} */
     const found = {};
@@ -146,14 +147,14 @@ async function run(model, input) {
 }
 
 /**
- * Fetches a network and compares it with its SHA-256.
+ * Fetches a network and checks its SHA-256.
  * @param {string} url
  * @param {NetworkFile} file
  * @param {(done: number, total: number) => void} progress
  * @returns {Promise<Uint8Array>}
  */
 export async function fetchNetwork(url, file, progress) {
-  // What a cache holds may be damaged: it is asked for once more, past all caches.
+  // A cached copy may be damaged: then the file is requested again, past all caches.
   for (const cache of /** @type {RequestCache[]} */ (['default', 'reload'])) {
     const data = await download(url, file, cache, progress).catch((error) => {
       throw new Error(`${file.file}: ${error.message}. Was the whole folder copied? If there is a new version, reload the page.`);
@@ -169,7 +170,7 @@ export async function fetchNetwork(url, file, progress) {
  * @param {NetworkFile} file
  * @param {RequestCache} cache
  * @param {(done: number, total: number) => void} progress
- * @returns {Promise<Uint8Array<ArrayBuffer> | undefined>} undefined: of another size
+ * @returns {Promise<Uint8Array<ArrayBuffer> | undefined>} undefined if the size is wrong
  */
 async function download(url, file, cache, progress) {
   const response = await fetch(url, {cache});

@@ -9,7 +9,8 @@ const RADII = [0.09, 0.01]; // of the two passes, as fractions of the longer sid
 const TINY = 1e-5;
 
 /**
- * @param {{width: number, height: number, data: Uint8ClampedArray}} image RGBA; its alpha weighs the pixels
+ * Estimates the object's own colours.
+ * @param {{width: number, height: number, data: Uint8ClampedArray}} image RGBA; its alpha weights the pixels
  * @param {Float32Array} alpha share of the object, in 0..1
  * @returns {Uint8ClampedArray} RGBA, with the image's own alpha
  */
@@ -63,6 +64,7 @@ export function estimateForeground(image, alpha) {
 }
 
 /**
+ * Returns the weighted means of the colours in the window around each pixel.
  * @param {Plane} colours
  * @param {(i: number) => number} weight
  * @param {number} radius

@@ -1,4 +1,4 @@
-// Pictures to pixels and back.
+// Decodes pictures to pixels, and encodes pixels.
 
 /** @typedef {import('./picanet.js').Pixels} Pixels */
 /** @typedef {import('./picanet.js').Source} Source */
@@ -42,7 +42,7 @@ async function openBitmap(image) {
   }
   const name = (image instanceof File && image.name) || 'the picture';
   try {
-    // Turned as the EXIF says: the default, whose name Safari 16 does not know.
+    // Rotated by EXIF orientation, which is the default; Safari 16 does not know its name.
     return await createImageBitmap(image, {premultiplyAlpha: 'none'});
   } catch (error) {
     if (image instanceof Blob) {
@@ -75,7 +75,7 @@ export async function encode({width, height, data}, {type = 'image/png', quality
  */
 function canvas(width, height) {
   const context = new OffscreenCanvas(width, height).getContext('2d', {willReadFrequently: true});
-  // Too large a canvas has no memory, and reads as empty.
+  // A canvas that is too large has no memory and reads as empty.
   context?.fillRect(width - 1, height - 1, 1, 1);
   const last = context?.canvas.width && context.getImageData(width - 1, height - 1, 1, 1).data;
   if (!context || !last || !last[3]) throw new Error(`${width} x ${height} pixels are too many for this browser: make the picture smaller`);

@@ -1,4 +1,4 @@
-// What the worker does for picanet.js.
+// The jobs that the worker does for picanet.js.
 
 import {plane} from './arrays.js';
 import {cutOut, fullMap, overWhite, stretch} from './cutout.js';
@@ -10,7 +10,7 @@ import {Engine} from './engine.js';
 const engines = {};
 
 /**
- * Does a job and posts `{id, result}` or `{id, error}`; before it, any number of
+ * Does a job and posts `{id, result}` or `{id, error}`, preceded by any number of
  * `{id, progress: [done, total]}`.
  * @param {{id: number, job: string, [option: string]: any}} message
  */
@@ -24,7 +24,7 @@ export async function answer({id, job, ...options}) {
 }
 
 /**
- * The memory of a result, which is handed over rather than copied.
+ * Returns the buffers of a result, which are transferred rather than copied.
  * @param {any} result
  * @returns {Transferable[]}
  */
@@ -50,26 +50,26 @@ const JOBS = {
       const {runs, wasm} = await engines[file.file];
       return {runs, wasm};
     } catch (error) {
-      delete engines[file.file]; // So that it may be tried again.
+      delete engines[file.file]; // So that it can be tried again.
       throw error;
     }
   },
 
-  /** The network's map of a photo. */
+  /** Returns the network's map of a photo. */
   async saliency({pixels, file}) {
     const engine = await engines[file.file];
     const {saliency} = await engine.predict(overWhite(pixels));
     return plane(engine.side, engine.side, 1, saliency);
   },
 
-  /** Where the network looked. */
+  /** Returns where the network looked. */
   async attention({pixels, file}) {
     const engine = await engines[file.file];
     const outputs = await engine.predict(overWhite(pixels));
     return file.modules.map((/** @type {any} */ module) => ({...module, weights: outputs[module.output]}));
   },
 
-  /** The cut-out of a photo with its map. */
+  /** Returns the cut-out of a photo, given its map. */
   async cutOut({pixels, saliency, edges, threshold, background}) {
     const alpha = fullMap(saliency, pixels, edges);
     if (threshold > 0) for (let i = 0; i < alpha.length; i++) alpha[i] = stretch(alpha[i], threshold);

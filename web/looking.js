@@ -1,4 +1,4 @@
-// Where the network looked: a pixel of the photo is marked, and its attention drawn.
+// Shows where the network looked: a pixel of the photo is marked, and its attention drawn.
 
 import {caption, contextOf, draw as drawContext} from './attention.js';
 import {advance, element, message, say} from './page.js';
@@ -10,15 +10,15 @@ import {attention} from './picanet.js';
 let looked; // the attention of one photo only, since it is large
 /** @type {Photo | undefined} */
 let shown;
-let looks = 0; // number of the newest
-const pixel = {x: 0.5, y: 0.5}; // whose attention is shown, as shares of the photo
+let looks = 0; // counts the computations, to recognize the newest
+const pixel = {x: 0.5, y: 0.5}; // the marked pixel, as shares of the photo's width and height
 
 const asked = () => element('look').getAttribute('aria-pressed') === 'true';
 
 /**
  * Shows where the network looked for the marked pixel, if that was asked for.
- * @param {Photo | undefined} photo that which is shown
- * @param {() => void} summarize has the status say what it said before
+ * @param {Photo | undefined} photo the selected photo
+ * @param {() => void} summarize restores the status text
  */
 export async function look(photo, summarize) {
   shown = photo;
@@ -30,7 +30,7 @@ export async function look(photo, summarize) {
     try {
       const modules = await attention(photo.blob, {onProgress: advance});
       if (mine === looks) summarize();
-      if (photo !== shown) return; // Another was chosen meanwhile.
+      if (photo !== shown) return; // Another photo was selected meanwhile.
       looked = {photo, modules};
       Object.assign(pixel, mostSalient(photo.map));
     } catch (error) {
@@ -50,7 +50,7 @@ export async function look(photo, summarize) {
  */
 export function forget(photo) {
   if (looked?.photo === photo) looked = undefined;
-  if (shown === photo) shown = undefined; // Its attention may be on its way.
+  if (shown === photo) shown = undefined; // Its attention may still be computed.
 }
 
 /** @param {import('./picanet.js').Saliency} map */

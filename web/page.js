@@ -1,11 +1,11 @@
-// What the page's modules share.
+// Helpers that the page's modules share.
 
 /**
  * @typedef {object} Photo
  * @property {string} name
  * @property {Blob} blob
- * @property {boolean} folder whether it is a folder, and no photo
- * @property {HTMLElement} [item] in the list
+ * @property {boolean} folder whether it is a folder, not a photo
+ * @property {HTMLElement} [item] its item in the list
  * @property {import('./picanet.js').Saliency} [map]
  * @property {string} [error]
  */

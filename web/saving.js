@@ -1,4 +1,4 @@
-// Saves cut-outs, one or all.
+// Saves one cut-out or all of them.
 
 import {checkedOptions} from './controls.js';
 import {message, say} from './page.js';

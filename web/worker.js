@@ -4,7 +4,7 @@ self.onmessage = async ({data}) => {
   try {
     const {answer} = await import('./jobs.js');
     await answer(data);
-  } catch (error) { // A module did not load.
+  } catch (error) { // jobs.js or one of its imports could not be loaded.
     self.postMessage({id: data.id, error: error instanceof Error ? error.message : String(error)});
   }
 };
