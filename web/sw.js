@@ -1,5 +1,5 @@
-// Lets the page work offline after the first visit, and on threads where the host cannot
-// send the headers for it. `picanet web` writes what is between percent signs: VERSION is a
+// Lets the page work offline after the first visit, and on threads if the host cannot send
+// the headers for that. `picanet web` replaces what is between percent signs: VERSION is a
 // hash of all files, POLICY the page's own Content-Security-Policy.
 
 const VERSION = '%VERSION%';
@@ -8,16 +8,16 @@ const NETWORK = '%NETWORK%';
 const POLICY = '%POLICY%';
 
 const SCOPE = new URL('./', self.location.href).pathname;
-const OURS = `picanet ${SCOPE} `; // Other caches of the origin are somebody else's.
+const OURS = `picanet ${SCOPE} `; // The origin's other caches belong to other pages.
 const CACHE = OURS + VERSION;
-const LARGE = `${OURS}large`; // of all versions, so that an update leaves what has not changed
+const LARGE = `${OURS}large`; // shared by all versions, so that an update keeps the files that have not changed
 const MARK = 'content="picanet web"'; // in index.html
-const PATIENCE = 3000; // milliseconds for the network's answer, if there is a copy
+const PATIENCE = 3000; // milliseconds to wait for the host if there is a copy
 
-let copied = false; // whether the newest page is the copy, and so are its files: of one version
+let copied = false; // whether the latest page was the copy; then its files are, too, to match its version
 
 /**
- * Large files have their version in their names; copies of them are good for ever.
+ * Large files have their version in their path; copies of them never expire.
  * @param {string} name
  */
 const large = (name) => /\.(wasm|tflite)$/.test(name);
@@ -28,7 +28,7 @@ const nameOf = (url) => new URL(url).pathname.slice(SCOPE.length);
 self.addEventListener('install', (event) => {
   event.waitUntil((async () => {
     const cache = await caches.open(CACHE);
-    // Past the browser's own cache, which may have older ones.
+    // Past the browser's own cache, which may hold older versions.
     await cache.addAll(FILES.filter((name) => !large(name)).map((name) => new Request(name, {cache: 'reload'})));
   })());
 });
@@ -44,9 +44,9 @@ self.addEventListener('activate', (event) => {
   })());
 });
 
-// The page has loaded its network: keeps what the next visit wants, offline and on threads,
-// of the runtime what the page names. The bytes come from the browser's own cache. Attention
-// is kept when it is asked for.
+// The page has loaded its network: keeps the large files that the next visit needs, offline
+// and on threads: the network, and the files of the runtime that the page names. The bytes
+// come from the browser's own cache. The network with attention is kept when it is requested.
 self.addEventListener('message', (event) => {
   const wasm = event.data?.keep ?? []; // Pages of older versions name none.
   event.waitUntil((async () => {
@@ -67,13 +67,13 @@ self.addEventListener('fetch', (event) => {
   const page = request.mode === 'navigate' && (name === '' || name === 'index.html');
   if (page) event.respondWith(answerPage(request));
   else if (name && FILES.includes(name)) event.respondWith(large(name) ? answerLarge(event, name) : answerSmall(request, name));
-  // That of a newer runtime, say: an isolated page takes no worker without the headers.
+  // Such as that of a newer runtime: an isolated page rejects workers without the headers.
   else if (request.destination === 'worker') event.respondWith(fetch(request).then(isolated));
 });
 
 /**
  * Deletes this page's caches.
- * @param {...string} but those to leave
+ * @param {...string} but names of those to keep
  */
 async function deleteCaches(...but) {
   for (const name of await caches.keys()) {
@@ -82,13 +82,13 @@ async function deleteCaches(...but) {
 }
 
 /**
- * The host's page, or the copy if there is no answer.
+ * Returns the host's page, or the copy if the host does not answer.
  * @param {Request} request
  */
 async function answerPage(request) {
   const answer = await latest(request, 'index.html');
   if (answer.ok && !(await answer.clone().text()).includes(MARK)) {
-    await self.registration.unregister(); // Another site lies here now.
+    await self.registration.unregister(); // Another site has taken this place.
     await deleteCaches();
     return answer;
   }
@@ -96,7 +96,7 @@ async function answerPage(request) {
 }
 
 /**
- * The host's file, or the copy if there is no answer.
+ * Returns the host's file, or the copy if the host does not answer.
  * @param {Request} request
  * @param {string} name
  */
@@ -105,13 +105,13 @@ async function answerSmall(request, name) {
 }
 
 /**
- * The copy, or the host's file.
+ * Returns the copy, or the host's file if there is none.
  * @param {FetchEvent} event
  * @param {string} name
  */
 async function answerLarge(event, name) {
   const cache = await caches.open(LARGE);
-  // A page asks past all caches if a copy was damaged.
+  // The page asks past all caches if a copy was damaged.
   const kept = event.request.cache !== 'reload' && await cache.match(name);
   if (kept) return isolated(kept);
   const answer = await fetch(event.request);
@@ -120,8 +120,8 @@ async function answerLarge(event, name) {
 }
 
 /**
- * The host's file or the copy. If the host is late, the page is the copy, and then its
- * files are, too.
+ * Returns the host's file, or the copy. If the host is late, the page is the copy, and then
+ * its files are copies, too.
  * @param {Request} request
  * @param {string} name
  * @returns {Promise<Response>}
@@ -130,7 +130,7 @@ async function latest(request, name) {
   const kept = await caches.match(name, {cacheName: CACHE});
   const navigates = request.mode === 'navigate';
   if (kept && copied && !navigates) return kept;
-  const asked = fetch(request, {cache: 'no-cache'}); // The host says if the browser's copy is old.
+  const asked = fetch(request, {cache: 'no-cache'}); // Asks the host whether the browser's copy is outdated.
   if (!kept) return asked;
   const answer = asked.catch(() => kept);
   if (!navigates) return answer;
@@ -141,11 +141,11 @@ async function latest(request, name) {
 }
 
 /**
- * With these headers the page may use threads, and its workers ask no other place.
+ * Adds the headers with which the page may use threads and its workers contact no other origin.
  * @param {Response} answer
  */
 function isolated(answer) {
-  if (answer.status === 0) return answer; // A redirection is the browser's to follow.
+  if (answer.status === 0) return answer; // The browser follows redirects itself.
   const headers = new Headers(answer.headers);
   headers.set('Cross-Origin-Opener-Policy', 'same-origin');
   headers.set('Cross-Origin-Embedder-Policy', 'require-corp');
