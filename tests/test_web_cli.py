@@ -116,7 +116,7 @@ def test_what_is_not_of_the_site_is_kept(folder, tmp_path):
         code, said = run("site", *model, *words, cwd=tmp_path)
         assert code == 1, said
         assert (
-            "`OUTPUT` site holds a site and, beside it, what picanet web did not "
+            "`OUTPUT` site holds a site and other files, which picanet web did not "
             f"write and would delete: .git, CNAME, {runtime.name}/notes.txt. Give "
             "another name and copy the new files over"
         ) in said
@@ -161,7 +161,7 @@ def test_a_json_that_does_not_describe_the_attention(folder, tmp_path, content):
         (["a", "b"], "expected one OUTPUT, the folder to write. Received: a b"),
         (
             ["new", "--model", "int8/1"],
-            "takes uint8 images, and the page gives float32",
+            "takes uint8 images, but the page passes float32",
         ),
         (["new", "--model", "nowhere"], "there is no nowhere"),
         (

@@ -51,7 +51,7 @@ PiCANet: POST an image to cut out its salient object. The result has the image's
 Model: {model}. Limits: {limits}.
 Errors are JSON: {{"error": "one line"}}. GET {url}health returns the status.
 """
-_PAGE_USAGE = "Browsers get a page here that runs the network in them: {url}\n"
+_PAGE_USAGE = "Browsers get a page here, which runs the network in the browser: {url}\n"
 
 
 def create_app(

@@ -1,8 +1,8 @@
 """Validates Host and Origin headers.
 
 The service has no authentication. It is protected from web pages that its user visits
-by these two headers, which browsers set truthfully: a host name that resolves to
-127.0.0.1 (DNS rebinding) shows in Host, a page of another site in Origin.
+by these two headers, which browsers set truthfully: Host reveals a foreign name that
+resolves to 127.0.0.1 (DNS rebinding), Origin a page of another site.
 """
 
 from __future__ import annotations
@@ -31,9 +31,8 @@ class Authority(NamedTuple):
 class HostPolicy:
     """Accepts or rejects requests by their Host and Origin headers.
 
-    Loopback names with the service's own port are always accepted, as hosts also
-    without a port, and so is an origin that equals the request's host, that is the
-    service's own page.
+    Loopback names with the service's own port are always accepted, in Host also without
+    a port. So is an Origin that equals the request's Host: the service's own page.
 
     Args:
         allowed_hosts: additional host names, with any port (`example.com`) or one port

@@ -17,7 +17,8 @@ def _boolean(text: str) -> bool:
     return {"true": True, "1": True, "false": False, "0": False}[text]
 
 
-# {parameter: (parser, what it accepts)}; matting would keep the others waiting.
+# {parameter: (parser, what it accepts)}. Matting is left out: it takes seconds, during
+# which other requests would wait.
 _CUTOUT: dict[str, tuple[Callable, str]] = {
     "edges": (str, "text"),
     "background": (str, "text"),

@@ -60,9 +60,9 @@ def check(
             ) from error
     if not is_loopback(host) and not allowed_hosts:
         raise PicanetError(
-            f"`host` {host} is open to other machines: give the names they reach it "
-            "by, such as `allowed_hosts` example.com,192.0.2.7, or `allowed_hosts` '*' "
-            "for any name (web pages can then reach it, too)"
+            f"`host` {host} is open to other machines: give the names by which they "
+            "reach it, such as `allowed_hosts` example.com,192.0.2.7, or "
+            "`allowed_hosts` '*' for any name (web pages can then reach it, too)"
         )
     _listen(host, port).close()
 

@@ -49,8 +49,8 @@ def read_network(path: Path) -> Network:
         )
     if file.input_dtype != np.float32:
         raise PicanetError(
-            f"{path} takes {file.input_dtype.name} images, and the page gives float32 "
-            "ones: export with --quantize dynamic, float16 or none"
+            f"{path} takes {file.input_dtype.name} images, but the page passes "
+            "float32: export with --quantize dynamic, float16 or none"
         )
     attention = _described(path, file) if len(file.outputs) > 1 else ()
     content = bytearray(path.read_bytes())

@@ -96,8 +96,8 @@ def _run(command: list[str], folder: str) -> None:
         )
     except subprocess.TimeoutExpired:
         raise PicanetError(
-            f"npm did not fetch the page's runtime in {_SECONDS} seconds; is there a "
-            "network?"
+            f"npm did not fetch the page's runtime in {_SECONDS} seconds; is this "
+            "machine online?"
         ) from None
     if ended.returncode:
         reason = " ".join((ended.stderr or ended.stdout).split())[:400]

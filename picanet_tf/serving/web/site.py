@@ -42,8 +42,8 @@ def check_output(output: Path, overwrite: bool = False) -> None:
         )
     if others := name_others(path, files):
         raise PicanetError(
-            f"`OUTPUT` {output} holds a site and, beside it, what picanet web did not "
-            f"write and would delete: {others}. Give another name and copy the new "
+            f"`OUTPUT` {output} holds a site and other files, which picanet web did "
+            f"not write and would delete: {others}. Give another name and copy the new "
             "files over the old ones, or move the others away"
         )
     if not overwrite:

@@ -45,7 +45,7 @@ def temporary_site(
 def _write(folder: Path, network: Path, name: str, card: Path | None) -> None:
     runtime = find_runtime()
     if runtime is None:
-        raise PicanetError("its runtime is not here; picanet web fetches it, once")
+        raise PicanetError("its runtime is not installed; picanet web fetches it once")
     content = read_network(network)
     attention = read_attention(network, content)
     write_site(folder, runtime, name, content, attention, card)

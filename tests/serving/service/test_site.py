@@ -77,7 +77,8 @@ def test_without_the_runtime_there_is_no_page(litert_file, monkeypatch, caplog):
     monkeypatch.setattr(temporary, "find_runtime", lambda: None)
     with web.temporary_site(litert_file, "tiny") as folder:
         assert folder is None
-    assert "No page at /: its runtime is not here; picanet web fetches" in caplog.text
+    said = "No page at /: its runtime is not installed; picanet web fetches it once"
+    assert said in caplog.text
 
 
 @pytest.mark.parametrize(
