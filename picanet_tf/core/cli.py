@@ -85,7 +85,7 @@ def _run(main: Callable, positional: str, argv: list[str], module: str) -> int:
     except BrokenPipeError:
         # Python flushes stdout once more at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return _fail(program, "the output was closed before all was written")
+        return _fail(program, "the output was closed before all of it was written")
     except OSError as error:
         # With a full disk, the OSError does not name the file.
         if error.filename is None and error.errno not in FULL:
@@ -106,10 +106,10 @@ def _run(main: Callable, positional: str, argv: list[str], module: str) -> int:
             raise
         return _fail(
             program,
-            f"the package {package} is not installed, but required. Without "
-            "TensorFlow, only the bundled network (--model picanet_vgg16_duts) and "
-            "exported LiteRT files are predicted and served; for all else, run "
-            "pip install . in the checkout",
+            f"the package {package} is required, but not installed. Without "
+            "TensorFlow, picanet can only predict and serve, with the bundled network "
+            "(--model picanet_vgg16_duts) or an exported LiteRT file; for everything "
+            "else, run pip install . in the checkout",
         )
 
 
@@ -161,7 +161,7 @@ def _parse(argv: list[str], positional: str) -> list[str]:
         )
     if arguments and not positional:
         raise PicanetError(
-            f"unexpected argument {arguments[0]!r}; only flags are taken"
+            f"unexpected argument {arguments[0]!r}: this command takes only flags"
         )
     return [_expand_home(word) for word in arguments]
 

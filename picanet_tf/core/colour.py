@@ -78,7 +78,10 @@ def _transform(profile: bytes) -> tuple[str, ImageCms.ImageCmsTransform | None]:
         facts = opened.profile
         space, device_class = facts.xcolor_space.strip(), facts.device_class
         if device_class not in _CLASSES or space not in _MODES:
-            raise ProfileError(f"its class is {device_class!r}, its space {space!r}")
+            raise ProfileError(
+                f"its class {device_class!r} with the colour space {space!r} is not "
+                "supported"
+            )
         mode = _MODES[space]
         transform = ImageCms.buildTransform(
             opened,

@@ -121,7 +121,9 @@ def _publish(
                 if error.errno not in (errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR):
                     raise
                 if next_path is None:
-                    raise PicanetError(f"`{argument}` {path} exists already") from error
+                    raise PicanetError(
+                        f"`{argument}` {path} exists already. Give another one"
+                    ) from error
             path = next_path()
     except BaseException:
         if os.path.lexists(replaced):

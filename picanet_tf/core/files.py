@@ -147,7 +147,9 @@ def read_json(path: str | os.PathLike) -> dict:
     except (ValueError, RecursionError) as error:
         raise PicanetError(f"{path} is not JSON: {error}") from error
     if not isinstance(values, dict):
-        raise PicanetError(f"{path} must hold a JSON object")
+        raise PicanetError(
+            f"{path} must hold a JSON object. Received: {type(values).__name__}"
+        )
     return values
 
 

@@ -74,7 +74,7 @@ def profile_of(info: Mapping[str, Any]) -> bytes:
         return b""
     gamma = info.get("gamma", _SRGB_GAMMA)
     if not 0.1 <= gamma <= 10:
-        raise ProfileError(f"a gamma of {gamma}")
+        raise ProfileError(f"its gamma {gamma} is not in 0.1 to 10")
     is_srgb_like = abs(gamma / _SRGB_GAMMA - 1) <= _GAMMA_TOLERANCE
     chromaticities = info.get("chromaticity", _PRIMARIES[1])
     return rgb_profile(chromaticities, _SRGB_CURVE if is_srgb_like else (1 / gamma,))

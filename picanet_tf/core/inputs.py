@@ -115,7 +115,7 @@ def _is_known(name: str) -> bool:
 
 def _find(word: str, output: str | os.PathLike | None) -> Found:
     if not word:  # An unset shell variable; Path("") is the current folder.
-        raise PicanetError("`input`: an empty name")
+        raise PicanetError("`input`: an empty name, perhaps of an unset variable")
     path = Path(word)
     if os.path.isdir(path):  # `Path.is_dir` raises if the name is too long.
         found = scan_folder(path, output)

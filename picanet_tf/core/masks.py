@@ -224,7 +224,7 @@ def _refuse_photo(colours: np.ndarray, lossy: bool, has_alpha: bool = False) -> 
     if outside > _MAX_OUTSIDE:
         raise ValueError(
             f"a photo, not a mask: {outside:.0%} of its pixels are outside its "
-            f"{_FREQUENT_COLOURS} most frequent colours (of a mask at most "
+            f"{_FREQUENT_COLOURS} most frequent colours (in a mask, at most "
             f"{_MAX_OUTSIDE:.0%}). {_ALPHA_REMEDY if has_alpha else _PHOTO_REMEDY}"
         )
 
@@ -254,7 +254,8 @@ def report_masks(
     if classes:
         logging.warning(
             "%s: %d of %s hold only 0 to 20 and 255, such as %s: if these are classes, "
-            "only what is 255 is foreground. As indices, give no value above 20",
+            "only the pixels of 255 become foreground. To have all classes as "
+            "foreground, save the masks without a value above 20",
             *(origin, len(classes), _count(len(notes), "mask"), classes[0].file),
         )
     bright = [note for note in notes if note.bright_border]

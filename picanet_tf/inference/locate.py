@@ -149,7 +149,7 @@ def _latest() -> tuple[RunDirectory | None, str]:
 def _find(word: str, argument: str) -> Located:
     path = Path(word)
     if not word:  # An unset shell variable; Path("") is the current folder.
-        raise PicanetError(f"`{argument}`: an empty name")
+        raise PicanetError(f"`{argument}`: an empty name, perhaps of an unset variable")
     if path.suffix in _FILES:
         if not path.is_file():
             raise PicanetError(f"`{argument}`: there is no model file {word}")

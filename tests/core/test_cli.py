@@ -216,7 +216,9 @@ def test_a_closed_output_is_told_in_one_line(size, words):
     )
     os.close(write)
     assert done.returncode == 1
-    assert done.stderr == "-c: error: the output was closed before all was written\n"
+    assert (
+        done.stderr == "-c: error: the output was closed before all of it was written\n"
+    )
 
 
 def test_positional_arguments(capsys):
@@ -250,7 +252,9 @@ def test_a_missing_package_is_told_in_one_line(capsys):
         cli.run(of_missing("tensorflow.keras"), argv=["program"])
     assert stop.value.code == 1
     said = capsys.readouterr().err
-    assert said.startswith("program: error: the package tensorflow is not installed")
+    assert said.startswith(
+        "program: error: the package tensorflow is required, but not"
+    )
     assert said.count("\n") == 1
     with pytest.raises(ModuleNotFoundError):  # a bug of ours keeps its traceback
         cli.run(of_missing("picanet_tf.nowhere"), argv=["program"])

@@ -167,7 +167,7 @@ BROKEN = {
                        "RGB", "it is for CMYK images, this one is RGB"),
     "of RGB images": (P3_PROFILE, "CMYK", "it is for RGB images, this one is CMYK"),
     "no image's": (P3_PROFILE[:12] + b"link" + P3_PROFILE[16:],
-                   "RGB", "its class is 'link'"),
+                   "RGB", "its class 'link' with the colour space"),
 }  # fmt: skip
 
 
@@ -242,7 +242,7 @@ def test_the_chunks_of_a_png(name, caplog):
     [
         ({b"cICP": bytes((9, 16, 0, 1))}, "high dynamic range (PQ) is not supported"),
         ({b"cICP": bytes((200, 13, 0, 1))}, "primaries 200 with transfer 13"),
-        ({b"gAMA": bytes(4)}, "a gamma of 0"),
+        ({b"gAMA": bytes(4)}, "its gamma 0.0 is not in 0.1 to 10"),
         ({b"cHRM": bytes(32)}, "its primaries span no colour space"),
     ],
 )

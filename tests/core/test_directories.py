@@ -55,7 +55,9 @@ def test_what_exists_is_replaced_if_that_is_asked_for(tmp_path):
         (staged.folder / "old").touch()
     with pytest.raises(PicanetError) as raised, publishing(tmp_path / "out"):
         pass
-    assert str(raised.value) == f"`output` {tmp_path}/out exists already"
+    assert str(raised.value) == (
+        f"`output` {tmp_path}/out exists already. Give another one"
+    )
     with publishing(tmp_path / "out", overwrite=True) as staged:
         (staged.folder / "new").touch()
         assert everything(tmp_path / "out") == ["old"]

@@ -318,7 +318,8 @@ def test_class_maps_are_pointed_out(caplog):
         report_masks([note(), void], "masks", list)
     assert caplog.messages == [
         "masks: 1 of 2 masks hold only 0 to 20 and 255, such as c.png: if these are "
-        "classes, only what is 255 is foreground. As indices, give no value above 20"
+        "classes, only the pixels of 255 become foreground. To have all classes as "
+        "foreground, save the masks without a value above 20"
     ]
 
 
