@@ -117,7 +117,9 @@ class _Evaluation:
             found.add(kinds.MASK)
         if len(found) > 1:
             several = " and ".join(sorted(kinds.PLURALS[kind] for kind in found))
-            raise PicanetError(f"The data sets contain {several}: score them apart")
+            raise PicanetError(
+                f"The data sets contain {several}: score them separately"
+            )
         tasks = [spec.name for spec in specs_of_kind(found.pop())]
         if len(tasks) > 1:
             models = sources.split_commas(self._options.models)
@@ -130,7 +132,10 @@ class _Evaluation:
         masks, images = options.masks, options.images or [None] * len(options.masks)
         names = options.names or [Path(mask).resolve().parent.name for mask in masks]
         if not len(images) == len(names) == len(masks):
-            raise PicanetError("`images` and `name` must be given as often as `masks`")
+            raise PicanetError(
+                "`images` and `name` must be given as often as `masks`. Received: "
+                f"{len(images)}, {len(names)} and {len(masks)} times"
+            )
         for option in ("mask_suffix", "invert_masks"):
             if getattr(options, option) and not masks:
                 raise PicanetError(f"`{option}` is for `masks`, which are not given")

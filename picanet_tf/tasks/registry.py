@@ -37,7 +37,9 @@ def register(name: str, spec: str) -> None:
         PicanetError: if another task is registered under this name.
     """
     if _SPECS.get(name, spec) != spec:
-        raise PicanetError(f"Task {name!r} already exists: {_SPECS[name]}")
+        raise PicanetError(
+            f"Task {name!r} already exists: {_SPECS[name]}. Give another name"
+        )
     _SPECS[name] = spec
 
 

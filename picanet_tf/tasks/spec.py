@@ -151,4 +151,6 @@ class TaskSpec(abc.ABC):
             form: one of `collected_formats`.
             results: {name of the photo: result}.
         """
-        raise ValueError(f"`form` must be one of {self.collected_formats}")
+        raise ValueError(
+            f"`form` must be one of {self.collected_formats}. Received: form={form!r}"
+        )

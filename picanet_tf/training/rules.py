@@ -103,7 +103,7 @@ def check_together(experiment) -> None:
         if value and not _has_trained_weights(experiment):
             raise PicanetError(
                 f"`{name}` needs trained weights: give `init_from` or "
-                f"`backbone_weights`. Received: {name}={value}, and none of them"
+                f"`backbone_weights`. Received: {name}={value}, and neither of them"
             )
     spec = get_spec(experiment.task)
     try:

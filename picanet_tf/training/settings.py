@@ -81,7 +81,9 @@ def from_json(kind, text: str, origin: str):
     except (ValueError, RecursionError) as error:
         raise PicanetError(f"{origin} is not JSON: {error}") from error
     if not isinstance(values, dict):
-        raise PicanetError(f"{origin} must hold a JSON object")
+        raise PicanetError(
+            f"{origin} must hold a JSON object. Received: {type(values).__name__}"
+        )
     unknown = sorted(set(values) - {field.name for field in dataclasses.fields(kind)})
     if unknown:
         raise PicanetError(f"{origin} has unknown settings: {', '.join(unknown)}")

@@ -71,7 +71,11 @@ class TrainingStep:
         )
         names = set(model.output)
         if set(self._losses) != names or set(self._loss_weights) != names:
-            raise ValueError(f"Every output needs a loss and a loss weight: {names}")
+            raise ValueError(
+                f"Each of the outputs {sorted(names)} needs a loss and a loss weight. "
+                f"Received: losses of {sorted(self._losses)}, loss weights of "
+                f"{sorted(self._loss_weights)}"
+            )
         self._names = ["loss", *self._losses, "gradients", "stop", "objects"]
 
     def __call__(self, batch, stop: bool = False) -> StepResult:

@@ -200,7 +200,7 @@ def test_boundaries():
         ),
         (
             {"freeze_blocks": 2, "backbone_weights": "none"},
-            "`freeze_blocks` needs trained weights.*freeze_blocks=2, and none",
+            "`freeze_blocks` needs trained weights.*freeze_blocks=2, and neither",
         ),
         (
             {"freeze_blocks": 2, "freeze_encoder": True},
