@@ -75,7 +75,7 @@ def test_a_folder_twice(tiny, predict, tmp_path):
         assert "Passed over 3 files: 3 results of earlier runs" in said
         assert written(tmp_path / "in") == after
     said = predict("in", "--resume")
-    assert "3 of 3 exist already" in said and "Passed over 3 files" in said
+    assert "3 of 3 results exist already" in said and "Passed over 3 files" in said
 
 
 def test_a_folder_in_many_formats(predict, tmp_path):
@@ -169,7 +169,7 @@ def test_resume_does_what_is_missing(tiny, predict, tmp_path):
     marked = tmp_path / "in" / "0.cutout.png"
     marked.write_bytes(b"mine")
     said = predict("in", "--resume")
-    assert "2 of 4 exist already" in said and "2 written" in said
+    assert "2 of 4 results exist already" in said and "2 written" in said
     assert "Passed over 2 files: 2 results of earlier runs" in said
     assert marked.read_bytes() == b"mine"
     for n in "123":

@@ -63,7 +63,10 @@ def test_a_folder_with_bad_and_odd_files(network, tmp_path):
         (source / name).unlink()
     run = predict(*arguments, "--resume")
     assert run.returncode == 0, run.stderr
-    assert f"{len(expected)} of {len(expected)} exist already" in run.stderr.decode()
+    assert (
+        f"{len(expected)} of {len(expected)} results exist already"
+        in run.stderr.decode()
+    )
 
 
 def test_from_stdin_to_stdout(network, tmp_path):
@@ -109,7 +112,10 @@ def test_a_video(network, tmp_path):
     errors = run.stderr.decode()
     assert run.returncode == 1 and "Traceback" not in errors
     assert "broken.mp4: not a video that OpenCV can read" in errors
-    told = "spoilt.mp4: [1-4] of its 5 frames; the others are in .*/out/incomplete.spo"
+    told = (
+        "spoilt.mp4: [1-4] of its 5 frames could not be read; the others are in "
+        ".*/out/incomplete.spo"
+    )
     assert re.search(told, errors)
     assert "2 of 3 could not be read" in errors
     assert written(out) == ["clip.saliency.mp4", "incomplete.spoilt.saliency.mp4"]
@@ -118,7 +124,7 @@ def test_a_video(network, tmp_path):
     assert result.read()[1].shape == (48, 64, 3)
     again = predict(*words, "--resume")
     assert again.returncode == 1 and re.search(told, again.stderr.decode())
-    assert "1 of 3 exist already" in again.stderr.decode()
+    assert "1 of 3 results exist already" in again.stderr.decode()
 
 
 @pytest.mark.parametrize("task", ["segmentation", "detection"])
@@ -136,7 +142,7 @@ def test_a_video_is_called_after_the_task(task, tiny_network, tmp_path):
     assert predict(*words, cwd=tmp_path).returncode == 0
     assert written(tmp_path / "out") == [f"clip.{task}.mp4"]
     again = predict(*words, cwd=tmp_path)
-    assert "1 of 1 exist already" in again.stderr.decode()
+    assert "1 of 1 results exist already" in again.stderr.decode()
 
 
 def test_after_ctrl_c_nothing_is_half_written(network, tmp_path):

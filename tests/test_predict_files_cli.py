@@ -356,7 +356,7 @@ def test_the_cutout_of_a_video_as_frames(tiny, clip, predict, tmp_path):
         expected = cut_out(image, tiny[1].predict(image))
         np.testing.assert_allclose(frame, expected, atol=1)
     said = predict(*words, "--resume")
-    assert "1 of 1 exist already" in said
+    assert "1 of 1 results exist already" in said
 
 
 def test_the_frames_of_an_incomplete_video(clip, predict, tmp_path):
@@ -368,7 +368,8 @@ def test_the_frames_of_an_incomplete_video(clip, predict, tmp_path):
     words = ("clip.mp4", "--format", "cutout", "--video_format", "frames", "--resume")
     for _ in range(2):  # It is tried again.
         said = predict(*words, code=1)
-        assert "of its 3 frames; the others are in incomplete.clip.cutout\n" in said
+        told = "of its 3 frames could not be read; the others are in incomplete."
+        assert f"{told}clip.cutout\n" in said
         assert written(tmp_path) == [
             "clip.mp4",
             "incomplete.clip.cutout/000001.png",

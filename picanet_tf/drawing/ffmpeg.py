@@ -120,8 +120,10 @@ def alpha_video_writer(
         if process is None:
             process, first = start(*frame.shape[:2]), frame.shape
         if frame.shape != first:
+            height, width = frame.shape[:2]
             raise FFmpegError(
-                f"{path}: a frame of another size, {frame.shape[0]} x {frame.shape[1]}"
+                f"{path}: a frame of another size, {height} x {width}, than the first, "
+                f"{first[0]} x {first[1]} (height x width)"
             )
         try:
             process.stdin.write(np.ascontiguousarray(frame).data)

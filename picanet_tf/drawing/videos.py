@@ -75,7 +75,8 @@ class VideoReader:
             self.missing = self.count - number
         elif number < self.count:
             logging.warning(
-                "%s: %d of %d frames; its end is corrupt, or its count an estimate",
+                "%s: %d of %d frames were read; its end is corrupt, or its frame count "
+                "is an estimate",
                 *(self.path, number, self.count),
             )
 
@@ -119,7 +120,10 @@ def video_writer(
             if 0 in size or not writer.isOpened():
                 raise VideoError(f"{path}: OpenCV cannot write frames of {size} here")
         if (height, width) != first:  # OpenCV would drop the frame silently.
-            raise VideoError(f"{path}: a frame of another size, {height} x {width}")
+            raise VideoError(
+                f"{path}: a frame of another size, {height} x {width}, than the first, "
+                f"{first[0]} x {first[1]} (height x width)"
+            )
         code = cv2.COLOR_GRAY2BGR if frame.ndim == 2 else cv2.COLOR_RGB2BGR
         writer.write(cv2.cvtColor(np.ascontiguousarray(frame), code))
         number += 1

@@ -95,7 +95,9 @@ def predict_files(words: Sequence[str], options: PredictOptions) -> PredictionRe
     )
     todo = [pair for pair in pairs if not (options.resume and os.path.exists(pair[1]))]
     if len(todo) < len(pairs):
-        logging.info("%d of %d exist already", len(pairs) - len(todo), len(pairs))
+        logging.info(
+            "%d of %d results exist already", len(pairs) - len(todo), len(pairs)
+        )
     report = PredictionReport(skipped=len(pairs) - len(todo))
     if todo:
         _predict(model or options.load(), options, todo, report)

@@ -104,7 +104,7 @@ def predict_jobs(
     except KeyboardInterrupt:
         running = sum(future.running() for _, future in (*reading, *writing))
         if running:
-            logging.info("Interrupted; ending the %d photos in progress", running)
+            logging.info("Interrupted; finishing the %d photos in progress", running)
         raise
     finally:
         readers.shutdown(wait=True, cancel_futures=True)

@@ -28,8 +28,8 @@ from picanet_tf.tasks.registry import get_spec, task_names
 
 _LONGEST_NAME = 255  # bytes, on all common file systems
 _OTHER_FOLDER = (
-    "Give another folder, or omit it for results such as NAME.cutout.png next to the "
-    "inputs"
+    "Give another folder, or omit `output` for results such as NAME.cutout.png next to "
+    "the inputs"
 )
 
 

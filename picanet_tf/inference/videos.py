@@ -65,8 +65,8 @@ def predict_video(
     if reader.missing:
         partial = _set_aside(output)
         raise VideoError(
-            f"{path}: {reader.missing:,} of its {reader.count:,} frames; the others "
-            f"are in {partial}"
+            f"{path}: {reader.missing:,} of its {reader.count:,} frames could not be "
+            f"read; the others are in {partial}"
         )
 
 

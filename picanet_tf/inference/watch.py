@@ -78,8 +78,8 @@ def watch_folder(
         check_writable(folder)
     with StopRequest() as stop:
         watcher = _Watcher(Path(folder), options, stop)
-        where = options.output or "beside them"
-        logging.info("Watching %s, results %s; Ctrl-C ends it", folder, where)
+        where = f"in {options.output}" if options.output else "beside the images"
+        logging.info("Watching %s, results %s; press Ctrl-C to stop", folder, where)
         while not stop.received:
             watcher.look()
             _sleep(seconds, stop)
@@ -202,7 +202,7 @@ class _Watcher:
         todo = [pair for pair in pairs if not os.path.exists(pair[1])]
         existing = {pair[0].path for pair in pairs} - {pair[0].path for pair in todo}
         self._done.update((path, versions[path]) for path in existing)
-        logging.info("%d of %d exist already", len(existing), len(pairs))
+        logging.info("%d of %d results exist already", len(existing), len(pairs))
         return todo
 
 

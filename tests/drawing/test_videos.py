@@ -131,7 +131,8 @@ def test_a_few_missing_frames_are_told(clip, tmp_path, caplog):
         reader.count = count
         assert len(list(reader)) == 12 and reader.missing == 0
     assert caplog.messages == [
-        f"{path}: 12 of 13 frames; its end is corrupt, or its count an estimate"
+        f"{path}: 12 of 13 frames were read; its end is corrupt, or its frame count is "
+        "an estimate"
     ]
 
 

@@ -287,7 +287,7 @@ def test_ctrl_c_is_answered_at_once(caplog):
 
     with caplog.at_level("INFO", "absl"), pytest.raises(KeyboardInterrupt):
         list(predict_jobs(Interrupted(), range(200), slow, Written()))
-    assert told_early and "ending the 4 photos in progress" in told_early[0]
+    assert told_early and "finishing the 4 photos in progress" in told_early[0]
 
 
 def test_an_error_of_the_jobs_themselves_ends_it():
