@@ -39,21 +39,26 @@ def check_facts(facts: Mapping, origin: str) -> None:
     ]
     if missing:
         raise PicanetError(
-            f"{origin} must give {', '.join(wanted)}, each a text. Missing: "
+            f"{origin} must give {', '.join(wanted)}, each as text. Missing: "
             f"{', '.join(missing)}"
         )
     unknown = set(facts) - {*wanted, "scores", "quantization"}
     if unknown:
-        raise PicanetError(f"{origin}: unknown: {', '.join(sorted(unknown))}")
+        raise PicanetError(
+            f"{origin} has unknown entries: {', '.join(sorted(unknown))}"
+        )
     if not isinstance(facts.get("quantization", ""), str):
-        raise PicanetError(f"{origin}: quantization must be a text")
+        raise PicanetError(
+            f"{origin}: quantization must be text. Received: {facts['quantization']!r}"
+        )
     scores = facts.get("scores", [])
     if not isinstance(scores, list):
         raise PicanetError(f"{origin}: scores must be a list. Received: {scores!r}")
     for row in scores:
         if not isinstance(row, dict) or set(row) != set(_SCORE):
             raise PicanetError(
-                f"{origin}: each of `scores` has {', '.join(_SCORE)}. Received: {row}"
+                f"{origin}: each of the scores must have {', '.join(_SCORE)}. "
+                f"Received: {row}"
             )
         for name, kind in _SCORE.items():
             value = row[name]

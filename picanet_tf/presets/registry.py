@@ -185,7 +185,10 @@ def _read(path: Path, changed: int) -> Preset:
         for kind, file in files.items():
             _check(file, _FILE_FIELDS, f"files[{kind!r}]")
         if entry["name"] != path.stem or set(files) - set(KINDS):
-            raise ValueError(f"it names {entry['name']} and the files {sorted(files)}")
+            raise ValueError(
+                f"its name must be {path.stem!r} and its files must be some of "
+                f"{', '.join(KINDS)}. Received: {entry['name']!r} and {sorted(files)}"
+            )
         for file in files.values():
             if file["name"] in ("", "..") or Path(file["name"]).name != file["name"]:
                 raise ValueError(f"{file['name']!r} is not the name of a file")
@@ -201,11 +204,13 @@ def _read(path: Path, changed: int) -> Preset:
 def _check(values: object, fields: Mapping, name: str, *, more: bool = False) -> None:
     """Raises `ValueError` unless `values` has the given fields of the given types."""
     if not isinstance(values, dict):
-        raise ValueError(f"{name} must be an object")
+        raise ValueError(f"{name} must be an object. Received: {type(values).__name__}")
     missing, unknown = set(fields) - set(values), set(values) - set(fields)
     if missing or (unknown and not more):
-        wrong = f"missing: {sorted(missing)}" if missing else f"{sorted(unknown)}"
-        raise ValueError(f"{name} has {', '.join(fields)}. Received, {wrong}")
+        wrong = (
+            f"missing: {sorted(missing)}" if missing else f"unknown: {sorted(unknown)}"
+        )
+        raise ValueError(f"{name} must have the fields {', '.join(fields)}; {wrong}")
     for field, kind in fields.items():
         # In Python, bool is a subclass of int.
         if not isinstance(values[field], kind) or (

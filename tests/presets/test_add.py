@@ -301,9 +301,12 @@ WRITTEN = {
         ("a b --facts words.json", "words.json must hold a JSON object"),
         ("a b --facts broken.json", "broken.json is not JSON"),
         ("a b --facts few.json", "`facts` few.json must give .*Missing: terms"),
-        ("a b --facts more.json", "more.json: unknown: colour"),
-        ("a b --facts score.json", "each of `scores` has set, images, max_f, mae"),
-        ("a b --facts row.json", "each of `scores` has .*Received: 3"),
+        ("a b --facts more.json", "more.json has unknown entries: colour"),
+        (
+            "a b --facts score.json",
+            "each of the scores must have set, images, max_f, mae",
+        ),
+        ("a b --facts row.json", "each of the scores must have .*Received: 3"),
         ("a b --facts null.json", "scores must be a list. Received: None"),
         ("a b --facts facts.json --scores report.json", "report.json is not a report"),
         (
