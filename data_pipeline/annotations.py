@@ -82,7 +82,7 @@ def read_annotation(path: str | os.PathLike) -> Annotation:
     """
     root = _parse(_read_bytes(Path(path)))
     if root.tag != "annotation":
-        raise AnnotationError(f"<annotation> is wanted, this is <{root.tag}>")
+        raise AnnotationError(f"the root must be <annotation>. Received: <{root.tag}>")
     size = _child(root, "size")
     height, width = (_number(size, name) for name in ("height", "width"))
     if not all(value > 0 and value.is_integer() for value in (height, width)):
@@ -95,7 +95,7 @@ def read_annotation(path: str | os.PathLike) -> Annotation:
     )
     if len(objects) > MAX_OBJECTS:
         raise AnnotationError(
-            f"at most {MAX_OBJECTS} objects are accepted, here are {len(objects)}"
+            f"at most {MAX_OBJECTS} objects are accepted. Received: {len(objects)}"
         )
     return Annotation(int(height), int(width), objects)
 

@@ -39,7 +39,7 @@ def read_class_map(
         if wrong is not None:
             raise ValueError(
                 f"a class map has the values 0..{CLASSES - 1} and {IGNORE}, "
-                f"this one has {wrong}"
+                f"but this one has {wrong}"
             )
     return class_map
 
@@ -54,7 +54,7 @@ def find_invalid(class_map: np.ndarray) -> int | None:
 def _read_png(path: str | os.PathLike, max_pixels: int) -> np.ndarray:
     # Not `images.read_mask`, which turns palette indices into the grey of their colour.
     image = images.load(Path(path).read_bytes(), max_pixels=max_pixels)
-    rule = "a class map is a palette or 8-bit grey PNG, pixel values are classes; "
+    rule = "a class map is a palette or 8-bit grey PNG whose values are classes; "
     if is_lossy(image):
         raise ValueError(
             f"{rule}{image.format} with lossy compression changes them. Save the "

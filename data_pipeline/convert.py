@@ -277,7 +277,7 @@ def report(
         print(list_bad(bad, "left out"))
     if complete and manifest.count != complete:
         logging.warning(
-            "%s has %d pairs when complete, here are %d",
+            "%s has %d pairs when complete, but %d were converted",
             manifest.name,
             complete,
             manifest.count,

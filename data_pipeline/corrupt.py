@@ -82,7 +82,7 @@ def leave_out_corrupt(
         if expected and found != expected:
             message = f"{folder}: other records are corrupt than when the run began"
             if not skip_corrupt:
-                raise DatasetError(f"{message}; with `skip_corrupt` it goes on")
+                raise DatasetError(f"{message}; give `skip_corrupt` to go on")
             logging.warning("%s; the order of the data changes from here", message)
         left_out[folder] = found
     return CleanDatasets(paths, left_out)
@@ -112,7 +112,7 @@ def _clean(folder: str, limit: int) -> tuple[str, list[str]]:
         return folder, []
     copy = Path(tempfile.mkdtemp(prefix="records-"))
     atexit.register(shutil.rmtree, copy, ignore_errors=True)
-    remedy = "the environment variable TMPDIR names another folder"
+    remedy = "set the environment variable TMPDIR to another folder"
     with errors_of_writing(copy, remedy):
         _copy(manifest, [report.payloads for report in reports], copy)
     return str(copy), problems

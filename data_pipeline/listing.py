@@ -95,7 +95,9 @@ def match_to_keys(
         key = keys[names[rank]]
         best, other = found.get(key, (rank + 1, file))
         if best == rank:
-            raise PicanetError(f"{file} has the same name as {other.name}")
+            raise PicanetError(
+                f"{file} has the same name as {other.name}. Rename one of them"
+            )
         found[key] = min((rank, file), (best, other))
         rest += [max((rank, file), (best, other))[1]] if other != file else []
     return {key: file for key, (_, file) in found.items()}, rest

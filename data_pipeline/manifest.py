@@ -71,7 +71,8 @@ class Manifest:
         """Raises `DatasetError` if the ground truth is not of this kind."""
         if self.kind != kind:
             raise DatasetError(
-                f"{self.folder}: holds {PLURALS[self.kind]}, {PLURALS[kind]} are wanted"
+                f"{self.folder}: holds {PLURALS[self.kind]}, but {PLURALS[kind]} are "
+                "required"
             )
 
     def summary(self) -> str:

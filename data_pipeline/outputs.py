@@ -24,7 +24,7 @@ def check_output(output: Path, overwrite: bool) -> None:
     if not os.path.lexists(output):
         return
     if output.is_file():
-        raise PicanetError(f"`output` {output} is a file, a new folder is wanted")
+        raise PicanetError(f"`output` {output} is a file: give a new folder")
     if not (output / FILE_NAME).is_file():
         raise PicanetError(
             f"`output` {output} exists and holds no {FILE_NAME}: not a converted data "

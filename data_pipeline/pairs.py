@@ -140,7 +140,9 @@ def key_masks(
         if has_suffix(file, mask_suffix):
             key = place_of(file, folder).removesuffix(spell(mask_suffix))
             if key in masks:
-                raise PicanetError(f"{file} has the same name as {masks[key].name}")
+                raise PicanetError(
+                    f"{file} has the same name as {masks[key].name}. Rename one of them"
+                )
             masks[key] = file
     return masks
 

@@ -37,7 +37,7 @@ def open_dataset(path: str | os.PathLike, kind: str | None = None) -> Manifest:
         if size != shard.bytes:
             raise DatasetError(
                 f"{file}: {size} bytes, the manifest says {shard.bytes}; "
-                "`python -m data_pipeline.verify` says more"
+                "`python -m data_pipeline.verify` gives details"
             )
     return manifest
 

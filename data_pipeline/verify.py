@@ -77,7 +77,7 @@ def _check_shard(
     if size != shard.bytes:
         problems.append(f"{path}: {size} bytes, the manifest says {shard.bytes}")
     elif sha256_of(path) != shard.sha256:
-        problems.append(f"{path}: not the SHA-256 that the manifest says")
+        problems.append(f"{path}: its SHA-256 differs from the manifest's")
     if count != shard.count:
         problems.append(f"{path}: {count} records, the manifest says {shard.count}")
     return problems, keys
@@ -185,7 +185,7 @@ def _find_repeated_keys(
 def main(arguments: list[str]) -> int:
     if len(arguments) != 1:
         raise PicanetError(
-            f"one DIR is wanted. Received: {' '.join(arguments) or 'none'}"
+            f"expected one DIR. Received: {' '.join(arguments) or 'none'}"
         )
     manifest, problems = verify(arguments[0])
     for problem in problems:

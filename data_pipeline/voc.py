@@ -14,6 +14,7 @@ on the test list of 2007.
 """
 
 import os
+from collections import Counter
 from pathlib import Path
 
 from data_pipeline.pairs import BadFile, Pair
@@ -168,8 +169,8 @@ def _read_list(lists: Path, split: str) -> list[str]:
         raise PicanetError(
             f"{path}: missing, the list of the images of `split` {split}"
         )
-    if len(set(names)) < len(names):
-        raise PicanetError(f"{path}: an image is listed twice")
+    if repeated := [name for name, count in Counter(names).items() if count > 1]:
+        raise PicanetError(f"{path}: the image {repeated[0]} is listed twice")
     return names
 
 

@@ -325,7 +325,7 @@ def test_overwrite_does_not_touch_what_is_no_data_set(tmp_path):
     shutil.rmtree(tmp_path / "out")
     (tmp_path / "out").touch()
     for overwrite in (False, True):
-        with pytest.raises(PicanetError, match="out is a file, a new folder is wanted"):
+        with pytest.raises(PicanetError, match="out is a file: give a new folder"):
             run(tmp_path, overwrite=overwrite)
 
 

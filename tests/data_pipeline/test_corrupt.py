@@ -104,7 +104,7 @@ def test_more_damage_than_when_the_run_began(spoilt, caplog):
 def test_other_damage_than_when_the_run_began(spoilt):
     with pytest.raises(
         DatasetError,
-        match="than when the run began; with `skip_corrupt` it",
+        match="than when the run began; give `skip_corrupt`",
     ):
         leave_out_corrupt([spoilt], 0, {spoilt: ["another line"]})
 
@@ -121,7 +121,7 @@ def test_a_full_disk_is_told_of_the_copy(spoilt, monkeypatch):
     with pytest.raises(DiskFullError) as raised:
         leave_out_corrupt([spoilt], 1, {})
     assert re.fullmatch(
-        r"Cannot write \S+/records-\S+: No space left on device; the environment "
-        "variable TMPDIR names another folder",
+        r"Cannot write \S+/records-\S+: No space left on device; set the "
+        "environment variable TMPDIR to another folder",
         str(raised.value),
     )

@@ -241,8 +241,10 @@ def test_wrong_data_sets(converted, tmp_path):
 
     expect(tmp_path / "none", "no such data set folder")
     expect(tmp_path, "no manifest.json")
-    expect(spoiled(kind="boxes"), "/data: holds boxes, masks are wanted$")
-    expect(spoiled(kind="class_map"), "/data: holds class maps, masks are wanted$")
+    expect(spoiled(kind="boxes"), "/data: holds boxes, but masks are required$")
+    expect(
+        spoiled(kind="class_map"), "/data: holds class maps, but masks are required$"
+    )
     expect(spoiled(format_version=1), "format version 1, .* convert .* once more$")
     expect(spoiled(count=0, shards=[]), "the data set is empty")
     folder = spoiled()

@@ -35,7 +35,7 @@ def test_a_corrupt_record_is_named_with_file_and_offset(data):
     _, problems = verify(data)
     assert problems == [
         f"{path}: offset {offsets[2]}: wrong checksum",
-        f"{path}: not the SHA-256 that the manifest says",
+        f"{path}: its SHA-256 differs from the manifest's",
     ]
 
 
@@ -186,7 +186,7 @@ def test_the_command_may_be_called_again(data, capsys):
     flip_bit(data / "00000.tfrecord", 100)
     assert command.main([str(data)]) == 1
     assert capsys.readouterr().out.endswith("3 shards: problems: 2\n")
-    with pytest.raises(PicanetError, match="one DIR is wanted"):
+    with pytest.raises(PicanetError, match="expected one DIR"):
         command.main([])
 
 

@@ -141,12 +141,12 @@ def test_class_maps_that_are_none(tmp_path):
     with pytest.raises(ImageError, match="this one is in mode RGB"):
         read_class_map(tmp_path / "rgb.png")
     Image.fromarray(np.full((4, 4), 21, np.uint8)).save(tmp_path / "more.png")
-    with pytest.raises(ImageError, match=r"0\.\.20 and 255, this one has 21"):
+    with pytest.raises(ImageError, match=r"0\.\.20 and 255, but this one has 21"):
         read_class_map(tmp_path / "more.png")
 
 
 def test_class_maps_whose_values_are_not_as_they_were(tmp_path):
-    rule = "a class map is a palette or 8-bit grey PNG, pixel values are classes; "
+    rule = "a class map is a palette or 8-bit grey PNG whose values are classes; "
     classes = (np.indices((24, 24)).sum(0) % 2).astype(np.uint8)
     for name, form in (("map.jpg", "JPEG"), ("map.tif", "TIFF")):
         path = tmp_path / name

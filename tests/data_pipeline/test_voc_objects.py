@@ -159,7 +159,7 @@ NO_ENTITIES = f"<!DOCTYPE annotation>{xml(DOG)}"
         (BOMB, "^XML with a document type is refused; VOC's files have none$"),
         (FILE, "XML with a document type is refused"),
         (NO_ENTITIES, "XML with a document type is refused"),
-        ("<html/>", "<annotation> is wanted, this is <html>"),
+        ("<html/>", "the root must be <annotation>. Received: <html>"),
         ("<annotation/>", "no <size> in <annotation>"),
         (xml(DOG, width="wide"), "<width> is not a number: 'wide'"),
         (xml(DOG, width=0), "size must be whole pixels"),
@@ -177,7 +177,7 @@ NO_ENTITIES = f"<!DOCTYPE annotation>{xml(DOG)}"
         (xml(("dog", (1, 1, 5, 5), 2)), "<difficult> must be 0 or 1. Received: 2"),
         (xml(DOG).replace("bndbox", "box"), r"object 1 \(dog\): no <bndbox> in <obj"),
         (xml(DOG, extra="<name>cat</name>"), "object 1: 2 times <name> in <object>"),
-        (xml(*[DOG] * (MAX_OBJECTS + 1)), "at most 128 objects are accepted, here are"),
+        (xml(*[DOG] * (MAX_OBJECTS + 1)), "at most 128 objects are accepted. Received"),
     ],
 )
 def test_what_an_annotation_must_not_be(devkit, text, message):
@@ -237,7 +237,10 @@ def test_convert_verify_and_read_back(devkit):
     done = convert(devkit, "voc2007")
     assert done.returncode == 0, done.stderr
     assert "VOC2007 trainval, boxes, 3 records in 1 shard" in done.stdout
-    assert "VOC2007 trainval has 5011 pairs when complete, here are 3" in done.stderr
+    assert (
+        "VOC2007 trainval has 5011 pairs when complete, but 3 were converted"
+        in done.stderr
+    )
     assert "a: it has no object" in done.stderr
     folder = devkit / "records"
     manifest, problems = verify(folder)

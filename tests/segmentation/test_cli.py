@@ -42,7 +42,7 @@ def test_train_resume_evaluate_predict_visualize(tmp_path):
     with (tmp_path / "r" / "metrics.csv").open() as file:
         assert [row["step"] for row in csv.DictReader(file)] == ["1", "2"]
     wrong = commands.run("train.py", "--tfrecords", "data", cwd=tmp_path)
-    assert "data: holds class maps, masks are wanted" in wrong.error
+    assert "data: holds class maps, but masks are required" in wrong.error
 
     done = commands.run(
         *("evaluate.py", "--model", "r", "--tfrecords", "data", "--output", "out"),
