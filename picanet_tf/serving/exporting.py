@@ -180,7 +180,11 @@ class _Export:
                 outputs = loaded(signature, image=image[np.newaxis])
             for name, value in outputs.items():
                 if not np.isfinite(value).all():
-                    raise PicanetError(f"The signature {signature} gives {name} = NaN")
+                    raise PicanetError(
+                        f"The signature {signature} gives NaN or infinity as {name}; "
+                        "nothing was exported. Give a `model` whose weights have not "
+                        "diverged"
+                    )
             differences.append(self._output_difference(outputs, wanted))
         return largest(differences)
 
