@@ -184,7 +184,7 @@ def send_images(
         )
     todo = [pair for pair in pairs if not (options.resume and pair[1].exists())]
     if len(todo) < len(pairs):
-        print(f"{len(pairs) - len(todo)} of {len(pairs)} exist already")
+        print(f"{len(pairs) - len(todo)} of {len(pairs)} maps exist already")
     if not todo:
         return 0
     return _send(options.connect(client), todo, output, options)
@@ -267,8 +267,8 @@ def _send(
     if missing:
         reason = f"; {client.server} is gone: {pool.gone}" if pool.gone else ""
         print(
-            f"{Path(sys.argv[0]).name}: error: {missing} of {len(pairs)} without a "
-            f"map: {failed} failed, {missing - failed} not sent{reason}",
+            f"{Path(sys.argv[0]).name}: error: {missing} of {len(pairs)} images have "
+            f"no map: {failed} failed, {missing - failed} not sent{reason}",
             file=sys.stderr,
         )
     if request.received:

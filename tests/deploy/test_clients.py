@@ -69,7 +69,7 @@ def test_under_load(kind, serve, direct, tmp_path):
         done.stdout,
     )
     assert last_line(done) == (
-        f"client_{kind}.py: error: 20 of 200 without a map: 20 failed, 0 not sent"
+        f"client_{kind}.py: error: 20 of 200 images have no map: 20 failed, 0 not sent"
     )
     assert server.model.most_at_once == 8
     assert server.model.served == [1] * 180
@@ -137,7 +137,7 @@ def test_resume_sends_what_is_missing(kind, serve, photos, tmp_path):
     ]
     done = run(kind, *words, "--resume")
     assert done.returncode == 0
-    assert "1 of 10 exist already" in done.stdout and "9 of 9 maps" in done.stdout
+    assert "1 of 10 maps exist already" in done.stdout and "9 of 9 maps" in done.stdout
     assert (tmp_path / "out" / "a" / "1.png").read_bytes() == b"mine"
     assert len(server.model.served) == 9
     assert run(kind, *words, "--resume").returncode == 0

@@ -216,7 +216,7 @@ def test_a_map_that_cannot_be_written_is_reported_with_the_others(photos, capsys
     assert send_images(Echo, ["photos"], "maps", Options("a")) == 1
     said = capsys.readouterr()
     assert "failed: photos/deep/dog.jpg: Cannot write maps/deep/dog.png: " in said.err
-    assert "1 of 2 without a map: 1 failed, 0 not sent" in said.err
+    assert "1 of 2 images have no map: 1 failed, 0 not sent" in said.err
     assert "1 of 2 maps in maps" in said.out and written() == ["maps/cat.png"]
 
 
@@ -231,7 +231,7 @@ def test_a_full_disk_ends_it_with_the_report(photos, capsys, monkeypatch):
     said = capsys.readouterr()
     first = "failed: photos/0.jpg: Cannot write maps/0.png: No space left on device"
     assert first in said.err
-    assert "52 of 52 without a map: " in said.err and " 0 not sent" not in said.err
+    assert "52 of 52 images have no map: " in said.err and " 0 not sent" not in said.err
 
 
 @pytest.mark.parametrize("number, code", [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
