@@ -222,7 +222,7 @@ def test_the_papers_recipe_learns(packs, tmp_path):
         rtol=1e-3,
         atol=1e-6,
     )
-    assert "--resume, or give another folder" in refused("train", packs, tmp_path)
+    assert "give --resume, or another folder" in refused("train", packs, tmp_path)
     said = refused("train", packs, tmp_path, "--resume", "--steps", 70, "--seed", 3)
     assert "--steps was 60, --seed was 0. Leave them out" in said
 
@@ -297,7 +297,7 @@ def test_files_of_others_are_kept(packs, tmp_path):
         said = refused(words[0], packs, output, *SMALL, *words[1:])
         assert f"OUT {output} has no state.pt to go on from, and holds " in said
     assert {path.read_text() for path in output.iterdir()} == {"mine"}
-    assert "is a file, a folder is" in refused("train", packs, output / "pid", *SMALL)
+    assert "is a file: give a folder" in refused("train", packs, output / "pid", *SMALL)
 
 
 def test_a_paused_training_does_nothing(packs, tmp_path):
@@ -306,7 +306,7 @@ def test_a_paused_training_does_nothing(packs, tmp_path):
     process = begin(*words, "--seconds", 1000)
     assert process.stdout.readline() == "from random weights\n"
     time.sleep(4)
-    assert "another training is at work" in refused(*words)
+    assert "another process is training in" in refused(*words)
     os.kill(int((tmp_path / "pid").read_text()), signal.SIGINT)
     said, _ = process.communicate(timeout=60)
     assert "0 images seen" in said.splitlines()[-1]
@@ -332,11 +332,17 @@ def test_other_packs_are_decoded_anew(packs, tmp_path):
         (("train", "--encoder", "part.npz"), "part.npz has no value for block2"),
         (("train", "--encoder", "all.npz"), "all.npz: no variable for d1_decode"),
         (("train", "--encoder", "infinite.npz"), "block1_conv1/bias has values that"),
-        (("train", "--encoder", "garbage.npz"), "garbage.npz is no .npz"),
-        (("train", "--encoder", "missing.npz"), "missing.npz is no .npz, or not there"),
-        (("train", "--resume"), "state.pt is damaged, or not there"),
+        (
+            ("train", "--encoder", "garbage.npz"),
+            "garbage.npz is missing or not an .npz",
+        ),
+        (
+            ("train", "--encoder", "missing.npz"),
+            "missing.npz is missing or not an .npz",
+        ),
+        (("train", "--resume"), "state.pt is missing or damaged"),
         (("spare",), "blocks 1 to 2 would stay random"),
-        (("spare", "--fall", "5"), "--fall are the last of --seconds"),
+        (("spare", "--fall", "5"), "--fall must be the last of --seconds"),
         (("spare", "--fall", "-3"), "--fall: must be a number of at least 0, not -3"),
         (("spare", "--fall", "nan"), "--fall: must be a number of at least 0, not nan"),
         (("spare", "--freeze_blocks", "9"), "--freeze_blocks: invalid choice"),

@@ -73,7 +73,7 @@ def make_parser(kind: str, description: str) -> argparse.ArgumentParser:
     add = parser.add_argument
     add("packs", help="folder of *.pack")
     add("output")
-    add("--encoder", default="", help="an .npz of keras_models encoder")
+    add("--encoder", default="", help="an .npz that keras_models encoder wrote")
     add("--variant", type=variant, default="6GAP_5432LAP")
     add("--width", type=positive(float), default=1.0)
     add("--save_interval", type=positive(float), default=300.0, help="seconds")
@@ -111,7 +111,7 @@ def check_output(output: Path, own: Collection[str] = ()) -> None:
         ValueError: if it is a file, or holds other files.
     """
     if output.exists() and not output.is_dir():
-        raise ValueError(f"OUT {output} is a file, a folder is wanted")
+        raise ValueError(f"OUT {output} is a file: give a folder")
     names = {path.name for path in output.iterdir()} if output.is_dir() else set()
     if others := sorted(names.difference(own)):
         more = ", ..." * (len(others) > 3)
@@ -154,9 +154,11 @@ def load_state(path: Path, kind: str, device="cpu") -> dict:
         state = torch.load(path, map_location=device, weights_only=True)
         found = state["settings"]["kind"]
     except Exception as error:  # from zipfile, pickle or PyTorch
-        raise ValueError(f"{path} is damaged, or not there: {error}") from error
+        raise ValueError(f"{path} is missing or damaged: {error}") from error
     if found != kind:
-        raise ValueError(f"{path} is of the command {found}: give another folder")
+        raise ValueError(
+            f"{path} was written by the command {found}: give another folder"
+        )
     return state
 
 

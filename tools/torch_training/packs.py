@@ -110,7 +110,7 @@ def read(folder: str | Path) -> tuple[np.ndarray, np.ndarray]:
             if "parts" in header:
                 parts[int(header["parts"])].add(int(header["part"]))
         except (ValueError, KeyError, TypeError, AttributeError):
-            raise ValueError(f"{path} is damaged, or no pack") from None
+            raise ValueError(f"{path} is damaged or not a pack") from None
         if (
             not sizes
             or len(content) != start + sum(map(sum, sizes))

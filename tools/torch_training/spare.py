@@ -163,7 +163,7 @@ class Training:
         if not np.isfinite(total.item()):
             raise ValueError(
                 f"the loss is not finite after {self.seen} images; "
-                f"{self.output / 'state.pt'} is of before"
+                f"{self.output} keeps what was saved before"
             )
         self.seen += len(x)
         self._update_average(len(x))
@@ -194,7 +194,9 @@ class Training:
 
 def train(options: argparse.Namespace) -> None:
     if options.fall > options.seconds or options.fall and options.seconds == np.inf:
-        raise ValueError("--fall are the last of --seconds: give both")
+        raise ValueError(
+            "--fall must be the last of --seconds: give both, --fall at most --seconds"
+        )
     output = Path(options.output)
     if not (output / "state.pt").exists():
         begun = _OWN if (output / "pid").exists() else ("pause",)
@@ -204,14 +206,14 @@ def train(options: argparse.Namespace) -> None:
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
-        raise ValueError(f"another training is at work in {output}") from None
+        raise ValueError(f"another process is training in {output}") from None
     lock.truncate(0)
     lock.write(str(os.getpid()))
     lock.flush()
     training = Training(options)
     images, masks = mapped_pairs(options.packs, output)
     if options.batch > len(images):
-        raise ValueError(f"{options.packs} has {len(images)} pairs, less than --batch")
+        raise ValueError(f"{options.packs} has {len(images)} pairs, fewer than --batch")
     rng = np.random.default_rng([training.seen, os.getpid()])
     pause, order, steps, loss = output / "pause", [], 0, 0.0
     began = saved = time.monotonic()
@@ -271,7 +273,7 @@ def make_parser() -> argparse.ArgumentParser:
         "--fall",
         type=common.not_negative,
         default=0.0,
-        help="last seconds, in which rates fall",
+        help="seconds at the end in which the rates fall to 0",
     )
     return parser
 

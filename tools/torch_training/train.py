@@ -72,7 +72,7 @@ class Batches:
         if size > side or batch > len(self.images):
             raise ValueError(
                 f"{folder} has {len(self.images)} pairs of {side} pixels: give --size "
-                "and --batch up to that"
+                "and --batch no larger than that"
             )
         self._size, self._device = size, device
         self._draw = torch.Generator().manual_seed(seed)
@@ -122,7 +122,7 @@ def train(options: argparse.Namespace) -> None:
         places = {"packs": options.packs, "output": options.output}
         options = argparse.Namespace(**{**saved["settings"], **places})
     elif state_path.exists():
-        raise ValueError(f"{output} has a training: --resume, or give another folder")
+        raise ValueError(f"{output} holds a training: give --resume, or another folder")
     else:
         common.check_output(output)
     torch.backends.cudnn.benchmark = True
@@ -198,7 +198,8 @@ def train(options: argparse.Namespace) -> None:
                 total, finest = losses.tolist()
                 if not np.isfinite(total):
                     raise ValueError(
-                        f"the loss is not finite in step {n}; {output} is of before"
+                        f"the loss is not finite in step {n}; {output} keeps what was "
+                        "saved before"
                     )
                 speed = (n - first) * options.batch / (time.monotonic() - began)
                 log.append({"step": n, "loss": total, "stage1": finest})

@@ -131,7 +131,7 @@ def read(path: str | Path) -> dict[str, np.ndarray]:
         ValueError: if it is missing, not an .npz, or damaged.
     """
     if not zipfile.is_zipfile(path):
-        raise ValueError(f"{path} is no .npz, or not there")
+        raise ValueError(f"{path} is missing or not an .npz")
     try:
         with np.load(path, allow_pickle=False) as file:
             return {name: file[name] for name in file.files}
@@ -155,7 +155,7 @@ def save(state: Mapping[str, torch.Tensor], path: str | Path) -> None:
     arrays = to_arrays(corrected(state))
     wrong = [name for name, value in arrays.items() if not np.isfinite(value).all()]
     if wrong:
-        raise ValueError(f"{wrong[0]} is not finite: {path} is of before")
+        raise ValueError(f"{wrong[0]} is not finite: {path} is left unchanged")
     stored = {
         name: value.astype(np.float16) if value.ndim > 1 else value
         for name, value in arrays.items()
