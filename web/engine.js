@@ -95,7 +95,8 @@ export class Engine {
 }
 
 async function hasGPU() {
-  return isWebGPUSupported() && Boolean(await /** @type {any} */ (navigator).gpu.requestAdapter());
+  if (!isWebGPUSupported()) return false;
+  return Boolean(await /** @type {any} */ (navigator).gpu.requestAdapter().catch(() => null));
 }
 
 /**

@@ -120,8 +120,8 @@ async function answerLarge(event, name) {
 }
 
 /**
- * Returns the host's file, or the copy. If the host is late, the page is the copy, and then
- * its files are copies, too.
+ * Returns the host's file, or the copy if the host cannot be reached or answers with an error.
+ * If it is late, the page is the copy, and then its files are copies, too.
  * @param {Request} request
  * @param {string} name
  * @returns {Promise<Response>}
@@ -132,7 +132,7 @@ async function latest(request, name) {
   if (kept && copied && !navigates) return kept;
   const asked = fetch(request, {cache: 'no-cache'}); // Asks the host whether the browser's copy is outdated.
   if (!kept) return asked;
-  const answer = asked.catch(() => kept);
+  const answer = asked.then((response) => response.status >= 500 ? kept : response, () => kept);
   if (!navigates) return answer;
   const late = new Promise((resolve) => setTimeout(resolve, PATIENCE, kept));
   const first = await Promise.race([answer, late]);

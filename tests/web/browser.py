@@ -27,6 +27,7 @@ ISOLATION = {
 class _Handler(http.server.SimpleHTTPRequestHandler):
     headers_sent: dict[str, str] = {}  # noqa: RUF012
     late: Set[str] = frozenset()
+    broken: Set[str] = frozenset()
     extensions_map = {  # noqa: RUF012  Some systems know neither.
         **http.server.SimpleHTTPRequestHandler.extensions_map,
         ".js": "text/javascript",
@@ -36,7 +37,10 @@ class _Handler(http.server.SimpleHTTPRequestHandler):
     def do_GET(self):
         if self.path in self.late:
             time.sleep(5)
-        super().do_GET()
+        if self.path in self.broken:
+            self.send_error(503)
+        else:
+            super().do_GET()
 
     def end_headers(self):
         for name, value in self.headers_sent.items():
@@ -53,14 +57,16 @@ def served(
     isolated: bool = True,
     headers: dict[str, str] | None = None,
     late: Set[str] = frozenset(),
+    broken: Set[str] = frozenset(),
 ) -> Iterator[str]:
     """Serves a folder as any static host does; yields its URL.
 
     `isolated`: with the headers that allow threads; `headers`: others; `late`: the
-    paths that take five seconds.
+    paths that take five seconds; `broken`: those that are answered by an error.
     """
     sent = {**(ISOLATION if isolated else {}), **(headers or {})}
-    handler = type("Handler", (_Handler,), {"headers_sent": sent, "late": late})
+    fields = {"headers_sent": sent, "late": late, "broken": broken}
+    handler = type("Handler", (_Handler,), fields)
     server = http.server.ThreadingHTTPServer(
         ("127.0.0.1", 0), functools.partial(handler, directory=str(folder))
     )

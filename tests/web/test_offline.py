@@ -191,6 +191,17 @@ def test_a_slow_host_mixes_no_versions(
         assert page.evaluate(found) == version
 
 
+def test_a_host_that_fails_is_no_worse_than_none(new_page, site_of_tiny):
+    broken = set()
+    with served(site_of_tiny, isolated=False, broken=broken) as address:
+        page = new_page(address)
+        ready(page)
+        kept(page, "tiny")
+        broken |= {"/", "/picanet.js", "/style.css"}
+        page.reload()
+        ready(page)
+
+
 @pytest.mark.parametrize("host", ["static", "picanet serve"])
 def test_workers_ask_no_other_place(new_page, preset_site, host, tmp_path):
     """Their policy comes with their own code, not from the page that starts them."""
