@@ -170,7 +170,10 @@ class _Service:
             except ClientDisconnect:
                 return Response(status_code=400)  # not received by anyone
             share.add(len(content))
-            return PictureResponse(content, name, stack.pop_all().close)
+            kept = ExitStack()
+            response = PictureResponse(content, name, kept.close)
+            kept.push(stack.pop_all())  # The bytes count until the response is sent.
+            return response
 
     async def _receive(
         self, request: Request, options: PredictOptions, share: Share

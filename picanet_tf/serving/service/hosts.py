@@ -15,8 +15,6 @@ from typing import NamedTuple
 from picanet_tf.core.errors import PicanetError
 
 ANY = "*"
-# Names of this machine.
-_LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
 _AUTHORITY = re.compile(r"(\[[0-9a-f:.]+\]|[a-z0-9._-]+)(?::([0-9]{1,5}))?")
 _SCHEMES = {"http": 80, "https": 443}
 
@@ -63,7 +61,7 @@ class HostPolicy:
         if found is None:
             return False
         # Reverse proxies may send no port. No page of another site has these names.
-        if found.host in _LOOPBACK and found.port is None:
+        if is_loopback(found.host) and found.port is None:
             return True
         return self._any_host or self._named(found, 80, own_port)
 
@@ -84,7 +82,7 @@ class HostPolicy:
 
     def _named(self, found: Authority, default: int, own_port: int | None) -> bool:
         port = found.port or default
-        if found.host in _LOOPBACK and port == own_port:
+        if is_loopback(found.host) and port == own_port:
             return True
         return not {
             found,
@@ -103,11 +101,11 @@ def parse_authority(text: str | None) -> Authority | None:
 
 
 def is_loopback(host: str) -> bool:
-    """Whether an address is reachable from this machine only."""
+    """Whether a name or address, IPv6 also in brackets, is this machine's alone."""
     if host == "localhost":
         return True
     try:
-        return ipaddress.ip_address(host).is_loopback
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
     except ValueError:
         return False
 
@@ -124,9 +122,14 @@ def _host(word: str) -> Authority:
 
 def _origin(word: str) -> str:
     scheme, _, rest = word.lower().partition("://")
-    if word != ANY and (scheme not in _SCHEMES or parse_authority(rest) is None):
+    found = parse_authority(rest)
+    if word == ANY:
+        return word
+    if scheme not in _SCHEMES or found is None:
         raise PicanetError(
             "`allowed_origins` must be origins like https://example.com, without a "
             f"path, or *. Received: {word!r}"
         )
-    return word.lower()
+    # Browsers leave out the default port.
+    default = found.port == _SCHEMES[scheme]
+    return f"{scheme}://{found.host if default else rest}"

@@ -37,8 +37,9 @@ def test_named_hosts():
     policy = HostPolicy(["a.com", "b.com:8080", "[fe80::1]"])
     good = ("a.com", "a.com:1", "b.com:8080", "[fe80::1]:5", "127.0.0.1:9", "[::1]:9")
     assert all(policy.answers_to(host, 9) for host in good)
-    assert all(policy.answers_to(host, 9) for host in ("127.0.0.1", "[::1]"))
-    bad = ("b.com", "b.com:80", "c.com", "127.0.0.1:8", "127.0.0.2", "*", None)
+    own = ("127.0.0.1", "127.0.0.2:9", "[::1]", "localhost:9")
+    assert all(policy.answers_to(host, 9) for host in own)
+    bad = ("b.com", "b.com:80", "c.com", "127.0.0.1:8", "128.0.0.1", "*", None)
     assert not any(policy.answers_to(host, 9) for host in bad)
     assert HostPolicy(["b.com:80"]).answers_to("b.com", 9)
     assert HostPolicy().answers_to("localhost", 80)
@@ -54,6 +55,14 @@ def test_any_host_is_not_any_origin():
     assert not policy.accepts("http://evil.com", "whatever.com", 9)
     assert not policy.accepts("http://whatever.com:1", "whatever.com", 9)
     assert HostPolicy((), ["*"]).accepts("null", "localhost:9", 9)
+
+
+def test_the_default_port_of_an_origin_does_not_matter():
+    """Browsers leave it out."""
+    policy = HostPolicy((), ["https://A.com:443", "http://b.com:443"])
+    assert policy.origins == ["https://a.com", "http://b.com:443"]
+    assert policy.accepts("https://a.com", "localhost:9", 9)
+    assert not policy.accepts("http://b.com", "localhost:9", 9)
 
 
 @pytest.mark.parametrize("word", ["http://a.com", "a.com/x", "", "a b", "::1"])
