@@ -133,7 +133,8 @@ def _rows(path: Path) -> list[Mapping]:
     names = table[0][1:] if table else []
     try:
         return [
-            {"step": int(step), **dict(zip(names, map(float, scores), strict=True))}
+            {"step": int(step)}
+            | {n: float(v) for n, v in zip(names, scores, strict=True) if v}
             for step, *scores in table[1:]
         ]
     except ValueError as error:

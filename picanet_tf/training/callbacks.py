@@ -151,12 +151,13 @@ class Recorder(Listener):
     """
 
     def __init__(self, run: RunDirectory, start: int, experiment: Experiment):
-        self._lock = contextlib.ExitStack()
-        self._lock.enter_context(run.locked())
+        with contextlib.ExitStack() as stack:
+            stack.enter_context(run.locked())
+            self._skipped = TableWriter(run.skipped, start)
+            self._metrics = TableWriter(run.metrics, start)
+            self._validation = TableWriter(run.validation, start)
+            self._lock = stack.pop_all()
         self._experiment = experiment
-        self._skipped = TableWriter(run.skipped, start)
-        self._metrics = TableWriter(run.metrics, start)
-        self._validation = TableWriter(run.validation, start)
         self._board = tf.summary.create_file_writer(str(run.tensorboard))
         self._window: list[dict[str, float]] = []
         self._steps = start

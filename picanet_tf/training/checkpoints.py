@@ -183,7 +183,7 @@ class Checkpoints:
 
 def _reason(error: Exception) -> str:
     """Shortens TensorFlow's `<file>; No space left on device [Op:SaveV2]`."""
-    text = getattr(error, "strerror", None) or str(error).splitlines()[0]
+    text = getattr(error, "strerror", None) or str(error).partition("\n")[0]
     return re.sub(r"\{\{.*?\}\} ?| \[Op:.*", "", text).split("; ")[-1]
 
 
