@@ -188,8 +188,9 @@ class Training:
             "optimizer": self.optimizer.state_dict(),
             "seen": self.seen,
         }
-        common.save_state(state, self.output / "state.pt")
+        # The weights first: they are refused if they are not finite.
         weights.save(self.average, self.output / "weights.npz")
+        common.save_state(state, self.output / "state.pt")
 
 
 def train(options: argparse.Namespace) -> None:
