@@ -163,7 +163,7 @@ def read_voc(folder: Path) -> dict[str, Detections]:
 
 def _lines(path: Path) -> list[str]:
     try:  # Names of images may not be UTF-8; `write_text` keeps their bytes.
-        return path.read_text("utf-8", "surrogateescape").splitlines()
+        return path.read_text("utf-8", "surrogateescape").split("\n")
     except OSError as error:
         raise PicanetError(f"Cannot read {path}: {error}") from error
 

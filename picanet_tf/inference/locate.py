@@ -164,11 +164,11 @@ def _find(word: str, argument: str) -> Located:
         raise PicanetError(
             f"`{argument}`: {word} is not a model: a file must be .keras or .tflite"
         )
-    versions = sorted(path.glob("[0-9]*/tflite"))
+    versions = [file.parent for file in path.glob("[0-9]*/tflite")]
     if versions:
         raise PicanetError(
             f"`{argument}`: {word} holds versions of an export: give one, such as "
-            f"{versions[-1].parent}"
+            f"{max(versions, key=lambda path: (len(path.name), path.name))}"
         )
     if path.is_dir() or os.sep in word:
         with naming_argument(argument):

@@ -68,6 +68,13 @@ def test_voc_is_read_back(tmp_path):
         same(read[name], found)
 
 
+def test_a_voc_line_ends_at_its_newline_only(tmp_path):
+    """Names may hold what Unicode calls a line separator."""
+    path = tmp_path / "comp3_det_test_cat.txt"
+    path.write_text("a\u2028b\x85c 0.5 1 1 9 9\n", encoding="utf-8")
+    assert list(read_voc(tmp_path)) == ["a\u2028b\x85c"]
+
+
 GOOD = {"image_id": 1, "category_id": 1, "bbox": [0, 0, 1, 1], "score": 0.5}
 
 

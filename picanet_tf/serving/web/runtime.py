@@ -49,8 +49,11 @@ def fetch_runtime() -> Path:
         for name in _MANIFESTS:
             shutil.copyfile(SOURCES / name, Path(folder) / name)
         _run([*command, "ci", "--omit=dev", "--ignore-scripts", "--no-audit"], folder)
-        if not kept.exists():  # Another process may have been faster.
+        try:
             (Path(folder) / "node_modules").rename(kept)
+        except OSError:
+            if not kept.exists():  # Otherwise, another process was faster.
+                raise
     found = find_runtime()
     if not found:
         raise PicanetError(
