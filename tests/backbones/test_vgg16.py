@@ -63,7 +63,7 @@ class TestCaffePreprocessing:
         assert y.dtype == dtype
         assert float(y[0, 0, 0, 2]) == pytest.approx(123.4 - 123.68, rel=2**-8)
 
-    def test_takes_bytes(self):
+    def test_accepts_uint8(self):
         y = CaffePreprocessing()(np.full((1, 2, 2, 3), 200, "uint8"))
         assert y.dtype == "float32"
         assert float(y[0, 0, 0, 0]) == pytest.approx(200 - 103.939)
@@ -75,7 +75,7 @@ class TestCaffePreprocessing:
         loaded = keras.saving.load_model(tmp_path / "model.keras")
         np.testing.assert_array_equal(loaded(image(4)), model(image(4)))
 
-    def test_wants_three_channels(self):
+    def test_requires_three_channels(self):
         with pytest.raises(ValueError, match=r"3 channels.*Received.*, 1\)"):
             CaffePreprocessing()(np.zeros((1, 4, 4, 1), "float32"))
 
@@ -182,7 +182,7 @@ def test_equals_keras_vgg16():
         )
 
 
-def test_a_pool_of_stride_1_keeps_the_place():
+def test_pools_of_stride_1_do_not_shift_the_map():
     # Through pool4 and pool5 alone: a bright spot stays the centre of its 3x3 spread.
     model = build(32, width=NARROW)
     spot = np.zeros((1, 4, 4, 1), "float32")

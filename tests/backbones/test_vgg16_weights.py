@@ -101,7 +101,7 @@ class TestDecimation:
         dense = np.arange(64).reshape(8, 8)
         np.testing.assert_array_equal(decimate_fc7(dense)[0, 0], [[0, 4], [32, 36]])
 
-    def test_fc6_wants_a_7x7_window(self):
+    def test_fc6_requires_a_7x7_window(self):
         with pytest.raises(WeightsError, match=r"multiple of 49.*\(50, 8\)"):
             decimate_fc6(np.zeros((50, 8)))
 
@@ -151,7 +151,7 @@ class TestWeightsH5:
         for got, expected in zip(all_weights(model), all_weights(trained), strict=True):
             np.testing.assert_array_equal(got, expected)
 
-    def test_goes_by_name_and_not_by_place(self, tmp_path):
+    def test_layers_are_matched_by_name_not_by_order(self, tmp_path):
         # Two convolutions of one shape, saved in the opposite order.
         names = ["block5_conv1", "block5_conv3", "block5_conv2"]
         weights = narrow_vgg16(with_top=False)
@@ -179,7 +179,7 @@ class TestErrors:
         for got, expected in zip(all_weights(model), before, strict=True):
             np.testing.assert_array_equal(got, expected)
 
-    def test_shape(self, tmp_path):
+    def test_mismatched_shape(self, tmp_path):
         path = write_legacy(tmp_path / "a.h5", narrow_vgg16())
         self.fails(
             build(width=1 / 16),
@@ -188,7 +188,7 @@ class TestErrors:
             r"\(3, 3, 3, 2\).*width 1.0",
         )
 
-    def test_shape_of_the_last_layer(self, tmp_path):
+    def test_mismatched_shape_of_the_last_layer(self, tmp_path):
         weights = narrow_vgg16()
         weights["fc2"][1] = np.zeros(100)
         path = write_legacy(tmp_path / "a.h5", weights)
@@ -197,26 +197,26 @@ class TestErrors:
     @pytest.mark.parametrize(
         "lost, named", [("block4_conv2", "block4_conv2"), ("fc2", "fc7")]
     )
-    def test_gap(self, tmp_path, lost, named):
+    def test_missing_layer(self, tmp_path, lost, named):
         weights = narrow_vgg16()
         del weights[lost]
         path = write_legacy(tmp_path / "a.h5", weights)
         self.fails(build(), path, f"lack the layer '{named}'")
 
-    def test_a_model_that_is_no_vgg16(self):
+    def test_model_that_is_not_a_vgg16(self):
         model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(2)])
         self.fails(model, "hed", "no VGG16 layer 'block1_conv1'")
         report = load_vgg16_weights(model, "none")
         assert report.loaded == report.missing == ()
 
-    def test_no_such_file(self):
+    def test_unknown_source(self):
         self.fails(build(), "imagnet", "not 'imagenet', 'hed', 'none' or a")
 
-    def test_no_hdf5(self, tmp_path):
+    def test_file_that_is_not_hdf5(self, tmp_path):
         (tmp_path / "a.h5").write_text("no weights")
         self.fails(build(), tmp_path / "a.h5", "Cannot read the weights '.*a.h5'")
 
-    def test_a_file_of_something_else(self, tmp_path):
+    def test_hdf5_file_without_vgg16_layers(self, tmp_path):
         with h5py.File(tmp_path / "a.h5", "w") as file:
             file["x"] = 1
         self.fails(build(), tmp_path / "a.h5", "lack the layer 'block1_conv1'")

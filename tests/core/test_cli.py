@@ -30,7 +30,7 @@ def test_help_exits_0():
     assert "DIR" in result.stdout
 
 
-def test_no_tensorflow_before_the_flags_are_read():
+def test_importing_commands_does_not_import_tensorflow():
     modules = "catalog pairs manifest convert verify tfrecord".split()
     imports = "; ".join(f"import data_pipeline.{module}" for module in modules)
     folder = ROOT / "picanet_tf" / "core"
@@ -53,7 +53,7 @@ def test_no_tensorflow_before_the_flags_are_read():
         (["--dataset=sod", "--output=o", "extra"], "unexpected argument 'extra'"),
     ],
 )
-def test_mistakes_are_told_in_one_line(words, message):
+def test_invalid_arguments_are_reported_in_one_line(words, message):
     result = command("data_pipeline.convert", *words)
     assert result.returncode == 1
     assert message in result.stderr
@@ -86,7 +86,7 @@ def test_convert_and_verify(tmp_path, capsys):
     ("number", "to_workers"),
     [(signal.SIGINT, True), (signal.SIGTERM, True), (signal.SIGTERM, False)],
 )
-def test_interrupted_it_leaves_nothing_behind(tmp_path, number, to_workers):
+def test_interrupted_conversion_leaves_nothing_behind(tmp_path, number, to_workers):
     # Large enough to be at work when the signal comes; workers may get it as well.
     make_pairs(tmp_path, 1, height=300, width=400)
     for kind, copy in itertools.product(("images", "masks"), range(1, 300)):
@@ -190,7 +190,7 @@ def steps_flag():
         ("the steps=3 of `output`", "the steps=3 of --output"),
     ],
 )
-def test_arguments_are_called_by_their_flags(library, command, steps_flag, capsys):
+def test_errors_name_flags_instead_of_arguments(library, command, steps_flag, capsys):
     def main(_):
         raise PicanetError(library)
 
@@ -199,7 +199,7 @@ def test_arguments_are_called_by_their_flags(library, command, steps_flag, capsy
 
 @pytest.mark.parametrize("size", [1, 1_000_000])  # In Python's buffer, and beyond.
 @pytest.mark.parametrize("words", [[], ["--help"]])
-def test_a_closed_output_is_told_in_one_line(size, words):
+def test_closed_output_is_reported_in_one_line(size, words):
     script = (
         "import sys; from picanet_tf.core import cli; "
         f"sys.modules['__main__'].__doc__ = text = 'a' * {size}; "
@@ -231,7 +231,7 @@ def test_positional_arguments(capsys):
     assert exit_info.value.code == 1
 
 
-def test_a_name_that_is_no_utf_8_is_printed(tmp_path):
+def test_non_utf8_names_are_printed_escaped(tmp_path):
     code = "from picanet_tf.core import cli; cli.run(lambda _: print('caf\\udce9'))"
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, cwd=ROOT,
@@ -240,16 +240,16 @@ def test_a_name_that_is_no_utf_8_is_printed(tmp_path):
     assert (done.returncode, done.stdout) == (0, b"caf\\udce9\n")
 
 
-def of_missing(name, cause=None):
+def main_without(name, cause=None):
     def main(_):
         raise ModuleNotFoundError(f"No module named {name!r}", name=name) from cause
 
     return main
 
 
-def test_a_missing_package_is_told_in_one_line(capsys):
+def test_missing_package_is_reported_in_one_line(capsys):
     with pytest.raises(SystemExit) as stop:
-        cli.run(of_missing("tensorflow.keras"), argv=["program"])
+        cli.run(main_without("tensorflow.keras"), argv=["program"])
     assert stop.value.code == 1
     said = capsys.readouterr().err
     assert said.startswith(
@@ -257,7 +257,7 @@ def test_a_missing_package_is_told_in_one_line(capsys):
     )
     assert said.count("\n") == 1
     with pytest.raises(ModuleNotFoundError):  # a bug of ours keeps its traceback
-        cli.run(of_missing("picanet_tf.nowhere"), argv=["program"])
+        cli.run(main_without("picanet_tf.nowhere"), argv=["program"])
     with pytest.raises(SystemExit) as stop:  # an import that Ctrl-C broke off
-        cli.run(of_missing("numpy", KeyboardInterrupt()), argv=["program"])
+        cli.run(main_without("numpy", KeyboardInterrupt()), argv=["program"])
     assert stop.value.code == 130

@@ -78,7 +78,7 @@ def read_pixel(image: Image.Image, file_format="PNG", **options) -> list[int]:
 @pytest.mark.parametrize(
     ("space", "profile"), [("p3", P3_PROFILE), ("adobe", ADOBE_PROFILE)]
 )
-def test_rgb_profiles(space, profile, colour):
+def test_rgb_profiles_are_converted_to_srgb(space, profile, colour):
     image = Image.new("RGB", (8, 8), colour)
     for file_format in ("PNG", "TIFF", "WEBP"):
         options = {"lossless": True} if file_format == "WEBP" else {}
@@ -88,7 +88,7 @@ def test_rgb_profiles(space, profile, colour):
     np.testing.assert_allclose(pixel, expected_srgb(space, colour), atol=5)
 
 
-def test_the_hand_calculation():
+def test_expected_colours_match_values_computed_by_hand():
     np.testing.assert_allclose(expected_srgb("p3", (230, 30, 30)), [251, 0, 0], atol=1)
     np.testing.assert_allclose(
         expected_srgb("adobe", (230, 30, 30)), [255, 24, 24], atol=1
@@ -96,7 +96,7 @@ def test_the_hand_calculation():
 
 
 @pytest.mark.parametrize("name", SRGB_PROFILES)
-def test_srgb_changes_nothing(name):
+def test_srgb_profiles_change_nothing(name):
     values = np.random.default_rng(0).integers(0, 256, (50, 40, 3), np.uint8)
     image = Image.fromarray(values)
     for each in (image, image.convert("L"), image.quantize(16)):
@@ -106,7 +106,7 @@ def test_srgb_changes_nothing(name):
         )
 
 
-def test_alpha_and_palettes_survive():
+def test_profiles_are_applied_to_alpha_and_palette_images():
     alpha = Image.fromarray(np.array([[0, 100, 255]], np.uint8))
     image = Image.new("RGB", (3, 1), (230, 30, 30))
     clear = image.copy()
@@ -126,7 +126,7 @@ def test_alpha_and_palettes_survive():
 
 
 @pytest.mark.parametrize("gamma", [1.0, 1.8, 2.2])
-def test_grey_profiles(gamma):
+def test_grey_profiles_are_converted_to_srgb(gamma):
     profile = grey_profile(gamma)
     expected = encode_srgb((np.array([0, 20, 90, 200, 255]) / 255) ** gamma)
     grey = Image.fromarray(np.array([[0, 20, 90, 200, 255]], np.uint8))
@@ -142,7 +142,7 @@ def test_grey_profiles(gamma):
         assert (row[:, :1] == row).all()
 
 
-def test_cmyk_profiles():
+def test_cmyk_profiles_are_converted_to_srgb():
     # Of these inks only cyan and black print, and cyan prints (50, -30, -40).
     inks = {
         (c, m, y, k): (10, 0, 0) if k else (50, -30, -40) if c else (100, 0, 0)
@@ -172,7 +172,7 @@ BROKEN = {
 
 
 @pytest.mark.parametrize("name", BROKEN)
-def test_a_profile_that_is_ignored_is_told(name, tmp_path, caplog):
+def test_unusable_profile_is_ignored_with_a_warning(name, tmp_path, caplog):
     profile, mode, reason = BROKEN[name]
     image = Image.new("RGB", (8, 8), (230, 30, 40)).convert(mode)
     path = tmp_path / "photo.tif"
@@ -183,7 +183,7 @@ def test_a_profile_that_is_ignored_is_told(name, tmp_path, caplog):
     assert reason in message
 
 
-def test_a_jpeg_that_lost_a_part_of_its_profile(caplog):
+def test_incomplete_jpeg_profile_is_ignored_with_a_warning(caplog):
     long = P3_PROFILE + bytes(70_000)
     data = encoded(Image.new("RGB", (8, 8), (230, 30, 30)), "JPEG", icc_profile=long)
     start = data.index(b"ICC_PROFILE") - 4
@@ -192,7 +192,7 @@ def test_a_jpeg_that_lost_a_part_of_its_profile(caplog):
     assert caplog.messages == ["image: its colour profile is ignored: it is incomplete"]
 
 
-def test_masks_have_no_colours():
+def test_masks_ignore_colour_profiles():
     mask = Image.fromarray(np.array([[0, 90, 255]], np.uint8))
     data = encoded(mask, icc_profile=grey_profile(1.0))
     np.testing.assert_array_equal(read_mask(data), [[0, 90, 255]])
@@ -229,7 +229,7 @@ CHUNKS = {
 
 
 @pytest.mark.parametrize("name", CHUNKS)
-def test_the_chunks_of_a_png(name, caplog):
+def test_png_colour_chunks_are_applied(name, caplog):
     chunks, expected = CHUNKS[name]
     (pixel,) = read_image(png(8, RGB, 1, [bytes(RED)], chunks))[0]
     tolerance = 0 if expected is RED else 1.5
@@ -246,14 +246,14 @@ def test_the_chunks_of_a_png(name, caplog):
         ({b"cHRM": bytes(32)}, "its primaries span no colour space"),
     ],
 )
-def test_chunks_that_are_ignored_are_told(chunks, reason, caplog):
+def test_unusable_png_chunks_are_ignored_with_a_warning(chunks, reason, caplog):
     np.testing.assert_array_equal(
         read_image(png(8, RGB, 1, [bytes(RED)], chunks)), [[RED]]
     )
     assert reason in caplog.text
 
 
-def test_no_large_profile_is_kept():
+def test_large_profiles_are_not_cached():
     """Sixteen of them would take 270 MB."""
     image = Image.new("RGB", (4, 4), COLOURS[0])
     colours = []

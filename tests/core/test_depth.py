@@ -56,7 +56,7 @@ FILES = {
 
 
 @pytest.mark.parametrize("how", FILES)
-def test_grey(how, tmp_path, caplog):
+def test_grey_is_scaled_by_its_bit_depth(how, tmp_path, caplog):
     data, expected, guessed = FILES[how]
     path = tmp_path / "deep"
     path.write_bytes(data)
@@ -70,7 +70,7 @@ def test_grey(how, tmp_path, caplog):
         assert "no value of the 16-bit image is above" in message
 
 
-def test_12_bits_packed_into_bytes(caplog):
+def test_12_bits_packed_into_bytes_are_read(caplog):
     packed = bytearray(tiff([0, 0, 0, 0], {}))
     entry = packed.index(b"\x02\x01\x03\0\x01\0\0\0\x10\0")  # BitsPerSample: 16
     packed[entry + 8] = 12
@@ -93,7 +93,7 @@ COMPRESSIONS = {
 @pytest.mark.parametrize("channels", [3, 4])
 @pytest.mark.parametrize("bits", [10, 12])
 @pytest.mark.parametrize("how", COMPRESSIONS)
-def test_colours(how, bits, channels, caplog):
+def test_colours_are_scaled_by_their_bit_depth(how, bits, channels, caplog):
     """Pillow alone gives 0..3 or 0..15 of 255."""
     extension, options = COMPRESSIONS[how]
     rng = np.random.default_rng(0)
@@ -127,13 +127,13 @@ def test_a_transparent_colour_of_10_bits():
     assert image[0].tolist() == [[255, 0, 128, 0], [255, 0, 128, 255]]
 
 
-def test_16_bit_colours_are_not_guessed(caplog):
+def test_16_bit_colours_are_not_taken_for_fewer_bits(caplog):
     values = np.full((2, 2, 3), (4096, 100, 0), np.uint16)
     assert read_image(rgb_file(".png", values))[0, 0].tolist() == [16, 0, 0]
     assert not caplog.messages
 
 
-def test_masks_are_taken_by_the_depth_of_the_file():
+def test_masks_are_scaled_by_the_depth_of_the_file():
     assert read_mask(grey_png([0, 1023, 65535])).tolist() == [[0, 4, 255]]
     assert read_mask(grey_png([0, 1023])).tolist() == [[0, 4]]
 
@@ -150,7 +150,7 @@ def white_is_zero(values):
     return b"II*\0" + struct.pack("<IH", 8, 9) + entries + bytes(4) + data
 
 
-def test_a_tiff_in_which_0_is_white():
+def test_tiff_in_which_0_is_white_is_inverted():
     content = white_is_zero([0, 65535, 32896])
     assert read_image(content)[0, :, 0].tolist() == [255, 0, 127]
     assert read_any_mask(content).mask.tolist() == [[255, 0, 127]]

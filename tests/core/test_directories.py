@@ -17,7 +17,7 @@ def everything(folder):
     return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*"))
 
 
-def test_it_is_there_when_all_went_well(tmp_path):
+def test_folder_is_published_on_success(tmp_path):
     with publishing(tmp_path / "new" / "deep") as staged:
         assert staged.published is None
         assert staged.folder.parent == tmp_path / "new"
@@ -27,7 +27,7 @@ def test_it_is_there_when_all_went_well(tmp_path):
     assert everything(tmp_path) == ["new", "new/deep", "new/deep/file"]
 
 
-def test_everything_is_on_the_disk_before_it_appears(tmp_path, monkeypatch):
+def test_files_are_synced_before_publication(tmp_path, monkeypatch):
     synced = []
 
     def sync(path):
@@ -41,7 +41,7 @@ def test_everything_is_on_the_disk_before_it_appears(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("error", [RuntimeError, KeyboardInterrupt])
-def test_after_an_error_nothing_is_left(error, tmp_path):
+def test_errors_leave_nothing_behind(error, tmp_path):
     (tmp_path / "old").mkdir()
     for path in ("new/deep/out", "old/out"):
         with pytest.raises(error), publishing(tmp_path / path) as staged:
@@ -50,7 +50,7 @@ def test_after_an_error_nothing_is_left(error, tmp_path):
     assert everything(tmp_path) == ["old"]
 
 
-def test_what_exists_is_replaced_if_that_is_asked_for(tmp_path):
+def test_existing_folder_is_replaced_only_with_overwrite(tmp_path):
     with publishing(tmp_path / "out") as staged:
         (staged.folder / "old").touch()
     with pytest.raises(PicanetError) as raised, publishing(tmp_path / "out"):
@@ -69,7 +69,7 @@ def test_what_exists_is_replaced_if_that_is_asked_for(tmp_path):
     assert not (tmp_path / "link").is_symlink()
 
 
-def test_a_path_without_a_name_of_its_own(tmp_path, monkeypatch):
+def test_path_ending_in_dots_is_resolved(tmp_path, monkeypatch):
     (tmp_path / "out" / "deep").mkdir(parents=True)
     monkeypatch.chdir(tmp_path / "out")
     for path in (".", "deep/.."):
@@ -80,7 +80,7 @@ def test_a_path_without_a_name_of_its_own(tmp_path, monkeypatch):
     assert everything(tmp_path) == ["out", "out/deep"]
 
 
-def test_a_file_is_replaced(tmp_path):
+def test_overwrite_replaces_a_file(tmp_path):
     (tmp_path / "out").touch()
     with publishing(tmp_path / "out", overwrite=True):
         pass
@@ -108,7 +108,7 @@ def holder(tmp_path):
         held.kill()
 
 
-def test_only_what_a_killed_process_left_is_removed(tmp_path, holder, monkeypatch):
+def test_only_leftovers_of_killed_processes_are_removed(tmp_path, holder, monkeypatch):
     def unknown(*_):
         raise ProcessLookupError
 
@@ -126,7 +126,7 @@ def test_only_what_a_killed_process_left_is_removed(tmp_path, holder, monkeypatc
     assert everything(tmp_path) == ["new", "out"]
 
 
-def test_two_of_the_same_name_at_once(tmp_path):
+def test_concurrent_publications_of_one_name_do_not_collide(tmp_path):
     """As the process of the same number in the next container."""
     with publishing(tmp_path / "out", overwrite=True) as first:
         (first.folder / "first").touch()
@@ -136,7 +136,7 @@ def test_two_of_the_same_name_at_once(tmp_path):
     assert everything(tmp_path) == ["out", "out/first"]
 
 
-def test_what_was_moved_away_is_restored(tmp_path):
+def test_folder_moved_away_by_a_killed_process_is_restored(tmp_path):
     left = tmp_path / f".out.{socket.gethostname()}.0123abcd"
     for suffix in (".tmp", ".old"):
         left.with_name(left.name + suffix).mkdir()
@@ -153,7 +153,7 @@ def test_what_was_moved_away_is_restored(tmp_path):
     ]
 
 
-def test_a_leftover_that_is_a_file(tmp_path):
+def test_leftover_files_are_removed(tmp_path):
     left = f".out.{socket.gethostname()}.0123abcd"
     (tmp_path / "out").mkdir()
     for suffix in (".old", ".lock"):
@@ -163,7 +163,7 @@ def test_a_leftover_that_is_a_file(tmp_path):
     assert everything(tmp_path) == ["new", "out"]
 
 
-def test_where_files_cannot_be_locked(tmp_path, monkeypatch):
+def test_publishing_works_without_file_locks(tmp_path, monkeypatch):
     def refuse(*_):
         raise OSError
 
@@ -176,7 +176,7 @@ def test_where_files_cannot_be_locked(tmp_path, monkeypatch):
     assert everything(tmp_path) == [left + ".lock", left + ".tmp", "out"]
 
 
-def test_where_it_cannot_be_made(tmp_path):
+def test_uncreatable_folder_is_reported(tmp_path):
     (tmp_path / "file").touch()
     (tmp_path / "link").symlink_to("nowhere")
     for path, reason in (

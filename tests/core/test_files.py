@@ -31,7 +31,7 @@ def test_replacing_leaves_nothing_half_written(tmp_path):
     assert names(tmp_path) == ["file.txt"]
 
 
-def test_until_the_end_there_is_the_old_file(tmp_path):
+def test_old_file_stays_until_the_new_one_is_complete(tmp_path):
     path = tmp_path / "file.tar.gz"
     path.write_text("old")
     with replacing(path) as temporary:
@@ -66,13 +66,13 @@ def test_a_full_disk_leaves_the_old_file(step, tmp_path, monkeypatch):
     assert path.read_text() == "old" and names(tmp_path) == ["file.txt"]
 
 
-def test_nothing_written_is_an_error(tmp_path):
+def test_writing_nothing_is_an_error(tmp_path):
     with pytest.raises(PicanetError, match="Cannot write .*file.txt: No such file"):
         with replacing(tmp_path / "file.txt"):
             pass
 
 
-def test_a_folder_that_is_a_file_is_told_of_the_file_itself(tmp_path):
+def test_error_below_a_file_names_the_whole_path(tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(PicanetError) as raised:
         with replacing(tmp_path / "file" / "a.txt") as temporary:
@@ -80,7 +80,7 @@ def test_a_folder_that_is_a_file_is_told_of_the_file_itself(tmp_path):
     assert str(raised.value) == f"Cannot write {tmp_path}/file/a.txt: Not a directory"
 
 
-def test_errors_of_writing_name_the_file(tmp_path):
+def test_write_errors_name_the_file(tmp_path):
     full = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
     with pytest.raises(files.DiskFullError) as raised:
         with files.errors_of_writing("out", "make room"):
@@ -102,7 +102,7 @@ def test_other_errors_are_not_taken_for_a_full_disk(tmp_path):
     assert not isinstance(raised.value, PicanetError) and names(tmp_path) == []
 
 
-def test_reasons_of_h5py_are_put_plainly(tmp_path):
+def test_h5py_errors_are_replaced_by_the_system_message(tmp_path):
     """Its messages are full of numbers; the system's own is behind them."""
     error = OSError("Unable to synchronously write (errno = 28, buf = 0x55d0)")
     error.errno = errno.ENOSPC
@@ -111,7 +111,7 @@ def test_reasons_of_h5py_are_put_plainly(tmp_path):
     assert str(files.cannot_write(tmp_path, OSError("odd"))).endswith(": odd")
 
 
-def test_threads_write_different_files_of_one_stem(tmp_path):
+def test_files_of_one_stem_can_be_written_at_once(tmp_path):
     """As predictions do: a temporary name has the suffix and the process in it."""
     with replacing(tmp_path / "a.png") as one, replacing(tmp_path / "a.txt") as two:
         assert one != two
@@ -121,7 +121,7 @@ def test_threads_write_different_files_of_one_stem(tmp_path):
     assert (tmp_path / "a.txt").read_text() == "two"
 
 
-def test_threads_write_the_same_file(tmp_path):
+def test_threads_can_write_the_same_file(tmp_path):
     """Whole texts only, and no error: whoever comes last wins."""
     path, errors = tmp_path / "a.txt", []
     texts = [str(number) * 200_000 for number in range(6)]
@@ -142,14 +142,14 @@ def test_threads_write_the_same_file(tmp_path):
     assert errors == [] and names(tmp_path) == ["a.txt"]
 
 
-def test_json_and_text(tmp_path):
+def test_json_is_written_into_new_folders(tmp_path):
     path = tmp_path / "new" / "deep" / "a.json"
     write_json(path, {"a": [1, None]})
     assert json.loads(path.read_text()) == {"a": [1, None]}
     assert path.read_text().endswith("}\n")
 
 
-def test_text_is_utf_8_in_any_locale_and_keeps_the_bytes_of_names(tmp_path):
+def test_text_is_utf8_in_any_locale_and_keeps_non_utf8_names(tmp_path):
     path = tmp_path / "a.txt"
     write_text(path, "é " + os.fsdecode(b"caf\xe9"))
     assert path.read_bytes() == b"\xc3\xa9 caf\xe9"
@@ -175,7 +175,7 @@ def test_checksums(tmp_path):
 
 
 @pytest.mark.parametrize("stem", ["n" * 250, "é" * 125, "日" * 83, "\udcff" * 250])
-def test_names_as_long_as_they_may_be(stem, tmp_path):
+def test_longest_possible_names_are_written(stem, tmp_path):
     path = tmp_path / f"{stem}.png"
     with replacing(path) as temporary:
         assert len(os.fsencode(temporary.name)) < 200

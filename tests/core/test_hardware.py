@@ -27,16 +27,16 @@ def cpuinfo(flags: str) -> str:
         ("", ""),
     ],
 )
-def test_the_unit_is_the_fastest_of_the_flags(flags, unit):
+def test_fastest_unit_among_the_cpu_flags_is_chosen(flags, unit):
     assert bfloat16_unit(cpuinfo(flags)) == unit
 
 
 @pytest.mark.parametrize("text", ["", "Features\t: fp asimd bf16\n", "flags\n"])
-def test_other_processors_have_none(text):
+def test_other_processors_have_no_unit(text):
     assert bfloat16_unit(text) == ""
 
 
-def test_this_machine_is_asked_by_default(monkeypatch, tmp_path):
+def test_cpuinfo_of_this_machine_is_read_by_default(monkeypatch, tmp_path):
     monkeypatch.setattr(hardware, "CPUINFO", tmp_path / "cpuinfo")
     assert bfloat16_unit() == ""  # Not Linux.
     (tmp_path / "cpuinfo").write_text(cpuinfo("avx512_bf16"))

@@ -43,7 +43,7 @@ def test_exif_orientation_is_applied(tmp_path, orientation, extension):
     np.testing.assert_array_equal(read_image(path)[..., 1], UPRIGHT[orientation])
 
 
-def test_a_broken_exif_block_does_not_matter():
+def test_broken_exif_is_ignored():
     data = encoded(Image.new("RGB", (4, 4)), "JPEG", exif=b"Exif\0\0garbage")
     assert read_image(data).shape == (4, 4, 3)
 
@@ -79,7 +79,7 @@ def test_cmyk_becomes_rgb():
     np.testing.assert_allclose(pixel, [255, 0, 0], atol=4)
 
 
-def test_the_first_frame_of_an_animation():
+def test_first_frame_of_an_animation_is_read():
     frames = [Image.new("RGB", (3, 2), colour) for colour in ("red", "blue")]
     data = encoded(frames[0], "GIF", save_all=True, append_images=frames[1:])
     np.testing.assert_array_equal(read_image(data)[0, 0], [255, 0, 0])
@@ -93,14 +93,14 @@ def test_size_limit_is_checked_before_decoding(monkeypatch):
         read_image(data, max_pixels=599)
 
 
-def test_the_limit_of_pillow_holds_too(monkeypatch):
+def test_pillow_pixel_limit_applies_too(monkeypatch):
     data = encoded(Image.new("L", (30, 20)))
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 200)
     with pytest.raises(ImageError, match="exceeds limit"):
         read_image(data)
 
 
-def test_errors_open_with_the_name(tmp_path):
+def test_errors_start_with_the_file_name(tmp_path):
     text = tmp_path / "text.jpg"
     text.write_text("no photo")
     truncated = tmp_path / "truncated.jpg"

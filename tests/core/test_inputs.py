@@ -51,7 +51,7 @@ def test_broken_links_are_listed_so_that_reading_names_them(photos):
     assert places([photos / "**/g*.png"]) == ["deep/gone.png"]
 
 
-def test_a_file_is_taken_as_it_is(photos):
+def test_names_of_files_are_not_expanded_as_patterns(photos):
     assert places([photos / "odd[1].jpg"]) == ["odd[1].jpg"]
     assert places([photos / "notes.txt"]) == ["notes.txt"]
 
@@ -68,7 +68,7 @@ def test_a_file_named_twice_is_read_once(photos):
         ("", "`input`: an empty name"),
     ],
 )
-def test_errors_name_the_word(word, message, tmp_path, monkeypatch):
+def test_errors_quote_the_given_name(word, message, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(PicanetError, match=message):
         scan_inputs([word])
@@ -79,14 +79,14 @@ def test_an_empty_folder_is_an_error(tmp_path):
         scan_inputs([str(tmp_path)])
 
 
-def test_a_file_is_no_folder(tmp_path):
+def test_output_folder_must_not_be_a_file(tmp_path):
     (tmp_path / "file").write_bytes(b"")
     with pytest.raises(PicanetError, match="`output`: .*file is a file, not a"):
         check_folder(tmp_path / "file")
     assert check_folder(tmp_path / "new") == tmp_path / "new"
 
 
-def test_links_that_go_in_circles_are_entered_once(photos):
+def test_circular_links_are_followed_once(photos):
     for number in range(4):  # 4 ** 40 paths, were each followed.
         (photos / f"link{number}").symlink_to(".")
         (photos / "deep" / f"up{number}").symlink_to("..")
@@ -95,14 +95,14 @@ def test_links_that_go_in_circles_are_entered_once(photos):
     assert places([photos / "**/**/*.png"]) == ["deep/er/a.png"]
 
 
-def test_a_linked_folder_is_looked_into(photos):
+def test_linked_folder_is_searched(photos):
     (photos.parent / "elsewhere").mkdir()
     (photos.parent / "elsewhere" / "b.png").touch()
     (photos / "link").symlink_to("../elsewhere")
     assert places([photos / "**/b*"]) == ["link/b.png"]
 
 
-def test_no_pattern_climbs_out_of_the_output(photos):
+def test_patterns_cannot_climb_out_of_the_output(photos):
     (photos.parent / "secret.jpg").touch()
     with pytest.raises(PicanetError, match=r"`input`: \.\. may not follow a wildcard"):
         scan_inputs([str(photos / "*/../../secret.*")])
@@ -114,7 +114,7 @@ def test_a_file_is_read_once_however_it_is_spelled(photos):
     assert places(words) == ["im2.JPG"]
 
 
-def test_a_link_to_itself_is_told_when_it_is_read(photos):
+def test_link_to_itself_is_listed_for_the_reader_to_report(photos):
     (photos / "loop.jpg").symlink_to("loop.jpg")
     inputs = scan_inputs([str(photos)]).inputs
     assert "loop.png" in [path.name for _, path in assign_outputs(inputs, "out")]
@@ -127,7 +127,7 @@ def passed_over(found, folder):
     }
 
 
-def test_what_is_passed_over_is_known(photos):
+def test_skipped_files_are_returned_with_their_reasons(photos):
     for name in (".DS_Store", ".trash/a.jpg", "a.xcf"):
         (photos / name).parent.mkdir(exist_ok=True)
         (photos / name).touch()
@@ -153,7 +153,7 @@ def test_what_is_passed_over_is_known(photos):
     assert "deep/clip.mp4" not in passed_over(found, photos)
 
 
-def test_one_line_for_many_formats(tmp_path):
+def test_many_unknown_formats_are_summarized_in_one_line(tmp_path):
     for number in range(9):
         (tmp_path / f"a.x{number}").touch()
     (tmp_path / "noext").touch()
@@ -178,7 +178,7 @@ def test_linked_folders_are_searched_once(photos):
 
 
 @pytest.mark.parametrize("output", ["out", "deep/../out", "link"])
-def test_an_output_folder_inside_is_not_read(photos, output):
+def test_output_folder_inside_the_input_is_not_read(photos, output):
     (photos / "out" / "sub").mkdir(parents=True)
     (photos / "link").symlink_to("out")
     for name in ("out/im2.png", "out/sub/x.png", "outside.png"):
@@ -195,7 +195,7 @@ def test_an_output_folder_inside_is_not_read(photos, output):
     assert [item.place.as_posix() for item in found.inputs] == ["im2.png", "sub/x.png"]
 
 
-def test_without_images_it_is_told_what_is_there(tmp_path):
+def test_folder_without_images_is_reported_with_its_contents(tmp_path):
     (tmp_path / "clip.mp4").touch()
     with pytest.raises(PicanetError) as raised:
         scan_inputs([str(tmp_path)])
@@ -206,7 +206,7 @@ def test_without_images_it_is_told_what_is_there(tmp_path):
     assert scan_folder(tmp_path).inputs == []
 
 
-def test_a_word_too_long_for_a_name(tmp_path):
+def test_overlong_name_is_reported(tmp_path):
     with pytest.raises(PicanetError, match="`input`: there is no nnn"):
         scan_inputs(["n" * 300])
 
@@ -228,14 +228,14 @@ def locked(monkeypatch):
     return lock
 
 
-def test_a_locked_folder_is_told(photos, locked):
+def test_unreadable_folder_is_reported(photos, locked):
     locked("photos")
     with pytest.raises(PicanetError) as raised:
         scan_inputs([str(photos)])
     assert str(raised.value) == f"`input`: cannot read {photos}: Permission denied"
 
 
-def test_a_locked_folder_inside_is_passed_over(photos, locked, caplog):
+def test_unreadable_subfolder_is_skipped_with_a_warning(photos, locked, caplog):
     (photos / ".trash").mkdir()
     locked("deep", ".trash")
     assert places([photos]) == ["im2.JPG", "im10.jpg", "odd[1].jpg"]

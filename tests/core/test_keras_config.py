@@ -63,7 +63,7 @@ def unimported(monkeypatch, tmp_path):
         ({"floatx": "float16"}, 'floatx float32; .*"floatx": "float16" in'),
     ],
 )
-def test_keras_json_is_named(unimported, settings, rule):
+def test_unsupported_keras_json_is_named(unimported, settings, rule):
     unimported.write_text(json.dumps(settings))
     with pytest.raises(PicanetError, match=rule) as raised:
         keras_config.check_keras()
@@ -71,7 +71,7 @@ def test_keras_json_is_named(unimported, settings, rule):
 
 
 @pytest.mark.parametrize("content", ["[1]", "[]", "null", '"tensorflow"'])
-def test_a_keras_json_that_is_no_object_is_named(unimported, content):
+def test_keras_json_that_is_not_an_object_is_named(unimported, content):
     unimported.write_text(content)
     assert keras_config.use_tensorflow_backend() == ""
     with pytest.raises(PicanetError) as raised:
@@ -82,14 +82,14 @@ def test_a_keras_json_that_is_no_object_is_named(unimported, content):
 
 
 @pytest.mark.parametrize("content", ["", "{}", '{"backend": "tensorflow"}'])
-def test_other_files_are_accepted(unimported, content):
+def test_compatible_keras_json_is_accepted(unimported, content):
     unimported.write_text(content)
     keras_config.check_keras()
     assert keras_config.use_tensorflow_backend() == ""
     assert os.environ["KERAS_BACKEND"] == "tensorflow"
 
 
-def test_an_imported_keras_is_asked(monkeypatch):
+def test_keras_that_is_already_imported_is_checked(monkeypatch):
     import keras
 
     monkeypatch.setenv("KERAS_BACKEND", "jax")  # Too late to matter.
@@ -113,7 +113,7 @@ def data(tmp_path_factory):
 
 
 @pytest.mark.slow
-def test_commands_give_the_same_under_any_keras_json(data, tmp_path):
+def test_commands_give_equal_results_under_any_keras_json(data, tmp_path):
     """Trains, predicts and exports."""
     homes = {
         "usual": keras_home(tmp_path / "usual"),

@@ -94,7 +94,7 @@ EIGHT, SIXTEEN = "8-bit grey (soft)", "16-bit grey (soft)"
          "8-bit grey (soft), only 0 to 20 and 255: class numbers?", 255),
     ],
 )  # fmt: skip
-def test_masks_and_how_they_were_read(data, expected, kind, largest):
+def test_masks_are_read_with_a_note_of_their_kind(data, expected, kind, largest):
     mask, note = read_any_mask(data, name="m.png")
     assert mask.dtype == np.uint8
     np.testing.assert_array_equal(mask, expected)
@@ -164,7 +164,7 @@ PLAIN = b"P2 60 40 20\n" + b" ".join(b"%d" % value for value in LABELS.ravel())
         (deep_png(np.dstack([DEEP_LABELS * 10, OPAQUE])), 20),
     ],
 )
-def test_indices_are_told_by_the_values_in_the_file(data, largest):
+def test_indices_are_recognized_by_the_values_in_the_file(data, largest):
     mask, note = read_any_mask(data)
     np.testing.assert_array_equal(mask, LABELS.clip(0, 1) * 255)
     assert (note.kind, note.largest) == (INDICES, largest)
@@ -187,7 +187,9 @@ def test_indices_are_told_by_the_values_in_the_file(data, largest):
         (deep_png(np.dstack([DEEP * 0] * 3)), OBJECT * 0, "all black", 0),
     ],
 )  # fmt: skip
-def test_other_values_that_pillow_scales(data, expected, kind, largest):
+def test_values_that_pillow_scales_are_not_taken_for_indices(
+    data, expected, kind, largest
+):
     mask, note = read_any_mask(data)
     np.testing.assert_array_equal(mask, expected)
     assert (note.kind, note.largest) == (kind, largest)
@@ -207,7 +209,7 @@ def test_16_bit_colours_that_pillow_cannot_read_in_full_are_refused():
 
 @pytest.mark.parametrize("quality", [75, 85, 95])
 @pytest.mark.parametrize("colour", [RED, DARK_RED, (0, 0, 128)])
-def test_noise_of_colour_jpegs_is_black(quality, colour):
+def test_jpeg_noise_around_colours_is_background(quality, colour):
     mask, note = read_any_mask(saved(coloured(colour), "JPEG", quality=quality))
     assert note.kind == COLOUR
     assert mask[12:28, 22:48].all()  # All but few pixels along the outline are right.
@@ -217,7 +219,7 @@ def test_noise_of_colour_jpegs_is_black(quality, colour):
 
 @pytest.mark.parametrize("file_format", ["JPEG", "WEBP"])
 @pytest.mark.parametrize("mode", ["L", "RGB", "CMYK"])
-def test_grey_with_noise_is_soft(file_format, mode):
+def test_noisy_grey_masks_are_soft(file_format, mode):
     if (file_format, mode) == ("WEBP", "CMYK"):
         pytest.skip("there is none")
     image = Image.fromarray(HARD).convert(mode)
@@ -229,7 +231,7 @@ def test_grey_with_noise_is_soft(file_format, mode):
     assert faint.max() <= 20
 
 
-def test_noise_of_heic_is_black():
+def test_heic_noise_around_colours_is_background():
     pytest.importorskip("pillow_heif").register_heif_opener()
     mask, note = read_any_mask(saved(coloured(RED), "HEIF", quality=60))
     assert note.kind == COLOUR
@@ -237,7 +239,7 @@ def test_noise_of_heic_is_black():
     assert not mask.any()
 
 
-def test_inverted():
+def test_inverted_masks_are_noticed_and_can_be_inverted():
     mask, note = read_any_mask(saved(255 - HARD))
     assert note.bright_border and mask[0, 0] == 255
     mask, note = read_any_mask(saved(255 - HARD), invert=True)
@@ -247,7 +249,7 @@ def test_inverted():
     np.testing.assert_array_equal(mask, HARD)
 
 
-def test_upright():
+def test_exif_orientation_is_applied():
     exif = Image.Exif()
     exif[0x0112] = 6
     for array in (OBJECT, coloured(RED)):
@@ -273,7 +275,7 @@ def test_cut_outs_are_refused_but_many_colours_are_not():
     assert mask.all()
 
 
-def test_floating_point_has_no_range():
+def test_floating_point_masks_are_refused():
     with pytest.raises(ImageError, match="floating-point pixels have no known range"):
         read_any_mask(saved(SOFT / np.float32(255), "TIFF"))
 
@@ -282,7 +284,7 @@ def note(kind=EIGHT, largest=255, foreground=True, bright=False, file="a.png"):
     return MaskNote(file, kind, largest, foreground, bright)
 
 
-def test_a_line_for_each_kind():
+def test_description_has_a_line_for_each_kind():
     notes = [note(INDICES, 1), note(), note(INDICES, 3), note(COLOUR)]
     assert describe(notes) == [
         "2 masks: indices up to 3, non-zero is foreground",
@@ -292,7 +294,7 @@ def test_a_line_for_each_kind():
     assert describe([note()] * 1200) == ["1,200 masks: 8-bit grey (soft)"]
 
 
-def test_masks_without_foreground_are_told_or_refused(caplog):
+def test_masks_without_foreground_are_warned_about_or_refused(caplog):
     empty = [
         note("all black", 0, False, file="black.png"),
         note(SIXTEEN, 255, False, file="deep.png"),
@@ -312,7 +314,7 @@ def test_masks_without_foreground_are_told_or_refused(caplog):
         report_masks(jpeg, "masks", told.append)
 
 
-def test_class_maps_are_pointed_out(caplog):
+def test_probable_class_maps_are_warned_about(caplog):
     void = note("8-bit grey (soft), only 0 to 20 and 255: class numbers?", file="c.png")
     with caplog.at_level(logging.WARNING):
         report_masks([note(), void], "masks", list)
@@ -323,7 +325,7 @@ def test_class_maps_are_pointed_out(caplog):
     ]
 
 
-def test_probably_inverted(caplog):
+def test_probably_inverted_masks_are_warned_about(caplog):
     bright = note(bright=True, file="b.png")
     with caplog.at_level(logging.WARNING):
         report_masks([note(), bright], "masks", list)

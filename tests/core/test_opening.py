@@ -48,7 +48,7 @@ def test_orientation_is_applied_once(file_format, orientation):
 
 
 @pytest.mark.parametrize("file_format", ["HEIF", "AVIF"])
-def test_profile_and_alpha(file_format):
+def test_profile_is_applied_and_alpha_is_kept(file_format):
     image = halves()
     image.putalpha(100)
     options = {"HEIF": {"chroma": 444}, "AVIF": {"subsampling": "4:4:4"}}[file_format]
@@ -58,7 +58,7 @@ def test_profile_and_alpha(file_format):
     np.testing.assert_allclose(kept[5, 5].astype(int), [251, 0, 0, 100], atol=3)
 
 
-def test_primaries_without_a_profile():
+def test_primaries_without_a_profile_are_applied():
     data = heic(halves(), color_primaries=12, transfer_characteristics=13)
     np.testing.assert_allclose(read_image(data)[5, 5].astype(int), [251, 0, 0], atol=3)
     options = {"quality": 100, "subsampling": "4:4:4"}
@@ -73,7 +73,7 @@ def test_primaries_without_a_profile():
     np.testing.assert_allclose(found.astype(int), [251, 0, 0], atol=3)
 
 
-def test_10_bits():
+def test_10_bit_heic_is_read():
     deep = np.full((30, 40, 3), (60_000, 8_000, 8_000), np.uint16)
     file = pillow_heif.from_bytes("RGB;16", (40, 30), deep.tobytes())
     buffer = io.BytesIO()
@@ -83,7 +83,7 @@ def test_10_bits():
     np.testing.assert_allclose(image[5, 5].astype(int), [233, 31, 31], atol=2)
 
 
-def test_a_heic_is_known_by_its_content(tmp_path):
+def test_heic_is_recognized_by_its_content(tmp_path):
     grey = halves().convert("L")
     (tmp_path / "photo.jpg").write_bytes(heic(grey))
     np.testing.assert_allclose(
@@ -94,7 +94,7 @@ def test_a_heic_is_known_by_its_content(tmp_path):
     np.testing.assert_array_equal(read_image(other_major_brand), read_image(data))
 
 
-def test_a_damaged_heic():
+def test_damaged_heic_is_reported():
     data = heic(halves())
     for length in (20, 100, 300):
         with pytest.raises(ImageError, match=r"a damaged HEIC \(HEIF\) file"):
@@ -103,7 +103,7 @@ def test_a_damaged_heic():
         read_image(data, max_pixels=1_199)
 
 
-def test_without_pillow_heif(monkeypatch):
+def test_missing_pillow_heif_is_reported(monkeypatch):
     data = heic(halves())
     monkeypatch.setitem(sys.modules, "pillow_heif", None)
     with pytest.raises(ImageError, match="^photo.heic: HEIC.*pip install pillow-heif$"):
@@ -116,7 +116,7 @@ def test_pillow_heif_is_imported_for_heic_only(monkeypatch):
     read_image(encoded(halves(), "AVIF"))
 
 
-def test_extensions(tmp_path):
+def test_heic_and_avif_extensions_are_known(tmp_path):
     assert {".heic", ".heif", ".hif", ".avif"} <= EXTENSIONS
     (tmp_path / "IMG_1.HEIC").touch()
     assert [path.name for path in list_images(tmp_path)] == ["IMG_1.HEIC"]

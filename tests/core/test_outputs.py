@@ -29,7 +29,7 @@ def test_colliding_results_all_keep_their_whole_names():
     assert set(outputs("a.png", "b.jpg", "a.jpg")) == set(expected)
 
 
-def test_results_that_cannot_be_told_apart_are_an_error():
+def test_results_with_equal_paths_are_an_error():
     same = [
         Input(Path("x/a.jpg"), Path("a.jpg")),
         Input(Path("y/a.jpg"), Path("a.jpg")),
@@ -38,13 +38,13 @@ def test_results_that_cannot_be_told_apart_are_an_error():
         assign_outputs(same, "out")
 
 
-def test_a_clash_says_which_inputs():
+def test_clash_error_lists_the_inputs():
     with pytest.raises(OutputClash) as clash:
         outputs("b.png", "a.png", "a.jpg", "a.jpg.png")
     assert clash.value.inputs == (Path("in/a.jpg"), Path("in/a.jpg.png"))
 
 
-def test_some_keep_their_extension_anyway():
+def test_chosen_results_keep_the_input_extension():
     inputs = [Input(Path(name), Path(name)) for name in ("a.jpg", "b.jpg", "a.jpg.png")]
 
     def keeps(item):
@@ -56,7 +56,7 @@ def test_some_keep_their_extension_anyway():
         assign_outputs(inputs, "out", keeps_extension=keeps)
 
 
-def test_no_input_is_overwritten(tmp_path):
+def test_results_never_overwrite_an_input(tmp_path):
     with pytest.raises(PicanetError, match="would overwrite the input .*a.png"):
         outputs("a.png", folder=tmp_path, root=tmp_path)
     # Nor another one's.
@@ -68,7 +68,7 @@ def test_no_input_is_overwritten(tmp_path):
         assign_outputs(inputs, tmp_path)
 
 
-def test_names_of_dots(tmp_path):
+def test_names_made_of_dots_get_valid_results(tmp_path):
     names = ("..jpg", "...jpg")
     found = [Input(tmp_path / name, Path(name)) for name in names]
     for suffix, expected in (

@@ -10,13 +10,13 @@ from picanet_tf.core.errors import PicanetError
 from picanet_tf.core.path_checks import check_writable, existing_folder
 
 
-def test_where_files_can_be_made(tmp_path):
+def test_writable_paths_are_accepted(tmp_path):
     for path in (tmp_path, tmp_path / "new" / "deep"):
         assert check_writable(str(path)) == path
     assert list(tmp_path.iterdir()) == []
 
 
-def test_where_no_files_can_be_made(tmp_path):
+def test_unwritable_paths_are_reported(tmp_path):
     file, broken = tmp_path / "file", tmp_path / "broken"
     file.write_text("")
     broken.symlink_to("nowhere")
@@ -30,7 +30,7 @@ def test_where_no_files_can_be_made(tmp_path):
         assert str(raised.value) == f"`output`: cannot write to {path}: {reason}"
 
 
-def test_the_folder_above_is_asked_for_one_that_is_not_there(tmp_path, monkeypatch):
+def test_missing_folder_is_checked_by_its_nearest_parent(tmp_path, monkeypatch):
     def refuse(dir):
         assert dir == tmp_path
         raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(dir))
@@ -40,7 +40,7 @@ def test_the_folder_above_is_asked_for_one_that_is_not_there(tmp_path, monkeypat
         check_writable(tmp_path / "new" / "deep")
 
 
-def test_folders_that_must_exist(tmp_path):
+def test_missing_folders_are_reported(tmp_path):
     assert existing_folder(str(tmp_path)) == tmp_path
     (tmp_path / "file").touch()
     (tmp_path / "link").symlink_to("nowhere")

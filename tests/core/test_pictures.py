@@ -27,7 +27,7 @@ def noise(*shape, dtype=np.uint8):
 @pytest.mark.parametrize(
     ("shape", "mode"), [((5, 7), "L"), ((5, 7, 3), "RGB"), ((5, 7, 4), "RGBA")]
 )
-def test_arrays_are_written_as_they_are(shape, mode, tmp_path):
+def test_arrays_are_written_unchanged(shape, mode, tmp_path):
     path = tmp_path / "new" / "folder" / "picture.png"
     save_picture(path, noise(*shape))
     image = Image.open(path)
@@ -78,7 +78,7 @@ def test_a_picture_appears_whole_or_not_at_all(error, tmp_path, monkeypatch):
         (lambda folder: None, "picture.xyz", "unknown file extension: .xyz"),
     ],
 )
-def test_places_that_cannot_be_written(make, path, reason, tmp_path):
+def test_unwritable_paths_are_reported(make, path, reason, tmp_path):
     make(tmp_path)
     before = names(tmp_path)
     with pytest.raises(PicanetError, match=f"^Cannot write {tmp_path}/{path}: .*") as e:
@@ -120,7 +120,7 @@ def smooth(channels=3):
 
 @pytest.mark.parametrize("name", ["png", "tiff"])
 @pytest.mark.parametrize("shape", [(5, 7), (5, 7, 3), (5, 7, 4)])
-def test_formats_without_loss(name, shape):
+def test_lossless_formats_keep_all_pixels(name, shape):
     image = decoded(noise(*shape), name)
     assert image.format == OUTPUT_FORMATS[name].pillow
     np.testing.assert_array_equal(np.asarray(image), noise(*shape))
@@ -154,7 +154,7 @@ def test_jpg_takes_opaque_pictures_only():
 
 
 @pytest.mark.parametrize("name", ["webp", "jpg"])
-def test_a_palette_needs_a_format_without_loss(name):
+def test_palette_needs_a_lossless_format(name):
     picture = Image.fromarray(noise(5, 7) % 4)
     picture.putpalette([0, 0, 0, 255, 0, 0, 0, 255, 0, 0, 0, 255])
     with pytest.raises(PictureFormatError, match="class numbers .* Use png or tiff"):
@@ -163,7 +163,7 @@ def test_a_palette_needs_a_format_without_loss(name):
 
 
 @pytest.mark.parametrize(("name", "longest"), [("webp", 16383), ("jpg", 65500)])
-def test_the_longest_side(name, longest):
+def test_longest_side_of_a_format_is_enforced(name, longest):
     assert decoded(np.zeros((2, longest), np.uint8), name).size == (longest, 2)
     message = f"holds at most {longest:,} pixels a side, and the picture has "
     with pytest.raises(PicanetError, match=message) as raised:
@@ -172,7 +172,7 @@ def test_the_longest_side(name, longest):
     assert decoded(np.zeros((2, longest + 1), np.uint8)).size == (longest + 1, 2)
 
 
-def test_the_extension_is_the_format(tmp_path):
+def test_extension_chooses_the_format(tmp_path):
     for name, chosen in OUTPUT_FORMATS.items():
         path = tmp_path / f"a{chosen.extension}"
         save_picture(path, smooth())
@@ -181,7 +181,7 @@ def test_the_extension_is_the_format(tmp_path):
         save_picture(tmp_path / "a.webp", np.zeros((1, 16384), np.uint8))
 
 
-def test_a_full_disk_is_told_apart(tmp_path, monkeypatch):
+def test_full_disk_raises_an_error_of_its_own(tmp_path, monkeypatch):
     def full(*_):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
@@ -190,7 +190,7 @@ def test_a_full_disk_is_told_apart(tmp_path, monkeypatch):
         save_picture(tmp_path / "a.png", noise(5, 7))
 
 
-def test_nothing_is_said_of_the_camera(tmp_path):
+def test_no_metadata_is_written(tmp_path):
     picture = Image.fromarray(smooth())
     for name in OUTPUT_FORMATS:
         image = decoded(picture, name)

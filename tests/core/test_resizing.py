@@ -44,7 +44,7 @@ SIZES = [
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.float32])
 @pytest.mark.parametrize(("before", "after"), SIZES)
-def test_resize_is_tensorflows(before, after, dtype):
+def test_resize_equals_tensorflow(before, after, dtype):
     check(noise(*before, 3, dtype=dtype), after)
     check(noise(*before, dtype=dtype), after)
 
@@ -54,18 +54,18 @@ SIDE = st.integers(1, 70)
 
 @settings(max_examples=150, deadline=None)
 @given(SIDE, SIDE, SIDE, SIDE)
-def test_resize_is_tensorflows_at_any_size(height, width, new_height, new_width):
+def test_resize_equals_tensorflow_at_any_size(height, width, new_height, new_width):
     check(noise(height, width, 2), (new_height, new_width))
 
 
-def test_a_large_photo():
+def test_resize_equals_tensorflow_on_a_large_photo():
     photo = noise(3000, 4000, 3)
     check(photo, (224, 224))
     # And a map back at the photo's size.
     check(noise(224, 224), (3000, 4000))
 
 
-def test_what_resizing_means():
+def test_resize_uses_half_pixel_centres_and_no_antialiasing():
     """Half-pixel centres, edges repeated, no average over what is left out."""
     np.testing.assert_allclose(
         resize(np.array([[0, 100]], np.uint8), (1, 4)), [[0, 25, 75, 100]]
@@ -77,7 +77,7 @@ def test_what_resizing_means():
     np.testing.assert_allclose(resize(stripes, (1, 8)), np.zeros([1, 8]))
 
 
-def test_pillow_resizes_otherwise():
+def test_pillow_resizes_differently():
     """The reason for an operation of our own: Pillow averages when it shrinks."""
     stripes = np.tile(np.uint8([255, 0, 0, 0]), [8, 8])
     image = Image.fromarray(stripes).resize((8, 2), Image.Resampling.BILINEAR)
@@ -108,7 +108,7 @@ def test_resize_leaves_its_argument_alone():
         ((4, 4), (2, -1)),
     ],
 )
-def test_what_cannot_be_resized(shape, size):
+def test_invalid_shapes_are_rejected(shape, size):
     with pytest.raises(
         ValueError, match=r"`values` must be \[H, W\] .*Received: shape"
     ):
@@ -116,7 +116,7 @@ def test_what_cannot_be_resized(shape, size):
 
 
 @pytest.mark.parametrize("size", [(100, 77), (20, 60), (33, 21), (1, 9)])
-def test_bands_are_the_rows_of_the_whole(size):
+def test_bands_equal_the_rows_of_the_whole_result(size):
     values = np.random.default_rng(0).random((33, 21, 4))
     bands = list(resized_bands(values, size, 32))
     assert [band.start for band, _ in bands] == list(range(0, size[0], 32))

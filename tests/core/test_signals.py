@@ -25,7 +25,7 @@ def send(number):
 
 
 @pytest.fixture(autouse=True)
-def nothing_is_left_of_it():
+def signal_state_is_restored():
     numbers = signal.SIGINT, signal.SIGTERM
     before = [signal.getsignal(number) for number in numbers]
     yield
@@ -33,7 +33,7 @@ def nothing_is_left_of_it():
     assert signal.SIGINT not in signal.pthread_sigmask(signal.SIG_BLOCK, [])
 
 
-def test_sigterm_unwinds():
+def test_sigterm_unwinds_the_stack():
     steps = []
     with pytest.raises(Terminated) as stop, sigterm_unwinds():
         try:
@@ -45,7 +45,7 @@ def test_sigterm_unwinds():
     assert isinstance(stop.value, SystemExit)  # so that no `except Exception` has it
 
 
-def test_a_sigterm_that_was_lost_is_raised_once_more():
+def test_swallowed_sigterm_is_raised_again():
     with sigterm_unwinds() as check:
         check()
         try:
@@ -138,7 +138,7 @@ def test_signals_are_answered_while_the_main_thread_computes(number, code):
     assert time.monotonic() - started < 20
 
 
-def test_two_signals_at_once_are_one():
+def test_two_signals_at_once_count_as_one():
     """`timeout` sends SIGTERM to its child, and to the child's group."""
     process = busy(5)
     for _ in range(2):
@@ -164,7 +164,7 @@ def test_other_threads_handle_no_signals():
     assert failed == []
 
 
-def test_where_signals_cannot_be_blocked(monkeypatch):
+def test_sigint_blocked_works_without_pthread_sigmask(monkeypatch):
     """On Windows."""
     monkeypatch.delattr(signals.signal, "pthread_sigmask")
     with pytest.raises(KeyboardInterrupt), sigint_blocked():

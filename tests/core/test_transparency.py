@@ -68,7 +68,7 @@ FILES = {
 
 
 @pytest.mark.parametrize("how", FILES)
-def test_every_form_in_a_file(how):
+def test_every_transparency_encoding_of_files_is_read(how):
     data, colours, alpha = FILES[how]
     kept = read_image(data, keep_alpha=True)
     expected = [np.broadcast_to(colour, 3).tolist() for colour in colours]
@@ -79,7 +79,7 @@ def test_every_form_in_a_file(how):
 
 
 @pytest.mark.parametrize("mode", ["LA", "La", "RGBA", "RGBa", "PA"])
-def test_every_mode_of_a_pillow_image(mode):
+def test_every_transparent_mode_of_pillow_is_read(mode):
     grey = Image.new("L", (2, 1), 102)
     alpha = Image.fromarray(np.array([[51, 255]], np.uint8))
     if mode == "PA":
