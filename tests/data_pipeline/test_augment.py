@@ -8,7 +8,7 @@ from tests.data_pipeline.conftest import picture
 
 @pytest.mark.parametrize("height, width", [(300, 400), (64, 64), (37, 101), (1, 5)])
 @pytest.mark.parametrize("side", [64, 37, 256])
-def test_resize_is_tensorflows_to_the_pixel(height, width, side):
+def test_resize_equals_tensorflow_exactly(height, width, side):
     array = picture(0, height, width)
     image, mask = augment.resize(array, array[..., :1], side)
     expected = tf.image.resize(array, (side, side), method="bilinear", antialias=False)
@@ -53,7 +53,7 @@ def place(whole: np.ndarray, part: np.ndarray) -> tuple[int, int, bool]:
     raise AssertionError("not a crop")
 
 
-def test_every_place_and_side_is_equally_likely():
+def test_crops_and_mirroring_are_uniform():
     array = tf.reshape(tf.range(10 * 10), (10, 10, 1))
     corners = np.zeros((2, 3, 3))
 
@@ -72,7 +72,7 @@ def test_every_place_and_side_is_equally_likely():
     assert corners.min() > 16 and corners.max() < 84
 
 
-def test_one_seed_one_result():
+def test_augmentation_is_determined_by_its_seed():
     array = tf.constant(picture(0, 64, 64))
 
     def view(seed, number):

@@ -104,7 +104,7 @@ def views(request):
     return np.array(boxes), found
 
 
-def test_where_the_boxes_are_the_colours_are(views):
+def test_boxes_move_with_their_pixels(views):
     """To the pixel: bilinear, halfway between two colours is the edge.
 
     And the mean around the image is below half.
@@ -127,7 +127,7 @@ def test_where_the_boxes_are_the_colours_are(views):
     assert exact > 4 * slivers
 
 
-def test_objects_are_lost_only_with_their_middles(views):
+def test_objects_are_lost_only_with_their_centres(views):
     boxes, found = views
     middles, lost = (boxes[:, :2] + boxes[:, 2:]) / 2, 0
     for _, places, objects in found:
@@ -166,7 +166,7 @@ def test_half_of_the_views_are_mirrored(views):
     assert 0.25 < margins / SEEDS < 0.5
 
 
-def test_crops_are_as_long_as_the_view_as_often_as_of_caffe():
+def test_full_length_crops_are_as_frequent_as_in_caffe():
     """Caffe draws an aspect a in 0.5..2 and clips it to s^2..1/s^2, s in 0.3..1.
 
     So a crop is as wide as the view where a >= 1/s^2, and as high where a <= s^2; the
@@ -183,7 +183,7 @@ def test_crops_are_as_long_as_the_view_as_often_as_of_caffe():
     assert high == pytest.approx((2**0.5 - 1) / 6 / 1.05, abs=0.01)
 
 
-def test_crops_overlap_as_drawn(monkeypatch):
+def test_crop_areas_have_the_expected_distribution(monkeypatch):
     """Of an object that fills the image, a crop's overlap is its share of the area.
 
     Of the whole, of any crop and of one with each least overlap, each is taken once in

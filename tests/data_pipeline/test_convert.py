@@ -59,7 +59,7 @@ def test_round_trip_in_natural_order(converted):
         np.testing.assert_array_equal(record["mask"][..., 0], picture(number)[..., 0])
 
 
-def test_the_keys_of_a_record(converted):
+def test_record_has_the_expected_features(converted):
     example = examples(converted)[3]
     features = example.features.feature
     assert set(features) == {
@@ -76,7 +76,7 @@ def test_the_keys_of_a_record(converted):
     assert (mask.format, mask.mode, mask.size) == ("PNG", "L", (32, 24))
 
 
-def test_manifest(converted):
+def test_manifest_describes_the_shards(converted):
     content = json.loads((converted / "manifest.json").read_text())
     assert content["format_version"] == 2
     assert content["name"] == "ten"
@@ -90,7 +90,7 @@ def test_manifest(converted):
     assert load_manifest(converted).count == 10
 
 
-def test_the_same_files_make_the_same_bytes(tmp_path):
+def test_conversion_is_deterministic(tmp_path):
     make_pairs(tmp_path, 3)
     first, _ = run(tmp_path)
     again, _ = run(tmp_path, overwrite=True)
@@ -101,7 +101,7 @@ def test_the_same_files_make_the_same_bytes(tmp_path):
 
 
 @pytest.mark.parametrize("orientation", [3, 6, 7])
-def test_exif_rotation_of_image_and_mask(tmp_path, orientation):
+def test_exif_rotation_is_applied_to_image_and_mask(tmp_path, orientation):
     array = picture(0)
     save(tmp_path / "images" / "a.png", array, orientation=orientation)
     save(tmp_path / "masks" / "a.png", array[..., 0], orientation=orientation)
@@ -180,7 +180,7 @@ def test_other_formats_are_stored_without_loss(tmp_path):
         np.testing.assert_array_equal(found[path.stem]["image"], read_image(path))
 
 
-def test_masks_as_the_sets_have_them(tmp_path):
+def test_mask_encodings_of_the_known_sets_are_read(tmp_path):
     grey = picture(0)[..., 0]
     binary = (grey > 127).astype(np.uint8) * 255
     masks = {
@@ -267,7 +267,7 @@ def test_bad_images_are_named(role, tmp_path):
     assert not (tmp_path / "out").exists()
 
 
-def test_odd_images_are_images_and_masks(tmp_path):
+def test_unusual_but_valid_images_are_converted(tmp_path):
     for role in ("images", "masks"):
         bad_images.write_all(tmp_path / role, bad_images.GOOD)
     run(tmp_path)
@@ -314,7 +314,7 @@ def test_an_existing_output_stays_unless_overwritten(tmp_path):
     assert sorted(p.name for p in tmp_path.iterdir()) == ["images", "masks", "out"]
 
 
-def test_overwrite_does_not_touch_what_is_no_data_set(tmp_path):
+def test_overwrite_does_not_touch_other_folders_and_files(tmp_path):
     make_pairs(tmp_path, 2)
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "thesis.tex").touch()
@@ -383,7 +383,7 @@ def test_overwrite_does_not_touch_a_data_set_with_other_files(tmp_path):
 
 
 @pytest.mark.parametrize("existed", [False, True])
-def test_what_comes_during_the_conversion_is_kept(tmp_path, existed):
+def test_files_created_during_the_conversion_are_kept(tmp_path, existed):
     make_pairs(tmp_path, 2)
     if existed:
         run(tmp_path)
@@ -408,7 +408,7 @@ def test_what_comes_during_the_conversion_is_kept(tmp_path, existed):
 
 
 @pytest.mark.parametrize("output", [".", "..", "sub/..", "../out"])
-def test_the_current_folder_is_no_output(tmp_path, monkeypatch, output):
+def test_current_folder_is_rejected_as_output(tmp_path, monkeypatch, output):
     make_pairs(tmp_path, 1)
     run(tmp_path)
     (tmp_path / "out" / "sub").mkdir()
@@ -422,7 +422,7 @@ def test_the_current_folder_is_no_output(tmp_path, monkeypatch, output):
     assert load_manifest(".").count == 1
 
 
-def test_an_output_that_cannot_be_made_is_told_as_it_was_given(tmp_path):
+def test_uncreatable_output_is_reported_as_it_was_given(tmp_path):
     make_pairs(tmp_path, 2)
     (tmp_path / "file").touch()
     told = r"^`output` \S+/file/out cannot be made: (Not a directory|File exists)$"
@@ -433,7 +433,7 @@ def test_an_output_that_cannot_be_made_is_told_as_it_was_given(tmp_path):
 
 
 @pytest.mark.parametrize("step", ["shards", "manifest"])
-def test_a_full_disk_is_told_of_the_output(tmp_path, monkeypatch, step):
+def test_full_disk_error_names_the_output(tmp_path, monkeypatch, step):
     def full(manifest):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
@@ -449,7 +449,7 @@ def test_a_full_disk_is_told_of_the_output(tmp_path, monkeypatch, step):
     assert sorted(p.name for p in tmp_path.iterdir()) == ["images", "masks"]
 
 
-def test_a_shard_that_cannot_be_written(tmp_path):
+def test_unwritable_shard_raises_an_os_error(tmp_path):
     path = tmp_path / "none" / "00000.tfrecord"
     with pytest.raises(FileNotFoundError) as raised:
         write_shard([b"record"], path)
@@ -479,7 +479,7 @@ def test_an_interruption_leaves_nothing_behind(tmp_path, monkeypatch):
     assert sorted(p.name for p in tmp_path.iterdir()) == ["images", "masks"]
 
 
-def test_a_sigterm_that_python_loses_is_obeyed(tmp_path):
+def test_sigterm_swallowed_by_python_is_obeyed(tmp_path):
     class Called:
         def __del__(self):
             signal.raise_signal(signal.SIGTERM)  # "Exception ignored in"
@@ -489,7 +489,7 @@ def test_a_sigterm_that_python_loses_is_obeyed(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_second_sigterm_does_not_stop_the_clearing(tmp_path, monkeypatch):
+def test_second_sigterm_does_not_stop_the_cleanup(tmp_path, monkeypatch):
     def twice(*arguments, **options):
         signal.raise_signal(signal.SIGTERM)
         rmtree(*arguments, **options)
@@ -504,7 +504,7 @@ def test_a_second_sigterm_does_not_stop_the_clearing(tmp_path, monkeypatch):
     assert signal.getsignal(signal.SIGTERM) is before
 
 
-def test_no_pairs(tmp_path):
+def test_folders_without_pairs_are_an_error(tmp_path):
     for folder in ("images", "masks"):
         (tmp_path / folder).mkdir()
     output = tmp_path / "new" / "deep" / "out"
@@ -516,7 +516,7 @@ def test_no_pairs(tmp_path):
 @pytest.mark.parametrize(
     "wrong", [{"shard_size": 0}, {"workers": -1}, {"max_pixels": 0}]
 )
-def test_wrong_arguments(tmp_path, wrong):
+def test_invalid_arguments_are_rejected(tmp_path, wrong):
     ((name, value),) = wrong.items()
     with pytest.raises(PicanetError, match=f"`{name}` must be .* {name}={value}"):
         run(tmp_path, **wrong)
@@ -541,7 +541,7 @@ def test_masks_of_zeros_and_ones_are_indices(tmp_path):
     np.testing.assert_array_equal(mask, indices)
 
 
-def test_a_known_set_with_a_mask_of_zeros_and_ones_is_pointed_out(tmp_path, caplog):
+def test_index_mask_in_a_known_set_is_warned_about(tmp_path, caplog):
     save(tmp_path / "images" / "a.png", picture(0))
     save(tmp_path / "masks" / "a.png", picture(0)[..., 0] // 128)
     convert_dataset(find_source("ecssd", source=str(tmp_path)), tmp_path / "out")
@@ -571,7 +571,7 @@ def test_a_set_without_foreground_is_refused(tmp_path, caplog):
     assert load_manifest(tmp_path / "out").count == 3  # the old one
 
 
-def test_inverted_masks(tmp_path, caplog):
+def test_inverted_masks_are_warned_about_and_can_be_inverted(tmp_path, caplog):
     make_pairs(tmp_path, 2)
     for number in range(2):
         save(tmp_path / "masks" / f"im{number}.png", np.full((24, 32), 255, np.uint8))
@@ -585,7 +585,7 @@ def test_inverted_masks(tmp_path, caplog):
     assert found["im0"]["mask"].sum() == 4 * 8 * 255 and not found["im1"]["mask"].any()
 
 
-def test_sub_folders_and_suffixes(tmp_path):
+def test_subfolders_and_mask_suffixes_are_paired(tmp_path):
     for number, place in enumerate(("a/1", "b/1", "2")):
         save(tmp_path / "images" / f"{place}.JPG", picture(number), format="JPEG")
         save(tmp_path / "masks" / f"{place}_mask.PNG", picture(number)[..., 0])
@@ -609,7 +609,7 @@ def test_several_processes_make_the_same_data_set(tmp_path, monkeypatch):
 
 
 @pytest.mark.shared_data
-def test_real_pairs_of_ecssd(tmp_path):
+def test_real_pairs_of_ecssd_are_converted(tmp_path):
     source = SHARED / "ECSSD"
     if not source.is_dir():
         pytest.skip(f"no research data in {SHARED}")
@@ -627,7 +627,7 @@ def test_real_pairs_of_ecssd(tmp_path):
         assert set(np.unique(record["mask"])) == {0, 255}
 
 
-def test_what_tensorflow_would_refuse_is_a_bad_file(tmp_path):
+def test_files_that_tensorflow_cannot_decode_are_bad(tmp_path):
     make_pairs(tmp_path, 2)
     for folder in ("images", "masks"):
         path = tmp_path / folder / "im1.png"
@@ -669,7 +669,7 @@ def test_files_with_too_many_pixels_are_bad(tmp_path):
     assert run(tmp_path, max_pixels=768)[0].count == 1
 
 
-def test_names_that_are_no_utf_8(tmp_path):
+def test_non_utf8_names_are_converted(tmp_path):
     name = os.fsdecode(b"caf\xe9")
     folder = make_pairs(tmp_path / name, 1)
     for kind in ("images", "masks"):

@@ -34,7 +34,7 @@ def converted(convert, folder, kind=MASK, **options):
 
 
 @WANTS_BEAM
-def test_the_same_records(folder):
+def test_beam_writes_the_same_records(folder):
     ours, _ = converted(convert_on_beam, folder)
     theirs, _ = converted(convert_dataset, folder)
     assert ours.fingerprint == theirs.fingerprint
@@ -44,7 +44,7 @@ def test_the_same_records(folder):
 
 
 @WANTS_BEAM
-def test_bad_files_are_left_out_or_told(folder):
+def test_bad_files_are_left_out_or_reported(folder):
     for number in (3, 4, 5, 6):
         (folder / "images" / f"im{number}.png").write_bytes(b"no picture")
     with pytest.raises(PicanetError, match=r"4 bad files.*\n.*im3.png"):
@@ -57,7 +57,7 @@ def test_bad_files_are_left_out_or_told(folder):
 
 
 @WANTS_BEAM
-def test_class_maps(folder):
+def test_class_maps_are_converted(folder):
     for path in (folder / "masks").iterdir():
         save(path, np.asarray(Image.open(path)) // 13)
     ours, _ = converted(convert_on_beam, folder, kind=CLASS_MAP)
@@ -65,7 +65,7 @@ def test_class_maps(folder):
     assert ours.kind == CLASS_MAP and ours.fingerprint == theirs.fingerprint
 
 
-def test_workers_hand_on_what_they_found(folder):
+def test_workers_report_bad_files_and_notes(folder):
     """Without Beam, which only calls these two functions."""
     save(folder / "masks" / "im1.png", np.ones((24, 32), np.uint8))
     (folder / "images" / "im2.png").write_bytes(b"no picture")
@@ -89,7 +89,7 @@ def test_workers_hand_on_what_they_found(folder):
     assert not found.notes[1].foreground
 
 
-def test_help_lists_what_it_takes_and_no_more(folder):
+def test_help_lists_exactly_the_supported_flags(folder):
     told = commands.call("-m", "data_pipeline.convert_beam", "--help").stdout
     listed = set(re.findall(r"^  --(?:\[no\])?(\w+)", told, re.M))
     assert listed == {
@@ -100,7 +100,7 @@ def test_help_lists_what_it_takes_and_no_more(folder):
 
 
 @pytest.mark.skipif(HAS_BEAM, reason="Apache Beam is installed")
-def test_without_beam(folder):
+def test_missing_beam_is_reported(folder):
     with pytest.raises(PicanetError, match="pip install apache-beam"):
         converted(convert_on_beam, folder)
     assert not (folder / "convert_on_beam").exists()

@@ -38,18 +38,18 @@ def training(folder, steps: int, start_step: int = 0):
     return list(itertools.islice(dataset.as_numpy_iterator(), steps))
 
 
-def test_nothing_is_looked_for_unless_asked(spoilt):
+def test_records_are_not_checked_unless_requested(spoilt):
     clean = leave_out_corrupt([spoilt, ""], 0, {})
     assert clean.paths == {spoilt: spoilt} and clean.left_out == {}
 
 
-def test_a_whole_data_set_is_read_where_it_lies(converted):
+def test_intact_data_set_is_not_copied(converted):
     clean = leave_out_corrupt([str(converted)], 5, {})
     assert clean.paths == {str(converted): str(converted)}
     assert clean.left_out == {str(converted): []}
 
 
-def test_a_corrupt_record_is_left_out_and_told_once(spoilt, caplog):
+def test_corrupt_record_is_left_out_and_reported_once(spoilt, caplog):
     path = f"{spoilt}/00001.tfrecord"
     offset = [frame.offset for frame in read_frames(path)][1]
     with caplog.at_level(logging.WARNING, "absl"):
@@ -62,7 +62,7 @@ def test_a_corrupt_record_is_left_out_and_told_once(spoilt, caplog):
     assert verify(clean.paths[spoilt])[1] == []
 
 
-def test_what_is_lost_behind_a_broken_header_counts(spoilt):
+def test_records_lost_behind_a_broken_header_are_counted(spoilt):
     flip_bit(Path(spoilt) / "00000.tfrecord", 3)
     with pytest.raises(
         DatasetError,
@@ -88,7 +88,7 @@ def test_a_resumed_run_gets_the_same_batches(spoilt):
             np.testing.assert_array_equal(part, other_part)
 
 
-def test_more_damage_than_when_the_run_began(spoilt, caplog):
+def test_new_damage_on_resuming_must_be_allowed(spoilt, caplog):
     before = leave_out_corrupt([spoilt], 1, {}).left_out
     flip_bit(Path(spoilt) / "00002.tfrecord", 200)
     with pytest.raises(
@@ -101,7 +101,7 @@ def test_more_damage_than_when_the_run_began(spoilt, caplog):
     assert "the order of the data changes from here" in caplog.text
 
 
-def test_other_damage_than_when_the_run_began(spoilt):
+def test_different_damage_on_resuming_is_an_error(spoilt):
     with pytest.raises(
         DatasetError,
         match="than when the run began; give `skip_corrupt`",
@@ -109,13 +109,13 @@ def test_other_damage_than_when_the_run_began(spoilt):
         leave_out_corrupt([spoilt], 0, {spoilt: ["another line"]})
 
 
-def test_readers_are_given_what_is_in_the_place(spoilt):
+def test_redirected_readers_read_the_clean_copy(spoilt):
     clean = leave_out_corrupt([spoilt], 1, {})
     read = clean.redirect(read_masks)
     assert read(spoilt, batch_size=3, training=False).cardinality() == 3
 
 
-def test_a_full_disk_is_told_of_the_copy(spoilt, monkeypatch):
+def test_full_disk_error_names_the_copy(spoilt, monkeypatch):
     writer = tf.io.TFRecordWriter
     monkeypatch.setattr(tf.io, "TFRecordWriter", lambda _: writer("/dev/full"))
     with pytest.raises(DiskFullError) as raised:

@@ -65,7 +65,7 @@ def distorted():
     return found, np.array([factors(pixels) for pixels in found])
 
 
-def test_every_pixel_is_as_written_out(distorted):
+def test_every_pixel_equals_the_naive_distortion(distorted):
     found, drawn = distorted
     image = picture().astype(np.float64)
     orders = []
@@ -89,7 +89,7 @@ def test_every_pixel_is_as_written_out(distorted):
         ("hue", 0, -18 / 180, 18 / 180),
     ],
 )
-def test_each_happens_to_half_and_evenly_over_its_range(
+def test_each_distortion_affects_half_uniformly_over_its_range(
     distorted, which, neutral, low, high
 ):
     number = ["brightness", "contrast", "saturation", "hue"].index(which)
@@ -102,7 +102,7 @@ def test_each_happens_to_half_and_evenly_over_its_range(
     np.testing.assert_allclose(share, 0.25, atol=0.08)
 
 
-def test_they_happen_independently(distorted):
+def test_distortions_are_independent(distorted):
     """All 16 combinations, each of about a sixteenth of the images."""
     changed = np.abs(distorted[1] - [0, 1, 1, 0]) > [0.01, 1e-4, 1e-4, 1e-5]
     counts = np.bincount(changed @ [8, 4, 2, 1], minlength=16) / SEEDS
@@ -119,7 +119,7 @@ def test_grey_stays_grey_and_in_range(distorted):
     assert (np.diff(greys[..., 0], axis=1) > -1e-3).all()
 
 
-def test_a_seed_gives_one_result(distorted):
+def test_distortion_is_determined_by_its_seed(distorted):
     image = tf.constant(picture()[np.newaxis])
     again = distort(image, tf.constant([3, 7]))
     np.testing.assert_allclose(again[0], distorted[0][3], atol=1e-3)

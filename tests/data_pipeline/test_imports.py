@@ -22,12 +22,12 @@ def loaded(modules: set[str], packages: set[str]) -> set[str]:
     return set(run.stdout.split())
 
 
-def test_no_tensorflow_before_there_is_work():
+def test_light_modules_do_not_import_tensorflow():
     assert WITH_TENSORFLOW < MODULES
     assert loaded(MODULES - WITH_TENSORFLOW, {"tensorflow", "keras"}) == set()
 
 
-def test_what_commands_import_first_is_light():
+def test_modules_imported_before_the_flags_are_light():
     packages = {"defusedxml", "google_crc32c", "tqdm"}
     assert loaded(LIGHT, packages) == set()
     # So that their `--help` works where only the packages that predict are installed.

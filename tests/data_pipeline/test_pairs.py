@@ -60,12 +60,14 @@ def paired(tmp_path, images, masks, **options):
         (["v1.2.jpg"], ["v1.2.png"], "", {"v1.2": ("v1.2.jpg", "v1.2.png")}),
     ],
 )  # fmt: skip
-def test_pairs(tmp_path, images, masks, suffix, expected):
+def test_images_are_paired_with_masks_by_name(
+    tmp_path, images, masks, suffix, expected
+):
     found, bad = paired(tmp_path, images, masks, mask_suffix=suffix)
     assert (found, bad) == (expected, {}) and list(found) == list(expected)
 
 
-def test_every_file_without_exactly_one_partner_is_told(tmp_path):
+def test_every_file_without_exactly_one_partner_is_reported(tmp_path):
     found, bad = paired(
         tmp_path,
         ["good.jpg", "alone.jpg", "two.jpg", "twin.jpg", "twin.bmp", "x/good.jpg"],
@@ -85,7 +87,7 @@ def test_every_file_without_exactly_one_partner_is_told(tmp_path):
     }
 
 
-def test_masks_without_the_suffix_are_told(tmp_path):
+def test_masks_without_the_suffix_are_reported(tmp_path):
     names = ["cat_mask.png", "dog.png"]
     found, bad = paired(tmp_path, ["cat.jpg", "dog.jpg"], names, mask_suffix="_mask")
     assert list(found) == ["cat"]
@@ -93,7 +95,7 @@ def test_masks_without_the_suffix_are_told(tmp_path):
     assert bad["images/dog.jpg"].startswith("no mask of this name")
 
 
-def test_one_folder(tmp_path, caplog):
+def test_pairs_in_one_folder_are_split_by_format(tmp_path, caplog):
     folder = touch(tmp_path / "all", "a.jpg", "a.png", "b.bmp", "c.png", "notes.txt")
     pairs, bad = pair_by_name(folder, folder)
     assert [(pair.key, pair.truth.name) for pair in pairs] == [("a", "a.png")]
@@ -115,7 +117,7 @@ def test_one_folder(tmp_path, caplog):
     assert [pair.key for pair in pairs] == ["a", "s/b"] and bad == []
 
 
-def test_a_folder_inside_the_other(tmp_path):
+def test_nested_folders_are_paired(tmp_path):
     touch(tmp_path, "1.jpg", "2.jpg", "masks/1.png", "masks/2.png")
     for folders in ((tmp_path, tmp_path / "masks"), (tmp_path / "masks", tmp_path)):
         pairs, bad = pair_by_name(*folders)
@@ -138,14 +140,16 @@ def test_a_folder_inside_the_other(tmp_path):
         ([], ["1.png"], "", "^`images`: no images in .*/images$"),
     ],
 )  # fmt: skip
-def test_what_to_do_when_nothing_pairs(tmp_path, images, masks, suffix, message):
+def test_error_suggests_a_remedy_when_nothing_pairs(
+    tmp_path, images, masks, suffix, message
+):
     for folder in ("images", "masks"):
         (tmp_path / folder).mkdir()
     with pytest.raises(PicanetError, match=message):
         paired(tmp_path, images, masks, mask_suffix=suffix)
 
 
-def test_the_rule_of_one_folder_is_told_when_nothing_pairs(tmp_path):
+def test_error_explains_the_one_folder_rule_when_nothing_pairs(tmp_path):
     touch(tmp_path, "cat.png", "cat_mask.png")
     rule = (
         "in one folder, JPEG, HEIC, AVIF and WebP files are the images and PNGs the "
@@ -164,7 +168,7 @@ def test_missing_folders_are_named_with_their_argument(tmp_path):
         pair_by_name(tmp_path, tmp_path / "file")
 
 
-def test_what_is_left_out_is_counted(tmp_path, caplog):
+def test_left_out_files_are_counted_in_the_log(tmp_path, caplog):
     touch(tmp_path, "2.jpg", "a/10.png", "a/9.webp", "x.psd", "a/b.txt", "._2.jpg",
           ".git/1.jpg", ".git/2.jpg")  # fmt: skip
     (tmp_path / "circle").symlink_to(tmp_path)
@@ -181,7 +185,7 @@ def test_what_is_left_out_is_counted(tmp_path, caplog):
     ]  # fmt: skip
 
 
-def test_files_of_keys(tmp_path):
+def test_files_are_matched_to_keys(tmp_path):
     names = ["a/1.png", f"{NFD}.png", "cat.jpg.png", "dog_mask.png", "more.png"]
     files = [tmp_path / name for name in names]
     found, rest = match_to_keys(files, tmp_path, ["a/1", NFC, "cat", "dog"], "_mask")
@@ -195,7 +199,7 @@ def test_files_of_keys(tmp_path):
         match_to_keys([tmp_path / "cat.png", tmp_path / "cat.bmp"], tmp_path, ["cat"])
 
 
-def test_keys_of_masks_in_both_spellings(tmp_path):
+def test_mask_keys_ignore_unicode_normalization(tmp_path):
     composed, decomposed = "catégorie", unicodedata.normalize("NFD", "catégorie")
     for name in (composed, decomposed):
         folder = touch(tmp_path / str(len(name)), f"x/cat_{name}.png")

@@ -114,7 +114,7 @@ def numbered(tmp_path_factory):
     return folder
 
 
-def test_a_set_is_shuffled_whole(numbered):
+def test_small_data_set_is_shuffled_as_a_whole(numbered):
     first, second = numbers(numbered, 2).reshape(2, 3000)
     for epoch in (first, second):
         assert sorted(epoch) == list(range(3000))
@@ -127,7 +127,7 @@ def test_a_set_is_shuffled_whole(numbered):
     assert len(together) < 70
 
 
-def test_a_larger_set_is_shuffled_in_windows(numbered, monkeypatch):
+def test_large_data_set_is_shuffled_in_windows(numbered, monkeypatch):
     size = sum(shard.bytes for shard in load_manifest(numbered).shards)
     monkeypatch.setattr(streams, "SHUFFLE_BYTES", size // 4)
     epoch = numbers(numbered)
@@ -168,7 +168,7 @@ def test_start_step_holds_for_windows_too(converted):
 
 @pytest.mark.parametrize("workers", [2, 4])
 @pytest.mark.parametrize("start_step", [0, 3])
-def test_shares_make_up_the_batch(converted, workers, start_step):
+def test_shares_of_the_workers_make_up_the_batch(converted, workers, start_step):
     """Of three shards of unlike size, over three epochs: the very batches of one."""
     whole = training(converted, 8, start_step=start_step)
     shares = [
@@ -217,14 +217,14 @@ def test_originals_keep_their_size(converted):
         {"share": (0, 2)},
     ],
 )
-def test_wrong_arguments(converted, wrong):
+def test_invalid_arguments_are_rejected(converted, wrong):
     arguments = {"batch_size": 1, "training": True, **wrong}
     name = next(iter(wrong))
     with pytest.raises(ValueError, match=f"`{name}` must be.*Received: {name}="):
         read_masks(converted, **arguments)
 
 
-def test_wrong_data_sets(converted, tmp_path):
+def test_unusable_data_sets_are_reported(converted, tmp_path):
     def spoiled(**changes):
         folder = tmp_path / "data"
         shutil.rmtree(folder, ignore_errors=True)
@@ -306,7 +306,7 @@ def test_keys_are_read_without_a_picture(converted, tmp_path):
         (another_size, r".* differ in .height, width.. .24 32. .24 32. .24 33."),
     ],
 )
-def test_bad_records_are_told_in_one_line(converted, tmp_path, change, reason):
+def test_bad_records_are_reported_in_one_line(converted, tmp_path, change, reason):
     spoilt = rewritten(converted, tmp_path / "data", change)
     with pytest.raises(DatasetError) as raised, translate_errors(str(spoilt), ""):
         list(read_originals(spoilt, MASK).as_numpy_iterator())
@@ -314,7 +314,7 @@ def test_bad_records_are_told_in_one_line(converted, tmp_path, change, reason):
     assert re.fullmatch(told, str(raised.value))
 
 
-def test_a_wrong_checksum_is_told_in_one_line(converted, tmp_path):
+def test_wrong_checksum_is_reported_in_one_line(converted, tmp_path):
     shutil.copytree(converted, tmp_path / "data")
     flip_bit(tmp_path / "data" / "00000.tfrecord", 100)
     dataset = read_masks(tmp_path / "data", batch_size=2, training=True)
@@ -323,12 +323,12 @@ def test_a_wrong_checksum_is_told_in_one_line(converted, tmp_path):
     assert str(raised.value).startswith("a or b: corrupted record at 12; ")
 
 
-def test_other_errors_of_tensorflow_are_left_alone():
+def test_other_tensorflow_errors_are_not_translated():
     with pytest.raises(tf.errors.InvalidArgumentError), translate_errors("data"):
         tf.reshape(tf.zeros([3]), [2])
 
 
-def test_no_deleted_iterator_is_waited_for(converted):
+def test_autotuning_is_disabled(converted):
     """The autotuner's thread may sleep on for half a minute."""
     for dataset in (
         read_masks(converted, batch_size=1, training=True),
@@ -358,7 +358,7 @@ def test_files_without_records_are_an_error_and_no_hang(converted, tmp_path, tra
             next(iter(dataset))
 
 
-def test_a_record_that_is_no_text_either(converted, tmp_path):
+def test_binary_garbage_in_a_record_is_reported_printably(converted, tmp_path):
     """TensorFlow quotes it; no UTF-8, it would be a `UnicodeDecodeError`."""
     folder = shutil.copytree(converted, tmp_path / "data")
     rewrite_shard(folder, 0, [b"\xff\xfe" * 500] * 4)
@@ -369,7 +369,7 @@ def test_a_record_that_is_no_text_either(converted, tmp_path):
     assert told.isprintable() and len(told) < 500
 
 
-def test_a_folder_whose_name_is_no_utf_8(converted, tmp_path):
+def test_folder_with_a_non_utf8_name_is_read(converted, tmp_path):
     folder = shutil.copytree(converted, tmp_path / os.fsdecode(b"caf\xe9"))
     assert len(list(read_keys(folder))) == EPOCH
     (batch,) = training(folder, 1)

@@ -19,7 +19,7 @@ ROUNDS, ELEMENTS = 6, 50
     ],
     ids=["as it is", "repeat", "take"],
 )
-def test_a_pause_is_not_used_to_read_ever_further(go_on):
+def test_reading_ahead_stays_bounded_during_pauses(go_on):
     # A consumer that finds the buffer empty, then pauses: what makes AUTOTUNE double.
     read = 0
 

@@ -9,7 +9,7 @@ from tests.data_pipeline.conftest import make_pairs
 
 
 @pytest.mark.parametrize("name", ["ecssd", "ECSSD", "pascal-s", "Pascal_S"])
-def test_known_sets_by_any_spelling(tmp_path, name):
+def test_known_sets_are_found_by_any_spelling(tmp_path, name):
     make_pairs(tmp_path, 2)
     source = find_source(name, source=str(tmp_path))
     title, complete = {"e": ("ECSSD", 1000), "p": ("PASCAL-S", 850)}[name[0].lower()]
@@ -19,7 +19,7 @@ def test_known_sets_by_any_spelling(tmp_path, name):
 
 
 @pytest.mark.parametrize("name, kind", [("pairs", "mask"), ("class-maps", "class_map")])
-def test_folders_are_called_as_what_is_made_of_them(tmp_path, name, kind):
+def test_folder_source_is_named_after_its_output(tmp_path, name, kind):
     make_pairs(tmp_path, 1)
     folders = {"images": str(tmp_path / "images"), "masks": str(tmp_path / "masks")}
     source = find_source(name, **folders)
@@ -37,7 +37,7 @@ def test_known_sets_have_no_sub_folders(tmp_path):
     assert source.read_mask is None
 
 
-def test_names_of_voc():
+def test_voc_sources_have_their_names_and_counts():
     def name(dataset, **places):
         source = find_source(dataset, source="x", **places)
         return source.kind, source.name, source.complete
@@ -77,6 +77,6 @@ def test_names_of_voc():
         ("voc0712", {"source": "x", "sbd": "s"}, "voc0712 takes no `sbd`"),
     ],
 )
-def test_mistakes_are_named(dataset, places, message):
+def test_invalid_arguments_are_named(dataset, places, message):
     with pytest.raises(PicanetError, match=message):
         find_source(dataset, **places)

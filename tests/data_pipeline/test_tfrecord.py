@@ -28,14 +28,14 @@ def file(tmp_path):
         (b"", 0),
     ],
 )
-def test_masked_checksums_of_the_standard(data, crc32c):
+def test_masked_checksums_match_the_crc32c_standard(data, crc32c):
     """Masked as in TensorFlow's lib/hash/crc32c.h: rotated by 15 bits, and offset."""
     rotated = crc32c >> 15 | crc32c << 17 & 0xFFFFFFFF
     assert masked_crc32c(data) == (rotated + 0xA282EAD8) % 2**32
 
 
 @pytest.mark.parametrize("length", [1, 2, 3, 4, 5, 31, 64, 65, 1000, 4097])
-def test_masked_checksums_are_those_of_tensorflow(tmp_path, length):
+def test_masked_checksums_match_tensorflow(tmp_path, length):
     data = os.urandom(length)
     with tf.io.TFRecordWriter(str(tmp_path / "a")) as writer:
         writer.write(data)
@@ -52,7 +52,7 @@ def test_reads_what_tensorflow_wrote(file):
     assert not any(frame.problem for frame in frames)
 
 
-def test_a_bad_payload_is_named_and_passed_over(file):
+def test_bad_payload_is_reported_and_skipped(file):
     flip_bit(file, 35 + 12 + 500)
     assert [frame.problem for frame in read_frames(file)] == [
         "",
@@ -69,7 +69,7 @@ def test_a_bad_header_ends_the_file(file):
 
 
 @pytest.mark.parametrize("kept, offset", [(1060, 1051), (1052, 1051), (40, 35)])
-def test_a_truncated_file(file, kept, offset):
+def test_truncated_file_is_reported(file, kept, offset):
     file.write_bytes(file.read_bytes()[:kept])
     *_, last = read_frames(file)
     assert last.offset == offset and last.problem

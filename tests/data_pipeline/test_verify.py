@@ -39,7 +39,7 @@ def test_a_corrupt_record_is_named_with_file_and_offset(data):
     ]
 
 
-def test_a_truncated_a_missing_and_an_unknown_shard(data):
+def test_truncated_missing_and_unknown_shards_are_reported(data):
     content = (data / "00000.tfrecord").read_bytes()
     (data / "00000.tfrecord").write_bytes(content[:-7])
     last = [frame.offset for frame in read_frames(data / "00000.tfrecord")][-1]
@@ -52,13 +52,13 @@ def test_a_truncated_a_missing_and_an_unknown_shard(data):
     assert problems[3].endswith("other.tfrecord: not listed in the manifest")
 
 
-def test_files_that_macos_leaves_are_left_alone(data):
+def test_metadata_files_of_macos_are_ignored(data):
     for name in ("._00000.tfrecord", "._manifest.json", ".DS_Store"):
         (data / name).write_bytes(b"\0\5\26\7")
     assert verify(data)[1] == []
 
 
-def test_what_is_in_the_records(data):
+def test_invalid_record_contents_are_reported(data):
     frames = [frame.payload for frame in read_frames(data / "00002.tfrecord")]
     small = tf.io.encode_png(tf.zeros([2, 3, 1], tf.uint8)).numpy()
     colour = tf.io.encode_png(tf.zeros([2, 3, 3], tf.uint8)).numpy()
@@ -80,7 +80,7 @@ def test_what_is_in_the_records(data):
     assert f"key 'im8' is already at {data}/00002.tfrecord: offset 0" in repeated
 
 
-def test_names_that_are_no_utf_8_are_not_alike(data):
+def test_different_non_utf8_keys_are_not_duplicates(data):
     small = tf.io.encode_png(tf.zeros([2, 3, 1], tf.uint8)).numpy()
     colour = tf.io.encode_png(tf.zeros([2, 3, 3], tf.uint8)).numpy()
     example = {"image": colour, "mask": small, "height": 2, "width": 3}
@@ -90,7 +90,7 @@ def test_names_that_are_no_utf_8_are_not_alike(data):
     assert verify(data)[1] == []
 
 
-def test_counts_against_the_manifest(data):
+def test_record_counts_are_checked_against_the_manifest(data):
     manifest = load_manifest(data)
     more = dataclasses.replace(manifest.shards[0], count=5)
     save_manifest(
@@ -100,7 +100,7 @@ def test_counts_against_the_manifest(data):
     assert problems == [f"{data}/00000.tfrecord: 4 records, the manifest says 5"]
 
 
-def test_no_data_set(tmp_path):
+def test_folders_without_a_valid_manifest_are_rejected(tmp_path):
     with pytest.raises(DatasetError, match="no such data set folder"):
         verify(tmp_path / "none")
     with pytest.raises(DatasetError, match="no manifest.json"):
@@ -154,7 +154,7 @@ GOOD = {"file": "0.tfrecord", "count": 1, "bytes": 1, "sha256": ""}
         ),
     ],
 )
-def test_a_manifest_that_lies(tmp_path, change, rule):
+def test_invalid_manifest_fields_are_rejected(tmp_path, change, rule):
     content = {
         "format_version": 2, "name": "a", "kind": "mask", "count": 1,
         "shards": [{**GOOD, **{k: v for k, v in change.items() if k in GOOD}}],
@@ -166,13 +166,13 @@ def test_a_manifest_that_lies(tmp_path, change, rule):
     assert str(raised.value).startswith(f"{tmp_path}/manifest.json: ")
 
 
-def test_a_manifest_of_endless_depth(tmp_path):
+def test_deeply_nested_manifest_is_rejected(tmp_path):
     (tmp_path / "manifest.json").write_text("[" * 100_000)
     with pytest.raises(DatasetError, match="manifest.json: cannot be read"):
         load_manifest(tmp_path)
 
 
-def test_an_unknown_kind_is_told_with_its_folder(data):
+def test_unknown_kind_is_reported_with_its_folder(data):
     save_manifest(dataclasses.replace(load_manifest(data), kind="pose"))
     with pytest.raises(DatasetError, match=f"{data}/manifest.json: kind must .*'pose'"):
         verify(data)
@@ -190,7 +190,7 @@ def test_the_command_may_be_called_again(data, capsys):
         command.main([])
 
 
-def test_a_length_beyond_32_bits_is_told_and_no_crash(data):
+def test_length_beyond_32_bits_is_reported_without_a_crash(data):
     """TensorFlow's own parser of examples reads beyond such a record's end."""
     frames = [frame.payload for frame in read_frames(data / "00002.tfrecord")]
     example = schema.encode_mask_record(

@@ -72,7 +72,7 @@ def test_the_names_of_the_classes():
 
 
 @pytest.mark.parametrize("below", ["", "VOCdevkit", "VOCdevkit/VOC2012"])
-def test_lists(devkit, below):
+def test_split_lists_are_read(devkit, below):
     assert keys_of(pair_class_maps(devkit / below)) == ["b", "a"]
     assert keys_of(pair_class_maps(devkit / below, "val")) == ["c"]
     assert keys_of(pair_class_maps(devkit / below, "trainval")) == ["a", "b", "c"]
@@ -85,7 +85,7 @@ def test_sbd_adds_neither_validation_images_nor_known_ones(devkit):
     assert pairs[2].truth.parent.name == "cls"
 
 
-def test_sbd_as_mat_files(devkit):
+def test_sbd_mat_files_are_read(devkit):
     io = pytest.importorskip("scipy.io", reason="pip install scipy")
     folder = devkit / "sbd"
     for path in folder.glob("cls/*"):
@@ -106,7 +106,7 @@ def test_sbd_as_mat_files(devkit):
         (("train", "elsewhere"), "`sbd` elsewhere: no class maps here"),
     ],
 )
-def test_mistakes_are_named(devkit, arguments, message):
+def test_invalid_arguments_are_named(devkit, arguments, message):
     with pytest.raises(PicanetError, match=message):
         pair_class_maps(devkit, *arguments)
 
@@ -120,7 +120,7 @@ def test_no_voc_and_missing_files_are_named(devkit):
     assert [file.file.endswith("SegmentationClass/a.png") for file in bad] == [True]
 
 
-def test_a_list_that_is_no_utf_8(devkit):
+def test_non_utf8_list_is_reported(devkit):
     path = devkit / "VOCdevkit/VOC2012/ImageSets/Segmentation/train.txt"
     path.write_bytes("a\nb\n".encode("utf-16"))
     with pytest.raises(PicanetError) as raised:
@@ -136,7 +136,7 @@ def test_palette_numbers_are_the_classes(devkit):
     np.testing.assert_array_equal(read_class_map(path), class_map(2))
 
 
-def test_class_maps_that_are_none(tmp_path):
+def test_invalid_class_maps_are_rejected(tmp_path):
     Image.fromarray(np.zeros((4, 4, 3), np.uint8)).save(tmp_path / "rgb.png")
     with pytest.raises(ImageError, match="this one is in mode RGB"):
         read_class_map(tmp_path / "rgb.png")
@@ -145,7 +145,7 @@ def test_class_maps_that_are_none(tmp_path):
         read_class_map(tmp_path / "more.png")
 
 
-def test_class_maps_whose_values_are_not_as_they_were(tmp_path):
+def test_class_maps_with_altered_values_are_rejected(tmp_path):
     rule = "a class map is a palette or 8-bit grey PNG whose values are classes; "
     classes = (np.indices((24, 24)).sum(0) % 2).astype(np.uint8)
     for name, form in (("map.jpg", "JPEG"), ("map.tif", "TIFF")):
@@ -173,7 +173,7 @@ def test_class_maps_whose_values_are_not_as_they_were(tmp_path):
         read_class_map(path)
 
 
-def test_class_maps_of_few_bits(tmp_path):
+def test_class_maps_of_few_bits_are_read(tmp_path):
     path, palette = tmp_path / "map.png", {b"PLTE": bytes(range(48))}
     path.write_bytes(png(4, PALETTE, 2, [b"\x1f"], palette))
     np.testing.assert_array_equal(read_class_map(path), [[1, 15]])
@@ -204,7 +204,7 @@ def test_convert_verify_and_read_back(devkit):
         readers.read_masks(folder, batch_size=1, training=False)
 
 
-def test_folders_of_class_maps(tmp_path):
+def test_folders_of_class_maps_are_converted(tmp_path):
     maps = {f"im{number}": picture(number)[..., 0] % 21 for number in range(2)}
     for number, (name, classes) in enumerate(maps.items()):
         save(tmp_path / "images" / f"{name}.jpg", picture(number))
@@ -239,7 +239,7 @@ def test_verify_names_a_value_that_is_not_a_class(tmp_path):
     ]
 
 
-def test_the_keys_of_a_record():
+def test_record_has_the_expected_features():
     example = tf.train.Example.FromString(
         schema.encode_class_map_record(
             key="k", image=b"i", mask=b"m", height=2, width=3
@@ -260,7 +260,7 @@ def number_images(height, width):
 
 
 @pytest.mark.parametrize("size", [(20, 31), (60, 50), (33, 90)])
-def test_training_views(size):
+def test_training_views_keep_image_and_classes_aligned(size):
     image, classes = number_images(*size)
     scales, ignored = set(), 0
     for draw in range(60):

@@ -80,13 +80,13 @@ def keys_of(found):
 
 
 @pytest.mark.parametrize("below", ["", "VOCdevkit", "VOCdevkit/VOC2007"])
-def test_lists_of_2007(devkit, below):
+def test_split_lists_of_2007_are_read(devkit, below):
     for split, wanted in {"train": "ba", "val": "c", "trainval": "abc"}.items():
         assert keys_of(pair_boxes("voc2007", devkit / below, split)) == list(wanted)
     assert keys_of(pair_boxes("voc2007", devkit / below, "test")) == ["d"]
 
 
-def test_lists_of_2012_and_of_both(devkit):
+def test_split_lists_of_2012_and_of_both_years_are_read(devkit):
     assert keys_of(pair_boxes("voc2012-objects", devkit)) == ["e", "f"]
     assert keys_of(pair_boxes("voc0712", devkit)) == list("abcef")
 
@@ -102,7 +102,7 @@ def test_lists_of_2012_and_of_both(devkit):
         (("voc2007", "nowhere", "train"), "Looked for ImageSets/Main in it and in VOC"),
     ],
 )
-def test_mistakes_are_named(devkit, arguments, message):
+def test_invalid_arguments_are_named(devkit, arguments, message):
     dataset, below, split = arguments
     with pytest.raises(PicanetError, match=message):
         pair_boxes(dataset, devkit / below, split)
@@ -119,13 +119,13 @@ def test_files_that_are_listed_but_missing_are_named(devkit):
     ]
 
 
-def test_an_annotation_as_it_stands(devkit):
+def test_annotation_is_read(devkit):
     found = read_annotation(annotation_of(devkit, "b"))
     assert (found.height, found.width) == (30, 40)
     assert found.objects == (Box(12, 8, 12, 40, 30, 0), Box(15, 1, 1, 1, 24, 1))
 
 
-def test_parts_are_no_objects_and_fractions_are_kept(devkit):
+def test_parts_are_ignored_and_fractions_are_kept(devkit):
     head = "<part><name>head</name><bndbox><xmin>3</xmin></bndbox></part>"
     text = xml(("person", (2.5, 3, 20.25, 9), 0), extra=head)
     text = text.replace("<difficult>0</difficult>", "")
@@ -180,12 +180,12 @@ NO_ENTITIES = f"<!DOCTYPE annotation>{xml(DOG)}"
         (xml(*[DOG] * (MAX_OBJECTS + 1)), "at most 128 objects are accepted. Received"),
     ],
 )
-def test_what_an_annotation_must_not_be(devkit, text, message):
+def test_invalid_annotations_are_rejected(devkit, text, message):
     with pytest.raises(AnnotationError, match=message):
         read_annotation(annotation_of(devkit, "b", text))
 
 
-def test_a_file_that_is_no_annotation_by_its_size_is_not_read(devkit):
+def test_oversized_annotation_is_not_read(devkit):
     path = annotation_of(devkit, "b", " " * (annotations._MAX_BYTES + 1))
     with pytest.raises(AnnotationError, match=r"larger than 4,194,304 bytes"):
         read_annotation(path)
@@ -211,20 +211,20 @@ def test_boxes_go_from_edge_to_edge(devkit):
     assert encoded.warning == ""
 
 
-def test_an_image_without_objects_is_kept_and_told(devkit):
+def test_image_without_objects_is_kept_with_a_warning(devkit):
     encoded = encode(devkit, "a")
     assert encoded.truth["boxes"].shape == (0, 4)
     assert encoded.warning == "it has no object"
 
 
-def test_a_size_that_is_not_the_images_is_named(devkit):
+def test_size_that_differs_from_the_image_is_reported(devkit):
     annotation_of(devkit, "b", xml(("dog", (1, 1, 9, 9), 0), width=30, height=40))
     (bad,) = encode(devkit)
     assert "b.xml: 30 x 40, but its image" in str(bad)
     assert str(bad).endswith("is 40 x 30 (width x height)")
 
 
-def test_a_rotation_that_the_boxes_lack_is_told(devkit):
+def test_exif_rotation_that_the_boxes_lack_is_explained(devkit):
     path = devkit / "VOCdevkit/VOC2007/JPEGImages/b.jpg"
     exif = Image.Exif()
     exif[0x0112] = 6
@@ -281,7 +281,7 @@ RECORD = dict(
 )  # fmt: skip
 
 
-def test_the_keys_of_a_record():
+def test_record_has_the_expected_features():
     example = tf.train.Example.FromString(schema.encode_boxes_record(**RECORD))
     feature = example.features.feature
     assert set(feature) == {
@@ -310,7 +310,7 @@ def test_the_keys_of_a_record():
         (dict(height=4), "the image is 4 x 3, the record says 4 x 4"),
     ],
 )
-def test_verify_names_what_is_not_an_object(tmp_path, fields, problem):
+def test_verify_reports_invalid_objects(tmp_path, fields, problem):
     """What the converter would have refused."""
     record = schema.encode_boxes_record(**{**RECORD, **fields})
     _, (found,) = verify(write_dataset(tmp_path / "r", BOXES, [record]))
@@ -329,7 +329,7 @@ def test_verify_names_too_many_objects(tmp_path):
     assert problems[0].endswith("k: 129 objects, at most 128 fit")
 
 
-def test_evaluation_batches(devkit):
+def test_evaluation_batches_hold_padded_boxes(devkit):
     assert convert(devkit).returncode == 0
     (image, found, keys), *rest = readers.read_boxes(
         devkit / "records", batch_size=2, training=False, with_keys=True, image_size=60
