@@ -53,7 +53,9 @@ def test_one_corrupt_image_fails_its_whole_batch(client, port, serve, images):
 
 
 @CLIENTS
-def test_unmerged_only_the_corrupt_one_fails(client, port, serve, images, direct):
+def test_without_merging_only_the_corrupt_image_fails(
+    client, port, serve, images, direct
+):
     server = serve()
     answers = all_at_once(client(getattr(server, port), "picanet").predict, images)
     assert isinstance(answers[2], Refused)

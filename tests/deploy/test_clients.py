@@ -38,7 +38,7 @@ def last_line(done):
 
 
 @BOTH
-def test_under_load(kind, serve, direct, tmp_path):
+def test_every_image_is_accounted_for_under_load(kind, serve, direct, tmp_path):
     """8 in flight, 200 requests, 20 of them corrupt."""
     server = serve()
     server.model.delay = 0.02
@@ -76,7 +76,7 @@ def test_under_load(kind, serve, direct, tmp_path):
 
 
 @BOTH
-def test_of_merged_batches_all_answers_are_right(kind, serve, direct, tmp_path):
+def test_answers_from_merged_batches_are_right(kind, serve, direct, tmp_path):
     server = serve(batching=(8, 0.05))
     good, _ = write_photos(tmp_path / "in", 40)
     done = run(
@@ -98,7 +98,9 @@ def assert_grey_equal(png, wanted):
 
 
 @BOTH
-def test_one_photo_of_a_version(kind, serve, direct, photos, tmp_path):
+def test_single_photo_is_answered_by_the_given_version(
+    kind, serve, direct, photos, tmp_path
+):
     server = serve()
     done = run(
         kind, f"--server={getattr(server, kind)}", photos / "0.jpeg",
@@ -112,7 +114,7 @@ def test_one_photo_of_a_version(kind, serve, direct, photos, tmp_path):
 
 
 @BOTH
-def test_a_photo_larger_than_grpcs_default(kind, serve, direct, tmp_path):
+def test_photo_larger_than_the_grpc_default_is_sent(kind, serve, direct, tmp_path):
     noise = np.random.default_rng(0).integers(0, 256, (1300, 1300, 3), np.uint8)
     photo = encoded(noise, "PNG")
     assert len(photo) > 5e6
@@ -145,7 +147,7 @@ def test_resume_sends_what_is_missing(kind, serve, photos, tmp_path):
 
 
 @BOTH
-def test_comes_back_to_a_server_that_was_unavailable(kind, serve, photos, tmp_path):
+def test_temporarily_unavailable_server_is_retried(kind, serve, photos, tmp_path):
     server = serve()
     server.model.unavailable = 5
     done = run(
@@ -158,7 +160,7 @@ def test_comes_back_to_a_server_that_was_unavailable(kind, serve, photos, tmp_pa
 
 
 @BOTH
-def test_gives_up_on_one_that_stays_unavailable(kind, serve, photos, tmp_path):
+def test_permanently_unavailable_server_is_given_up(kind, serve, photos, tmp_path):
     server = serve()
     server.model.unavailable = 1000
     done = run(
@@ -178,7 +180,7 @@ def counts(done):
 
 
 @BOTH
-def test_a_stalled_server(kind, serve, photos, tmp_path):
+def test_stalled_server_times_out(kind, serve, photos, tmp_path):
     server = serve()
     server.model.delay = 3
     start = time.monotonic()
@@ -195,7 +197,7 @@ def test_a_stalled_server(kind, serve, photos, tmp_path):
 
 
 @BOTH
-def test_no_server(kind, photos, tmp_path):
+def test_unreachable_server_is_reported(kind, photos, tmp_path):
     done = run(
         kind, f"--server={NOBODY[kind]}", photos, f"--output={tmp_path}", "--retries=1"
     )  # fmt: skip
@@ -220,7 +222,7 @@ WRONG = {
 
 @BOTH
 @pytest.mark.parametrize("flag", WRONG)
-def test_what_the_server_does_not_have(kind, flag, serve, photos, tmp_path):
+def test_models_unknown_to_the_server_are_reported(kind, flag, serve, photos, tmp_path):
     server = serve()
     done = run(
         kind, f"--server={getattr(server, kind)}", photos, f"--output={tmp_path}", flag
@@ -243,7 +245,7 @@ MISTAKES = [
 
 
 @pytest.mark.parametrize("words, message", MISTAKES)
-def test_mistakes_are_told_before_anything_is_sent(words, message, photos):
+def test_invalid_arguments_are_reported_before_anything_is_sent(words, message, photos):
     (photos.parent / "film.mp4").touch()
     done = subprocess.run(
         [sys.executable, ROOT / "deploy" / "client_rest.py", *words],
@@ -256,13 +258,13 @@ def test_mistakes_are_told_before_anything_is_sent(words, message, photos):
     assert message in line
 
 
-def test_a_url_is_no_grpc_server(photos, tmp_path):
+def test_grpc_client_rejects_a_url(photos, tmp_path):
     done = run("grpc", "--server=http://localhost:8500", photos, f"--output={tmp_path}")
     assert done.returncode == 1
     assert "--server must be HOST:PORT. Received: http://localhost:8500" in done.stderr
 
 
-def test_a_server_killed_midway(base, tmp_path):
+def test_server_killed_midway_is_reported(base, tmp_path):
     """Both clients at once: what was answered is there, the rest is accounted for."""
     write_photos(tmp_path / "in", 300)
     server = subprocess.Popen(
@@ -312,7 +314,7 @@ def wait_for(condition, seconds=60):
 
 
 @BOTH
-def test_ctrl_c_ends_what_is_in_flight(kind, serve, photos, tmp_path):
+def test_ctrl_c_finishes_requests_in_flight(kind, serve, photos, tmp_path):
     server = serve()
     server.model.delay = 0.5
     client = subprocess.Popen(

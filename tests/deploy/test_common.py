@@ -43,7 +43,7 @@ PNG = b"\x89PNG\r\n\x1a\nand so on"
         ("x" * 301, "x" * 300 + " ..."),
     ],
 )  # fmt: skip
-def test_messages_in_one_line(message, line):
+def test_messages_are_shortened_to_one_line(message, line):
     assert shorten_message(message) == line
 
 
@@ -58,7 +58,7 @@ def test_latency_report():
     )
 
 
-def test_what_messages_call_the_model():
+def test_model_description_has_version_or_label():
     for options, name in (
         ({}, "picanet"),
         ({"version": 0}, "picanet, version 0"),
@@ -107,7 +107,7 @@ def test_each_file_has_one_outcome(pairs):
     assert all(o.png == PNG + n.encode() for n, o in outcomes.items() if not o.error)
 
 
-def test_tries_again_only_where_it_may_help(pairs):
+def test_requests_are_retried_only_where_it_may_help(pairs):
     asked = []
 
     def predict(image):
@@ -125,7 +125,7 @@ def test_tries_again_only_where_it_may_help(pairs):
     assert sorted(asked) == [b"0"] + 3 * [b"1"] + 3 * [b"2"]
 
 
-def test_an_answer_in_between_keeps_it_going(pairs):
+def test_answers_in_between_keep_the_pool_running(pairs):
     def predict(image):
         if int(image) % 2:
             raise NoAnswer("late", retry=False)
@@ -139,7 +139,7 @@ def test_an_answer_in_between_keeps_it_going(pairs):
     assert len(list(Pool(predict, pairs, 20, 0).outcomes())) == 20
 
 
-def test_a_mistake_of_ours_is_not_swallowed(pairs):
+def test_bugs_are_not_swallowed(pairs):
     def predict(_):
         raise ZeroDivisionError
 
@@ -210,7 +210,7 @@ def test_maps_are_not_taken_for_photos(photos, capsys):
     )
 
 
-def test_a_map_that_cannot_be_written_is_reported_with_the_others(photos, capsys):
+def test_unwritable_map_is_reported_with_the_others(photos, capsys):
     Path("maps").mkdir()
     Path("maps/deep").touch()
     assert send_images(Echo, ["photos"], "maps", Options("a")) == 1
@@ -220,7 +220,7 @@ def test_a_map_that_cannot_be_written_is_reported_with_the_others(photos, capsys
     assert "1 of 2 maps in maps" in said.out and written() == ["maps/cat.png"]
 
 
-def test_a_full_disk_ends_it_with_the_report(photos, capsys, monkeypatch):
+def test_full_disk_ends_the_run_with_a_report(photos, capsys, monkeypatch):
     def full(*_):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
@@ -235,7 +235,7 @@ def test_a_full_disk_ends_it_with_the_report(photos, capsys, monkeypatch):
 
 
 @pytest.mark.parametrize("number, code", [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_the_exit_code_tells_the_signal(photos, number, code):
+def test_exit_code_reflects_the_signal(photos, number, code):
     (photos / "cat.jpg").write_text(str(int(number)))
     sent = [str(photos / "cat.jpg")]
     assert send_images(Signalled, sent, "maps", Options("a", in_flight=1)) == code

@@ -52,7 +52,7 @@ def message_of(name: str):
     return message_factory.GetMessageClass(pool.FindMessageTypeByName(name))()
 
 
-def test_models():
+def test_models_config_is_valid():
     config = text_format.Parse(
         (CONFIG / "models.config").read_text(),
         model_server_config_pb2.ModelServerConfig(),
@@ -65,7 +65,7 @@ def test_models():
     assert set(model.version_labels.values()) <= {1}
 
 
-def test_batching():
+def test_batching_config_is_valid():
     text = (CONFIG / "batching.config").read_text()
     parameters = text_format.Parse(text, message_of("BatchingParameters"))
     assert parameters.max_batch_size.value == 8
@@ -74,7 +74,7 @@ def test_batching():
     assert parameters.num_batch_threads.value == 2
 
 
-def test_monitoring():
+def test_monitoring_config_is_valid():
     text = (CONFIG / "monitoring.config").read_text()
     prometheus = text_format.Parse(text, message_of("MonitoringConfig"))
     assert prometheus.prometheus_config.enable
@@ -82,7 +82,7 @@ def test_monitoring():
 
 
 @pytest.mark.parametrize("name", ["models", "batching", "monitoring"])
-def test_a_word_that_is_none_is_seen(name):
+def test_unknown_fields_are_detected(name):
     message = {
         "models": model_server_config_pb2.ModelServerConfig,
         "batching": lambda: message_of("BatchingParameters"),
@@ -118,7 +118,7 @@ def test_both_services_have_a_pinned_image_and_files_that_exist(services):
         assert all(port.startswith("127.0.0.1:") for port in service["ports"])
 
 
-def test_batching_is_of_one_service_only(services):
+def test_only_one_service_enables_batching(services):
     plain, batching = (
         flags_of(services[name]) for name in ("serving", "serving-batching")
     )
@@ -131,7 +131,7 @@ def test_batching_is_of_one_service_only(services):
     assert plain.items() <= batching.items()
 
 
-def test_health_check(services, serve):
+def test_health_check_detects_whether_the_model_is_served(services, serve):
     """Run as it stands, but for the port."""
     check, *words = services["serving"]["healthcheck"]["test"]
     assert check == "CMD" and words[:2] == ["bash", "-c"]
@@ -148,7 +148,7 @@ def test_health_check(services, serve):
     assert code(1) == 1
 
 
-def test_docker_takes_the_file(tmp_path):
+def test_docker_compose_accepts_the_file(tmp_path):
     docker = shutil.which("docker")
     if (
         not docker

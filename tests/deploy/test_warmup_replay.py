@@ -8,7 +8,7 @@ from tensorflow_serving.apis import prediction_log_pb2, prediction_service_pb2_g
 from picanet_tf.serving.warmup import PATH
 
 
-def test_each_request_is_answered(base, serve):
+def test_each_warmup_request_is_answered(base, serve):
     server = serve()
     with grpc.insecure_channel(server.grpc) as channel:
         stub = prediction_service_pb2_grpc.PredictionServiceStub(channel)

@@ -56,13 +56,13 @@ BY_HAND = {
 
 
 @pytest.mark.parametrize("index", BY_HAND)
-def test_boxes_by_hand(index):
+def test_boxes_match_values_computed_by_hand(index):
     np.testing.assert_allclose(
         default_boxes(300)[index] * 300, BY_HAND[index], rtol=2e-6
     )
 
 
-def test_every_box_of_ssd300_against_the_release_s_loops():
+def test_every_box_of_ssd300_equals_the_loops_of_the_release():
     """`PriorBoxLayer`'s arithmetic, in pixels, as its loops go."""
     expected = []
     for side, step, low, high, ratios in [
@@ -88,7 +88,7 @@ def test_every_box_of_ssd300_against_the_release_s_loops():
     ("size", "sides"),
     [(64, (8, 4, 2, 1, 1, 1)), (257, (33, 17, 9, 5, 3, 1)), (16, (2, 1, 1, 1, 1, 1))],
 )
-def test_other_sizes(size, sides):
+def test_boxes_of_other_image_sizes(size, sides):
     assert map_sides(size) == sides
     boxes = default_boxes(size)
     assert len(boxes) == sum(n * s * s for n, s in zip(BOXES, sides, strict=True))
@@ -97,7 +97,7 @@ def test_other_sizes(size, sides):
     assert boxes[:, :2].max() < 1 + 32 / size
 
 
-def test_corners():
+def test_centres_are_converted_to_corners():
     np.testing.assert_allclose(
         to_corners([[0.5, 0.4, 0.2, 0.6]]), [[0.4, 0.1, 0.6, 0.7]], rtol=1e-6
     )
@@ -118,7 +118,7 @@ def test_offsets_by_hand():
     np.testing.assert_allclose(found, [[5, 10, 5, 0]], atol=1e-12)
 
 
-def test_there_and_back():
+def test_decoding_inverts_encoding():
     rng = np.random.default_rng(0)
     defaults = default_boxes(300)
     lower = rng.uniform(0, 0.7, (2, len(defaults), 2))

@@ -63,7 +63,7 @@ def numbers(evaluation):
 ALL = ("eleven", "area", "map", "map_50", "map_75", "recall_100")
 
 
-def test_perfect_detections_have_all():
+def test_perfect_detections_have_perfect_scores():
     evaluation = scored(
         perfect((SMALL, DOG), (LARGE, DOG), (MEDIUM, PERSON)),
         perfect((SMALL, CAT), (MEDIUM, CAT)),
@@ -77,7 +77,7 @@ def test_perfect_detections_have_all():
     assert np.flatnonzero(~np.isnan(scores.ap)).tolist() == [CAT - 1, DOG - 1, 14]
 
 
-def test_sizes_are_of_32_and_96_squared():
+def test_object_sizes_are_divided_at_32_and_96_squared():
     values = numbers(scored(([(SMALL, DOG), (MEDIUM, DOG)], [(MEDIUM, DOG, 0.9)])))
     assert (values["map_small"], values["map_medium"]) == pytest.approx((0, 1))
     assert math.isnan(values["map_large"])
@@ -122,7 +122,7 @@ def test_sizes_are_of_32_and_96_squared():
         ([], [(LARGE, DOG, 0.9)], dict.fromkeys(ALL, math.nan)),
     ],
 )  # fmt: skip
-def test_by_hand(objects, detections, wanted):
+def test_scores_match_values_computed_by_hand(objects, detections, wanted):
     values = numbers(scored((objects, detections)))
     for name, value in wanted.items():
         assert values[name] == pytest.approx(value, nan_ok=True), name
@@ -149,7 +149,7 @@ def test_coco_takes_the_100_best_of_an_image_and_voc_all():
     assert values["area"] == pytest.approx(1 / 101)
 
 
-def test_rows_are_of_each_image_alone():
+def test_rows_score_each_image_alone():
     evaluation = scored(
         perfect((SMALL, DOG)),
         ([(SMALL, DOG), (MEDIUM, CAT), (LARGE, CAT, 1)],
@@ -175,7 +175,7 @@ def test_the_worst_images_come_first_and_picked_ones_as_asked():
     assert math.isnan(evaluation.picked[1].score)
 
 
-def test_pictures_show_true_and_sure_boxes():
+def test_pictures_show_true_and_confident_boxes():
     image = np.full((200, 300, 3), 40, np.uint8)
     large = np.full((640, 960, 3), 40, np.uint8)
     objects, detections = [(SMALL, DOG)], found((SMALL, DOG, 0.9), (LARGE, CAT, 0.29))
@@ -200,13 +200,13 @@ def test_truth_of_a_record():
     assert found.difficult.dtype == bool and found.labels.dtype == np.int64
 
 
-def test_the_whole_image_as_every_class():
+def test_whole_image_baseline_predicts_every_class():
     whole = whole_image(truth())
     assert whole.boxes.tolist() == [[0, 0, 200, 300]] * 20
     assert whole.classes.tolist() == list(range(1, 21)) and (whole.scores == 1).all()
 
 
-def test_without_pycocotools_there_are_vocs_scores_alone(monkeypatch):
+def test_without_pycocotools_there_are_only_voc_scores(monkeypatch):
     monkeypatch.setitem(sys.modules, "pycocotools", None)
     evaluation = scored(perfect((SMALL, DOG)))
     assert evaluation.coco == {} and evaluation.scores.mean_ap == 1
@@ -228,12 +228,12 @@ def test_without_pycocotools_there_are_vocs_scores_alone(monkeypatch):
         (Detections(np.zeros((2, 4)), np.ones(1), np.ones(1, int)), "0: .*boxes"),
     ],
 )
-def test_what_is_no_detection_is_told_by_image(detections, message):
+def test_invalid_detections_are_reported_with_their_image(detections, message):
     with pytest.raises(PicanetError, match=message):
         evaluate([(sample("0", [(SMALL, DOG)]), detections)])
 
 
-def test_no_image_and_an_image_twice_are_told():
+def test_no_images_and_duplicate_images_are_errors():
     with pytest.raises(PicanetError, match="There are no images to score"):
         evaluate([])
     with pytest.raises(PicanetError, match="a: The image 'a' was already added"):

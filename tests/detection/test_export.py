@@ -87,7 +87,7 @@ def loaded(exported):
     return Loaded(exported[0])
 
 
-def test_what_is_exported(exported):
+def test_export_writes_the_expected_files(exported):
     folder, (saved, lite) = exported
     assert saved.note == "serving_default, image_bytes, detections, raw"
     assert saved.difference < 1e-4 and lite.difference < 1e-4
@@ -125,7 +125,9 @@ def test_signatures(loaded):
 
 
 @pytest.mark.parametrize(("signature", "times"), [("raw", 0), ("detections", 1)])
-def test_a_server_runs_what_is_asked_for_once(exported, signature, times):
+def test_signatures_run_non_maximum_suppression_at_most_once(
+    exported, signature, times
+):
     """In a session, as TF Serving has it, once TensorFlow has optimised the graph."""
     run = tf.compat.v1.RunMetadata()
     options = tf.compat.v1.RunOptions(output_partition_graphs=True)
@@ -219,7 +221,7 @@ def test_a_strided_context_exports(tmp_path):
 
 
 @pytest.mark.slow
-def test_another_size(network, tmp_path):
+def test_export_at_another_image_size(network, tmp_path):
     request = ExportRequest(tmp_path, image_size=48)
     folder, (artefact,) = exporting.export(network, request, PHOTOS[:1])
     assert artefact.difference < 1e-4
@@ -290,7 +292,7 @@ def test_the_postprocessing_equals_a_naive_one(spread, side, seed):
     np.testing.assert_allclose(by_numpy["boxes"], found["boxes"][0, :count], atol=1e-5)
 
 
-def test_nothing_found():
+def test_no_detections_give_empty_results():
     raw = np.zeros([BOXES, 25], np.float32)
     raw[:, 4] = 50  # background
     found = decode.detections(raw, SIDE)
@@ -305,7 +307,7 @@ def test_nothing_found():
     assert comparison.difference(empty, empty) == 0
 
 
-def test_the_comparison_bears_a_swap_and_a_stray_only():
+def test_comparison_tolerates_only_swaps_and_single_strays():
     rng = np.random.default_rng(0)
     corner, size = rng.uniform(0, 0.5, (2, 1, 50, 2))
     wanted = {

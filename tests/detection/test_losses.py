@@ -55,7 +55,7 @@ def score_loss(labels, logits):
 @pytest.mark.parametrize(
     "positives", [(3, 5), (1, 0), (0, 0), (40, 2), (15, 9), (0, 13, 1)]
 )
-def test_losses_as_loops(positives):
+def test_losses_equal_naive_loops(positives):
     targets, locations, labels, logits = batch(sum(positives), positives)
     found = LocationLoss(dtype="float64")(targets, locations)
     assert float(found) == pytest.approx(location_loss(targets, locations), rel=1e-10)

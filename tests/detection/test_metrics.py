@@ -41,20 +41,22 @@ def score(found, boxes, difficult=None):
         ([(*A, 0.9, 2)], None, 0, 0),
     ],
 )
-def test_by_hand(found, difficult, eleven, area):
+def test_average_precision_matches_values_computed_by_hand(
+    found, difficult, eleven, area
+):
     result = score(found, [A, B], difficult)
     assert result.mean_ap == pytest.approx(eleven)
     assert result.mean_ap_area == pytest.approx(area)
     assert np.isnan(result.ap[1:]).all()
 
 
-def test_overlaps_are_of_edges_and_one_half_counts():
+def test_overlap_of_exactly_one_half_counts():
     assert iou([A], [(0, 0, 10, 5)])[0, 0] == 0.5
     assert score([(0, 0, 10, 5, 1, 1)], [A]).mean_ap == 1
     assert score([(0, 0, 10, 4.9, 1, 1)], [A]).mean_ap == 0
 
 
-def test_an_image_comes_once():
+def test_duplicate_image_is_an_error():
     metrics = DetectionMetrics()
     metrics.update("k", detections(), [A], [1])
     with pytest.raises(ValueError, match="'k' was already added"):

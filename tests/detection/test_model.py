@@ -46,7 +46,7 @@ def test_every_variant_trains_a_step_and_comes_back_from_a_file(
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
-def test_outputs(variant):
+def test_output_shapes(variant):
     model = build_model(variant, width=1 / 64, return_attention=True)
     shapes = {name: output.shape[1:] for name, output in model.output.items()}
     assert shapes.pop("locations") == (8732, 4)
@@ -65,7 +65,7 @@ def test_ssd300_has_the_published_number_of_weights():
     assert build_model("SSD300").count_params() == 26_285_486
 
 
-def test_where_the_modules_sit():
+def test_context_modules_are_wired_as_in_the_paper():
     """Channels of Sec. 5.6's concatenations, a sixteenth of the full ones."""
     lap = build_model("478LAP_910GAP", width=1 / 16)
     ac = build_model("478AC_910GAP", width=1 / 16)
@@ -101,7 +101,7 @@ def test_the_recipe_is_ssds():
     assert parse_variant(get_spec("detection").default_variant)
 
 
-def test_variants():
+def test_variant_names_are_parsed():
     assert parse_variant("SSD300") == {}
     assert parse_variant("478LC_910ReNet") == {
         **dict.fromkeys((4, 7, 8), "LC"),

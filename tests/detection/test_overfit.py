@@ -67,7 +67,7 @@ def mean_ap_after(images, objects, variant, steps, width, optimizer_of=None):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("variant", ["SSD300", "478LAP_910GAP"])
-def test_eight_synthetic_images(variant):
+def test_network_overfits_eight_synthetic_images(variant):
     images, objects = synthetic()
     before, after, curve = mean_ap_after(images, objects, variant, 120, 1 / 16)
     assert before < 0.3
@@ -90,7 +90,7 @@ def test_ssd_learns_by_its_own_recipe():
 
 @pytest.mark.slow
 @pytest.mark.skipif(not VOC.is_dir(), reason=f"needs PASCAL VOC 2007 in {VOC}")
-def test_eight_photographs_of_voc():
+def test_network_overfits_eight_photographs_of_voc():
     import xml.etree.ElementTree as ElementTree
 
     from PIL import Image

@@ -31,7 +31,7 @@ def heads_of(*found) -> np.ndarray:
     return heads
 
 
-def test_boxes_come_in_pixels_the_surest_first():
+def test_boxes_are_in_pixels_and_sorted_by_score():
     # Of the second map's first positions: inside the image, far from one another.
     start = map_sides(SIDE)[0] ** 2 * BOXES[0]
     middle = start + (2 * map_sides(SIDE)[1] + 2) * BOXES[1]
@@ -49,7 +49,7 @@ def test_boxes_come_in_pixels_the_surest_first():
         np.testing.assert_allclose(found.boxes[number], wanted, atol=1e-3)
 
 
-def test_nothing_found():
+def test_no_detections_give_empty_results():
     rows = prediction.pack_detections(heads_of(), SIDE)
     found = SPEC.postprocess(rows[0], (10, 20), SIDE)
     assert len(found) == 0 and found.boxes.shape == (0, 4)
@@ -80,7 +80,7 @@ def some() -> Detections:
     )
 
 
-def test_looks_from_the_middles_of_sure_boxes():
+def test_default_query_pixels_are_centres_of_confident_boxes():
     pixels = TASK.default_query_pixels(np.zeros([60, 100], np.float32), some())
     assert pixels == {
         "box 1: dog 0.90": Pixel(40, 30),
@@ -93,7 +93,7 @@ def test_looks_from_the_middles_of_sure_boxes():
     }
 
 
-def test_middles_of_all_boxes():
+def test_box_centers_cover_all_boxes():
     boxes = np.float32([[0, 10, 4, 21], [59.9, 99.8, 60, 100]])
     found = Detections(boxes, np.float32([0.5, 0.2]), np.array([DOG, CAT]))
     objects = TASK.box_centers(found, (60, 100))
@@ -106,7 +106,7 @@ def test_middles_of_all_boxes():
         pick_ranks(objects, [1, 3], "a.jpg")
 
 
-def test_boxes_are_drawn_from_the_threshold_on():
+def test_only_boxes_above_the_threshold_are_drawn():
     image = np.zeros([100, 120, 3], np.uint8)
     picture = draw(image, some(), 0.5)
     assert tuple(picture[50 - 1, 40]) == colour_of(DOG)  # its lower edge
@@ -115,7 +115,7 @@ def test_boxes_are_drawn_from_the_threshold_on():
     assert (draw(image, some(), 0.3) == colour_of(CAT)).all(axis=-1).any()
 
 
-def test_files_hold_what_was_found(tmp_path):
+def test_files_of_detections_can_be_read_back(tmp_path):
     for form in SPEC.collected_formats:
         for name, text in SPEC.collect(form, {"a": some()}).items():
             (tmp_path / name).write_text(text)

@@ -91,7 +91,7 @@ def test_the_table_holds_the_scores(evaluation, better):
         assert rows[name] == told, name
 
 
-def test_the_comparison_and_the_markdown_hold_them_too(evaluation, better):
+def test_comparison_and_markdown_hold_the_scores(evaluation, better):
     results = [
         result(evaluation, "a|b"),
         result(better, "perfect"),
@@ -114,7 +114,7 @@ def test_the_comparison_and_the_markdown_hold_them_too(evaluation, better):
     assert reports.CONVENTIONS in text
 
 
-def test_json_holds_them_to_the_last_digit(evaluation, better):
+def test_json_holds_the_scores_in_full_precision(evaluation, better):
     ours, other = result(evaluation), result(better, "perfect")
     told = json.loads(json.dumps(REPORT.to_json([ours, other]), allow_nan=False))
     mine = told["datasets"]["mine"]
@@ -139,7 +139,7 @@ def read(text):
     return list(csv.DictReader(io.StringIO(text)))
 
 
-def test_csv_files_hold_them(evaluation):
+def test_csv_files_hold_the_scores(evaluation):
     texts = {name: read(text) for name, text in reports.texts(evaluation)}
     assert list(texts) == ["images.csv", "classes.csv", "curves.csv"]
     first, second, third = texts["images.csv"]
@@ -168,7 +168,7 @@ def test_names_with_commas_and_quotes_are_read_back():
     assert row["name"] == 'a, "b"\n'
 
 
-def test_the_papers_number_stands_beside_its_set_and_variant_only(better):
+def test_paper_score_is_shown_for_its_set_and_variant_only(better):
     ours = result(better, dataset="VOC2007 test", variant="478AC_910GAP")
     assert ours.paper == 0.779
     told = REPORT.table([ours]).splitlines()[-1]
@@ -183,7 +183,7 @@ def test_the_papers_number_stands_beside_its_set_and_variant_only(better):
         assert result(better, dataset=dataset, variant=variant).paper is None
 
 
-def test_missing_cocos_scores_are_told(monkeypatch, better):
+def test_missing_coco_scores_are_noted(monkeypatch, better):
     note = "COCO scores are missing: pip install pycocotools"
     assert note not in REPORT.table([result(better)])
     monkeypatch.setitem(sys.modules, "pycocotools", None)
@@ -192,7 +192,7 @@ def test_missing_cocos_scores_are_told(monkeypatch, better):
     assert REPORT.table([alone]).splitlines()[-1] == note
 
 
-def test_panels_are_the_worst_and_the_same_images_of_each(evaluation, better):
+def test_panels_show_worst_images_and_shared_examples(evaluation, better):
     panels = {
         name: (columns, rows)
         for name, columns, rows in SCORING.panels({"my net": evaluation, "b": better})

@@ -109,7 +109,7 @@ GOOD = {"image_id": 1, "category_id": 1, "bbox": [0, 0, 1, 1], "score": 0.5}
         ("[3]", "entry 0"),
     ],
 )
-def test_wrong_coco_is_told(tmp_path, text, words):
+def test_invalid_coco_files_are_reported(tmp_path, text, words):
     path = tmp_path / "wrong.json"
     path.write_text(text)
     with pytest.raises(PicanetError, match=words):
@@ -121,14 +121,14 @@ def test_wrong_coco_is_told(tmp_path, text, words):
     ["a 0.5 1 2 3", "a x 1 2 3 4", "a nan 1 2 3 4", "a b 0.5 1 2 3", "a"]
     + ["a inf 1 2 3 4", "a 0.5 9 2 3 4", "a 0.5 1 9 3 4", "a 0.5 1 2 1e39 4"],
 )
-def test_wrong_voc_line_is_told(tmp_path, line):
+def test_invalid_voc_lines_are_reported(tmp_path, line):
     path = tmp_path / "comp3_det_test_dog.txt"
     path.write_text(f"a 0.5 1 2 3 4\n{line}\n")
     with pytest.raises(PicanetError, match="dog.txt, line 2"):
         read_voc(tmp_path)
 
 
-def test_an_image_whose_name_has_spaces_comes_back(tmp_path):
+def test_image_names_with_spaces_are_read_back(tmp_path):
     (found,) = list(FOUND.values())[1:]
     text = to_voc({"my  photo (2)": found})["tvmonitor"]
     (tmp_path / "comp3_det_test_tvmonitor.txt").write_text(text)
@@ -137,7 +137,7 @@ def test_an_image_whose_name_has_spaces_comes_back(tmp_path):
     same(read["my  photo (2)"], found)
 
 
-def test_an_image_whose_name_is_no_utf_8_comes_back(tmp_path):
+def test_non_utf8_image_names_are_read_back(tmp_path):
     name = os.fsdecode(b"caf\xe9")
     for label, text in to_voc({name: FOUND["000001"]}).items():
         write_text(tmp_path / f"comp3_det_test_{label}.txt", text)
@@ -163,7 +163,7 @@ def test_classes_without_a_file_have_no_detections(tmp_path):
     assert found.classes.tolist() == [12]
 
 
-def test_files_of_no_class_or_twice_of_one_are_told(tmp_path):
+def test_files_of_unknown_or_duplicate_classes_are_reported(tmp_path):
     for name in ("comp3_det_test_dog.txt", "comp3_det_test_Cat.txt"):
         (tmp_path / name).write_text("a 0.5 1 2 3 4\n")
     with pytest.raises(PicanetError, match="Cat.txt: 'Cat' is not a class of VOC"):
@@ -175,7 +175,7 @@ def test_files_of_no_class_or_twice_of_one_are_told(tmp_path):
         read_voc(tmp_path)
 
 
-def test_files_that_are_no_text_are_told(tmp_path):
+def test_binary_files_are_reported(tmp_path):
     for name in ("comp3_det_test_dog.txt", "all.json"):
         (tmp_path / name).write_bytes(b"\xff\xfe\x00")
     with pytest.raises(PicanetError, match="dog.txt, line 1 must be .*: 1 words"):
@@ -184,7 +184,7 @@ def test_files_that_are_no_text_are_told(tmp_path):
         read_coco(tmp_path / "all.json")
 
 
-def test_folder_without_detections_is_told(tmp_path):
+def test_folder_without_detections_is_reported(tmp_path):
     (tmp_path / "notes.txt").write_text("nothing")
     with pytest.raises(PicanetError, match="comp3_det_test_person"):
         read_voc(tmp_path)

@@ -20,7 +20,7 @@ def detections(score):
     [("a", "a"), ("000001", "000001"), (1, "000001"), (2008000002, "2008_000002")]
     + [(7, "7")],
 )
-def test_an_image_by_its_name_or_number(image, key):
+def test_images_are_matched_by_name_or_number(image, key):
     keys = ["000001", "2008_000002", "7", "a"]
     found = by_key({image: detections(0.5)}, keys)
     assert list(found) == keys
@@ -48,7 +48,7 @@ def test_images_without_detections_have_none():
         (["000001", 1], "the image 1, which is 000001, like another one"),
     ],
 )
-def test_what_is_no_image_of_the_set_is_told(images, message):
+def test_images_that_the_data_set_lacks_are_reported(images, message):
     keys = ["a", "000001", "0020", "00_20"]
     with pytest.raises(PicanetError, match=message):
         by_key({image: detections(0.5) for image in images}, keys, "dets.json")

@@ -55,7 +55,7 @@ def match_by_loops(overlaps):
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_matches_as_loops(seed):
+def test_matching_equals_naive_loops(seed):
     rng = np.random.default_rng(seed)
     corners = to_corners(default_boxes(64)).numpy()
     images = [random_objects(rng, count) for count in (1, 0, 12, 5)]
@@ -95,14 +95,14 @@ def test_an_object_is_forced_where_another_overlaps_more_than_half():
     np.testing.assert_array_equal(match(objects, corners), [[0, 1]])
 
 
-def test_objects_that_are_nowhere_have_no_box():
+def test_objects_without_area_get_no_box():
     objects = objects_of([(0.5, 0.5, 0.5, 0.9, 3), (0.3, 0.3, 0.3, 0.3, 4)])
     targets = encode_targets(objects, {"locations": np.zeros([1, 390, 4])}, 64)
     assert not targets["scores"].numpy().any()
     assert not targets["locations"].numpy().any()
 
 
-def test_targets_tell_the_objects():
+def test_targets_decode_to_the_objects():
     defaults = default_boxes(64)
     images = [random_objects(np.random.default_rng(5), count) for count in (3, 0, 7)]
     objects = objects_of(*images)
@@ -139,7 +139,7 @@ def test_offsets_by_hand():
 
 
 @pytest.mark.parametrize("drop_remainder", [False, True])
-def test_in_a_graph_of_batches_of_any_size(drop_remainder):
+def test_targets_are_encoded_in_a_graph_for_any_batch_size(drop_remainder):
     outputs = {"locations": np.zeros([1, 390, 4])}
     objects = objects_of(
         *[random_objects(np.random.default_rng(n), n) for n in range(6)], rows=128
