@@ -64,7 +64,7 @@ def test_a_local_window():
     assert list(local_window(5, 7, 2)) == [-1, 1, 3, 5, 7, 9, 11]
 
 
-def test_the_region_of_a_context():
+def test_region_of_a_context_ends_at_the_image_border():
     gates = np.ones([28, 28, 49], np.float32)
     box = context_of(gates, "LAP", (14, 14)).box
     assert box == (8 / 28, 8 / 28, 21 / 28, 21 / 28)  # 13 positions
@@ -143,7 +143,7 @@ def test_a_pixel_outside_is_an_error(attention):
 
 
 @pytest.mark.parametrize("size", [(1, 1), (10, 20_000), (5000, 3)])
-def test_images_of_extreme_sizes(size, attention, tmp_path):
+def test_images_of_extreme_sizes_are_drawn(size, attention, tmp_path):
     image = np.zeros([*size, 3], np.uint8)
     titles, rows = rows_of(image, attention, Pixel(0, 0))
     save_panel(tmp_path / "panel.png", titles, rows)

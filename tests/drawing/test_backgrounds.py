@@ -21,11 +21,11 @@ ALPHA = np.zeros((4, 6), np.float32)
         ("#f00", (255, 0, 0)),
     ],
 )
-def test_colours(text, colour):
+def test_colours_are_parsed(text, colour):
     assert tuple(parse_background(text)(IMAGE, ALPHA, None, ALL)) == colour
 
 
-def test_a_colours_name_is_no_file(tmp_path, monkeypatch):
+def test_colour_name_is_not_taken_for_a_file(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     Image.fromarray(IMAGE).save("white", "PNG")
     assert parse_background("white")(IMAGE, ALPHA, None, ALL).tolist() == [255] * 3
@@ -57,12 +57,12 @@ def test_a_photo_covers_the_frame(tmp_path):
     ["", "whit", "#12345", "#ff000080", "nowhere.jpg", "a" * 300, "rgb(300,0,0)",
      "hsl(400,200%,150%)", (255, 0, 0), None],
 )  # fmt: skip
-def test_what_is_no_background(text):
+def test_invalid_backgrounds_are_rejected(text):
     with pytest.raises(PicanetError, match="`background` must be transparent, blur, a"):
         parse_background(text)
 
 
-def test_a_file_that_is_no_photo(tmp_path):
+def test_unreadable_photo_is_reported(tmp_path):
     (tmp_path / "notes.txt").write_text("a")
     with pytest.raises(PicanetError, match=r"`background` .*notes.txt: not an image"):
         parse_background(str(tmp_path / "notes.txt"))
@@ -75,7 +75,7 @@ def test_paths_can_be_excluded(tmp_path):
         parse_background(str(tmp_path / "a.png"), files=False)
 
 
-def test_lay_over():
+def test_lay_over_blends_by_alpha():
     colours = np.full((300, 2, 3), 100, np.uint8)
     alpha = np.tile(np.float32([0.25, 1]), (300, 1))
     laid = lay_over(colours, alpha, np.array([200, 0, 100], np.uint8))

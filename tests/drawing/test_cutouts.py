@@ -74,7 +74,7 @@ def test_crop_keeps_the_object():
     assert cut_out(photo, alpha, white).shape == (31, 40, 3)
 
 
-def test_crop_without_an_object():
+def test_crop_without_an_object_is_an_error():
     with pytest.raises(PicanetError, match="nothing to crop to: no visible pixel"):
         cut_out(mix(disc()), np.zeros((120, 160)), CutoutOptions(crop=True))
 
@@ -109,12 +109,12 @@ def test_largest_only_clears_around_the_other_objects():
         ({"background": "pnik"}, "`background` must be transparent, blur, a colour"),
     ],
 )
-def test_invalid_options(options, message):
+def test_invalid_options_are_rejected(options, message):
     with pytest.raises(PicanetError, match=message):
         CutoutOptions(**options)
 
 
-def test_the_largest_requires_opencv(monkeypatch):
+def test_largest_only_requires_opencv(monkeypatch):
     monkeypatch.setitem(sys.modules, "cv2", None)
     with pytest.raises(PicanetError, match="`largest_only` requires OpenCV .*pip ins"):
         CutoutOptions(largest_only=True)
@@ -126,7 +126,7 @@ def test_options_only_for_cutouts():
     assert options.only_for_cutouts() == ["matting", "background", "crop"]
 
 
-def test_the_largest_is_one_that_can_be_seen():
+def test_largest_only_ignores_transparent_objects():
     saliency = np.zeros((60, 100), np.float32)
     saliency[5:55, 5:50] = saliency[20:40, 70:90] = 1
     photo = np.full((60, 100, 4), 255, np.uint8)
@@ -145,6 +145,6 @@ def test_a_background_photo_is_read_once(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("name", ["matting", "crop", "largest_only", "invert"])
-def test_words_are_no_booleans(name):
+def test_strings_are_rejected_as_booleans(name):
     with pytest.raises(PicanetError, match=f"`{name}` must be True or False.*'no'"):
         CutoutOptions(**{name: "no"})

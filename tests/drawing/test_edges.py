@@ -35,14 +35,14 @@ def test_without_edges_in_the_photo_the_map_keeps_its_place():
 
 
 @pytest.mark.parametrize("value", [0.0, 0.5, 1.0])
-def test_constant_maps_stay(value):
+def test_constant_maps_stay_constant(value):
     image = np.random.default_rng(0).integers(0, 256, (40, 60, 3)).astype(np.uint8)
     guided = guide_edges(np.full((40, 60), value, np.float32), image)
     np.testing.assert_allclose(guided, value, atol=1e-3)
 
 
 @pytest.mark.parametrize("size", [(1, 1), (1, 700), (3, 2)])
-def test_tiny_photos(size):
+def test_tiny_photos_are_accepted(size):
     guided = guide_edges(np.ones(size, np.float32), np.zeros([*size, 3], np.uint8))
     np.testing.assert_allclose(guided, np.ones(size), atol=1e-3)
 

@@ -153,7 +153,7 @@ def fake_ffmpeg(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("closes_early", [True, False])
-def test_what_ffmpeg_says_is_told(closes_early, fake_ffmpeg, tmp_path):
+def test_errors_of_ffmpeg_are_reported(closes_early, fake_ffmpeg, tmp_path):
     fake_ffmpeg("\nUnknown encoder 'libvpx-vp9'\nError opening output", closes_early)
     path = tmp_path / "a.webm"
     with pytest.raises(FFmpegError) as raised:
@@ -165,7 +165,7 @@ def test_what_ffmpeg_says_is_told(closes_early, fake_ffmpeg, tmp_path):
     assert [inner.name for inner in tmp_path.iterdir()] == ["bin"]
 
 
-def test_frames_of_one_size(program, tmp_path):
+def test_frames_of_different_sizes_are_an_error(program, tmp_path):
     with pytest.raises(FFmpegError, match="a frame of another size, 24 x 64"):
         with alpha_video_writer(tmp_path / "a.webm", 25, "webm") as add:
             add(np.zeros([48, 64, 4], np.uint8))
@@ -188,7 +188,7 @@ def test_an_interrupted_ffmpeg_is_ended(program, tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("closes_early", [True, False])
-def test_a_full_disk_is_told_apart(closes_early, fake_ffmpeg, tmp_path):
+def test_full_disk_raises_an_error_of_its_own(closes_early, fake_ffmpeg, tmp_path):
     fake_ffmpeg(f"[out] x: {os.strerror(errno.ENOSPC)}", closes_early)
     with pytest.raises(DiskFullError, match="Cannot write .*a.webm: the disk is full"):
         with alpha_video_writer(tmp_path / "a.webm", 25, "webm") as add:
@@ -196,7 +196,7 @@ def test_a_full_disk_is_told_apart(closes_early, fake_ffmpeg, tmp_path):
                 add(frame)
 
 
-def test_without_ffmpeg_the_command_is_told(monkeypatch, tmp_path):
+def test_missing_ffmpeg_is_reported_with_the_install_command(monkeypatch, tmp_path):
     monkeypatch.setattr(ffmpeg, "find_ffmpeg", lambda: None)
     message = (
         "webm and mov require ffmpeg. .* `pip install imageio-ffmpeg`, or use frames"
@@ -207,7 +207,7 @@ def test_without_ffmpeg_the_command_is_told(monkeypatch, tmp_path):
         add_sound(tmp_path / "a.mp4", tmp_path / "b.mp4", "a.mp4")
 
 
-def test_no_ffmpeg_anywhere(monkeypatch):
+def test_find_ffmpeg_is_none_without_ffmpeg(monkeypatch):
     monkeypatch.setenv("PATH", "")
     monkeypatch.setitem(__import__("sys").modules, "imageio_ffmpeg", None)
     assert find_ffmpeg() is None

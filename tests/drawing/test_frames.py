@@ -42,7 +42,7 @@ def test_an_earlier_folder_is_kept_after_an_error(error, tmp_path):
     np.testing.assert_array_equal(np.asarray(Image.open(path / "000001.png")), frame(1))
 
 
-def test_nobodys_files_are_replaced(tmp_path):
+def test_foreign_folders_are_not_replaced(tmp_path):
     path = tmp_path / "clip.cutout"
     path.mkdir()
     (path / "notes.txt").touch()

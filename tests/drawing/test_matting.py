@@ -31,7 +31,7 @@ def test_maps_without_an_edge_are_kept():
         np.testing.assert_array_equal(refine_alpha(saliency, photo), saliency)
 
 
-def test_without_pymatting(monkeypatch):
+def test_missing_pymatting_is_reported(monkeypatch):
     monkeypatch.setitem(sys.modules, "pymatting", None)
     with pytest.raises(PicanetError, match="`matting` .*pip install pymatting"):
         CutoutOptions(matting=True)

@@ -48,7 +48,7 @@ def test_parse_pixel():
             parse_pixel(text)
 
 
-def test_telling_pixels_lie_deep_in_their_regions():
+def test_default_query_pixels_lie_deep_in_their_regions():
     saliency = np.full([280, 560], 0.1, np.float32)
     saliency[100:200, 60:260] = 0.9
     found = default_query_pixels(saliency)
@@ -60,6 +60,6 @@ def test_telling_pixels_lie_deep_in_their_regions():
 
 @pytest.mark.parametrize("shape", [(1, 1), (10, 20_000), (3, 2)])
 @pytest.mark.parametrize("value", [0.0, 0.5, 1.0])
-def test_telling_pixels_of_maps_of_one_value(shape, value):
+def test_default_query_pixels_of_constant_maps_are_inside(shape, value):
     for pixel in default_query_pixels(np.full(shape, value, np.float32)).values():
         cell_of(pixel, shape, (28, 28))  # inside

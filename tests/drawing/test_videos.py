@@ -34,7 +34,7 @@ def clip(tmp_path):
     return path
 
 
-def test_what_is_written_is_read(clip):
+def test_written_video_is_read_back(clip):
     reader = VideoReader(clip)
     assert reader.count == 5 and reader.frames_per_second == pytest.approx(12)
     seen = list(reader)
@@ -45,7 +45,7 @@ def test_what_is_written_is_read(clip):
         assert np.abs(frame.astype(int) - expected).mean() < 12
 
 
-def test_names_that_are_not_utf_8(clip, tmp_path):
+def test_non_utf8_names_are_supported(clip, tmp_path):
     """OpenCV would crash."""
     folder = tmp_path / os.fsdecode(b"caf\xe9")
     try:
@@ -63,7 +63,7 @@ def test_names_that_are_not_utf_8(clip, tmp_path):
         VideoReader(folder / "gone.mp4")
 
 
-def test_names_with_a_colon(clip, tmp_path, monkeypatch):
+def test_names_with_a_colon_are_supported(clip, tmp_path, monkeypatch):
     """FFmpeg would take it for a protocol."""
     monkeypatch.chdir(tmp_path)
     with video_writer("part: 1.mp4", 12) as add:
@@ -102,7 +102,7 @@ def test_errors_name_the_file(clip, tmp_path):
         add(np.zeros([24, 64, 3], np.uint8))
 
 
-def test_a_spoilt_end_is_counted(clip, tmp_path):
+def test_missing_frames_of_a_damaged_end_are_counted(clip, tmp_path):
     whole = VideoReader(clip)
     assert len(list(whole)) == 5 and whole.missing == 0
     # The frames' data lie ahead of the index, which stays whole.
@@ -120,7 +120,7 @@ def test_a_spoilt_end_is_counted(clip, tmp_path):
     assert (reader.count, reader.missing) == (5, 5 - seen)
 
 
-def test_a_few_missing_frames_are_told(clip, tmp_path, caplog):
+def test_a_few_missing_frames_are_warned_about(clip, tmp_path, caplog):
     """Of an estimated count, or a corrupt end."""
     path = tmp_path / "long.mp4"
     with video_writer(path, 12) as add:
@@ -147,7 +147,7 @@ def test_a_missing_opencv_says_what_to_install(monkeypatch, tmp_path):
         VideoReader(tmp_path / "clip.mp4")
 
 
-def test_frames_that_are_not_written_are_told(tmp_path, monkeypatch):
+def test_frames_that_opencv_did_not_write_are_reported(tmp_path, monkeypatch):
     """OpenCV itself does not, on a full disk for one."""
 
     class Full:

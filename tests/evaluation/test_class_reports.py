@@ -44,7 +44,7 @@ def result(cat, method="ours", variant=None, dataset="pets val"):
     )
 
 
-def test_table():
+def test_table_lists_scores_and_notes():
     results = [result(0.5, variant="UNet"), result(0.25, "all")]
     assert REPORT.table(results).splitlines() == [
         "pets val, 2 images",
@@ -104,5 +104,5 @@ def test_json_has_no_nan():
     }
 
 
-def test_names_that_are_no_utf_8_can_be_written():
+def test_non_utf8_names_are_written_escaped():
     assert "- caf\\udce9: run runs/caf\\udce9\n" in REPORT.markdown([result(0.5, ODD)])

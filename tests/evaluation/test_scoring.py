@@ -29,14 +29,14 @@ def test_examples_are_side_by_side():
     assert list(draw_examples({"ours": evaluation()})) == []
 
 
-def test_without_images_there_is_no_column_of_them():
+def test_column_of_images_is_left_out_without_images():
     picked = [SimpleNamespace(name="a", image=None, truth=2, prediction=3)]
     assert list(draw_examples({"ours": SimpleNamespace(picked=picked)})) == [
         ("examples.png", ["ground truth", "ours"], [("a", [2, 3])])
     ]
 
 
-def test_a_baseline_is_a_method():
+def test_baseline_predicts_like_a_method():
     center = SaliencyScoring().baseline("center")
     assert "sigma 0.25" in center.facts["baseline"]
     predicted = list(center.predict(data_set()))

@@ -13,7 +13,7 @@ from picanet_tf.evaluation.samples import Sample
 from tests.evaluation.methods import ALL, MASK, PERFECT, data_set, method
 
 
-def test_maps_on_disk(tmp_path, caplog):
+def test_maps_on_disk_are_matched_to_the_data_set(tmp_path, caplog):
     lists = {tmp_path: ["a.png", "b.png", "more.png"]}
     read = {"a.png": PERFECT, "b.png": ALL}
     maps = sources.maps_on_disk(
@@ -40,7 +40,7 @@ def test_maps_on_disk(tmp_path, caplog):
         maps.check(data_set())
 
 
-def test_maps_in_sub_folders_and_with_the_suffix_of_the_masks(tmp_path):
+def test_maps_in_subfolders_and_with_the_mask_suffix_are_found(tmp_path):
     files = [tmp_path / "x" / "a.png", tmp_path / "b_mask.png"]
     data = data_set()._replace(keys=lambda: ["x/a", "b"], file_suffix="_mask")
     samples = [Sample("x/a", MASK), Sample("b", MASK)]
@@ -93,7 +93,7 @@ def test_folders_without_foreground_are_refused(folders):
         list(data.samples())
 
 
-def test_names(tmp_path):
+def test_methods_are_named_by_flag_or_folder(tmp_path):
     named = tmp_path / "a=b"
     named.mkdir()
     assert sources.maps_on_disk(str(named), list, list).name == "a=b"
@@ -103,7 +103,7 @@ def test_names(tmp_path):
             sources.maps_on_disk(flag, list, list)
 
 
-def test_equal_methods_are_told_apart():
+def test_methods_of_one_name_get_distinct_names():
     first, second = method("UNet"), method("UNet")
     second = second._replace(facts={"model": "runs/other"})
     named = sources.name_uniquely([first, second, method("center")])
@@ -119,7 +119,7 @@ def test_equal_methods_are_told_apart():
         sources.name_uniquely([method("A/B"), method("A_B")])
 
 
-def test_networks_want_images():
+def test_networks_need_images():
     network = sources.network("ours", None, {}, None)
     with pytest.raises(PicanetError, match="ours needs images.*give `images`"):
         network.check(data_set())
@@ -136,7 +136,7 @@ def test_networks_are_loaded_when_checked():
         sources.network("ours", load, {}, None).check(data)
 
 
-def test_sizes_must_agree():
+def test_image_and_mask_sizes_must_agree():
     files = {"a": (Path("a.jpg"), Path("a.png"))}
     image = np.zeros((3, 5, 3), np.uint8)
     samples = sources.read_files(files, lambda _: image, lambda _: MASK)
@@ -144,7 +144,7 @@ def test_sizes_must_agree():
         next(samples)
 
 
-def test_evenly():
+def test_picked_images_are_spread_evenly():
     assert sources.spread_evenly(100, 3) == {0, 49, 99}
     assert sources.spread_evenly(2, 6) == {0, 1}
     assert sources.spread_evenly(5, 0) == set()

@@ -14,11 +14,11 @@ def test_folder_names():
     assert tables.folder_name("..") == "_"
 
 
-def test_csv_of_names_that_are_no_utf_8():
+def test_csv_escapes_non_utf8_names():
     assert tables.csv_text([["name"], [ODD]]) == "name\ncaf\\udce9\n"
 
 
-def test_versions():
+def test_versions_of_packages_are_listed():
     found = tables.versions("no-such-package")
     assert found.pop("no-such-package") == "not installed"
     assert found == {

@@ -30,7 +30,7 @@ def regressions() -> dict[str, list[int]]:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", COUNTS)
-def test_nothing_breaks(kind, tmp_path):
+def test_spoilt_inputs_break_nothing(kind, tmp_path):
     attempt = campaign.KINDS[kind](tmp_path.resolve() / "cases")
     numbers = [*regressions().get(kind, []), *range(COUNTS[kind])]
     tried = [attempt_number(attempt, kind, number) for number in numbers]
@@ -62,7 +62,7 @@ def test_the_campaign_sees_what_breaks():
     ]
 
 
-def test_a_hang_is_broken(monkeypatch):
+def test_a_hang_counts_as_broken(monkeypatch):
     monkeypatch.setattr(outcomes, "SECONDS", 1)
 
     def endless(rng):
@@ -72,7 +72,7 @@ def test_a_hang_is_broken(monkeypatch):
     assert "still at work after 1 s" in attempt_number(endless, "endless", 0).why
 
 
-def test_an_error_that_names_no_file_is_broken():
+def test_an_error_that_names_no_file_counts_as_broken():
     def careless(rng):
         def fail():
             raise outcomes.PicanetError("wrong")
