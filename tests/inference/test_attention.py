@@ -55,6 +55,6 @@ def test_maps_features_and_attention(photo, width):
     assert maps.features[2][1].shape == (16, 16)
 
 
-def test_looking_at_a_network_without_attention(network):
+def test_network_without_attention_is_refused(network):
     with pytest.raises(PicanetError, match="UNet has no attention to show"):
         AttentionModel(KerasModel(network))

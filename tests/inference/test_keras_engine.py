@@ -30,7 +30,7 @@ def expected_map(network, photo):
     return tf.image.resize(tf.sigmoid(logits), photo.shape[:2]).numpy()[0, ..., 0]
 
 
-def test_a_map_of_the_images_own_size(network, photo):
+def test_map_has_the_size_of_the_image(network, photo):
     saliency = KerasModel(network).predict(photo)
     assert saliency.shape == (30, 45) and saliency.dtype == np.float32
     assert saliency.std() > 0.01
@@ -46,7 +46,7 @@ def test_every_kind_of_source_gives_the_same_map(network, photo, tmp_path):
         np.testing.assert_array_equal(model.predict(source), expected)
 
 
-def test_several_images_of_several_sizes(network, photo):
+def test_images_of_different_sizes_are_predicted_in_batches(network, photo):
     model = KerasModel(network)
     images = [photo, photo[:20], photo[:, :7], photo]
     maps = model.predict(images, batch_size=3)
@@ -68,7 +68,7 @@ def test_exif_orientation_is_applied(network, photo):
     )
 
 
-def test_errors(network, tmp_path):
+def test_invalid_images_and_models_are_reported(network, tmp_path):
     model = KerasModel(network)
     with pytest.raises(ValueError, match=r"uint8, 0 to 255, \[H, W, 3\].*float64"):
         model.predict(np.zeros([4, 4, 3]))
@@ -97,7 +97,7 @@ def test_a_saved_network_predicts_the_same(network, photo, tmp_path):
     )
 
 
-def test_an_array_of_several_images(network, photo):
+def test_array_of_several_images_gives_several_maps(network, photo):
     model = KerasModel(network)
     maps = model.predict(np.stack([photo, photo[::-1]]))
     assert [m.shape for m in maps] == [(30, 45)] * 2
@@ -128,12 +128,12 @@ def test_predict_named_holds_no_more_than_a_batch(network, photo):
 
 
 @pytest.mark.parametrize("shape", [(0, 5, 3), (4,), (4, 4, 2), (2, 1, 4, 4, 3)])
-def test_arrays_that_are_no_images(network, shape):
+def test_arrays_that_are_not_images_are_rejected(network, shape):
     with pytest.raises(ValueError, match="not empty. Received: uint8"):
         KerasModel(network).predict(np.zeros(shape, np.uint8))
 
 
-def test_a_batch_of_none_is_an_error(network, photo):
+def test_batch_size_of_zero_is_an_error(network, photo):
     with pytest.raises(ValueError, match="`batch_size` must be at least 1"):
         KerasModel(network).predict([photo], batch_size=0)
 
@@ -188,7 +188,7 @@ def rewrite_config(source, target, **changes):
         ({"poem": 1}, "Network.* could not be deserialized"),
     ],
 )
-def test_a_file_that_says_another_network_is_told(network, tmp_path, changes, rule):
+def test_file_whose_config_does_not_fit_is_reported(network, tmp_path, changes, rule):
     network.save(tmp_path / "model.keras")
     path = tmp_path / "changed.keras"
     rewrite_config(tmp_path / "model.keras", path, **changes)
@@ -198,7 +198,7 @@ def test_a_file_that_says_another_network_is_told(network, tmp_path, changes, ru
     assert "\n" not in str(raised.value)
 
 
-def test_no_code_of_a_file_is_run(tmp_path):
+def test_code_inside_a_file_is_not_run(tmp_path):
     images = keras.Input((16, 16, 3))
     doubled = keras.layers.Lambda(lambda x: x * 2)(images)
     path = tmp_path / "lambda.keras"
@@ -215,7 +215,7 @@ def test_no_code_of_a_file_is_run(tmp_path):
         global_state.set_global_attribute("safe_mode_saving", None)
 
 
-def test_spoilt_model_files_are_told_in_one_line(network, tmp_path):
+def test_damaged_model_files_are_reported_in_one_line(network, tmp_path):
     path = tmp_path / "spoilt.keras"
     network.save(path)
     whole = path.read_bytes()
@@ -233,7 +233,7 @@ def test_spoilt_model_files_are_told_in_one_line(network, tmp_path):
         assert "\n" not in str(raised.value)
 
 
-def test_a_model_file_that_may_not_be_read(network, tmp_path, monkeypatch):
+def test_model_file_without_read_permission_is_reported(network, tmp_path, monkeypatch):
     path = tmp_path / "locked.keras"
     network.save(path)
 
@@ -247,7 +247,7 @@ def test_a_model_file_that_may_not_be_read(network, tmp_path, monkeypatch):
     assert str(raised.value) == f"Cannot load the model {path}: Permission denied"
 
 
-def test_a_model_file_that_swells_is_refused_unread(tmp_path, monkeypatch):
+def test_decompression_bomb_is_refused_unread(tmp_path, monkeypatch):
     path = tmp_path / "bomb.keras"
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("config.json", bytes(50_000_000))

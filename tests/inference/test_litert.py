@@ -43,7 +43,7 @@ def test_attention_is_the_same(tmp_path):
     np.testing.assert_allclose(ours, theirs, atol=1e-4)
 
 
-def test_no_images(model):
+def test_no_images_give_no_maps(model):
     assert model.predict([]) == []
     assert list(model.infer(np.zeros([0, 32, 32, 3], np.float32))) == []
 
@@ -66,7 +66,7 @@ def test_a_map_is_not_written_over_by_the_next_one(model):
     assert one.shape == (32, 32, 1) and np.abs(one - two).max() > 1e-3
 
 
-def test_pictures(model):
+def test_results_are_rendered_as_pictures(model):
     image = photo()
     saliency = model.predict(image)
     cutout = np.asarray(model.render("cutout", image, saliency))
@@ -106,7 +106,7 @@ def test_threads_share_a_model(model):
         np.testing.assert_array_equal(saliency, expected[index])
 
 
-def test_a_file_of_integers(network, tmp_path):
+def test_int8_file_gives_similar_maps(network, tmp_path):
     model = LiteRTModel(networks.write(network, tmp_path, "int8"))
     assert (
         model._loaded.file._input["dtype"] == np.uint8
@@ -173,14 +173,14 @@ def test_foreign_networks_are_refused(make, reason, tmp_path):
     assert str(path) in str(raised.value) and "\n" not in str(raised.value)
 
 
-def test_a_file_of_another_signature(tmp_path):
+def test_file_of_another_signature_is_refused(tmp_path):
     path = tmp_path / "foreign.tflite"
     converted(foreign(16, 16, 3, "saliency"), path, signature=False)
     with pytest.raises(PicanetError, match=f"model {path}: {NO_FILE}.*signature"):
         LiteRTModel(path)
 
 
-def test_spoilt_files_are_told_in_one_line(litert_file, tmp_path):
+def test_damaged_files_are_reported_in_one_line(litert_file, tmp_path):
     path, whole = tmp_path / "spoilt.tflite", litert_file.read_bytes()
     for content in (b"", b"text", bytes(5000), whole[:8], whole[: len(whole) // 2]):
         path.write_bytes(content)
@@ -192,7 +192,7 @@ def test_spoilt_files_are_told_in_one_line(litert_file, tmp_path):
         LiteRTModel(tmp_path / "gone.tflite")
 
 
-def test_without_the_package(litert_file, monkeypatch):
+def test_missing_package_is_reported(litert_file, monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "ai_edge_litert.interpreter", None)
     with pytest.raises(
         PicanetError, match="requires the package ai-edge-litert, .*: pip"
@@ -200,7 +200,7 @@ def test_without_the_package(litert_file, monkeypatch):
         LiteRTModel(litert_file)
 
 
-def test_threads_are_those_asked_for(litert_file, monkeypatch):
+def test_interpreter_gets_the_requested_threads(litert_file, monkeypatch):
     asked = []
     whole = module._interpreter_class()
 

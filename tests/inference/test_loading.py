@@ -47,7 +47,7 @@ def place(tmp_path, monkeypatch, network, litert_file):
     return tmp_path
 
 
-def test_the_engine_is_the_quickest_that_there_is(place, network):
+def test_fastest_available_engine_is_chosen(place, network):
     expected = KerasModel(network).predict(photo())
     for word, kind in (
         (None, LiteRTModel),
@@ -64,7 +64,7 @@ def test_the_engine_is_the_quickest_that_there_is(place, network):
         np.testing.assert_allclose(model.predict(photo()), expected, atol=1e-4)
 
 
-def test_keras_may_be_asked_for(place, network):
+def test_keras_engine_can_be_requested(place, network):
     model = load_model("tiny", engine="keras")
     assert type(model) is KerasModel and model.network.variant == "UNet"
     theirs = KerasModel(network).predict(photo())
@@ -74,7 +74,7 @@ def test_keras_may_be_asked_for(place, network):
 
 
 @pytest.mark.parametrize("word", ["net.keras", "mine"])
-def test_litert_of_what_has_no_such_file(place, word):
+def test_litert_engine_needs_a_litert_file(place, word):
     with pytest.raises(PicanetError) as raised:
         load_model(word, engine="litert")
     assert str(raised.value).startswith(f"`engine` litert: {word} has no LiteRT file. ")
@@ -84,7 +84,7 @@ def test_litert_of_what_has_no_such_file(place, word):
     )
 
 
-def test_keras_of_a_litert_file(place):
+def test_keras_engine_refuses_a_litert_file(place):
     with pytest.raises(
         PicanetError, match="tiny.tflite: a LiteRT file can only be used for"
     ):
@@ -96,7 +96,7 @@ def test_keras_of_a_litert_file(place):
 
 
 @pytest.mark.parametrize("engine", ["onnx", "", "LiteRT"])
-def test_engines_that_there_are_not(place, engine):
+def test_unknown_engines_are_rejected(place, engine):
     with pytest.raises(PicanetError) as raised:
         load_model("tiny", engine=engine)
     assert str(raised.value) == (
@@ -104,7 +104,7 @@ def test_engines_that_there_are_not(place, engine):
     )
 
 
-def test_threads(place, monkeypatch):
+def test_numbers_of_threads_are_checked_and_set(place, monkeypatch):
     for threads in (0, -3, 1025, 1.5, "2"):
         with pytest.raises(PicanetError, match=f"1 to 1024. Received: {threads!r}$"):
             load_model("tiny", threads=threads)
@@ -117,7 +117,7 @@ def test_threads(place, monkeypatch):
     monkeypatch.undo()
 
 
-def test_threads_of_keras_come_too_late(place):
+def test_keras_threads_cannot_be_set_after_tensorflow_ran(place):
     """TensorFlow has run here already."""
     with pytest.raises(
         PicanetError, match="must be set before TensorFlow is first used"
@@ -147,7 +147,7 @@ def test_keras_computes_in_the_precision_asked_for(place, network, word):
 
 
 @pytest.mark.parametrize(("policy", "name"), sorted(POLICIES.items()))
-def test_auto_is_what_is_fast_here(place, monkeypatch, policy, name):
+def test_precision_is_resolved_for_keras_models_only(place, monkeypatch, policy, name):
     asked = []
     monkeypatch.setattr(
         precision_module,
@@ -177,7 +177,7 @@ def test_a_copy_computes_in_the_same_precision(place):
     assert other.precision == "bfloat16"
 
 
-def test_a_network_that_is_changed_after_loading(place):
+def test_changes_to_a_loaded_network_take_effect(place):
     """Copies of its kernels are not used once somebody has it."""
     model = load_model("net.keras", precision="bfloat16")
     before = model.predict(photo())
@@ -193,7 +193,7 @@ def test_a_network_that_is_changed_after_loading(place):
 @pytest.mark.parametrize(
     "precision", ["float16", "mixed_bfloat16", None, "", ["float32"]]
 )
-def test_precisions_that_there_are_not(place, precision):
+def test_unknown_precisions_are_rejected(place, precision):
     with pytest.raises(PicanetError) as raised:
         load_model("net.keras", precision=precision)
     assert str(raised.value) == (
@@ -206,7 +206,7 @@ def test_precisions_that_there_are_not(place, precision):
     [("tiny", "`engine` keras"), ("tiny.tflite", "a run or .keras file")],
 )
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
-def test_litert_computes_as_its_file_says(place, word, remedy, precision):
+def test_precision_cannot_be_chosen_for_litert(place, word, remedy, precision):
     assert load_model(word).precision is None
     with pytest.raises(PicanetError) as raised:
         load_model(word, precision=precision)
@@ -217,7 +217,7 @@ def test_litert_computes_as_its_file_says(place, word, remedy, precision):
     )
 
 
-def test_a_damaged_preset(place):
+def test_damaged_and_missing_preset_files_are_reported(place):
     for name, engine in (("tiny.tflite", "litert"), ("tiny.npz", "keras")):
         (place / name).write_bytes(b"damaged")
         with pytest.raises(PicanetError, match=f"{name} of the preset tiny is damaged"):
@@ -227,7 +227,7 @@ def test_a_damaged_preset(place):
             load_model("tiny", engine=engine)
 
 
-def test_a_preset_of_a_card_only(place):
+def test_preset_without_weights_is_refused(place):
     entries.write(place, entries.entry("paper"))
     for engine in (None, "keras"):
         with pytest.raises(
@@ -238,7 +238,7 @@ def test_a_preset_of_a_card_only(place):
         load_model("paper", engine="litert")
 
 
-def test_weights_that_are_of_another_network(place):
+def test_weights_of_another_network_are_refused(place):
     other = entries.entry("other", variant="6GAP_5432LAP")
     other["files"] = {
         "weights": entries.file("tiny.npz", open("tiny.npz", "rb").read())
@@ -248,7 +248,7 @@ def test_weights_that_are_of_another_network(place):
         load_model("other")
 
 
-def test_build_model_of_a_preset(place, network):
+def test_build_model_loads_the_weights_of_a_preset(place, network):
     built = build_model(weights="tiny")
     assert built.name == "picanet_UNet" and built.input.shape == (None, 32, 32, 3)
     by_path = {v.path: v.numpy() for v in network.weights}
@@ -265,7 +265,7 @@ def test_build_model_of_a_preset(place, network):
             get_task(task).build_model(weights="tiny")
 
 
-def test_a_preset_is_no_encoder(place):
+def test_preset_is_refused_as_encoder_weights(place):
     network = build_model("UNet", 32, width=1 / 32)
     before = [variable.numpy() for variable in network.weights]
     with pytest.raises(WeightsError) as raised:
@@ -278,7 +278,7 @@ def test_a_preset_is_no_encoder(place):
         np.testing.assert_array_equal(variable.numpy(), value)
 
 
-def test_the_front_door(place):
+def test_package_exports_its_public_functions(place):
     assert picanet_tf.build_model is build_model
     assert picanet_tf.load_model is load_model
     assert list(picanet_tf.list_presets()) == ["tiny"]
@@ -289,7 +289,7 @@ def test_the_front_door(place):
         picanet_tf.inference.nothing  # noqa: B018
 
 
-def test_which_model_it_is_stands_in_the_log(place, caplog):
+def test_chosen_model_is_logged(place, caplog):
     caplog.set_level(logging.INFO, logger="absl")
     load_model()
     assert "The model is the preset tiny (there is no runs/latest)" in caplog.text

@@ -49,13 +49,13 @@ def run_at(path="", *, step=10, model=True, **changes):
     return run
 
 
-def test_without_runs_the_preset(said):
+def test_default_preset_is_chosen_without_runs(said):
     found = locate()
     assert (found.name, found.kind) == ("tiny", "preset")
     assert said() == ["The model is the preset tiny (there is no runs/latest)"]
 
 
-def test_a_finished_latest_run_goes_first(place, said):
+def test_finished_latest_run_takes_precedence(place, said):
     run = run_at()
     found = locate()
     assert (found.name, found.kind) == ("runs/latest", "run")
@@ -80,7 +80,7 @@ def test_a_run_that_stopped_early_is_finished(said):
         ({"task": "detection", "variant": "SSD300"}, "is for detection: name it to"),
     ],
 )
-def test_a_latest_run_that_will_not_do_is_told(options, reason, said):
+def test_unsuitable_latest_run_is_logged(options, reason, said):
     run_at(**options)
     assert locate().kind == "preset"
     (line,) = said()
@@ -88,7 +88,7 @@ def test_a_latest_run_that_will_not_do_is_told(options, reason, said):
     assert reason in line
 
 
-def test_a_latest_run_that_cannot_be_read_is_told(place, said):
+def test_unreadable_latest_run_is_logged(place, said):
     run = run_at()
     run.experiment.write_text("{")
     assert locate().kind == "preset"
@@ -103,7 +103,7 @@ def test_a_latest_run_that_cannot_be_read_is_told(place, said):
     assert "cannot be read: There is no run directory runs/latest" in said()[2]
 
 
-def test_without_a_default_preset(place):
+def test_missing_default_preset_is_an_error(place):
     entries.write(place / "shelf", entries.entry("tiny"))
     registry._read.cache_clear()
     with pytest.raises(PicanetError, match="There is no default preset: give a"):
@@ -123,7 +123,7 @@ def test_unfinished_runs_may_be_named(place):
     assert locate("runs/latest").kind == "run"
 
 
-def test_a_preset(place):
+def test_preset_is_located_by_name(place):
     found = locate("tiny")
     assert found.kind == "preset" and str(found) == "the preset tiny"
     assert found.has_litert and found.has_network
@@ -136,7 +136,7 @@ def test_a_preset(place):
     assert locate("tiny").kind == "preset" and locate("./tiny").kind == "run"
 
 
-def test_a_preset_without_its_litert_file(place):
+def test_preset_without_a_litert_file_is_located(place):
     files = {"weights": entries.file("tiny.npz", b"weights")}
     entries.write(place / "shelf", entries.entry("bare", files=files))
     (found := locate("bare")).file()
@@ -144,7 +144,7 @@ def test_a_preset_without_its_litert_file(place):
     assert found.file("keras") == found.file() == place / "shelf" / "tiny.npz"
 
 
-def test_a_preset_of_a_card_only(place):
+def test_preset_without_weights_is_refused(place):
     entries.write(place / "shelf", entries.entry("paper"))
     found = locate("paper")
     assert not found.has_litert
@@ -155,7 +155,7 @@ def test_a_preset_of_a_card_only(place):
 
 
 @pytest.mark.parametrize("kind", ["keras", "tflite"])
-def test_a_file(place, kind):
+def test_model_file_is_located_by_path(place, kind):
     path = place / f"model.v2.{kind}"
     path.write_text("")
     for word in (path, str(path), path.name):
@@ -167,7 +167,7 @@ def test_a_file(place, kind):
         assert str(found) == found.name == str(word)
 
 
-def test_a_version_of_an_export(place):
+def test_version_of_an_export_is_located_by_folder(place):
     folder = place / "export" / "1" / "tflite"
     folder.mkdir(parents=True)
     with pytest.raises(
@@ -202,7 +202,7 @@ PRESETS = "neither a run directory nor a file, nor one of the presets tiny"
         ("new", "The run new has no model.keras: the training has not reached a check"),
     ],
 )
-def test_words_that_are_no_model(place, word, message):
+def test_values_that_name_no_model_are_rejected(place, word, message):
     for name in ("empty", "folder.keras"):
         (place / name).mkdir()
     (place / "weights.npz").write_text("")
@@ -213,12 +213,12 @@ def test_words_that_are_no_model(place, word, message):
     assert "\n" not in str(raised.value)
 
 
-def test_the_argument_is_named_as_it_is(place):
+def test_errors_name_the_given_argument(place):
     with pytest.raises(PicanetError, match="^`init_from`: there is no x"):
         locate("x", argument="init_from")
 
 
-def test_weights_are_of_runs_only(place):
+def test_weights_can_be_chosen_for_runs_only(place):
     (place / "m.keras").write_text("")
     for word, name in ((None, "the preset tiny"), ("tiny", "the preset tiny")):
         with pytest.raises(PicanetError) as raised:
@@ -235,7 +235,7 @@ def test_weights_are_of_runs_only(place):
         locate("mine", "worst")
 
 
-def test_spoilt_presets_are_told(place):
+def test_damaged_presets_are_reported(place):
     entries.write(place / "shelf", "{", "other")
     with pytest.raises(PicanetError, match="other.json is not the entry of a preset"):
         locate("tiny")

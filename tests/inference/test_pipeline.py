@@ -63,7 +63,7 @@ class Written:
 
 
 @pytest.fixture(autouse=True)
-def four_cores_and_nothing_left_running(monkeypatch):
+def four_cores_and_no_leaked_threads(monkeypatch):
     monkeypatch.setattr(pipeline, "cores", lambda: 4)
     before = threading.active_count()
     yield
@@ -76,7 +76,7 @@ def run(jobs, write, *, read=read, **options):
 
 @pytest.mark.parametrize("batch_size", [1, 3, 50])
 @pytest.mark.parametrize("cores", [1, 4])
-def test_every_job_is_told_once(batch_size, cores, monkeypatch):
+def test_every_job_is_yielded_once(batch_size, cores, monkeypatch):
     monkeypatch.setattr(pipeline, "cores", lambda: cores)
     written, model = Written(), Means()
     told = []
@@ -102,7 +102,7 @@ def test_every_job_is_told_once(batch_size, cores, monkeypatch):
 
 
 @pytest.mark.parametrize("jobs", [[], [3], [3, 13, 23], [0], [0, 3], [3, 0], [0, 0]])
-def test_few_jobs(jobs):
+def test_few_jobs_are_all_yielded(jobs):
     written = Written()
     told = list(run(iter(jobs), written, batch_size=2))
     assert sorted(job for job, _ in told) == sorted(jobs)
@@ -124,7 +124,7 @@ def test_a_job_may_be_anything():
 
 
 @pytest.mark.parametrize("batch_size", [1, 3])
-def test_no_more_is_read_ahead_than_memory_holds(batch_size):
+def test_reading_ahead_is_bounded(batch_size):
     begun, told = [], 0
 
     def counted(number):
@@ -146,7 +146,7 @@ def test_no_more_is_read_ahead_than_memory_holds(batch_size):
     assert told == 60
 
 
-def test_a_slow_writer_is_waited_for():
+def test_network_waits_for_a_slow_writer():
     """The network does not run away from it: results are photos in memory, too."""
     written, model = Written(seconds=0.01), Means()
     ahead = 0
@@ -198,7 +198,7 @@ def test_reading_and_writing_go_on_while_the_network_runs():
     assert seen["together"] > 10
 
 
-def test_a_fatal_error_in_write_ends_it():
+def test_fatal_error_in_write_ends_the_run():
     done = []
 
     def full(number, *_):
@@ -215,7 +215,7 @@ def test_a_fatal_error_in_write_ends_it():
     assert {0, 1, 2, 4, 5, 6} <= set(done) and max(done) < 7 + 2 * AHEAD
 
 
-def test_a_fatal_error_in_read_ends_it():
+def test_fatal_error_in_read_ends_the_run():
     def broken(number):
         if number == 7:
             raise Full
@@ -229,7 +229,7 @@ def test_a_fatal_error_in_read_ends_it():
 
 @pytest.mark.parametrize("error", [ZeroDivisionError, OSError, MemoryError])
 @pytest.mark.parametrize("batch_size", [1, 4])
-def test_one_photo_does_not_end_the_others(error, batch_size):
+def test_error_of_one_photo_does_not_stop_the_others(error, batch_size):
     """Whatever goes wrong with it, and wherever."""
 
     def odd_read(number):
@@ -254,7 +254,7 @@ def test_one_photo_does_not_end_the_others(error, batch_size):
 
 
 @pytest.mark.parametrize("error", [MemoryError, KeyboardInterrupt])
-def test_an_error_of_the_network_ends_it(error):
+def test_error_of_the_network_ends_the_run(error):
     class Broken(Means):
         def infer(self, batch):
             if len(self.batches) == 4:
@@ -290,7 +290,7 @@ def test_ctrl_c_is_answered_at_once(caplog):
     assert told_early and "finishing the 4 photos in progress" in told_early[0]
 
 
-def test_an_error_of_the_jobs_themselves_ends_it():
+def test_error_of_the_job_iterator_ends_the_run():
     def jobs():
         yield from range(3)
         raise RuntimeError("the folder is gone")
@@ -299,7 +299,7 @@ def test_an_error_of_the_jobs_themselves_ends_it():
         list(run(jobs(), Written()))
 
 
-def test_closed_early():
+def test_closing_early_stops_reading_and_writing():
     begun, written = [], Written(seconds=0.01)
 
     def counted(number):
@@ -315,7 +315,7 @@ def test_closed_early():
     assert written.maps.keys() == after.keys() and written.at_once == 0
 
 
-def test_what_has_not_begun_is_dropped():
+def test_jobs_that_have_not_begun_are_dropped_on_failure():
     """A batch of 20 is read ahead while the network fails."""
     begun = []
 

@@ -51,7 +51,7 @@ SOURCES = {
 
 
 @pytest.mark.parametrize("kind", SOURCES)
-def test_sources(kind, path):
+def test_every_kind_of_source_is_read(kind, path):
     source = SOURCES[kind](path)
     np.testing.assert_array_equal(to_array(source), PHOTO)
     if hasattr(source, "seek"):
@@ -75,14 +75,14 @@ def test_a_file_is_read_from_its_position_and_stays_open():
         to_array(file)
 
 
-def test_grey_arrays():
+def test_grey_arrays_become_rgb():
     grey = PHOTO[..., 0]
     expected = np.dstack([grey] * 3)
     np.testing.assert_array_equal(to_array(grey), expected)
     np.testing.assert_array_equal(to_array(grey[..., np.newaxis]), expected)
 
 
-def test_arrays_with_alpha():
+def test_arrays_with_alpha_are_laid_over_white():
     clear = np.dstack([PHOTO, np.arange(54, dtype=np.uint8).reshape(6, 9)])
     np.testing.assert_array_equal(to_array(clear), over_white(clear))
     assert to_array(clear, keep_alpha=True) is clear
@@ -109,12 +109,12 @@ def test_an_array_of_four_dimensions_is_several(channels):
     ("wrong", "kind"),
     [(3, "int"), (None, "NoneType"), ({"a.png": 1}, "dict"), (object(), "object")],
 )
-def test_other_types_are_named(wrong, kind):
+def test_unsupported_types_are_named(wrong, kind):
     with pytest.raises(TypeError, match=rf"PIL image or a uint8 array.*\({kind}\)$"):
         Echo().predict(wrong)
 
 
-def test_a_file_open_as_text(path):
+def test_file_open_as_text_is_rejected(path):
     for file in (path.open(), io.StringIO("text")):
         with pytest.raises(TypeError, match="^The image is a file open as text"):
             Echo().predict(file)
@@ -129,7 +129,7 @@ def test_a_file_open_as_text(path):
         to_array(Lines())
 
 
-def test_a_closed_file(path):
+def test_closed_file_is_rejected(path):
     file = path.open("rb")
     file.close()
     with pytest.raises(PicanetError, match="photo.png: read of closed file"):

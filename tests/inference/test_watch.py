@@ -21,7 +21,7 @@ def wait_for(condition, run):
 
 
 @pytest.mark.slow
-def test_watch(litert_file, tmp_path):
+def test_files_are_predicted_as_they_arrive(litert_file, tmp_path):
     folder, out = tmp_path / "in", tmp_path / "out"
     save(folder / "a.png")
     (folder / "bad.png").write_text("no photo")
@@ -84,7 +84,7 @@ def test_a_file_is_read_once_it_is_stable(litert_file, tmp_path, monkeypatch):
     assert results(report) == ["a.cutout.png"] and not report.failed
 
 
-def test_results_do_not_feed_back(litert_file, tmp_path, monkeypatch):
+def test_results_are_not_taken_for_new_photos(litert_file, tmp_path, monkeypatch):
     for form in ("map", "cutout"):
         folder = tmp_path / form
         save(folder / "a.png")
@@ -100,7 +100,7 @@ def test_results_do_not_feed_back(litert_file, tmp_path, monkeypatch):
     assert written(folder) == ["a.png", "out/a.png"]
 
 
-def test_a_bad_file_is_told_once(litert_file, tmp_path, monkeypatch):
+def test_bad_file_is_reported_once_for_each_change(litert_file, tmp_path, monkeypatch):
     (tmp_path / "a.png").write_text("bad")
     Looks(
         monkeypatch,
@@ -111,7 +111,9 @@ def test_a_bad_file_is_told_once(litert_file, tmp_path, monkeypatch):
     assert len(watched(litert_file, tmp_path).failed) == 2
 
 
-def test_names_do_not_change_while_watching(litert_file, tmp_path, monkeypatch):
+def test_names_of_results_do_not_change_while_watching(
+    litert_file, tmp_path, monkeypatch
+):
     folder, out = tmp_path / "in", tmp_path / "out"
     save(folder / "c.png")
     Looks(
@@ -174,7 +176,7 @@ def test_watch_resumes(litert_file, tmp_path, monkeypatch):
     assert results(report) == ["b.cutout.png", "a.cutout.png"]
 
 
-def test_a_folder_that_goes_away(litert_file, tmp_path, monkeypatch):
+def test_removed_folder_is_an_error(litert_file, tmp_path, monkeypatch):
     folder = tmp_path / "in"
     folder.mkdir()
     Looks(monkeypatch, None, folder.rmdir, None)
@@ -182,7 +184,7 @@ def test_a_folder_that_goes_away(litert_file, tmp_path, monkeypatch):
         watched(litert_file, folder)
 
 
-def test_one_photo_at_a_time_is_stopped(litert_file, tmp_path, monkeypatch):
+def test_ctrl_c_finishes_the_photos_in_progress(litert_file, tmp_path, monkeypatch):
     """After Ctrl-C, those that were begun are finished and counted."""
     monkeypatch.setattr(pipeline, "cores", lambda: 2)
     for number in range(60):

@@ -53,7 +53,7 @@ def picanet(*words, cwd=ROOT):
     return without(COMMAND, *words, cwd=cwd)
 
 
-def test_they_are_blocked():
+def test_blocked_packages_cannot_be_imported():
     for name in ("tensorflow", "keras.layers", "cv2", "matplotlib.pyplot", "scipy"):
         run = without(f"import {name}")
         assert run.returncode == 1 and "ModuleNotFoundError: No module named" in (
@@ -88,7 +88,7 @@ def test_predict_in_every_format(form, expected, tmp_path):
         assert picture.size == saliency.shape[::-1]
 
 
-def test_predict_by_default_and_a_folder(expected, tmp_path):
+def test_predict_makes_cutouts_of_a_folder_by_default(expected, tmp_path):
     for path in expected:
         (tmp_path / path.name).write_bytes(path.read_bytes())
     run = picanet("predict", ".", cwd=tmp_path)
@@ -98,7 +98,7 @@ def test_predict_by_default_and_a_folder(expected, tmp_path):
         np.testing.assert_array_equal(cutout, cut_out(read_image(path), saliency))
 
 
-def test_in_python(expected):
+def test_prediction_works_from_python(expected):
     photo, saliency = next(iter(expected.items()))
     run = without(
         "import picanet_tf, sys\n"
@@ -113,7 +113,7 @@ def test_in_python(expected):
     assert float(mean) == pytest.approx(float(saliency.mean()), abs=1e-4)
 
 
-def test_models():
+def test_models_command_works():
     run = picanet("models")
     assert run.returncode == 0, run.stderr
     assert run.stdout.startswith("picanet_vgg16_duts (the default)\n")
