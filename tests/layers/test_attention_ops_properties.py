@@ -42,7 +42,7 @@ def normal(seed, *shape):
 
 @settings(deadline=None, max_examples=15)
 @given(st.integers(0, 99), st.integers(1, 2), sizes, sizes, channels, st.data())
-def test_global(seed, n, height, width, c, data):
+def test_implementations_of_global_pooling_agree(seed, n, height, width, c, data):
     kernel_size = data.draw(st.integers(1, min(height, width)))
     longest = min(height, width)
     most = (longest - 1) // (kernel_size - 1) if kernel_size > 1 else 3
@@ -68,7 +68,9 @@ blocks = st.sampled_from([1, 7, 20, 1600])
     st.integers(0, 99), st.integers(1, 2), sizes, sizes, channels, windows, rates,
     blocks,
 )  # fmt: skip
-def test_local(seed, n, height, width, c, kernel_size, dilation_rate, block_pixels):
+def test_implementations_of_local_pooling_agree(
+    seed, n, height, width, c, kernel_size, dilation_rate, block_pixels
+):
     assert_agree_in_blocks(
         block_pixels,
         lambda implementation, f, a: attention_ops.local_attention_pool(
@@ -85,7 +87,7 @@ def test_local(seed, n, height, width, c, kernel_size, dilation_rate, block_pixe
     st.integers(0, 99), st.integers(1, 2), sizes, sizes, channels, channels, windows,
     rates, st.integers(1, 3), blocks,
 )  # fmt: skip
-def test_convolution(
+def test_implementations_of_convolution_agree(
     seed, n, height, width, c, filters, kernel_size, dilation_rate, strides, pixels
 ):
     gates = (n, -(-height // strides), -(-width // strides), kernel_size**2)

@@ -126,7 +126,9 @@ def test_half_precision_sums_in_float32(choose, form, limit):
     (128, "bfloat16", "_gradients_from_upstream_taps"),
     (256, "bfloat16", "_gradients_from_taps"),
 ])  # fmt: skip
-def test_the_form_goes_by_the_size_of_a_pixel(choose, filters, dtype, form):
+def test_form_of_the_gradient_depends_on_the_size_of_a_pixel(
+    choose, filters, dtype, form
+):
     used = choose(fused.UPSTREAM_TAP_BYTES)
     shapes = (1, 2, 2, filters), (1, 2, 2, 256), (1, 2, 2, 9), (3, 3, 256, filters)
     value_and_gradients(*(tf.ones(shape, dtype) for shape in shapes), dilation_rate=1)

@@ -50,7 +50,7 @@ def machine(monkeypatch):
         ("", {"Radeon": None}, "float32 (Radeon has no tensor cores for bfloat16)"),
     ],
 )
-def test_auto_is_what_the_machine_computes_fast(machine, caplog, unit, gpus, said):
+def test_auto_chooses_what_the_machine_computes_fast(machine, caplog, unit, gpus, said):
     caplog.set_level(logging.INFO, logger="absl")
     machine(unit, **gpus)
     policy = "mixed_bfloat16" if said.startswith("bfloat16") else "float32"
@@ -74,7 +74,7 @@ def test_without_onednn_the_unit_is_not_used(machine, caplog, monkeypatch, value
 @pytest.mark.parametrize(
     "policy", ["float32", "mixed_bfloat16", "mixed_float16", "float64"]
 )
-def test_what_is_asked_for_stays(machine, caplog, policy):
+def test_explicit_precision_is_kept(machine, caplog, policy):
     caplog.set_level(logging.INFO, logger="absl")
     machine("AMX-BF16")
     assert resolve_precision(policy) == policy

@@ -42,7 +42,7 @@ def assert_same_outputs(network, wanted, **tolerance):
 
 
 @pytest.mark.parametrize("task, variant, side", NETWORKS)
-def test_of_a_width_whose_channels_are_rounded(task, variant, side):
+def test_rebuilding_keeps_rounded_numbers_of_channels(task, variant, side):
     """0.06: fc7 has 61 channels, conv5 31, and half of 61 would be 30."""
     network = get_task(task).build_model(variant, side, width=0.06)
     again = network.rebuild()
@@ -112,7 +112,7 @@ def test_the_config_is_what_was_passed():
     ],
     ids=str,
 )
-def test_everything_survives_a_file(options, tiny_network, tmp_path):
+def test_config_and_weights_survive_saving(options, tiny_network, tmp_path):
     network = tiny_network("6GAP_5AC", **options)
     network.save(tmp_path / "network.keras")
     loaded = keras.saving.load_model(tmp_path / "network.keras")
@@ -183,7 +183,7 @@ def test_rebuilding_keeps_the_weights_and_changes_what_is_named(tiny_network):
         network.rebuild(image_size=48)
 
 
-def test_settings_that_cannot_be_built():
+def test_invalid_settings_are_rejected():
     build_model = get_task("saliency").build_model
     for width in (0, -1, float("inf"), float("nan")):
         with pytest.raises(PicanetError, match="`width` must be above 0. Received: wi"):
@@ -195,7 +195,7 @@ def test_settings_that_cannot_be_built():
     assert keras.config.dtype_policy().name == "float32"
 
 
-def test_a_network_that_does_not_know_itself_is_refused(tiny_network):
+def test_network_without_a_configuration_is_refused(tiny_network):
     network = tiny_network("6GAP")
     posing = keras.Model(network.input, network.output, name=network.name)
     for foreign in (posing, keras.Sequential(name="other")):

@@ -89,7 +89,7 @@ def test_large_convolution_is_an_attention_convolution_with_open_gates():
 
 
 @pytest.mark.parametrize("kind", ["LAP", "AC", "LC", "L_AveP"])
-def test_window_options(kind):
+def test_window_options_reach_the_layers(kind):
     window = {"kernel_size": 3, "dilation_rate": 4}
     config = context_layer(kind, name="context", **SMALL, **window).get_config()
     assert config["kernel_size"] in (3, (3, 3))
@@ -100,7 +100,7 @@ def test_window_options(kind):
 
 
 @pytest.mark.parametrize("kind", ["GAP", "ReNet"])
-def test_lstm_options(kind):
+def test_lstm_options_reach_renet(kind):
     options = layers.LSTMOptions(use_cudnn=False, unroll=True)
     for passed in (options, {"use_cudnn": False, "unroll": True}):
         layer = context_layer(
@@ -115,7 +115,7 @@ def test_lstm_options(kind):
 
 
 @pytest.mark.parametrize("kind", ["GAP", "LAP", "AC"])
-def test_attention_options(kind):
+def test_attention_options_reach_the_layers(kind):
     options = {"return_attention": True, **SMALL}
     layer = context_layer(kind, name="context", size=6, **options)
     config = layer.get_config()

@@ -116,7 +116,7 @@ def check_works(network, variant):
 
 
 @pytest.mark.slow
-def test_of_a_keras_file(network, place, run, capsys):
+def test_preset_is_made_of_a_keras_file(network, place, run, capsys):
     network.save("model.keras")
     assert run("model.keras", "tiny", *FACTS) == 0
     assert shelf(place) == FOUR
@@ -133,7 +133,7 @@ def test_of_a_keras_file(network, place, run, capsys):
 
 
 @pytest.mark.slow
-def test_of_a_run_and_of_its_arrays_give_the_same(plain, place, run):
+def test_presets_of_a_run_and_of_its_arrays_are_equal(plain, place, run):
     experiment = disks.experiment(variant="UNet")
     plain.save(RunDirectory.create(experiment, "a-run").path / "model.keras")
     assert run("a-run", "tiny", *FACTS, "--default") == 0
@@ -173,7 +173,7 @@ def test_ctrl_c_among_the_files_leaves_a_whole_preset(plain, place, run, monkeyp
     check_works(plain, "UNet")
 
 
-def test_arrays_that_lack_the_norms_counts(plain, place, run):
+def test_missing_collected_weights_are_filled_in(plain, place, run):
     arrays = of(plain)
     counts = [path for path in arrays if path.endswith("collected_weight")]
     assert counts
@@ -185,7 +185,7 @@ def test_arrays_that_lack_the_norms_counts(plain, place, run):
     assert [stored[path] for path in counts] == [20.0] * len(counts)
 
 
-def test_files_for_elsewhere(plain, place, run, monkeypatch):
+def test_files_can_be_published_at_a_url(plain, place, run, monkeypatch):
     monkeypatch.setenv("KERAS_HOME", str(place / "keras"))
     plain.save("model.keras")
     with serving(Served(b"")) as served:
@@ -202,7 +202,7 @@ def test_files_for_elsewhere(plain, place, run, monkeypatch):
     assert (place / "keras" / "picanet_tf" / "tiny.tflite").is_file()
 
 
-def test_files_of_others_are_kept(plain, place, run):
+def test_existing_files_are_not_overwritten(plain, place, run):
     """Above all those of the trained network itself."""
     (place / "up").mkdir()
     np.savez("up/tiny.npz", **of(plain))
@@ -220,14 +220,14 @@ def test_files_of_others_are_kept(plain, place, run):
     assert shelf(place) == [] and sha256_of("arrays.npz") == before
 
 
-def test_another_size(network, place, run):
+def test_incompatible_image_size_is_refused(network, place, run):
     network.save("model.keras")
     with pytest.raises(PicanetError, match="cannot run at 64, .* different grid"):
         run("model.keras", "tiny", *FACTS, "--image_size", 64)
     assert shelf(place) == []
 
 
-def test_one_default_only(plain, place, run):
+def test_new_default_replaces_the_old_one(plain, place, run):
     """The new one; the old one's entry keeps all else."""
     entries.write(place / "shelf", entries.entry("aaa", default=True))
     plain.save("model.keras")
@@ -240,7 +240,7 @@ def test_one_default_only(plain, place, run):
     assert old == entries.entry("aaa", default=False)
 
 
-def test_scores_of_a_report(plain, place, run):
+def test_scores_are_taken_from_a_report(plain, place, run):
     plain.save("model.keras")
     report = {
         "datasets": {"ECSSD": {"images": 1000, "max_f": 0.9, "mae": 0.05, "x": 1}}
@@ -259,7 +259,7 @@ def test_scores_of_a_report(plain, place, run):
     assert "| ECSSD | 1,000 | 0.900 | 0.050 | evaluate.py |" in shown
 
 
-def test_weights_that_are_not_finite(plain, place, run):
+def test_weights_that_are_not_finite_are_refused(plain, place, run):
     arrays = of(plain)
     arrays["fc7/kernel"] = np.full_like(arrays["fc7/kernel"], np.nan)
     np.savez("arrays.npz", **arrays)
@@ -331,7 +331,7 @@ WRITTEN = {
         ("ok.npz b --facts facts.json --variant 6GAP --image_size 33", "multiple of 8"),
     ],
 )
-def test_mistakes_are_told_and_leave_nothing(place, run, words, message):
+def test_invalid_arguments_are_reported_and_leave_nothing(place, run, words, message):
     for name, content in WRITTEN.items():
         (place / name).write_text(content)
     np.savez(place / "ok.npz", a=np.zeros([2, 2]))
@@ -341,7 +341,7 @@ def test_mistakes_are_told_and_leave_nothing(place, run, words, message):
     assert shelf(place) == [] and not (place / "up").exists()
 
 
-def test_arrays_of_another_network(network, place, run):
+def test_arrays_of_another_network_are_refused(network, place, run):
     np.savez("arrays.npz", **of(network))
     words = ("arrays.npz", "tiny", "--variant", "6GAP_5432AC", "--image_size", 32)
     with pytest.raises(PicanetError, match="^arrays.npz is not a 6GAP_5432AC: "):
@@ -349,7 +349,7 @@ def test_arrays_of_another_network(network, place, run):
     assert shelf(place) == []
 
 
-def test_of_another_task(place, run):
+def test_network_of_another_task_is_refused(place, run):
     network = get_task("segmentation").build_model("DeepLab", 64, width=1 / 32)
     network.save("model.keras")
     with pytest.raises(

@@ -32,17 +32,17 @@ def check_bound(value):
 
 
 @pytest.mark.parametrize("shape", [(3, 3, 8, 16), (64, 32), (1, 1, 1, 1), (5, 1)])
-def test_off_by_half_a_step_of_its_channel(shape):
+def test_quantization_is_off_by_half_a_step_at_most(shape):
     check_bound(kernel(*shape))
 
 
 @settings(max_examples=100, deadline=None)
 @given(st.integers(0, 10**6), st.integers(1, 4), st.integers(1, 40))
-def test_off_by_half_a_step_whatever_comes(seed, channels, rows):
+def test_quantization_error_is_bounded_for_random_kernels(seed, channels, rows):
     check_bound(kernel(rows, channels, seed=seed))
 
 
-def test_by_hand():
+def test_quantization_matches_values_computed_by_hand():
     value = np.float32([[127, 0.5], [-63.4, -1], [1.5, 0.25]])
     stored = quantize({"a/kernel": value})
     np.testing.assert_array_equal(stored["a/kernel"], [[127, 64], [-63, -127], [2, 32]])
@@ -80,14 +80,14 @@ def test_vectors_and_numbers_are_kept_as_they_are():
 
 @pytest.mark.parametrize("wrong", [np.nan, np.inf, -np.inf])
 @pytest.mark.parametrize("shape", [(3,), (3, 2)])
-def test_values_that_are_not_finite(wrong, shape):
+def test_values_that_are_not_finite_are_rejected(wrong, shape):
     value = np.zeros(shape, np.float32)
     value.flat[1] = wrong
     with pytest.raises(PicanetError, match="^d2/k has values that are not finite"):
         quantize({"ok": np.ones(3), "d2/k": value})
 
 
-def test_through_a_file(tmp_path):
+def test_quantized_arrays_survive_a_file(tmp_path):
     arrays = {
         "a/kernel": kernel(3, 3, 4, 8),
         "a/bias": np.arange(8.0),
@@ -164,7 +164,7 @@ def spoilt(folder):
     }
 
 
-def test_files_that_are_not_weights(tmp_path):
+def test_files_that_are_not_weights_are_reported(tmp_path):
     for name, reason in spoilt(tmp_path).items():
         path = tmp_path / name
         with pytest.raises(PicanetError) as raised:

@@ -48,7 +48,7 @@ def kept(cache):
     return sorted(path.name for path in cache.glob("[!.]*"))
 
 
-def test_the_cache_is_in_keras_own(tmp_path, monkeypatch):
+def test_cache_folder_is_below_keras_home(tmp_path, monkeypatch):
     assert cache_folder() == tmp_path / "keras" / "picanet_tf"
     monkeypatch.setenv("HOME", str(tmp_path))
     for home in (None, ""):
@@ -58,7 +58,7 @@ def test_the_cache_is_in_keras_own(tmp_path, monkeypatch):
         assert cache_folder() == tmp_path / ".keras" / "picanet_tf"
 
 
-def test_a_whole_file_is_asked_for_once(server, cache):
+def test_complete_file_is_requested_once(server, cache):
     path = fetch(server)
     assert path == cache / "file.bin" and path.read_bytes() == CONTENT
     assert kept(cache) == ["file.bin"]
@@ -80,7 +80,7 @@ def test_a_spoilt_file_in_the_cache_is_downloaded_again(server):
 
 
 @pytest.mark.parametrize("chunked", [False, True])
-def test_what_broke_off_is_gone_on_with(server, cache, chunked):
+def test_interrupted_download_is_resumed(server, cache, chunked):
     server.break_off_after, server.chunked = 40_000, chunked
     with pytest.raises(PicanetError) as raised:
         fetch(server)
@@ -98,7 +98,7 @@ def test_what_broke_off_is_gone_on_with(server, cache, chunked):
     assert kept(cache) == ["file.bin"]
 
 
-def test_a_server_that_knows_no_ranges_sends_all_again(server):
+def test_server_without_ranges_sends_everything_again(server):
     server.break_off_after, server.ranges = 40_000, False
     with pytest.raises(PicanetError, match="broke off after 40,000"):
         fetch(server)
@@ -108,7 +108,7 @@ def test_a_server_that_knows_no_ranges_sends_all_again(server):
     assert server.sent == [40_000, len(CONTENT)]
 
 
-def test_a_connection_that_is_reset_is_one_that_broke_off(server, cache, monkeypatch):
+def test_reset_connection_counts_as_an_interruption(server, cache, monkeypatch):
     from http.client import HTTPResponse
 
     read = HTTPResponse.read
@@ -128,7 +128,7 @@ def test_a_connection_that_is_reset_is_one_that_broke_off(server, cache, monkeyp
     assert server.asked == ["", "bytes=30000-"]
 
 
-def test_another_file_is_not_kept(server, cache):
+def test_file_of_another_checksum_is_not_kept(server, cache):
     with pytest.raises(PicanetError, match=f"^{server.url} is not the expected file"):
         fetch(server, sha256="0" * 64)
     assert kept(cache) == []
@@ -140,27 +140,27 @@ def test_another_file_is_not_kept(server, cache):
     assert fetch(server).read_bytes() == CONTENT
 
 
-def test_a_longer_file_is_another_one(server, cache):
+def test_longer_file_is_rejected(server, cache):
     with pytest.raises(PicanetError, match="its SHA-256 differs"):
         fetch(server, size=90_000)
     assert kept(cache) == []
 
 
-def test_a_part_that_is_too_long_is_dropped(server, cache):
+def test_oversized_partial_file_is_dropped(server, cache):
     cache.mkdir(parents=True)
     part_of(cache, server).write_bytes(CONTENT + b"more")
     assert fetch(server).read_bytes() == CONTENT
     assert server.asked == [""] and kept(cache) == ["file.bin"]
 
 
-def test_a_part_that_is_whole_needs_no_request(server, cache):
+def test_complete_partial_file_needs_no_request(server, cache):
     cache.mkdir(parents=True)
     part_of(cache, server).write_bytes(CONTENT)
     assert fetch(server).read_bytes() == CONTENT
     assert server.asked == [] and kept(cache) == ["file.bin"]
 
 
-def test_the_part_stays_while_the_server_refuses(server, cache):
+def test_partial_file_is_kept_while_the_server_refuses(server, cache):
     cache.mkdir(parents=True)
     part_of(cache, server).write_bytes(CONTENT[:30_000])
     for status, reason in ((404, "Not Found"), (503, "Service Unavailable")):
@@ -173,7 +173,7 @@ def test_the_part_stays_while_the_server_refuses(server, cache):
     assert server.sent == [70_000]
 
 
-def test_nobody_is_there():
+def test_unreachable_server_is_reported():
     with serving(Served(CONTENT)) as served:
         pass
     with pytest.raises(PicanetError) as raised:
@@ -184,21 +184,21 @@ def test_nobody_is_there():
 
 
 @pytest.mark.parametrize("url", ["nowhere", "http://[", "http://127.0.0.1:x/a b"])
-def test_addresses_that_are_none(url):
+def test_invalid_urls_are_reported(url):
     with pytest.raises(PicanetError) as raised:
         download(url, "0" * 64, 10, "file.bin")
     assert str(raised.value).startswith(f"Cannot download {url}: ")
     assert "\n" not in str(raised.value)
 
 
-def test_a_cache_that_cannot_be_made(server, tmp_path):
+def test_uncreatable_cache_is_reported(server, tmp_path):
     (tmp_path / "keras").write_text("a file")
     with pytest.raises(PicanetError, match="Cannot download .* to .*: Not a directory"):
         fetch(server)
     assert server.asked == []
 
 
-def test_a_full_disk_is_told(server, cache, monkeypatch):
+def test_full_disk_is_reported(server, cache, monkeypatch):
     def full(_):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
@@ -234,7 +234,7 @@ def wait_for(condition):
         time.sleep(0.01)
 
 
-def test_ctrl_c_keeps_what_has_come(cache):
+def test_ctrl_c_keeps_the_partial_file(cache):
     with serving(Served(CONTENT * 8, pause=0.05)) as server:
         run = start(server)
         part = part_of(cache, server)
@@ -251,7 +251,7 @@ def test_ctrl_c_keeps_what_has_come(cache):
 
 
 @pytest.mark.parametrize("begun", [0, 30_000])
-def test_processes_do_not_spoil_one_another(server, cache, begun):
+def test_concurrent_processes_download_once(server, cache, begun):
     """As of several jobs that are started at once: one downloads, the others wait."""
     server.pause = 0.02
     cache.mkdir(parents=True)
@@ -267,7 +267,7 @@ def test_processes_do_not_spoil_one_another(server, cache, begun):
     assert kept(cache) == ["file.bin"]
 
 
-def test_one_who_waited_goes_on_where_the_first_was_killed(server, cache):
+def test_waiting_process_resumes_after_the_first_is_killed(server, cache):
     server.pause = 0.1
     first = start(server)
     wait_for(lambda: server.sent and server.sent[0] >= 20_000)

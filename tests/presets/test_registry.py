@@ -27,7 +27,7 @@ def folder(tmp_path, monkeypatch):
     return tmp_path
 
 
-def test_the_default_one_comes_first(folder):
+def test_default_preset_is_listed_first(folder):
     for name in ("a", "b", "c"):
         write(folder, entry(name, default=name == "b"))
     assert list(list_presets()) == ["b", "a", "c"]
@@ -36,7 +36,7 @@ def test_the_default_one_comes_first(folder):
     assert str(find_preset("c")) == "the preset c"
 
 
-def test_what_an_entry_says(folder):
+def test_entry_is_read(folder):
     write(folder, entry(files={"litert": file("t.tflite", b"123", "http://x/t")}))
     preset = find_preset("tiny")
     assert (preset.task, preset.variant, preset.image_size) == ("saliency", "UNet", 32)
@@ -48,7 +48,7 @@ def test_what_an_entry_says(folder):
     assert litert.sha256.startswith("a665a45920422f9d417e4867efdc4fb8")
 
 
-def test_names_that_there_are_not(folder):
+def test_unknown_names_are_reported(folder):
     with pytest.raises(PicanetError) as raised:
         find_preset("x")
     assert str(raised.value) == "There is no preset 'x'. There are: none"
@@ -101,7 +101,7 @@ def without(name):
         ),
     ],
 )
-def test_spoilt_entries_are_named(folder, values, rule):
+def test_invalid_entries_are_named(folder, values, rule):
     path = write(folder, values, "tiny")
     for ask in (list_presets, lambda: find_preset("other"), default_preset):
         with pytest.raises(PicanetError, match=rule) as raised:
@@ -110,7 +110,7 @@ def test_spoilt_entries_are_named(folder, values, rule):
         assert "\n" not in str(raised.value)
 
 
-def test_an_entry_that_is_no_text_or_cannot_be_read(folder, monkeypatch):
+def test_unreadable_entries_are_reported(folder, monkeypatch):
     path = folder / "tiny.json"
     path.write_bytes(b"\xff\xfe\x00")
     with pytest.raises(PicanetError, match=f"{path} is not the entry of a preset"):
@@ -125,7 +125,7 @@ def test_an_entry_that_is_no_text_or_cannot_be_read(folder, monkeypatch):
     assert str(raised.value) == f"Cannot read {path}: Permission denied"
 
 
-def test_a_file_of_the_package(folder):
+def test_files_of_the_package_are_checked(folder):
     content = b"weights"
     write(folder, entry(files={"weights": file("w.npz", content)}))
     path = folder / "w.npz"
@@ -141,7 +141,7 @@ def test_a_file_of_the_package(folder):
         find_preset("tiny").path("weights")
 
 
-def test_a_preset_of_a_card_only(folder):
+def test_preset_without_files_is_reported(folder):
     write(folder, entry())
     with pytest.raises(PicanetError) as raised:
         find_preset("tiny").path("litert")
@@ -180,7 +180,7 @@ def test_a_remote_preset_gives_its_weights(folder, monkeypatch):
         np.testing.assert_array_equal(ours.numpy(), theirs.numpy())
 
 
-def test_what_build_model_may_ask_for(folder):
+def test_preset_must_fit_the_requested_network(folder):
     write(folder, entry())
     for variant in (None, "UNet"):
         assert preset_for("tiny", "saliency", variant).name == "tiny"
@@ -195,7 +195,7 @@ def test_what_build_model_may_ask_for(folder):
         preset_for("tiny", "saliency", "6GAP")
 
 
-def test_a_copy_of_the_shipped_entry_is_one(folder):
+def test_copy_of_the_shipped_entry_reports_missing_files(folder):
     """It misses its files, which are told by name."""
     source = Path(registry.__file__).parent / "picanet_vgg16_duts.json"
     shutil.copy(source, folder)

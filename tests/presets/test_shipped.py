@@ -58,7 +58,7 @@ def test_its_card_is_that_of_its_entry(preset):
 
 
 @EACH
-def test_it_names_a_network(preset):
+def test_entry_names_a_valid_network(preset):
     assert preset.task == "saliency" and preset.width > 0
     parse_variant(preset.variant)
     check_image_size(preset.variant, preset.image_size)
