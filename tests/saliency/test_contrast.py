@@ -42,7 +42,7 @@ def test_uniform_attention_has_the_uniform_share():
         assert share["attention"] == pytest.approx(share["uniform"], abs=1e-5)
 
 
-def test_the_grid_alone_is_looked_at():
+def test_only_positions_of_the_grid_count():
     """28 x 28: positions 0, 3, ..., 27; an object between them is not seen."""
     mask = np.zeros([1, 28, 28, 1])
     mask[:, 4:6, 4:6] = 1

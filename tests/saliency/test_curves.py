@@ -10,7 +10,7 @@ from tests.evaluation.methods import ALL, data_set, method
 SCORING = SaliencyScoring()
 
 
-def test_panels():
+def test_panels_show_worst_best_and_picked_images():
     found = {
         "ours": evaluate(method().predict(data_set()), pick={1}),
         "x/y": evaluate(method(maps=(ALL, ALL)).predict(data_set()), pick={1}),
@@ -30,7 +30,7 @@ def test_panels():
     assert len(rows[0][1]) == len(columns)
 
 
-def test_curves(tmp_path):
+def test_curves_are_drawn_of_the_scores(tmp_path):
     found = {"ours": evaluate(method().predict(data_set()))}
     figures = dict(SCORING.figures(found, "ECSSD"))
     assert set(figures) == {"pr_curve.png", "f_curve.png"}

@@ -78,13 +78,13 @@ class TestScores:
         ours = evaluate(images).scores.scores
         assert {name: ours[name] for name in expected} == pytest.approx(expected)
 
-    def test_processes_give_the_very_same(self):
+    def test_processes_give_identical_scores(self):
         alone, together = evaluate(blurry()), evaluate(blurry(), workers=1)
         assert together.scores.scores == alone.scores.scores
         assert together.scores.rows == alone.scores.rows
         np.testing.assert_array_equal(together.recall, alone.recall)
 
-    def test_two_images_a_process_are_under_way(self):
+    def test_two_images_per_process_are_in_progress(self):
         taken = []
 
         def endless():
@@ -98,7 +98,7 @@ class TestScores:
             assert len(taken) == 2 + number
         results.close()
 
-    def test_an_error_while_reading_goes_through(self):
+    def test_errors_while_reading_are_raised(self):
         def read():
             yield from blurry(2)
             raise OSError("the disk is gone")
@@ -107,7 +107,7 @@ class TestScores:
             with pytest.raises(OSError, match="the disk is gone"):
                 evaluate(read(), workers=workers, which=["mae"])
 
-    def test_a_killed_process_is_told(self):
+    def test_killed_process_is_reported(self):
         def read():
             yield from blurry(2)
             for process in multiprocessing.active_children():
@@ -117,7 +117,7 @@ class TestScores:
         with pytest.raises(PicanetError, match="was killed, .* Received: workers=1"):
             evaluate(read(), workers=1, which=["mae"])
 
-    def test_empty_masks_are_told_apart(self):
+    def test_empty_masks_are_counted_separately(self):
         sample = Sample("none", np.zeros((1, 4), np.uint8))
         images = [*two_by_hand(), (sample, np.array([[0, 0, 0, 255]], np.uint8))]
         found = evaluate(images)
@@ -135,7 +135,7 @@ class TestScores:
             evaluate([])
 
     @pytest.mark.parametrize("shape", [(1, 1), (1, 9), (10, 20_000)])
-    def test_odd_shapes(self, shape):
+    def test_images_of_extreme_shapes_are_scored(self, shape):
         mask = np.full(shape, 255, np.uint8)
         sample = Sample("odd", mask, np.zeros((*shape, 3), np.uint8))
         found = evaluate([(sample, mask)], pick=[0])
@@ -158,7 +158,7 @@ class TestMapsOfOtherSizes:
         assert found.resized == 1
         assert found.scores.scores["max_f"] == pytest.approx(1)
 
-    def test_bilinear(self):
+    def test_resizing_is_bilinear(self):
         resized = resize_map(np.array([[0.0, 1.0]]), 1, 4)
         np.testing.assert_allclose(resized, [[0, 0.25, 0.75, 1]])
         np.testing.assert_allclose(
@@ -188,7 +188,7 @@ class TestExamples:
 
 
 class TestCenter:
-    def test_map(self):
+    def test_map_is_a_centred_gaussian(self):
         saliency = center_map(3, 5, sigma=0.25)
         assert saliency.shape == (3, 5) and saliency[1, 2] == 1
         np.testing.assert_array_equal(saliency, saliency[::-1, ::-1])
@@ -251,7 +251,7 @@ class TestBootstrap:
         assert low == pytest.approx(errors.mean() - half, abs=0.15 * half)
         assert high == pytest.approx(errors.mean() + half, abs=0.15 * half)
 
-    def test_only_what_was_measured(self):
+    def test_only_measured_scores_are_drawn(self):
         found = evaluate(two_by_hand(), which=["max_f"])
         assert list(draw_scores(found, resamples=5)) == ["max_f"]
         assert json.dumps(interval(np.array([np.nan]))) == "[NaN, NaN]"

@@ -163,7 +163,7 @@ class TestConventions:
         assert raw.precision[61] == 0  # nothing predicted
         assert (stretched.normalize, raw.normalize) == (True, False)
 
-    def test_types_are_equal(self):
+    def test_input_types_give_equal_scores(self):
         (prediction, mask) = pairs(1)[0]
         expected = scores([(prediction, mask)]).scores
         for saliency in (prediction / 255, (prediction / 255).astype("float32")):

@@ -83,7 +83,7 @@ def test_every_variant_trains_a_step_and_comes_back_from_a_file(
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
-def test_outputs(variant, tiny_network):
+def test_output_shapes(variant, tiny_network):
     model = tiny_network(variant, image_size=48)
     expected = {
         "stage6": (None, 6, 6, 1),
@@ -142,12 +142,12 @@ def test_attention_on_request_changes_nothing_else(tiny_network):
 
 
 @pytest.mark.parametrize("image_size", [0, 8, 30, 100, 225])
-def test_image_size_errors(image_size):
+def test_invalid_image_sizes_are_rejected(image_size):
     with pytest.raises(ValueError, match=f"multiple of 8.*image_size={image_size}"):
         build_model("UNet", image_size)
 
 
-def test_other_errors(tiny_network):
+def test_invalid_arguments_are_rejected(tiny_network):
     with pytest.raises(ValueError, match="'GAPS' is not one of the kinds"):
         tiny_network("6GAPS")
     with pytest.raises(ValueError, match="`lstm_options` .*fast"):
@@ -230,7 +230,7 @@ def expected_decoder(plan):
         ("6ReNet_5432LC", {6: "ReNet", 5: "LC", 4: "LC", 3: "LC", 2: "LC"}),
     ],
 )
-def test_wiring(variant, plan, tiny_network):
+def test_decoder_is_wired_as_in_the_paper(variant, plan, tiny_network):
     wiring = sources(tiny_network(variant))
     decoder = {
         name: inputs
@@ -240,7 +240,7 @@ def test_wiring(variant, plan, tiny_network):
     assert decoder == expected_decoder(plan)
 
 
-def test_channels(tiny_network):
+def test_numbers_of_channels_are_the_papers(tiny_network):
     """C_1 ... C_6 = 64, 128, 256, 512, 512, 1024; here a sixteenth."""
     model = tiny_network(width=1 / 16)
     decoded = {6: 32, 5: 32, 4: 16, 3: 8, 2: 4, 1: 4}  # C_{i-1}; D1 has 64
@@ -372,7 +372,7 @@ def test_mixed_precision(precision, tiny_network):
     assert np.isfinite(total_loss(model, images, masks, training=True))
 
 
-def test_without_l_ga_the_stages_learn_all_the_same(tiny_network):
+def test_stages_learn_without_the_attention_loss(tiny_network):
     """Its gradients are those of the stages' losses, at all weights, GAP's too."""
     model = tiny_network(dropout=0.0)
     images, masks = disks(2)
@@ -550,7 +550,7 @@ def full_size(variant):
 
 
 @pytest.mark.full_size
-def test_the_papers_sizes():
+def test_output_shapes_at_full_size_are_the_papers():
     model = full_size("65GAP_432LAP")
     assert {name: output.shape for name, output in model.output.items()} == {
         "stage6": (None, 28, 28, 1),

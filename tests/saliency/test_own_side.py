@@ -45,7 +45,7 @@ def naive(attention, mask, dilation):
 
 
 @pytest.mark.parametrize("size, dilation", [(3, 1), (5, 2), (7, 2)])
-def test_shares_are_those_of_loops(size, dilation):
+def test_shares_equal_naive_loops(size, dilation):
     rng = np.random.default_rng(size)
     attention = rng.random([3, 9, 11, size**2]).astype(np.float32)
     mask = np.zeros([3, 9, 11, 1])

@@ -89,7 +89,7 @@ def test_the_attention_loss_helps_a_little():
         assert paper_score(NO_ATTENTION_LOSS, dataset).max_f < with_loss.max_f
 
 
-def test_what_the_paper_lacks_is_none():
+def test_scores_that_the_paper_lacks_are_none():
     assert paper_score("6GAP_54LAP", "sod") is None
     assert paper_score("UNet", "my_photos") is None
     assert isinstance(paper_score("UNet", "sod"), PaperScore)

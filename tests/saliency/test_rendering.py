@@ -21,13 +21,13 @@ def saliency():
     return values
 
 
-def test_map(image, saliency):
+def test_map_is_drawn_in_grey(image, saliency):
     drawn = render("map", image, saliency)
     np.testing.assert_array_equal(drawn, np.round(saliency * 255))
     assert drawn.dtype == np.uint8
 
 
-def test_mask(image, saliency):
+def test_mask_is_thresholded(image, saliency):
     drawn = render("mask", image, saliency, 0.5)
     assert drawn.dtype == np.uint8 and set(np.unique(drawn)) == {0, 255}
     assert drawn[0, 1] == 255  # the threshold itself is salient
@@ -35,7 +35,7 @@ def test_mask(image, saliency):
     assert (render("mask", image, saliency, 0) == 255).all()
 
 
-def test_cutout(image, saliency):
+def test_cutout_has_the_map_as_alpha(image, saliency):
     drawn = render("cutout", image, saliency, cutout=CutoutOptions(edges="plain"))
     assert drawn.shape == (6, 8, 4)
     np.testing.assert_array_equal(drawn[..., 3], render("map", image, saliency))
@@ -72,7 +72,7 @@ def test_overlay_mixes_the_image_with_its_heat(image, saliency):
     assert low[2] > low[0] and high[0] > high[2]
 
 
-def test_turbo_is_matplotlibs():
+def test_turbo_equals_matplotlib():
     """Ours is a table of 256 steps; matplotlib draws the other colormaps."""
     matplotlib = pytest.importorskip("matplotlib")
     grey = np.linspace(0, 1, 256, dtype=np.float32)[np.newaxis]
@@ -139,7 +139,7 @@ def test_every_format_of_one_pixel():
     }
 
 
-def test_unknown_format(image, saliency):
+def test_unknown_format_is_rejected(image, saliency):
     with pytest.raises(ValueError, match="`form` must be one of .*form='jpeg'"):
         render("jpeg", image, saliency)
 

@@ -43,7 +43,7 @@ class TestPaper:
         # A variant of our own naming is no published method.
         assert reference.paper_row("SOD", "6AC", "DSS") is None
 
-    def test_the_row_of_a_training(self):
+    def test_settings_of_a_training_choose_the_papers_row(self):
         for variant, weight, expected in (
             ("6GAP_5432AC", 0.2, "6GAP_5432AC"),
             ("6GAP_5432AC", 0.0, "6GAP_5432AC_no_attention_loss"),
@@ -96,7 +96,7 @@ class TestTable:
         told = "ours, mine: mae 1.000 of the images with an empty mask, 1 of 2"
         assert told in text and told in REPORT.markdown([ours])
 
-    def test_table_1s_form(self):
+    def test_comparison_has_the_form_of_table_1(self):
         results = [
             result(each, data, which=["max_f", "s_measure", "mae"])[1]
             for data in (data_set(), data_set("mine"))
@@ -155,7 +155,7 @@ class TestFiles:
             {"name": "b", "empty": "0", "max_f": "0.565217", "mae": "0.500000"},
         ]
 
-    def test_names_that_are_no_utf_8(self):
+    def test_non_utf8_names_are_written_escaped(self):
         assert in_utf8("caf\udce9, é") == "caf\\udce9, é"
         _, ours = result(method("caf\udce9", variant="UNet"), which=["max_f", "mae"])
         assert "- caf\\udce9: model" in REPORT.markdown([ours])

@@ -106,7 +106,7 @@ def test_masks_are_resized_bilinearly_then_thresholded():
     np.testing.assert_array_equal(resize_mask(mask, 4, 4), mask)
 
 
-def test_without_antialiasing():
+def test_masks_are_resized_without_antialiasing():
     """By 4, the two pixels at the centre decide, whatever is beside them."""
     mask = np.array([[0, 1, 1, 0]] * 4, "float32")[None, :, :, None]
     assert float(resize_mask(mask, 1, 1)) == 1  # the mean of all is 0.5
@@ -136,7 +136,7 @@ def test_targets_of_a_models_outputs():
     np.testing.assert_allclose(targets["attention6"], expected, atol=1e-6)
 
 
-def test_in_a_dataset():
+def test_targets_are_encoded_in_a_dataset():
     outputs = {
         "stage6": keras.KerasTensor((None, 4, 4, 1)),
         "attention6": keras.KerasTensor((None, 4, 4, 16)),

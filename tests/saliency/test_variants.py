@@ -33,7 +33,7 @@ def test_the_variants_are_the_papers():
 
 
 @pytest.mark.parametrize("name", PLANS)
-def test_plans(name):
+def test_variant_names_are_parsed(name):
     plan = parse_variant(name)
     assert plan == PLANS[name]
     assert list(plan) == sorted(plan, reverse=True)

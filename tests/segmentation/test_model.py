@@ -56,7 +56,7 @@ def test_every_variant_trains_a_step_and_comes_back_from_a_file(
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
-def test_outputs(variant):
+def test_output_shapes(variant):
     """As SPEC has them: DeepLab at stride 8, the U-Net's maps 12, 24, 48 and 96."""
     model = build_model(variant, width=1 / 64)
     shapes = {name: output.shape[1:] for name, output in model.output.items()}
@@ -74,7 +74,7 @@ def test_outputs(variant):
     assert {output.dtype for output in model.output.values()} == {"float32"}
 
 
-def test_the_branches_are_as_table_3_says():
+def test_branches_match_table_3():
     model = build_model("DeepLab_LAP", width=1 / 16)
     rates = {6: 2, 12: 4, 18: 6, 24: 8}
     for rate, context_rate in rates.items():

@@ -55,7 +55,7 @@ def test_scores_are_enlarged_in_place(side, size):
     assert len(logits) == side
 
 
-def test_classes_of_the_images_own_size(network):
+def test_classes_have_the_size_of_the_image(network):
     model = KerasModel(network)
     for size in ((30, 45), (150, 120), (1, 200)):
         image = photo(size)
@@ -71,7 +71,7 @@ def test_classes_of_the_images_own_size(network):
     assert len(np.unique(model.predict(photo((150, 120))))) > 1
 
 
-def test_pictures():
+def test_results_are_rendered_as_pictures():
     image = np.full([80, 100, 3], 200, np.uint8)
     classes = np.zeros([80, 100], np.uint8)
     classes[40:, 50:] = 15
@@ -92,7 +92,7 @@ def test_pictures():
         render("mask", image, classes)
 
 
-def test_where_a_branch_looks(network):
+def test_attention_of_each_branch_is_returned(network):
     model = AttentionModel(KerasModel(network))
     image = photo((30, 45))
     maps = model.predict(image)
@@ -112,7 +112,7 @@ def test_where_a_branch_looks(network):
 
 
 @pytest.mark.slow
-def test_an_export(network, tmp_path):
+def test_export_equals_prediction(network, tmp_path):
     photos = [photo((30, 45), 1), photo((90, 40), 2)]
     request = ExportRequest(tmp_path / "x", formats=("saved_model", "tflite"))
     folder, (saved, lite) = exporting.export(network, request, photos)

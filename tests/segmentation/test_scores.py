@@ -26,7 +26,7 @@ def naive_loss(classes, logits):
     return np.mean(found) if found else 0.0
 
 
-def test_the_loss_passes_over_pixels_without_a_class():
+def test_loss_ignores_pixels_without_a_class():
     rng = np.random.default_rng(0)
     classes = rng.integers(0, 21, (2, 5, 6))
     classes[0, :4] = 255  # one image counts less than the other
@@ -125,7 +125,7 @@ def test_sklearn_agrees(maps):
     np.testing.assert_array_equal(metrics.result().confusion, matrix)
 
 
-def test_what_cannot_be_scored_is_told():
+def test_invalid_maps_are_rejected():
     metrics = SegmentationMetrics()
     shapes = r"equal shapes. Received: \(2, 3\) and \(2, 2\)"
     with pytest.raises(ValueError, match=shapes):
@@ -141,7 +141,7 @@ def test_what_cannot_be_scored_is_told():
         evaluate([(sample, np.zeros([3, 2], np.uint8))])
 
 
-def test_background_everywhere():
+def test_background_baseline_is_scored():
     truth = np.zeros([10, 10], np.uint8)
     truth[:4], truth[4] = 3, 255
     sample = Sample("bird", truth, np.zeros([10, 10, 3], np.uint8))

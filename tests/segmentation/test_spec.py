@@ -34,7 +34,7 @@ def by_tensorflow(logits, size, side):
         ((333, 500), 97),
     ],
 )
-def test_postprocess_equals_tensorflows(size, side):
+def test_postprocess_equals_tensorflow(size, side):
     """Two logits that are nearly alike may be either way round: here less than 1e-5."""
     for seed in range(3):
         logits = random_logits(side, seed)
@@ -54,7 +54,7 @@ def test_of_equal_logits_the_first_class_wins():
 
 
 @pytest.mark.parametrize("size", [(30, 45), (64, 64), (70, 40), (333, 500)])
-def test_resize_equals_tensorflows(size):
+def test_resize_equals_tensorflow(size):
     image = np.random.default_rng(0).integers(0, 256, (*size, 3), np.uint8)
     ours = SPEC.resize(image, 64)
     assert ours.dtype == np.float32

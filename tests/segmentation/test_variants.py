@@ -9,7 +9,7 @@ from picanet_tf.training.experiments import Experiment
 from picanet_tf.training.machine import needed_memory
 
 
-def test_plans():
+def test_variant_names_are_parsed():
     assert {name: parse_variant(name) for name in VARIANTS} == {
         "DeepLab": {},
         "DeepLab_LC": dict.fromkeys((6, 12, 18, 24), "LC"),
@@ -30,7 +30,7 @@ def test_plans():
         ("Deeplab", "'Deeplab' is not a list of stages followed by a kind"),
     ],
 )
-def test_unreadable_names(name, message):
+def test_invalid_names_are_rejected(name, message):
     with pytest.raises(ValueError, match=message):
         parse_variant(name)
 
@@ -50,7 +50,7 @@ def test_the_recipe_is_deeplabs():
     assert Experiment.from_json(deeplab.to_json()) == deeplab
 
 
-def test_image_sizes():
+def test_invalid_settings_are_rejected():
     with pytest.raises(
         PicanetError, match="`image_size` of UNet must be a multiple.*8"
     ):
@@ -66,12 +66,12 @@ def test_image_sizes():
     "variant, measured",
     [("DeepLab_LAP", 2.65e9), ("DeepLab_AC", 3.94e9), ("6GAP_543LAP", 2.52e9)],
 )
-def test_the_estimate_of_memory_is_what_was_measured(variant, measured):
+def test_memory_estimate_matches_measurements(variant, measured):
     experiment = Experiment.of("segmentation", variant=variant, batch_size=1)
     assert needed_memory(experiment) == pytest.approx(measured, rel=0.1)
 
 
-def test_vocs_colours():
+def test_palette_has_the_colours_of_voc():
     """As in the palette that VOC's own masks carry."""
     colours = dict(zip(VOC_CLASSES, palette().tolist(), strict=False))
     assert colours["background"] == [0, 0, 0]
