@@ -64,13 +64,13 @@ def top_down(bmp):
 
 
 @pytest.mark.parametrize(("name", "data"), files())
-def test_equals_read_image(decode, name, data):
+def test_decoding_equals_read_image(decode, name, data):
     wanted = read_image(data)
     assert wanted.std() > 20 or name == "one pixel"
     np.testing.assert_array_equal(decode(data), wanted)
 
 
-def test_sixteen_bits_to_a_grey_level(decode):
+def test_sixteen_bits_agree_within_one_grey_level(decode):
     deep = photo()[..., 0].astype(np.uint16) * 257 + 100
     data = encoded(Image.fromarray(deep), "PNG")
     difference = np.abs(decode(data).astype(int) - read_image(data))
@@ -120,7 +120,7 @@ def test_orientation_behind_other_segments(decode):
 
 
 @pytest.mark.parametrize("length", range(0, 90, 3))
-def test_broken_exif_is_no_reason_to_refuse_a_photo(decode, length):
+def test_photos_with_broken_exif_are_decoded(decode, length):
     broken = exif("little", 6)[:length].ljust(90, b"\xff")
     data = encoded(photo(), "JPEG")
     data = data[:2] + b"\xff\xe1" + struct.pack(">H", 92) + broken + data[2:]

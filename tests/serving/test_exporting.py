@@ -28,7 +28,7 @@ def everything(folder):
     return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*"))
 
 
-def test_an_export(network, tmp_path):
+def test_export_writes_the_expected_files(network, tmp_path):
     request = ExportRequest(tmp_path / "picanet", formats=("saved_model", "tflite"))
     folder, artefacts = exporting.export(
         network, request, PHOTOS, facts={"steps": 12, "run": "x"}
@@ -61,7 +61,7 @@ def test_an_export(network, tmp_path):
     assert len(records) == 3
 
 
-def test_another_size_and_no_attention(tmp_path):
+def test_export_at_another_size_without_attention(tmp_path):
     request = ExportRequest(tmp_path, version=7, image_size=48)
     folder, (artefact,) = exporting.export(trained_like("UNet"), request, PHOTOS)
     assert folder == tmp_path / "7" and artefact.difference < 1e-4
@@ -113,7 +113,7 @@ def test_attention_in_a_file_of_its_own(tmp_path):
         ("6GAP", {"formats": ("saved_model",)}, "`attention` goes with .* saved_model"),
     ],
 )
-def test_no_attention_is_refused(tmp_path, variant, options, said):
+def test_attention_is_refused_where_there_is_none(tmp_path, variant, options, said):
     network = trained_like(variant, 32, 1 / 32)
     request = ExportRequest(
         tmp_path / "x", attention=True, **{"formats": ("tflite",), **options}
@@ -134,7 +134,7 @@ def test_a_network_in_bfloat16_is_compared_in_float32(network, tmp_path):
     assert found["mixed_bfloat16"].difference == found["float32"].difference < 1e-4
 
 
-def test_int8(network, tmp_path):
+def test_int8_needs_calibration_images(network, tmp_path):
     request = ExportRequest(tmp_path, formats=("tflite",), quantize=("int8",))
     with pytest.raises(PicanetError, match="int8 needs real images"):
         exporting.export(network, request, PHOTOS)
@@ -220,7 +220,7 @@ def test_differences_with_nan():
         tf.errors.UnknownError(None, None, f"x; {os.strerror(errno.EDQUOT)}"),
     ],
 )
-def test_a_full_disk(small, tmp_path, monkeypatch, error):
+def test_full_disk_is_reported(small, tmp_path, monkeypatch, error):
     def fail(*_, **__):
         raise error
 
@@ -231,7 +231,7 @@ def test_a_full_disk(small, tmp_path, monkeypatch, error):
     assert everything(tmp_path) == []
 
 
-def test_what_tflite_refuses_is_told(small, tmp_path, monkeypatch):
+def test_rejection_by_tflite_is_reported(small, tmp_path, monkeypatch):
     def refuse(path):
         raise RuntimeError("while preparing\nNode 3 (CONV_2D) failed to prepare.")
 

@@ -63,7 +63,7 @@ def metadata_of(path):
 
 
 @pytest.mark.parametrize("quantization", ["none", "int8"])
-def test_saliency(network, tmp_path, quantization):
+def test_metadata_of_a_saliency_network(network, tmp_path, quantization):
     path = tmp_path / "a.tflite"
     write_tflite(network, path, quantization, calibration=pixels(2))
     model = metadata_of(path)
@@ -95,7 +95,7 @@ def labels_of(path):
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("task", "kind"), [("segmentation", 2), ("detection", None)])
-def test_class_names(tiny_network, tmp_path, task, kind):
+def test_class_names_are_attached(tiny_network, tmp_path, task, kind):
     network = tiny_network(task=task)
     for name in ("a.tflite", "b.tflite"):
         write_tflite(network, tmp_path / name)

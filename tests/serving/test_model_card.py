@@ -24,7 +24,7 @@ def run(tmp_path):
     return run
 
 
-def test_the_last_checkpoint(run):
+def test_facts_of_the_last_checkpoint(run):
     facts = model_card.facts_of_run(run, "model")
     assert facts["steps"] == 60  # and not the 90 that were meant
     assert facts["validation"] == {"step": 60, "max_f": 0.7, "mae": 0.2}
@@ -34,13 +34,13 @@ def test_the_last_checkpoint(run):
     assert "somewhere" not in json.dumps(facts)  # No path of this machine.
 
 
-def test_the_best_one(run):
+def test_facts_of_the_best_checkpoint(run):
     facts = model_card.facts_of_run(run, "best")
     assert facts["steps"] == 30
     assert facts["validation"] == {"step": 30, "max_f": 0.8, "mae": 0.1}
 
 
-def test_a_table_that_a_power_failure_has_cut(run):
+def test_truncated_row_of_the_table_is_ignored(run):
     """Its last row is left out; a row that says nothing is reported."""
     text = run.validation.read_text()
     for rest in ("120,0.9", "120,0.9,0.0"):
@@ -51,14 +51,14 @@ def test_a_table_that_a_power_failure_has_cut(run):
         model_card.facts_of_run(run, "best")
 
 
-def test_a_bare_run(tmp_path):
+def test_facts_of_an_empty_run_are_none(tmp_path):
     run = RunDirectory.create(Experiment(), str(tmp_path / "run"))
     facts = model_card.facts_of_run(run, "model")
     for name in ("steps", "training_set", "validation", "validation_set"):
         assert facts[name] is None
 
 
-def test_the_card(tmp_path):
+def test_card_is_written(tmp_path):
     (tmp_path / "tflite").mkdir()
     (tmp_path / "tflite" / "picanet.tflite").touch()
     path = model_card.write_card(tmp_path, task="saliency", variant="UNet", steps=None)

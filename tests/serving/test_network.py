@@ -11,7 +11,7 @@ from picanet_tf.serving.network import serving_network
 from tests.serving.networks import pixels, trained_like
 
 
-def test_outputs(network):
+def test_serving_network_has_the_expected_outputs(network):
     served = serving_network(network)
     assert {name: output.shape for name, output in served.output.items()} == {
         "saliency": (None, 64, 64, 1),
@@ -25,7 +25,7 @@ def test_outputs(network):
     assert list(serving_network(network, attention=False).output) == ["saliency"]
 
 
-def test_without_attention():
+def test_serving_network_without_attention():
     served = serving_network(trained_like("6ReNet_5432LC"))
     assert list(served.output) == ["saliency"]
     assert trained_like("6ReNet_5432LC").attentive_points == ()
@@ -48,7 +48,7 @@ def test_unrolled_equals_looped(network):
     np.testing.assert_allclose(looped, unrolled, atol=2e-6)
 
 
-def test_another_size():
+def test_serving_network_at_another_size():
     network = trained_like("6GAP_5AC", image_size=96)
     served = serving_network(network, 128)
     assert served.output["saliency"].shape == (None, 128, 128, 1)
@@ -57,7 +57,7 @@ def test_another_size():
     np.testing.assert_allclose(served(images)["saliency"], wanted, atol=1e-5)
 
 
-def test_sizes_that_do_not_fit(network):
+def test_incompatible_sizes_are_refused(network):
     with pytest.raises(PicanetError, match="trained at image_size 64 .* at 96"):
         serving_network(network, 96)
     with pytest.raises(PicanetError, match="multiple of 8.*image_size=70"):
@@ -83,7 +83,7 @@ def test_a_network_of_mixed_precision_is_served_in_float32():
     )
 
 
-def test_foreign_networks():
+def test_foreign_networks_are_refused():
     foreign = keras.Sequential([keras.Input([2]), keras.layers.Dense(1)], name="other")
     with pytest.raises(PicanetError, match="other was not built by `build_model`"):
         KerasModel(foreign)

@@ -23,19 +23,19 @@ ROOT = Path(__file__).parents[2]
         ({"version": 0}, "`version` must be 1 or more. Received: version=0"),
     ],
 )
-def test_wrong_words(wrong, message):
+def test_invalid_requests_are_rejected(wrong, message):
     with pytest.raises(PicanetError, match=message):
         ExportRequest(Path("out"), **wrong)
 
 
-def test_int8_wants_calibration(tmp_path):
+def test_int8_needs_calibration_images(tmp_path):
     request = ExportRequest(tmp_path, formats=("tflite",), quantize=("none", "int8"))
     with pytest.raises(PicanetError, match="int8 needs real images"):
         request.check(calibrated=False)
     request.check(calibrated=True)
 
 
-def test_what_tf_serving_watches_gets_no_version_without_a_saved_model(tmp_path):
+def test_folder_of_tf_serving_gets_no_version_without_a_saved_model(tmp_path):
     request = ExportRequest(tmp_path, formats=("tflite",))
     (tmp_path / "1").mkdir()
     request.check(calibrated=False)

@@ -134,7 +134,7 @@ def test_image_bytes(network, loaded):
         assert np.abs(grey[..., 0] - wanted).max() <= 1
 
 
-def test_an_upright_map_of_a_turned_photo(loaded):
+def test_map_of_a_turned_photo_is_upright(loaded):
     from PIL import Image
 
     tag = Image.Exif()
@@ -144,7 +144,7 @@ def test_an_upright_map_of_a_turned_photo(loaded):
     assert tf.io.decode_png(png).shape == (45, 30, 1)
 
 
-def test_corrupt_images_are_told_and_survived(loaded):
+def test_corrupt_images_are_reported_and_survived(loaded):
     good = encoded(photo(), "JPEG")
     for bad, message in [
         (good[:300], "Invalid JPEG data"),
@@ -157,7 +157,7 @@ def test_corrupt_images_are_told_and_survived(loaded):
         assert np.isfinite(outputs["saliency"]).all()
 
 
-def test_nothing_but_inference(folder):
+def test_saved_model_holds_nothing_but_inference(folder):
     found = operations(folder)
     assert "Conv2D" in found and "DecodeJpeg" in found
     wrong = [

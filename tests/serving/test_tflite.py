@@ -73,7 +73,7 @@ def test_takes_any_number_of_images(network, files, quantization, package):
     np.testing.assert_allclose(found[1], alone, atol=MOST[quantization][1])
 
 
-def test_a_resized_input_does_as_well(network, files):
+def test_resized_input_gives_the_same_maps(network, files):
     """As C++, Java and Swift do it, without a signature runner."""
     lite = tf.lite.Interpreter(str(files / "picanet_float32.tflite"))
     (image,), (saliency,) = lite.get_input_details(), lite.get_output_details()
@@ -88,13 +88,13 @@ def test_a_resized_input_does_as_well(network, files):
     np.testing.assert_allclose(found, wanted, atol=1e-5)
 
 
-def test_sizes(files):
+def test_quantized_files_are_smaller(files):
     sizes = {q: (files / file_name(q)).stat().st_size for q in QUANTIZATIONS}
     assert sizes["float16"] < 0.7 * sizes["none"]
     assert sizes["dynamic"] < 0.6 * sizes["none"]
 
 
-def test_the_json_tells_how_to_feed_it(files):
+def test_json_describes_input_and_output(files):
     float32 = json.loads((files / "picanet_float32.json").read_text())
     assert float32["batch"] == "any" and "batch_reason" not in float32
     assert float32["input"]["name"] == "image"
@@ -108,7 +108,7 @@ def test_the_json_tells_how_to_feed_it(files):
     assert int8["output"]["scale"] == 1 / 256 and int8["output"]["zero_point"] == 0
 
 
-def test_the_json_is_enough(network, files):
+def test_json_suffices_to_run_the_file(network, files):
     """Feeding the int8 file by what its JSON says, without our runner."""
     told = json.loads((files / "picanet_int8.json").read_text())
     signature = tf.lite.Interpreter(str(files / told["file"])).get_signature_runner(
@@ -154,7 +154,7 @@ def test_int8_takes_photos_brighter_than_those_that_calibrated(
 
 
 @pytest.mark.parametrize("variant", ["4LAP_2AC", "6ReNet_5432LC", "6G_5432L_MaxP"])
-def test_other_modules_are_builtins_too(variant, tmp_path):
+def test_other_modules_are_converted_to_builtins(variant, tmp_path):
     network = trained_like(variant, image_size=32)
     write_tflite(network, tmp_path / "a.tflite")
     run = runner(tmp_path / "a.tflite")
@@ -181,7 +181,7 @@ def test_segmentation_takes_any_number_of_images(variant, tmp_path):
 
 
 @pytest.mark.parametrize("variant", DETECTORS)
-def test_detection_takes_what_its_graph_permits(variant, tmp_path):
+def test_batch_of_detection_depends_on_its_graph(variant, tmp_path):
     network = varied(build_detector(variant, 64, width=1 / 32))
     write_tflite(network, tmp_path / "a.tflite")
     told = json.loads((tmp_path / "a.json").read_text())

@@ -35,7 +35,7 @@ def everything(folder):
     return sorted(path for path in paths if "/assets" not in path)
 
 
-def test_the_next_version(tmp_path):
+def test_next_version_is_numbered_above_the_others(tmp_path):
     base = tmp_path / "export" / "picanet"
     assert publish(base) == base / "1"
     assert publish(base, version=9) == base / "9"
@@ -45,7 +45,7 @@ def test_the_next_version(tmp_path):
     assert (base / "10" / "file").read_text() == "new"
 
 
-def test_an_existing_version(tmp_path):
+def test_existing_version_is_replaced_only_with_overwrite(tmp_path):
     publish(tmp_path, "old")
     with pytest.raises(PicanetError, match="`version`: .*/1 exists already.*overwrite"):
         publish(tmp_path, version=1)
@@ -70,7 +70,7 @@ def test_only_an_export_is_replaced(tmp_path):
     assert (tmp_path / "2024" / "photo.jpg").read_text() == "mine"
 
 
-def test_what_is_not_of_the_export_is_kept(tmp_path):
+def test_foreign_files_in_a_version_are_kept(tmp_path):
     version = publish(tmp_path, "old")
     for name in ("notes.txt", "assets/rocket.jpg", ".git/HEAD"):
         (version / name).parent.mkdir(exist_ok=True)
@@ -86,7 +86,7 @@ def test_what_is_not_of_the_export_is_kept(tmp_path):
     assert sorted(tmp_path.rglob("*")) == before
 
 
-def test_what_comes_meanwhile_is_kept(tmp_path):
+def test_files_created_meanwhile_are_kept(tmp_path):
     version = publish(tmp_path, "old")
     with (
         pytest.raises(PicanetError, match="does not touch it: notes.txt"),
@@ -98,7 +98,7 @@ def test_what_comes_meanwhile_is_kept(tmp_path):
 
 
 @pytest.mark.parametrize("card", ["{}", "[]", "nonsense", '{"files": null}'])
-def test_a_card_that_lists_no_files(tmp_path, card):
+def test_version_without_a_list_of_files_is_not_replaced(tmp_path, card):
     version = publish(tmp_path, "old")
     (version / MODEL_CARD).write_text(card)
     with pytest.raises(PicanetError, match="does not list the files that `overwrite`"):
@@ -106,14 +106,14 @@ def test_a_card_that_lists_no_files(tmp_path, card):
     assert (version / "file").read_text() == "old"
 
 
-def test_output_that_is_a_file(tmp_path):
+def test_output_must_not_be_a_file(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(PicanetError, match="`output`: .*file is a file, not a folder"):
         check_version(tmp_path / "file", None, False)
 
 
 @pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt])
-def test_a_failure_leaves_nothing(tmp_path, error):
+def test_failed_export_leaves_nothing(tmp_path, error):
     with pytest.raises(error):
         with publishing_version(tmp_path / "a" / "b", None, False) as staged:
             (staged.folder / "file").write_text("half")
@@ -142,7 +142,7 @@ def test_a_failed_overwrite_keeps_the_old_one(tmp_path, monkeypatch):
     assert (tmp_path / "1" / "file").read_text() == "old"
 
 
-def test_two_exports_at_once(tmp_path):
+def test_two_exports_at_once_do_not_collide(tmp_path):
     with publishing_version(tmp_path, None, False) as first:
         (first.folder / "file").write_text("slow")
         # The quicker one, of another process.
@@ -158,7 +158,7 @@ def test_two_exports_at_once(tmp_path):
     assert everything(tmp_path) == ["1", "1/file", "2", "2/file", "3", "3/file"]
 
 
-def test_the_next_version_replaces_none(tmp_path):
+def test_next_version_never_replaces_another(tmp_path):
     with publishing_version(tmp_path, None, overwrite=True) as staged:
         (tmp_path / "1").mkdir()
         (tmp_path / "1" / "file").write_text("quick")
@@ -166,7 +166,7 @@ def test_the_next_version_replaces_none(tmp_path):
     assert (tmp_path / "1" / "file").read_text() == "quick"
 
 
-def test_leftovers_of_killed_exports(tmp_path):
+def test_leftovers_of_killed_exports_are_removed(tmp_path):
     host = socket.gethostname()
     for name in (f".4.{host}.00000004", f".2.{host}.00000002", ".6.elsewhere.00000006"):
         (tmp_path / f"{name}.{'old' if name.startswith('.2') else 'tmp'}").mkdir()

@@ -40,5 +40,5 @@ def test_official_messages_read_it(tmp_path):
         ).ByteSize() == len(record)
 
 
-def test_the_place_is_tf_servings():
+def test_path_is_the_one_of_tf_serving():
     assert PATH.as_posix() == "assets.extra/tf_serving_warmup_requests"

@@ -89,7 +89,7 @@ def test_the_pictures_are_those_of_figure_5(page, tmp_path):
         np.testing.assert_array_equal(tile, expected)
 
 
-def test_photo_and_map_have_the_pixels_dot(page, tmp_path):
+def test_photo_and_map_show_a_dot_at_the_pixel(page, tmp_path):
     seen = page.drop(str(photo(tmp_path)[0]))
     seen.pixel = Pixel(40, 5)
     greys = np.round(seen.saliency * 255)[..., np.newaxis].repeat(3, -1)
@@ -242,7 +242,7 @@ def test_mask_and_cutout_follow_the_threshold(page, tmp_path):
     assert page.cut(seen, 0)[0].min() == 255
 
 
-def test_the_cutout_at_one_half_is_the_commands(page, network, tmp_path):
+def test_cutout_at_one_half_equals_that_of_the_command(page, network, tmp_path):
     path, _ = photo(tmp_path)
     seen = page.drop(str(path))
     saved = Image.open(page.save_cutout(seen, 0.5, tmp_path))
@@ -261,7 +261,7 @@ def test_a_transparent_photo_stays_transparent(page, tmp_path):
     np.testing.assert_array_equal(saved[..., :3], pixels[..., :3])
 
 
-def test_uploads_are_turned_upright_or_answered_by_name(tmp_path, monkeypatch):
+def test_uploads_are_turned_upright_or_reported_by_name(tmp_path, monkeypatch):
     exif = Image.Exif()
     exif[274] = 6
     path, pixels = photo(tmp_path, "turned.png", exif=exif)

@@ -33,7 +33,7 @@ SAMPLES = ROOT / "samples" / "images"
         ("6.40.1", ""),
     ],
 )
-def test_gradio_is_missing_or_another(version, message, monkeypatch):
+def test_missing_or_incompatible_gradio_is_reported(version, message, monkeypatch):
     def found(name):
         assert name == "gradio"
         if version is None:
@@ -113,7 +113,7 @@ def interrupted(process, said):
     return lines
 
 
-def test_a_visit(serve, network, tmp_path):
+def test_page_answers_a_visitor(serve, network, tmp_path):
     network.network.save(tmp_path / "model.keras")
     port, process, said = serve(tmp_path / "model.keras")
 

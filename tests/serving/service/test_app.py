@@ -53,13 +53,13 @@ def test_each_format_is_what_the_model_draws(client, model, jpeg, shape):
     np.testing.assert_array_equal(found, model.render(shape, image, result))
 
 
-def test_a_cutout_by_default(client, jpeg):
+def test_cutout_is_the_default_format(client, jpeg):
     content = client.post(jpeg)[2]
     assert content == client.post(jpeg, "/predict?format=cutout")[2]
     assert opened(content).shape == (30, 45, 4)
 
 
-def test_threshold(client, model, jpeg):
+def test_threshold_applies_to_masks(client, model, jpeg):
     image = images.read_image(jpeg)
     result = model.predict(image)
     threshold = float(np.median(result))
@@ -69,7 +69,7 @@ def test_threshold(client, model, jpeg):
     assert 0.3 < (found == 255).mean() < 0.7
 
 
-def test_a_form_is_as_good_as_a_body(client, jpeg):
+def test_form_equals_raw_body(client, jpeg):
     raw, sent = client.post(jpeg), client.post(**form(jpeg, file="a b/Größe.x.JPG"))
     assert raw[2] == sent[2]
     assert raw[1]["Content-Disposition"] == 'inline; filename="image.cutout.png"'
@@ -94,7 +94,7 @@ def test_names_in_an_odd_charset(client, jpeg):
     assert answer[0] == 400 and "a name cannot be decoded" in error_of(answer[2])
 
 
-def test_options_of_cutouts_are_the_commands(client, model, jpeg):
+def test_options_of_cutouts_equal_those_of_the_command(client, model, jpeg):
     image, result = images.read_image(jpeg), model.predict(images.read_image(jpeg))
     for query, options in (
         (
@@ -153,7 +153,7 @@ def test_a_turned_photo_comes_out_upright(client, model):
 
 
 @pytest.mark.parametrize("name", bad_images.GOOD)
-def test_odd_files(client, model, tmp_path, name):
+def test_unusual_but_valid_files_are_accepted(client, model, tmp_path, name):
     content = bad_images.write(tmp_path, name).read_bytes()
     found = opened(client.post(content)[2])
     assert found.shape[1::-1] == bad_images.CASES[name].size
@@ -162,7 +162,7 @@ def test_odd_files(client, model, tmp_path, name):
     np.testing.assert_array_equal(found, model.render("cutout", image, result))
 
 
-def test_it_takes_the_formats_that_others_take(client):
+def test_common_image_formats_are_accepted(client):
     pillow_heif.register_heif_opener()
     for kind in (*FORMATS, "HEIF"):
         content = encoded(Image.fromarray(photo((8, 9))), kind)
@@ -170,7 +170,7 @@ def test_it_takes_the_formats_that_others_take(client):
 
 
 @pytest.mark.parametrize("call", load.broken(), ids=lambda call: call.name)
-def test_what_is_broken(client, call):
+def test_broken_requests_get_their_status(client, call):
     status, _, content = client.post(call.body, call.path, call.headers, call.method)
     assert status == call.status
     assert error_of(content)
@@ -204,13 +204,13 @@ def test_what_is_broken(client, call):
         ("/?format=mask&threshold=half", "Received: 'half'"),
     ],
 )
-def test_parameters(client, jpeg, path, reason):
+def test_invalid_parameters_are_explained(client, jpeg, path, reason):
     status, _, content = client.post(jpeg, path)
     assert status == 400
     assert reason in error_of(content)
 
 
-def test_reasons(client, jpeg):
+def test_refusals_state_their_reason(client, jpeg):
     def reason(status, *arguments, **more):
         answer = client.post(*arguments, **more)
         assert answer[0] == status
@@ -245,7 +245,7 @@ def test_a_bomb_is_refused_by_its_header(client):
 
 @pytest.mark.parametrize("headers", [{}, {"Connection": "close"}])
 @pytest.mark.parametrize("chunked", [False, True])
-def test_a_long_body_gets_its_answer(client, headers, chunked):
+def test_oversized_body_gets_an_answer(client, headers, chunked):
     """Not a reset connection: the rest of it is read and dropped."""
     body = bytes(5 * load.MAX_BYTES)
     if chunked:
@@ -273,7 +273,7 @@ def test_health_and_usage(client):
     assert "map, mask, cutout, overlay, panel" in text and "4,000,000 bytes" in text
 
 
-def test_methods(client):
+def test_other_methods_are_refused(client):
     status, headers, _ = client.post(b"", "/", method="DELETE")
     assert status == 405 and set(headers["Allow"].split(", ")) == {
         "GET",
@@ -284,7 +284,7 @@ def test_methods(client):
     assert client.post(b"", "/predict/")[0] == 404  # no redirection
 
 
-def test_a_bug_is_a_500_that_tells_nothing(start, gated, jpeg, caplog):
+def test_internal_error_is_a_500_without_details(start, gated, jpeg, caplog):
     client = start(gated)
     gated.render = None
     status, _, content = client.post(jpeg)
@@ -295,7 +295,7 @@ def test_a_bug_is_a_500_that_tells_nothing(start, gated, jpeg, caplog):
     assert client.post(jpeg)[0] == 200
 
 
-def test_hosts_and_origins(start, model, jpeg):
+def test_only_allowed_hosts_and_origins_are_answered(start, model, jpeg):
     client = start(
         model,
         allowed_hosts=["photos.example.com"],
@@ -338,7 +338,7 @@ def test_hosts_and_origins(start, model, jpeg):
         assert permitted == (origin if "page" in origin and status == 200 else None)
 
 
-def test_a_permitted_page_may_ask_and_read(start, model):
+def test_allowed_origin_gets_cors_headers(start, model):
     client = start(model, allowed_origins=["https://page.example.com"])
     asked = {
         "Origin": "https://page.example.com",

@@ -31,7 +31,7 @@ def pool():
         yield pool
 
 
-def test_beyond_the_queue_503_and_nothing_is_lost(start, gated, jpeg, pool):
+def test_full_queue_answers_503_and_loses_nothing(start, gated, jpeg, pool):
     """Two are worked on, two may wait."""
     client = start(gated, Limits(queue=2))
     wanted = client.post(jpeg)[2]
@@ -54,7 +54,7 @@ def test_beyond_the_queue_503_and_nothing_is_lost(start, gated, jpeg, pool):
     assert client.post(jpeg)[2] == wanted
 
 
-def test_a_turn_that_does_not_come_in_time(start, gated, jpeg, pool):
+def test_request_that_waits_too_long_gets_503(start, gated, jpeg, pool):
     client = start(gated, Limits(timeout=0.4))
     gated.gate.clear()
     worked_on = [pool.submit(client.post, jpeg) for _ in range(2)]
@@ -68,7 +68,7 @@ def test_a_turn_that_does_not_come_in_time(start, gated, jpeg, pool):
     assert [answer.result()[0] for answer in worked_on] == [200, 200]
 
 
-def test_who_goes_away_frees_the_place(start, gated, jpeg, pool):
+def test_disconnected_client_frees_its_place(start, gated, jpeg, pool):
     client = start(gated, Limits(queue=1))
     gated.gate.clear()
     worked_on = [client.begin(jpeg), pool.submit(client.post, jpeg)]
@@ -86,7 +86,7 @@ def test_who_goes_away_frees_the_place(start, gated, jpeg, pool):
     assert gated.entered == 3  # Nobody's image was drawn for those who left.
 
 
-def test_nothing_is_done_for_nobody(gated, jpeg):
+def test_abandoned_jobs_do_no_work(gated, jpeg):
     """Between its steps a job looks whether it is still wanted."""
 
     class Nobody:
@@ -105,7 +105,7 @@ def test_nothing_is_done_for_nobody(gated, jpeg):
     assert drawing()(LeavesMeanwhile()) == b"" and gated.entered == 1
 
 
-def test_large_images_are_worked_on_alone(start, gated, pool):
+def test_large_images_are_processed_alone(start, gated, pool):
     """`max_pixels` holds for all images at once."""
     client = start(gated, Limits(max_pixels=10_000))
     large = encoded(Image.new("L", (100, 90)), "PNG")
@@ -120,7 +120,7 @@ def test_large_images_are_worked_on_alone(start, gated, pool):
     assert [answer.result()[0] for answer in answers] == [200, 200]
 
 
-def test_a_body_that_does_not_come(start, model, jpeg):
+def test_missing_body_times_out(start, model, jpeg):
     client = start(model, Limits(timeout=0.4))
     with contextlib.closing(client.begin(jpeg[:100], len(jpeg))) as connection:
         begin = time.monotonic()
@@ -133,7 +133,7 @@ def test_a_body_that_does_not_come(start, model, jpeg):
     assert client.post(jpeg)[0] == 200
 
 
-def test_a_body_that_dribbles(start, model, jpeg):
+def test_slow_body_times_out(start, model, jpeg):
     """Each byte is in time, all together are not."""
     client = start(model, Limits(timeout=0.5))
     with contextlib.closing(client.begin(jpeg[:1], len(jpeg))) as connection:
@@ -145,7 +145,7 @@ def test_a_body_that_dribbles(start, model, jpeg):
 
 
 @pytest.mark.parametrize("sent", [b"", b"POST / HTTP/1.1\r\nHost: loc"])
-def test_headers_that_do_not_come(start, model, sent):
+def test_missing_headers_time_out(start, model, sent):
     client = start(model, Limits(timeout=0.4))
     with socket.create_connection(("127.0.0.1", client.port), timeout=5) as connection:
         connection.sendall(sent)
@@ -153,7 +153,7 @@ def test_headers_that_do_not_come(start, model, sent):
             assert connection.recv(1) == b""  # cut
 
 
-def test_headers_of_a_second_request_have_their_time(start, model, jpeg):
+def test_each_request_of_a_connection_has_its_own_timeout(start, model, jpeg):
     client = start(model, Limits(timeout=0.5))
     with contextlib.closing(client.connect()) as connection:
         for _ in range(3):
@@ -164,7 +164,7 @@ def test_headers_of_a_second_request_have_their_time(start, model, jpeg):
         assert connection.sock is not None
 
 
-def test_an_answer_that_is_not_taken(model):
+def test_answer_that_is_not_read_is_dropped(model):
     """It is given up, with the bytes that it held."""
     ended = threading.Event()
 
@@ -192,7 +192,7 @@ def test_an_answer_is_sent_whole():
         assert client.get("/")[2] == content
 
 
-def test_bytes_of_all_together(start, model, jpeg):
+def test_total_bytes_in_progress_are_limited(start, model, jpeg):
     """Eight bodies' worth of bytes are held, then no more until some are given back."""
     limits = Limits(max_bytes=len(jpeg))
     client = start(model, limits)
@@ -211,7 +211,7 @@ def test_bytes_of_all_together(start, model, jpeg):
         connection.close()
 
 
-def test_requests_beyond_what_http_is(start, model, jpeg):
+def test_malformed_requests_are_refused(start, model, jpeg):
     client = start(model)
     for sent in (
         b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",  # TLS
@@ -239,6 +239,6 @@ def test_requests_beyond_what_http_is(start, model, jpeg):
         {"queue": -1},
     ],
 )
-def test_limits_have_limits(wrong):
+def test_invalid_limits_are_rejected(wrong):
     with pytest.raises(PicanetError, match=f"`{next(iter(wrong))}` must be "):
         Limits(**wrong)

@@ -29,11 +29,11 @@ from picanet_tf.serving.service.middleware import HostGuard
         ("::1", None),
     ],
 )
-def test_authorities(text, found):
+def test_authorities_are_parsed(text, found):
     assert parse_authority(text) == found
 
 
-def test_named_hosts():
+def test_only_named_hosts_are_answered():
     policy = HostPolicy(["a.com", "b.com:8080", "[fe80::1]"])
     good = ("a.com", "a.com:1", "b.com:8080", "[fe80::1]:5", "127.0.0.1:9", "[::1]:9")
     assert all(policy.answers_to(host, 9) for host in good)
@@ -66,18 +66,18 @@ def test_the_default_port_of_an_origin_does_not_matter():
 
 
 @pytest.mark.parametrize("word", ["http://a.com", "a.com/x", "", "a b", "::1"])
-def test_no_host(word):
+def test_invalid_hosts_are_rejected(word):
     with pytest.raises(PicanetError, match="`allowed_hosts` must be names"):
         HostPolicy([word])
 
 
 @pytest.mark.parametrize("word", ["a.com", "https://a.com/", "ftp://a.com", "null"])
-def test_no_origin(word):
+def test_invalid_origins_are_rejected(word):
     with pytest.raises(PicanetError, match="`allowed_origins` must be origins"):
         HostPolicy((), [word])
 
 
-def test_the_guard_by_itself():
+def test_host_guard_refuses_foreign_hosts_and_origins():
     """Which an ASGI server that lets more through would lean on."""
     passed, sent = [], []
 
@@ -119,7 +119,7 @@ def test_loopback():
         ("x" * 300, "x" * 100 + ".map.png"),
     ],
 )
-def test_names(sent, name):
+def test_names_of_results_are_sanitized(sent, name):
     assert result_name(sent, PredictOptions(form="map")) == name
 
 
@@ -160,7 +160,7 @@ def test_first_come_first_served():
     asyncio.run(run())
 
 
-def test_who_leaves_makes_room_for_those_behind():
+def test_abandoned_job_makes_room_for_those_behind():
     opened = threading.Event()
 
     async def run():
@@ -185,7 +185,7 @@ def test_who_leaves_makes_room_for_those_behind():
     asyncio.run(run())
 
 
-def test_no_queue_at_all():
+def test_queue_of_length_zero():
     opened = threading.Event()
 
     async def run():

@@ -32,7 +32,7 @@ print([route.path for route in app.routes])
 """
 
 
-def test_without_tensorflow(litert_file):
+def test_service_starts_without_tensorflow(litert_file):
     run = subprocess.run(
         [sys.executable, "-c", BLOCKED, litert_file],
         cwd=ROOT,
@@ -56,7 +56,7 @@ def test_sixty_requests_of_which_six_are_broken(litert_file, model):
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_what_is_under_way_is_finished(litert_file, number):
+def test_request_in_progress_is_finished_on_shutdown(litert_file, number):
     """Then exit code 0, and a word on it."""
     large = encoded(Image.fromarray(photo((1200, 1500))), "PNG")
     with load.service(f"--model={litert_file}") as (process, port):
@@ -76,7 +76,7 @@ def test_what_is_under_way_is_finished(litert_file, number):
     assert f"http://127.0.0.1:{port}  tiny; limits: 32,000,000 bytes and " in log
 
 
-def test_what_takes_longer_is_told_so(start, gated, jpeg, monkeypatch, caplog):
+def test_slow_requests_get_503_on_shutdown(start, gated, jpeg, monkeypatch, caplog):
     monkeypatch.setattr("picanet_tf.serving.service.server._GRACE", 1)
     client = start(gated)
     gated.gate.clear()
@@ -95,7 +95,7 @@ def test_what_takes_longer_is_told_so(start, gated, jpeg, monkeypatch, caplog):
     assert "Traceback" not in caplog.text
 
 
-def test_mistakes_are_one_line(litert_file):
+def test_invalid_arguments_are_reported_in_one_line(litert_file):
     def said(*words):
         command = [sys.executable, "-m", "picanet_tf.commands.serve", *words]
         run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
@@ -113,7 +113,7 @@ def test_mistakes_are_one_line(litert_file):
     assert "--allowed_hosts example.com" in line
 
 
-def test_an_open_host_wants_names():
+def test_open_host_requires_allowed_hosts():
     for host in ("0.0.0.0", "::", "192.0.2.7", "photos.example.com"):
         with pytest.raises(PicanetError, match=f"`host` {host} is open to other"):
             service.check(host, 0)

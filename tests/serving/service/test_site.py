@@ -41,7 +41,7 @@ def test_browsers_get_the_page_and_programs_the_usage(client, site):
     assert b"Browsers get a page here" in content and headers["Vary"] == "Accept"
 
 
-def test_its_files(client, site):
+def test_files_of_the_site_are_served(client, site):
     files = [path for path in site.rglob("*") if path.is_file()]
     assert len(files) > 25
     for path in files:
@@ -57,7 +57,7 @@ def test_its_files(client, site):
     assert client.get("/app.js", {"If-None-Match": tag})[0] == 304
 
 
-def test_the_service_is_what_it_was(client, jpeg, site):
+def test_site_leaves_the_service_unchanged(client, jpeg, site):
     assert client.post(jpeg)[0] == 200
     assert json.loads(client.get("/health")[2])["status"] == "ok"
     assert client.get("/predict")[0] == 405
@@ -84,7 +84,9 @@ def test_without_the_runtime_there_is_no_page(litert_file, monkeypatch, caplog):
 @pytest.mark.parametrize(
     "error", [PermissionError(13, "Read-only"), OSError(28, "Full")]
 )
-def test_a_disk_that_takes_nothing(litert_file, monkeypatch, caplog, error, site):
+def test_unwritable_disk_leaves_out_the_page(
+    litert_file, monkeypatch, caplog, error, site
+):
     def fail(*_):
         raise error
 
