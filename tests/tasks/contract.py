@@ -159,7 +159,7 @@ class TaskContract:
 
     # Networks
 
-    def test_the_network_knows_itself(self, name, spec, task, network):
+    def test_network_carries_its_configuration(self, name, spec, task, network):
         assert type(network) is Network and network.task is task
         assert network.config.task == name
         assert network.variant == spec.default_variant
@@ -173,7 +173,7 @@ class TaskContract:
         assert len(set(paths)) == len(paths)
         assert {output.dtype for output in network.output.values()} == {"float32"}
 
-    def test_logits_have_the_shape_that_is_told(self, task, network, outputs):
+    def test_logits_have_the_declared_shape(self, task, network, outputs):
         for logits in (task.logits(network.output), task.logits(outputs)):
             assert len(logits.shape) == len(task.output_shape)
             for length, told in zip(logits.shape, task.output_shape, strict=True):
@@ -230,7 +230,7 @@ class TaskContract:
         ):
             np.testing.assert_allclose(target, other, atol=1e-6)
 
-    def test_a_loss_with_gradients_for_every_variable(self, task, network, batch):
+    def test_loss_has_a_gradient_for_every_variable(self, task, network, batch):
         images, truth = batch
         targets = task.encode_targets(truth, network.output, network.image_size)
         losses = task.losses(network.output)
@@ -250,7 +250,7 @@ class TaskContract:
             assert np.isfinite(gradient).all(), variable.path
         assert max(np.abs(gradient).max() for gradient in gradients) > 0
 
-    def test_whether_there_is_an_object(self, task, network, batch):
+    def test_presence_of_objects_is_detected(self, task, network, batch):
         """Of the batch there is; of none of it, unless the task knows no objects."""
         for part, expected in ((1, True), (0, task.no_object_advice is NO_ADVICE)):
             truth = tf.cast(part, batch[1].dtype) * batch[1]
@@ -280,7 +280,9 @@ class TaskContract:
     # Prediction
 
     @pytest.mark.parametrize("size", PHOTOS)
-    def test_resizing_in_numpy_equals_that_in_a_graph(self, size, spec, task, network):
+    def test_resizing_in_numpy_equals_resizing_in_a_graph(
+        self, size, spec, task, network
+    ):
         side, image = network.image_size, photo(size)
         ours = spec.resize(image, side)
         assert ours.shape == (side, side, 3) and ours.dtype == np.float32
@@ -295,7 +297,7 @@ class TaskContract:
         (activated,) = np.asarray(task.activate(logits, side))
         return image, logits, spec.postprocess(activated, image.shape[:2], side)
 
-    def test_results_are_of_the_photos_size(self, predicted, network):
+    def test_results_have_the_size_of_the_photo(self, predicted, network):
         image, _, result = predicted
         height, width = image.shape[:2]
         if isinstance(result, np.ndarray):

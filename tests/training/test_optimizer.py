@@ -6,7 +6,7 @@ import tensorflow as tf
 from picanet_tf.training import optimizer as optimizers
 
 
-def test_caffe_sgd_is_caffes():
+def test_caffe_sgd_equals_its_definition():
     """V = m V + lr (g + l2 w); w -= V, in NumPy."""
     rng = np.random.default_rng(0)
     weight = rng.normal(size=5)
@@ -49,7 +49,7 @@ def test_every_variable_has_its_group(paths):
     assert rate_and_decay(f"{lstm}/bias") == (2.0, 0.0)
 
 
-def test_nothing_is_left_to_chance(paths):
+def test_unmatched_groups_and_variables_are_errors(paths):
     with pytest.raises(ValueError, match="groups encoder biases, encoder"):
         optimizers.assign(paths, optimizers.make_groups(["block9_conv1"], 0.1, 0.0))
     only_biases = [optimizers.Group("biases", "/bias$", 2.0, 0.0)]
@@ -124,7 +124,7 @@ def test_rates_may_stay_as_they_are():
     np.testing.assert_allclose(steps, expected, rtol=1e-4)
 
 
-def test_a_linear_fall_is_read_back():
+def test_linear_fall_survives_serialization():
     rate = optimizers.ConstantThenLinear(0.5, 10, 0.4)
     config = keras.saving.serialize_keras_object(rate)
     again = keras.saving.deserialize_keras_object(config)
@@ -132,7 +132,7 @@ def test_a_linear_fall_is_read_back():
     assert values == pytest.approx([0.5, 0.5, 0.375, 0.25, 0, 0])
 
 
-def test_adamw_is_adamw():
+def test_adamw_equals_its_definition():
     """Loshchilov and Hutter, Alg. 2, in NumPy; biases twice as fast, without decay."""
     rng = np.random.default_rng(0)
     values = {"layer/kernel": rng.normal(size=5), "layer/bias": rng.normal(size=5)}
@@ -161,7 +161,7 @@ def test_adamw_is_adamw():
     np.testing.assert_allclose([v.numpy() for v in variables], expected, rtol=1e-4)
 
 
-def test_a_warm_up_is_read_back():
+def test_warm_up_survives_serialization():
     fall = keras.optimizers.schedules.PolynomialDecay(0.5, 10, 0.0)
     rate = optimizers.Warmup(fall, 4)
     config = keras.saving.serialize_keras_object(rate)

@@ -38,7 +38,7 @@ def test_steps_are_divided_by_the_shares(text, steps, expected):
     "text",
     ["160", "160:0.8", "160:0.8,224:0.3", "a:1", "160:1:1", ",", "160:0,224:1", "-8:1"],
 )
-def test_what_is_no_division(text):
+def test_invalid_image_sizes_are_rejected(text):
     with pytest.raises(
         PicanetError, match="`image_sizes` must be sizes with .*such as"
     ):

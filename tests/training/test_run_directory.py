@@ -56,7 +56,7 @@ def test_runs_created_at_once_are_all_kept(tmp_path, monkeypatch):
     assert {path.name for path in (tmp_path / "runs").iterdir()} == {*names, "latest"}
 
 
-def test_a_default_name_that_another_process_took(tmp_path, monkeypatch):
+def test_default_name_that_another_process_took_is_avoided(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     taken = RunDirectory.create(Experiment(seed=1)).path
     planned = staticmethod(lambda variant, path="": RunDirectory(taken))
@@ -115,7 +115,7 @@ def test_errors_say_what_is_missing(tmp_path):
         run.weights("worst")
 
 
-def test_record_adds(tmp_path):
+def test_record_adds_to_earlier_facts(tmp_path):
     run = RunDirectory.create(Experiment(), str(tmp_path / "run"))
     run.record(a=1)
     run.record(b=[2])
@@ -125,20 +125,20 @@ def test_record_adds(tmp_path):
         run.recorded()
 
 
-def test_a_run_that_links_to_itself(tmp_path):
+def test_run_that_links_to_itself_is_reported(tmp_path):
     (tmp_path / "run").symlink_to("run")
     with pytest.raises(PicanetError, match="There is no run directory"):
         RunDirectory.open(tmp_path / "run")
 
 
-def test_a_provenance_of_another_kind(tmp_path):
+def test_provenance_that_is_not_an_object_is_reported(tmp_path):
     (tmp_path / "provenance.json").write_text("-1")
     with pytest.raises(PicanetError, match="provenance.json must hold a JSON object"):
         RunDirectory(tmp_path).recorded()
 
 
 @pytest.mark.parametrize("layers", [{}, {"pretrained_layers": "fc6"}])
-def test_pretrained_layers_that_are_not_recorded(tmp_path, layers):
+def test_missing_record_of_pretrained_layers_is_reported(tmp_path, layers):
     (tmp_path / "provenance.json").write_text(json.dumps(layers))
     with pytest.raises(
         PicanetError, match="provenance.json does not record .* restore the file"
@@ -158,7 +158,7 @@ def test_one_process_at_a_time_trains_in_a_directory(tmp_path):
         assert list(tmp_path.iterdir()) == []
 
 
-def test_where_files_cannot_be_locked(tmp_path, monkeypatch):
+def test_runs_work_without_file_locks(tmp_path, monkeypatch):
     def refuse(*_):
         raise OSError(errno.ENOLCK, "No locks available")
 

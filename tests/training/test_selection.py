@@ -48,7 +48,7 @@ def decisions(scores, patience=0):
     ]
 
 
-def test_what_is_not_a_number_is_never_the_best():
+def test_nan_is_never_the_best_score():
     """It was, at the first validation, and nothing was better ever after."""
     found = [better for better, _ in decisions([NAN, 0.2, NAN, 0.1, 0.3])]
     assert found == [False, True, False, False, True]
@@ -199,7 +199,7 @@ def test_patience_is_resumed(tmp_path, monkeypatch):
 
 
 @pytest.mark.slow
-def test_a_run_without_patience_resumes_as_ever(tmp_path):
+def test_run_without_patience_can_still_be_resumed(tmp_path):
     """Its checkpoints do not count validations, as those of older versions."""
     run = run_of(tmp_path / "run", **SETTINGS | {"patience": 0})
     with pytest.raises(TrainingInterrupted):
@@ -217,7 +217,7 @@ def test_patience_needs_validations():
         Experiment(patience=2)
 
 
-def test_many_batches_without_an_object_are_warned_of_once(monkeypatch, caplog):
+def test_many_batches_without_an_object_are_warned_about_once(monkeypatch, caplog):
     monkeypatch.setattr(selection, "WITHOUT_OBJECT", 3)
     watch = ObjectWatch(100, "Check the masks")
     for has_object in (False, False, True, *[False] * 5):
@@ -233,7 +233,7 @@ def test_many_batches_without_an_object_are_warned_of_once(monkeypatch, caplog):
 
 
 @pytest.mark.parametrize("black", [True, False])
-def test_a_training_on_black_masks_is_warned_of(black, tmp_path, monkeypatch, caplog):
+def test_training_on_black_masks_is_warned_about(black, tmp_path, monkeypatch, caplog):
     monkeypatch.setattr(selection, "WITHOUT_OBJECT", 4)
 
     def read(start, share=(0, 1)):

@@ -107,7 +107,7 @@ def test_all_damaged_is_an_error(tmp_path):
         Checkpoints(tmp_path, *small()).restore()
 
 
-def test_a_fallback_replaces_what_it_passed_over(tmp_path):
+def test_fallback_replaces_the_damaged_checkpoint(tmp_path):
     checkpoints = saved(tmp_path, 5, 10)
     (tmp_path / "step-10.index").write_bytes(b"")
     assert checkpoints.restore() == 5
@@ -128,7 +128,7 @@ def test_weights_without_checkpoints_are_not_trained_over(tmp_path):
         train(run.load_experiment(), run, read_training=disks.read, resume=True)
 
 
-def test_rows_after_the_step_and_torn_ones_go(tmp_path):
+def test_later_and_torn_rows_are_removed_on_resuming(tmp_path):
     path = tmp_path / "metrics.csv"
     path.write_text("step,loss\n2,1.5\n4,1.25\n6,1\n8,0.")
     TableWriter(path, start=4).write(6, {"loss": 0.75})
@@ -138,7 +138,7 @@ def test_rows_after_the_step_and_torn_ones_go(tmp_path):
     assert path.read_text() == "step,loss\n2,1.5\n6,0.75\n"
 
 
-def test_a_resumed_run_may_record_more(tmp_path):
+def test_resumed_run_can_add_columns(tmp_path):
     path = tmp_path / "metrics.csv"
     path.write_text("step,loss\n2,1.5\n")
     table = TableWriter(path, start=2)
@@ -147,7 +147,7 @@ def test_a_resumed_run_may_record_more(tmp_path):
     assert path.read_text() == "step,loss,skipped\n2,1.5,\n4,1.25,1\n6,0.75,2\n"
 
 
-def test_a_table_that_is_damaged(tmp_path):
+def test_damaged_table_is_reported(tmp_path):
     path = tmp_path / "metrics.csv"
     path.write_text("step,loss\nabc,1\n")
     with pytest.raises(PicanetError, match="metrics.csv is damaged: the row abc,1 beg"):
@@ -231,7 +231,7 @@ def test_a_bad_batch_is_named(tmp_path):
 
 
 @pytest.mark.slow
-def test_a_bad_batch_is_skipped_as_if_it_had_not_been(tmp_path, caplog):
+def test_skipped_batch_leaves_no_trace_in_the_weights(tmp_path, caplog):
     """Steps 1, 2, 4, 5 of 5 end where the same four batches end without the third."""
     settings = {"variant": "UNet", "checkpoint_interval": 2, "log_interval": 1}
     settings |= {"rate_boundaries": (100,), "on_nonfinite": "skip"}
@@ -262,7 +262,7 @@ def test_a_bad_batch_is_skipped_as_if_it_had_not_been(tmp_path, caplog):
     assert "1 of 5 batches were not finite and were skipped" in caplog.text
 
 
-def test_a_network_that_is_lost_is_not_skipped_to_the_end(tmp_path):
+def test_training_stops_after_many_skipped_batches(tmp_path):
     run = RunDirectory.create(
         disks.experiment(variant="UNet", steps=50, on_nonfinite="skip"),
         str(tmp_path / "run"),

@@ -67,7 +67,7 @@ def stopping_after(step):
     return read
 
 
-def test_the_loss_falls_and_the_directory_tells(tmp_path):
+def test_loss_falls_and_is_recorded_in_the_run(tmp_path):
     run = run_of(tmp_path / "run", variant="UNet", steps=60, validation_interval=30)
     trained(run, read_validation=disks.read_validation)
     metrics = rows(run.metrics)
@@ -125,7 +125,7 @@ def test_a_resumed_run_ends_at_the_same_weights(tmp_path):
     assert [int(row["step"]) for row in rows(run.metrics)] == [2, 4, 6]
 
 
-def test_a_run_that_another_process_trains(tmp_path):
+def test_run_that_another_process_trains_is_refused(tmp_path):
     run = run_of(tmp_path / "run", variant="UNet", steps=1)
     with run.locked(), pytest.raises(PicanetError, match="Another process is training"):
         trained(run)
@@ -134,7 +134,7 @@ def test_a_run_that_another_process_trains(tmp_path):
     assert run.begun
 
 
-def test_the_last_row_has_the_rest(tmp_path):
+def test_last_row_covers_the_remaining_steps(tmp_path):
     """Of the steps after the last multiple of `log_interval`."""
     logged = {}
     for interval in (1, 3):
@@ -156,7 +156,7 @@ def test_a_loss_that_is_not_finite_stops_the_run(tmp_path):
     assert not (run.path / "model.keras").exists()
 
 
-def test_another_runs_weights_and_a_frozen_encoder(tmp_path):
+def test_weights_of_another_run_with_a_frozen_encoder(tmp_path):
     first = run_of(tmp_path / "first", variant="UNet", steps=1)
     before = trained(first)
     second = run_of(
@@ -222,7 +222,7 @@ def test_blocks_without_weights_cannot_be_frozen(tiny_network, monkeypatch):
 
 
 @pytest.mark.parametrize("freeze_encoder", [True, False])
-def test_a_network_of_another_width_is_no_start(freeze_encoder, tmp_path):
+def test_init_from_a_network_of_another_width_is_refused(freeze_encoder, tmp_path):
     """Nothing of it fits, so that the training would start from random weights."""
     wide = build_model("UNet", image_size=32, width=1 / 16)
     path = tmp_path / "wide.keras"
@@ -275,7 +275,7 @@ def test_a_stop_while_the_first_step_is_traced_waits_for_it(tmp_path):
     assert stop.value.step == 1 and run.weights().exists()
 
 
-def test_errors_are_a_users_to_mend(tmp_path):
+def test_backbone_weights_of_another_width_are_reported(tmp_path):
     with pytest.raises(PicanetError, match="hed.*block1_conv1.*found"):
         trained(run_of(tmp_path / "narrow", backbone_weights="hed", variant="UNet"))
 
