@@ -39,7 +39,7 @@ def greys(files):
 
 
 @pytest.mark.parametrize("name", ["serving_default", "image_bytes", "attention"])
-def test_answers(name, signatures, recorded):
+def test_answers_equal_the_recorded_ones(name, signatures, recorded):
     inputs = {key: tf.constant(value) for key, value in recorded[name]["in"].items()}
     answers = {key: value.numpy() for key, value in signatures[name](**inputs).items()}
     wanted = recorded[name]["out"]

@@ -89,7 +89,7 @@ def largest_difference(ours, theirs):
     return max(np.abs(ours[path] - theirs[path]).max() for path in ours)
 
 
-def test_equals_ours(recorded):
+def test_training_equals_tensorflow_addons(recorded):
     theirs = trained_by_addons(recorded)
     difference = largest_difference(recorded["end"], theirs)
     print(f"After {STEPS} steps {len(theirs)} weights differ by {difference:.1e}")
@@ -107,6 +107,6 @@ def test_equals_ours(recorded):
     ],
     ids=str,
 )
-def test_another_recipe_would_show(mistake, recorded):
+def test_other_recipes_give_other_weights(mistake, recorded):
     theirs = trained_by_addons(recorded, **mistake)
     assert largest_difference(recorded["end"], theirs) > 100 * TOLERANCE

@@ -78,7 +78,7 @@ def test_keras_equals_pytorch(variant, expected):
         assert [np.linalg.norm(found), along] == close, path
 
 
-def test_a_network_of_its_weights(tmp_path):
+def test_network_is_built_from_exported_weights(tmp_path):
     """An .npz by variable path, kernels in float16, becomes a `.keras` file."""
     network = keras_network("6GAP_5432AC")
     arrays = {

@@ -84,7 +84,7 @@ def test_packs_are_read_back(packs):
         assert grey[mask == 1].mean() > grey[mask == 0].mean() + 80
 
 
-def test_damaged_packs_are_told(packs, tmp_path):
+def test_damaged_packs_are_reported(packs, tmp_path):
     with pytest.raises(ValueError, match="has packs already"):
         packing.write([], packs)
     with pytest.raises(ValueError, match=r"no \*.pack in"):
@@ -100,7 +100,7 @@ def test_damaged_packs_are_told(packs, tmp_path):
             packing.read(tmp_path)
 
 
-def test_a_missing_pack_is_told(packs, tmp_path):
+def test_missing_pack_is_reported(packs, tmp_path):
     (tmp_path / "part0.pack").write_bytes((packs / "part0.pack").read_bytes())
     with pytest.raises(ValueError, match="has 1 of 2 packs: part 1 is missing"):
         packing.read(tmp_path)
@@ -120,7 +120,7 @@ def test_packs_are_written_whole_or_not_at_all(tmp_path, monkeypatch):
     assert list((tmp_path / "packs").iterdir()) == []
 
 
-def test_weights_go_both_ways(tmp_path):
+def test_weights_are_saved_and_loaded(tmp_path):
     torch.manual_seed(0)
     first, second = (PiCANet("65GAP_43AC_2LAP", 1 / 16) for _ in range(2))
     path = tmp_path / "weights.npz"
@@ -171,7 +171,7 @@ def test_the_first_averages_of_norms_are_corrected(tmp_path):
         assert torch.equal(each[f"{name}_var"], state[f"{name}_var"])
 
 
-def test_what_is_not_finite_is_not_saved(tmp_path):
+def test_weights_that_are_not_finite_are_not_saved(tmp_path):
     network = PiCANet("UNet", 1 / 16)
     weights.save(network.state_dict(), tmp_path / "weights.npz")
     before = (tmp_path / "weights.npz").read_bytes()
@@ -257,7 +257,7 @@ def test_a_training_is_resumed_with_its_settings(packs, tmp_path, start):
     assert [row["step"] for row in after["log"]] == [*range(1, after["step"] + 1)]
 
 
-def test_spare_time_goes_on_where_it_was_left(packs, tmp_path, start):
+def test_training_in_spare_time_is_resumed(packs, tmp_path, start):
     words = ("spare", packs, tmp_path, *SMALL, "--variant", "6GAP_54LAP")
     process = begin(*words, "--weights", start / "all.npz")
     assert process.stdout.readline() == f"from {start / 'all.npz'}\n"
@@ -288,7 +288,7 @@ def test_spare_time_goes_on_where_it_was_left(packs, tmp_path, start):
     assert "is of the command spare" in refused("train", packs, tmp_path, "--resume")
 
 
-def test_files_of_others_are_kept(packs, tmp_path):
+def test_foreign_files_are_kept(packs, tmp_path):
     output = tmp_path / "mine"
     output.mkdir()
     for name in ("pid", "images.npy", "weights.npz"):
@@ -312,7 +312,7 @@ def test_a_paused_training_does_nothing(packs, tmp_path):
     assert "0 images seen" in said.splitlines()[-1]
 
 
-def test_other_packs_are_decoded_anew(packs, tmp_path):
+def test_changed_packs_are_decoded_again(packs, tmp_path):
     words = (*SMALL, "--variant", "UNet", "--freeze_blocks", 0, "--seconds", 0.1)
     run("spare", packs, tmp_path / "out", *words)
     pair = (np.full((96, 96, 3), 9, np.uint8), np.zeros((96, 96), np.uint8))
@@ -349,7 +349,7 @@ def test_other_packs_are_decoded_anew(packs, tmp_path):
         (("spare", "--weights", "all.npz"), "Is it of another width or variant?"),
     ],
 )
-def test_mistakes_are_told(words, message, packs, tmp_path, start):
+def test_invalid_arguments_are_reported(words, message, packs, tmp_path, start):
     module, *rest = (start / w if w.endswith(".npz") else w for w in words)
     width = () if "--weights" in rest else SMALL
     assert message in refused(module, packs, tmp_path / "out", *width, *rest)

@@ -96,7 +96,7 @@ def test_backgrounds_threshold_and_formats(new_page, url, files, tmp_path):
     assert 0.001 < np.abs(soft / 255 - cut).mean() < 0.1
 
 
-def test_by_keyboard_alone(new_page, url, files):
+def test_page_works_by_keyboard_alone(new_page, url, files):
     page = new_page(url)
     # From now on, since Playwright does not wait until it intercepts the dialogue.
     page.on("filechooser", lambda _: None)
@@ -138,7 +138,7 @@ def test_by_keyboard_alone(new_page, url, files):
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_axe_finds_nothing(new_page, url, files, scheme):
+def test_axe_finds_no_violations(new_page, url, files, scheme):
     page = new_page(url, color_scheme=scheme)
     page.set_input_files("#files", files[:3])
     done(page, 2, 3)
@@ -148,7 +148,7 @@ def test_axe_finds_nothing(new_page, url, files, scheme):
     assert [(each["id"], each["nodes"]) for each in found["violations"]] == []
 
 
-def test_on_a_phone(new_page, url, files):
+def test_page_fits_a_phone(new_page, url, files):
     page = new_page(
         url, viewport={"width": 360, "height": 740}, has_touch=True, is_mobile=True
     )
@@ -173,7 +173,7 @@ def test_without_the_headers_it_runs_on_one_thread(new_page, preset_site, files)
         done(page, 1, 1)
 
 
-def test_a_module_that_does_not_load_is_told_and_asked_again(new_page, url, files):
+def test_failed_module_is_reported_and_requested_again(new_page, url, files):
     page = new_page(f"{url}LICENSES.txt")
     page.context.route("**/engine.js", lambda route: route.fulfill(status=503))
     page.goto(url)
@@ -224,7 +224,7 @@ def test_no_photo_stops_the_others(new_page, url, files, tmp_path):
     expect(page.locator("#status")).to_have_text(text)
 
 
-def test_what_cannot_be_saved_is_told(new_page, url, files):
+def test_results_that_cannot_be_saved_are_reported(new_page, url, files):
     page = new_page(url)
     page.set_input_files("#files", files[1])
     done(page, 1, 1)
@@ -319,7 +319,7 @@ DROP = """([what, target, name]) => {
 }"""
 
 
-def test_what_is_no_photo_is_told(new_page, url):
+def test_dropped_items_without_a_photo_are_reported(new_page, url):
     page = new_page(url)
     ready(page)
     assert page.evaluate(DROP, ["text", "body", ""])
@@ -333,7 +333,7 @@ def test_what_is_no_photo_is_told(new_page, url):
     )
 
 
-def test_a_background_that_is_dropped_is_no_photo(new_page, url, files):
+def test_dropped_background_is_not_taken_for_a_photo(new_page, url, files):
     page = new_page(url)
     page.set_input_files("#files", files[1])
     done(page, 1, 1)
@@ -343,7 +343,7 @@ def test_a_background_that_is_dropped_is_no_photo(new_page, url, files):
     done(page, 1, 2)
 
 
-def test_not_every_change_is_computed(new_page, url, files):
+def test_intermediate_changes_are_skipped(new_page, url, files):
     page = new_page(url)
     page.set_input_files("#files", files[1])
     done(page, 1, 1)
@@ -377,7 +377,7 @@ def test_not_every_change_is_computed(new_page, url, files):
     assert page.evaluate(shown) == alpha.ravel().tolist()
 
 
-def test_a_damaged_network_is_told(new_page, preset_site, tmp_path, files):
+def test_damaged_network_is_reported(new_page, preset_site, tmp_path, files):
     folder = copy_of(preset_site, tmp_path / "site")
     (network,) = folder.glob("*.tflite")
     content = bytearray(network.read_bytes())
@@ -392,7 +392,7 @@ def test_a_damaged_network_is_told(new_page, preset_site, tmp_path, files):
         expect(page.locator("#status")).to_have_text(text, timeout=PATIENCE)
 
 
-def test_twelve_megapixels(new_page, url, tmp_path):
+def test_twelve_megapixels_do_not_freeze_the_page(new_page, url, tmp_path):
     photo = Image.open(sample_photos()[0]).convert("RGB").resize((4000, 3000))
     photo.save(tmp_path / "large.jpg", quality=90)
     page = new_page(url)

@@ -64,7 +64,7 @@ def assert_near(ours: np.ndarray, theirs: np.ndarray) -> None:
     assert far.mean() < 0.001, far.mean()
 
 
-def test_one_photo_has_one_map_and_one_cutout(new_page, url, astronaut):
+def test_map_and_cutout_equal_those_of_python(new_page, url, astronaut):
     """The fixture that holds JavaScript and Python together."""
     model = LiteRTModel(default_preset().path("litert"))
     (small,) = model.infer(model.resize(astronaut)[np.newaxis])
@@ -93,7 +93,7 @@ def seen(picture: np.ndarray) -> np.ndarray:
     return picture[..., :3] / 255 * (picture[..., 3:] / 255)
 
 
-def test_given_a_map_cutouts_are_the_same(new_page, url):
+def test_cutouts_of_a_given_map_equal_those_of_python(new_page, url):
     """On another size and shape, where the working size is the photo's own or less."""
     page = new_page(url)
     for seed, size in enumerate([(300, 200), (90, 700)]):
@@ -121,7 +121,7 @@ class _Saliency:
     image_size = 224
 
 
-def test_mistakes_are_told(new_page, url, astronaut):
+def test_invalid_arguments_are_reported(new_page, url, astronaut):
     page = new_page(url)
     photo = png(astronaut[:50, :50])
     for options, said in (
@@ -155,7 +155,7 @@ def test_mistakes_are_told(new_page, url, astronaut):
         assert "An image must be a Blob, ImageData, ImageBitmap" in text, name
 
 
-def test_a_browser_that_does_not_know_the_orientation(new_page, url, files):
+def test_photos_are_read_by_browsers_without_image_orientation(new_page, url, files):
     """As Safari 16.4 to 17.0: an unknown value of an option is an error."""
     page = new_page(url)
     page.evaluate(
@@ -190,7 +190,7 @@ def test_a_bitmap_that_no_canvas_takes_is_closed(new_page, url):
     assert page.evaluate("closings") == 1
 
 
-def test_a_browser_without_offscreen_canvas(new_page, url):
+def test_browser_without_offscreen_canvas_is_reported(new_page, url):
     page = new_page(f"{url}LICENSES.txt")
     page.add_init_script("delete self.OffscreenCanvas")
     page.goto(url)
@@ -242,7 +242,7 @@ def attentive(tmp_path_factory, runtime):
     return path, site
 
 
-def test_attention_is_that_of_python(new_page, attentive):
+def test_attention_equals_that_of_python(new_page, attentive):
     path, site = attentive
     photo = networks.photo((60, 90), 4)
     file = LiteRTFile(path)
@@ -315,7 +315,7 @@ def test_a_visitor_sees_where_the_network_looked(new_page, attentive, tmp_path):
         expect(page.locator("#looked")).to_be_hidden()
 
 
-def test_a_look_that_is_given_up_leaves_no_message(new_page, attentive, tmp_path):
+def test_cancelled_look_leaves_no_message(new_page, attentive, tmp_path):
     from playwright.sync_api import expect
 
     _, site = attentive
@@ -342,7 +342,7 @@ def test_a_look_that_is_given_up_leaves_no_message(new_page, attentive, tmp_path
         expect(page.locator("#looked")).to_be_hidden()
 
 
-def test_packed_and_bundled(new_page, attentive, tmp_path):
+def test_package_can_be_packed_and_bundled(new_page, attentive, tmp_path):
     """npm pack, npm install, esbuild; the folder's files lie below /picanet/."""
     _, site = attentive
     npm, node = npm_command(), node_command()

@@ -56,7 +56,7 @@ def test_offline_and_threads_after_the_first_visit(new_page, preset_site, files)
     done(page, 1, 1)
 
 
-def test_from_picanet_serve(new_page, preset_site, files):
+def test_page_works_from_picanet_serve(new_page, preset_site, files):
     model = LiteRTModel(default_preset().path("litert"))
     with running(create_app(model, site=preset_site), Limits()) as client:
         page = new_page(f"http://localhost:{client.port}/")
@@ -150,7 +150,9 @@ def test_threads_with_a_newer_runtime(
 
 
 @pytest.mark.parametrize("isolated", [True, False])
-def test_what_is_kept(new_page, runtime, litert_file, tmp_path, isolated):
+def test_only_files_of_use_are_cached(
+    new_page, runtime, litert_file, tmp_path, isolated
+):
     """No WebAssembly that this browser has no use for; a network of any name."""
     site = written(tmp_path / "site", runtime, litert_file, "a_compat_b.attention.c")
     with served(site, isolated) as address:
@@ -203,7 +205,7 @@ def test_a_host_that_fails_is_no_worse_than_none(new_page, site_of_tiny):
 
 
 @pytest.mark.parametrize("host", ["static", "picanet serve"])
-def test_workers_ask_no_other_place(new_page, preset_site, host, tmp_path):
+def test_workers_cannot_request_other_origins(new_page, preset_site, host, tmp_path):
     """Their policy comes with their own code, not from the page that starts them."""
     open_to_all = {
         "Access-Control-Allow-Origin": "*",
@@ -233,7 +235,9 @@ def test_workers_ask_no_other_place(new_page, preset_site, host, tmp_path):
         assert worker.evaluate(code, other) == "refused"
 
 
-def test_another_site_in_the_same_place(new_page, preset_site, tmp_path, live):
+def test_another_site_in_the_same_place_takes_over(
+    new_page, preset_site, tmp_path, live
+):
     (tmp_path / "index.html").write_text("<title>Other</title>other")
     (tmp_path / "style.css").write_text("body { color: red }")
     (tmp_path / "below").mkdir()

@@ -26,7 +26,7 @@ def site(litert_file, tmp_path_factory):
     return folder, web.write_site(folder, RUNTIME, "mine/tiny", network)
 
 
-def test_all_files_are_told(site):
+def test_all_written_files_are_returned(site):
     folder, files = site
     found = {p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file()}
     assert found == set(files) and len(files) == len(found)
@@ -112,7 +112,7 @@ def test_another_network_has_another_version(site, tmp_path, litert_file):
     assert len(versions) == 2
 
 
-def test_it_is_a_package(site, tmp_path):
+def test_site_is_an_npm_package(site, tmp_path):
     folder, files = site
     manifest = json.loads((folder / "package.json").read_text())
     assert manifest["name"] == "picanet" and "private" not in manifest
@@ -120,7 +120,7 @@ def test_it_is_a_package(site, tmp_path):
         assert (folder / name).is_file()
 
 
-def test_the_declarations_are_those_of_the_code(tmp_path):
+def test_type_declarations_match_the_code(tmp_path):
     tsc = SOURCES / "node_modules" / "typescript" / "bin" / "tsc"
     if not tsc.is_file():
         pytest.skip("TypeScript is not in web/node_modules: run npm ci --prefix web")
@@ -135,7 +135,7 @@ def test_the_declarations_are_those_of_the_code(tmp_path):
     )
 
 
-def test_no_runtime_and_no_npm(monkeypatch, tmp_path):
+def test_missing_npm_is_reported(monkeypatch, tmp_path):
     monkeypatch.setattr(runtime, "find_runtime", lambda: None)
     monkeypatch.setattr(runtime.shutil, "which", lambda _: None)
     monkeypatch.setattr(runtime.importlib.util, "find_spec", lambda _: None)
@@ -143,7 +143,7 @@ def test_no_runtime_and_no_npm(monkeypatch, tmp_path):
         web.fetch_runtime()
 
 
-def test_a_failing_npm(monkeypatch, tmp_path):
+def test_failing_npm_is_reported(monkeypatch, tmp_path):
     monkeypatch.setenv("KERAS_HOME", str(tmp_path))
     monkeypatch.setattr(runtime, "find_runtime", lambda: None)
     monkeypatch.setattr(runtime, "npm", lambda: ["sh", "-c", "echo no net >&2; exit 1"])
