@@ -97,7 +97,9 @@ def test_help(tmp_path):
         ("--baseline center --masks S/masks S/maps", "unexpected argument"),
     ],
 )  # fmt: skip
-def test_mistakes_are_told_in_one_line(arguments, message, photos, tmp_path):
+def test_invalid_arguments_are_reported_in_one_line(
+    arguments, message, photos, tmp_path
+):
     (tmp_path / "empty").mkdir()
     save(tmp_path / "other" / "z.png", np.zeros((3, 3), np.uint8))
     (tmp_path / "text.txt").write_text("")
@@ -162,7 +164,7 @@ def test_a_wrong_mask_is_named_and_nothing_is_written(tmp_path):
     assert not (tmp_path / "out").exists()
 
 
-def test_masks_of_indices_and_faint_maps(tmp_path):
+def test_index_masks_and_faint_maps_are_scored(tmp_path):
     """The rule of indices is for masks; a map may be as faint as it likes."""
     faint = np.arange(80, dtype=np.uint8).reshape(8, 10) // 8
     save(tmp_path / "masks" / "s" / "a_m.png", np.uint8(faint > 4))
@@ -177,7 +179,7 @@ def test_masks_of_indices_and_faint_maps(tmp_path):
     assert float(row[5]) == pytest.approx(expected, abs=5e-4)
 
 
-def test_odd_but_good_files(tmp_path):
+def test_unusual_but_valid_files_are_scored(tmp_path):
     """Each is an image, its own mask and a perfect map of it."""
     for role in ("images", "masks", "maps"):
         bad_images.write_all(tmp_path / role, bad_images.GOOD)
@@ -193,7 +195,7 @@ def test_odd_but_good_files(tmp_path):
     assert names == {Path(bad_images.CASES[name].file).stem for name in bad_images.GOOD}
 
 
-def test_methods_on_folders(photos, tmp_path):
+def test_methods_are_scored_on_folders(photos, tmp_path):
     done = run(
         *("--predictions", f"DSS={photos}/maps", "--baseline", "center"),
         *(*pairs(photos), "--output", "out/deep", "--grid_images", "2", *FAST),
@@ -221,7 +223,7 @@ def test_methods_on_folders(photos, tmp_path):
     assert rows[2]["mae"] == "0.100000"
 
 
-def test_no_stretching(tmp_path):
+def test_nonormalize_leaves_maps_unstretched(tmp_path):
     mask = np.zeros((4, 4), np.uint8)
     mask[2:] = 255
     save(tmp_path / "set" / "masks" / "a.png", mask)
@@ -272,7 +274,7 @@ def trained(tiny_network, tmp_path_factory):
     return run.path
 
 
-def test_a_network_on_records_and_on_folders(trained, photos, tmp_path):
+def test_network_is_scored_on_records_and_on_folders(trained, photos, tmp_path):
     """By a subprocess, against the library called by hand."""
     from data_pipeline.convert import convert_folders
     from picanet_tf import load_model
@@ -308,7 +310,7 @@ def test_a_network_on_records_and_on_folders(trained, photos, tmp_path):
     assert "ECSSD max F" in done.stdout and "folders MAE" in done.stdout
 
 
-def test_a_spoilt_record_is_told(photos, tmp_path):
+def test_corrupt_record_is_reported(photos, tmp_path):
     from data_pipeline.convert import convert_folders
 
     records = tmp_path / "records"

@@ -51,7 +51,7 @@ def files(folder):
 
 
 @pytest.mark.slow
-def test_alone_it_exports_the_latest_run(folder):
+def test_latest_run_is_exported_by_default(folder):
     code, output, errors = export(cwd=folder)
     assert code == 0, errors
     first, *lines = output.splitlines()
@@ -87,7 +87,7 @@ def test_alone_it_exports_the_latest_run(folder):
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_interrupted_it_leaves_nothing(folder, tmp_path, number):
+def test_interrupted_export_leaves_nothing(folder, tmp_path, number):
     output = tmp_path / "deep" / "out"
     process = commands.start("export.py", "--output", output, cwd=folder)
     deadline = time.monotonic() + 120
@@ -142,7 +142,7 @@ def test_interrupted_it_leaves_nothing(folder, tmp_path, number):
         ("extra", "unexpected argument 'extra'"),
     ],
 )
-def test_mistakes_are_told_in_one_line_at_once(folder, words, message):
+def test_invalid_arguments_are_reported_in_one_line(folder, words, message):
     for name in ("3/saved_model.pb", "3/assets/model_card.json", "2024/photo.jpg"):
         (folder / "here" / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / "here" / name).write_text("")
@@ -155,7 +155,7 @@ def test_mistakes_are_told_in_one_line_at_once(folder, words, message):
     assert files(folder) == before
 
 
-def test_a_spoilt_record_is_told(folder, tmp_path):
+def test_corrupt_record_is_reported(folder, tmp_path):
     shutil.copytree(folder / "data", tmp_path / "data")
     shard = next((tmp_path / "data").glob("*.tfrecord"))
     flip_bit(shard, shard.stat().st_size // 2)
@@ -177,7 +177,7 @@ def test_a_spoilt_record_is_told(folder, tmp_path):
         ("--image_size 64", "trained at image_size 32 and cannot run at 64"),
     ],
 )
-def test_sizes_that_do_not_fit(folder, words, message):
+def test_incompatible_sizes_are_reported(folder, words, message):
     code, said, errors = export("--output", "sizes", *words.split(), cwd=folder)
     assert code == 1 and not said
     assert message in errors and "Traceback" not in errors

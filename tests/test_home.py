@@ -95,11 +95,11 @@ def parsed(monkeypatch):
         (["--input=~/a,~/b"], {"input": ["/home/me/a,~/b"]}),  # a comma in a name
     ],
 )
-def test_what_is_expanded(words, expected, parsed):
+def test_tilde_is_expanded_in_path_flags(words, expected, parsed):
     assert parsed(*words) == expected
 
 
-def test_positional_arguments(monkeypatch):
+def test_tilde_is_expanded_in_positional_arguments(monkeypatch):
     monkeypatch.setenv("HOME", "/home/me")
     seen = []
     with pytest.raises(SystemExit):

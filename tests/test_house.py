@@ -141,7 +141,7 @@ def part(module):
 
 
 @EACH_MODULE
-def test_arrows(module):
+def test_modules_import_only_what_they_may(module):
     imported = imports(SOURCES[module], module)
     assert not imported & ENTRY_SCRIPTS
     if module.startswith("data_pipeline"):
@@ -161,13 +161,13 @@ def test_arrows(module):
         assert not imported & END_MODULES
 
 
-def test_the_root_is_read_at_a_glance():
+def test_root_of_the_package_stays_small():
     entries = {path.name for path in (ROOT / "picanet_tf").iterdir()}
     assert len(entries - {"__pycache__"}) <= MOST_ENTRIES
 
 
 @EACH_MODULE
-def test_nothing_prints(module):
+def test_library_does_not_print(module):
     """The library logs. A module with a main may talk to who runs it."""
     tree = ast.parse(SOURCES[module].read_text())
     prints = [
@@ -188,7 +188,7 @@ def test_nothing_prints(module):
 
 
 @EACH_MODULE
-def test_no_module_grows_beyond_reading(module):
+def test_modules_stay_below_the_line_limit(module):
     most = MOST_LINES_OF_A_COMMAND if part(module) == "commands" else MOST_LINES
     assert len(SOURCES[module].read_text().splitlines()) <= most
 
@@ -209,7 +209,7 @@ def test_imports_no_tensorflow(module):
     assert run.stdout.strip() == "[]", run.stderr
 
 
-def test_the_reader_of_imports_sees_them(tmp_path):
+def test_imports_finds_all_kinds_of_imports(tmp_path):
     path = tmp_path / "module.py"
     path.write_text(
         "import os, picanet_tf.layers.renet\n"

@@ -239,7 +239,7 @@ def test_train_as_a_function(tmp_path):
 
 
 @pytest.mark.slow
-def test_train_records_what_auto_was(tmp_path, monkeypatch, caplog):
+def test_train_records_the_resolved_precision(tmp_path, monkeypatch, caplog):
     caplog.set_level(logging.INFO, logger="absl")
     fast = (True, "the processor has AMX-BF16")
     monkeypatch.setattr(precision, "_has_fast_bfloat16", lambda: fast)
@@ -271,7 +271,7 @@ def test_train_computes_in_float32_by_default(monkeypatch):
 
 
 @pytest.mark.parametrize("fast", ["bfloat16", "float32"])
-def test_predict_and_evaluate_compute_in_what_is_fast(
+def test_predict_and_evaluate_use_the_fast_precision(
     main, tmp_path, monkeypatch, caplog, fast
 ):
     """By default, and in what is asked for otherwise; the report says which."""
@@ -293,7 +293,7 @@ def test_predict_and_evaluate_compute_in_what_is_fast(
         assert details["precision"] == expected
 
 
-def test_the_precision_of_litert_is_its_files(main):
+def test_precision_cannot_be_chosen_for_litert(main):
     with pytest.raises(PicanetError, match="`precision` float32 is for the engine ker"):
         main(predict, "images/a.png", "--precision", "float32")
     report = picanet_tf.evaluate(tfrecords=["records"], workers=0)
@@ -301,7 +301,7 @@ def test_the_precision_of_litert_is_its_files(main):
     assert "precision" not in method["details"]
 
 
-def test_the_models_name_stands_in_the_log_each_time(caplog):
+def test_chosen_model_is_logged_each_time(caplog):
     caplog.set_level(logging.INFO, logger="absl")
     for count in (1, 2):
         picanet_tf.load_model()

@@ -45,7 +45,7 @@ def test_another_format_beside_the_photo(form, predict, tmp_path):
     assert written(tmp_path) == [f"photo.{form}.png", "photo.png"]
 
 
-def test_with_a_folder_the_map(tiny, predict, tmp_path):
+def test_output_folder_gets_maps(tiny, predict, tmp_path):
     image = save(tmp_path / "photo.png")
     predict("photo.png", "--output", "out")
     assert written(tmp_path) == ["out/photo.png", "photo.png"]
@@ -55,7 +55,7 @@ def test_with_a_folder_the_map(tiny, predict, tmp_path):
     assert np.abs(np.asarray(drawn, float) - expected).max() <= 1
 
 
-def test_a_folder_twice(tiny, predict, tmp_path):
+def test_results_are_skipped_on_a_second_run(tiny, predict, tmp_path):
     """Its results are no photos the second time."""
     images = {
         f"{place}.png": save(tmp_path / "in" / f"{place}.png", seed)
@@ -78,7 +78,7 @@ def test_a_folder_twice(tiny, predict, tmp_path):
     assert "3 of 3 results exist already" in said and "Passed over 3 files" in said
 
 
-def test_a_folder_in_many_formats(predict, tmp_path):
+def test_folder_is_predicted_in_many_formats(predict, tmp_path):
     for place in ("in/a.png", "in/b.png", "in/b.bmp"):
         save(tmp_path / place)
     for form in ("map", "panel", "cutout", "overlay", "mask"):
@@ -90,7 +90,7 @@ def test_a_folder_in_many_formats(predict, tmp_path):
     assert "Passed over 15 files: 15 results of earlier runs" in predict("in")
 
 
-def test_only_results_are_passed_over(predict, tmp_path):
+def test_only_results_are_skipped(predict, tmp_path):
     """A photo may be called photo.map.png: it is no result without its photo."""
     for name in ("x.map.png", "y.overlay.png", "z.mask.bmp", "map.png", "a.b.png"):
         save(tmp_path / "in" / name)
@@ -106,7 +106,7 @@ def test_only_results_are_passed_over(predict, tmp_path):
     assert "x.map.png" not in written(tmp_path / "more")
 
 
-def test_a_cutout_that_is_named_is_taken(predict, tmp_path):
+def test_explicitly_named_cutout_is_predicted(predict, tmp_path):
     save(tmp_path / "x.cutout.png")
     predict("x.cutout.png")
     assert written(tmp_path) == ["x.cutout.cutout.png", "x.cutout.png"]
@@ -115,7 +115,7 @@ def test_a_cutout_that_is_named_is_taken(predict, tmp_path):
     assert line in said
 
 
-def test_photos_of_one_name(tiny, predict, tmp_path):
+def test_photos_of_one_stem_get_distinct_results(tiny, predict, tmp_path):
     images = {
         name: save(tmp_path / name, n) for n, name in enumerate(["c.png", "c.bmp"])
     }
@@ -129,7 +129,7 @@ def test_photos_of_one_name(tiny, predict, tmp_path):
 
 
 @pytest.mark.parametrize("words", [[], ["--output", "out"]])
-def test_unreadable_photos_among_good_ones(tiny, predict, tmp_path, words):
+def test_unreadable_photos_do_not_stop_the_others(tiny, predict, tmp_path, words):
     image = save(tmp_path / "in" / "good.png")
     (tmp_path / "in" / "bad.jpg").write_bytes(b"no photo")
     (tmp_path / "in" / "gone.png").symlink_to("nowhere.png")
@@ -143,7 +143,7 @@ def test_unreadable_photos_among_good_ones(tiny, predict, tmp_path, words):
         check_cutout(tmp_path / "in" / "good.cutout.png", image, tiny[1])
 
 
-def test_a_folder_that_cannot_be_written(predict, tmp_path):
+def test_unwritable_folder_is_reported(predict, tmp_path):
     """/proc is written by nobody, not even by root."""
     save(tmp_path / "photo.png")
     said = predict("/proc/self/exe", code=1)
@@ -153,7 +153,7 @@ def test_a_folder_that_cannot_be_written(predict, tmp_path):
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
-def test_a_folder_that_may_not_be_written(predict, tmp_path):
+def test_folder_without_write_permission_is_reported(predict, tmp_path):
     save(tmp_path / "in" / "photo.png")
     (tmp_path / "in").chmod(0o500)
     try:
@@ -163,7 +163,7 @@ def test_a_folder_that_may_not_be_written(predict, tmp_path):
     assert written(tmp_path) == ["in/photo.png"]
 
 
-def test_resume_does_what_is_missing(tiny, predict, tmp_path):
+def test_resume_predicts_only_what_is_missing(tiny, predict, tmp_path):
     images = {n: save(tmp_path / "in" / f"{n}.png", int(n)) for n in "0123"}
     predict("in/0.png", "in/1.png")
     marked = tmp_path / "in" / "0.cutout.png"
@@ -231,7 +231,7 @@ def test_the_default_model_ships(tmp_path):
         (["--resume"], "--input is missing"),
     ],
 )
-def test_mistakes_are_one_line(words, message, tmp_path):
+def test_invalid_arguments_are_reported_in_one_line(words, message, tmp_path):
     save(tmp_path / "photo.png")
     run = picanet("predict", *words, cwd=tmp_path)
     said = run.stderr.decode().strip()
@@ -261,7 +261,7 @@ def test_usage(tmp_path):
             assert any(line.split()[:1] == [command] for line in lines), command
 
 
-def test_unknown_commands(tmp_path):
+def test_unknown_commands_are_reported(tmp_path):
     for word in ("predcit", "--model", "-x", "photo.jpg"):
         run = picanet(word, cwd=tmp_path)
         assert run.returncode == 1 and run.stdout == b""
@@ -272,7 +272,7 @@ def test_unknown_commands(tmp_path):
         assert "predict, serve, web, models" in said and len(said.splitlines()) == 1
 
 
-def test_words_that_a_command_does_not_take(tmp_path):
+def test_unexpected_arguments_are_reported(tmp_path):
     for words, message in (
         (["models", "a", "b"], "picanet models: error: expected at most one NAME"),
         (
@@ -331,7 +331,7 @@ def test_a_video_alone_gets_maps(predict, tmp_path):
     assert not (tmp_path / "clip.saliency.saliency.mp4").exists()
 
 
-def test_no_photo_of_the_users_is_overwritten(predict, tmp_path):
+def test_results_never_overwrite_a_photo(predict, tmp_path):
     save(tmp_path / "a.bmp")
     mine = save(tmp_path / "a.png", 5)
     for resume in ((), ("--resume",)):  # Nor taken for a result.
@@ -376,7 +376,7 @@ def test_sigterm_leaves_nothing_half_written(tiny, tmp_path):
         Image.open(tmp_path / "in" / name).load()
 
 
-def test_without_standard_error(tiny, tmp_path):
+def test_predict_works_with_standard_error_closed(tiny, tmp_path):
     image = save(tmp_path / "a.png")
     line = f"{sys.executable} -m picanet_tf.commands predict a.png --model {tiny[0]}"
     closed = ["sh", "-c", f"{line} 2>&-"]
@@ -385,7 +385,7 @@ def test_without_standard_error(tiny, tmp_path):
     check_cutout(tmp_path / "a.cutout.png", image, tiny[1])
 
 
-def test_a_long_name(tiny, predict, tmp_path):
+def test_long_file_name_is_predicted(tiny, predict, tmp_path):
     name = "n" * 235
     image = save(tmp_path / f"{name}.png")
     predict(".")
@@ -402,7 +402,7 @@ def test_a_long_name(tiny, predict, tmp_path):
         (["--threads", "0"], "--threads=0"),
     ],
 )
-def test_wrong_values_are_told(predict, tmp_path, words, message):
+def test_invalid_values_are_reported(predict, tmp_path, words, message):
     save(tmp_path / "a.png")
     assert message in predict("a.png", *words, code=1)
     assert written(tmp_path) == ["a.png"]

@@ -88,7 +88,7 @@ def test_from_stdin_to_stdout(network, tmp_path):
     )
 
 
-def test_a_video(network, tmp_path):
+def test_videos_are_predicted(network, tmp_path):
     cv2 = pytest.importorskip("cv2")
     path, _ = network
     clip, out = tmp_path / "clip.mp4", tmp_path / "out"
@@ -128,7 +128,7 @@ def test_a_video(network, tmp_path):
 
 
 @pytest.mark.parametrize("task", ["segmentation", "detection"])
-def test_a_video_is_called_after_the_task(task, tiny_network, tmp_path):
+def test_video_results_are_named_after_the_task(task, tiny_network, tmp_path):
     cv2 = pytest.importorskip("cv2")
     clip = tmp_path / "clip.mp4"
     writer = cv2.VideoWriter(str(clip), cv2.VideoWriter_fourcc(*"mp4v"), 10, (64, 48))
@@ -194,7 +194,7 @@ def test_after_ctrl_c_nothing_is_half_written(network, tmp_path):
         ),
     ],
 )
-def test_errors_are_one_line(words, message, tmp_path):
+def test_invalid_arguments_are_reported_in_one_line(words, message, tmp_path):
     """Each is answered before TensorFlow is wanted, in a fraction of a second."""
     if "here.png" in words:
         photo().save(tmp_path / "here.png")
@@ -206,7 +206,7 @@ def test_errors_are_one_line(words, message, tmp_path):
     assert written(tmp_path) in ([], ["here.png"])
 
 
-def test_class_numbers_want_a_format_without_loss(tiny_network, tmp_path):
+def test_class_numbers_need_a_lossless_format(tiny_network, tmp_path):
     for name in "abc":
         photo().save(tmp_path / f"{name}.png")
     tiny_network("DeepLab", "segmentation").save(tmp_path / "n.keras")

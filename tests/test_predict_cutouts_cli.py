@@ -31,7 +31,7 @@ def test_a_transparent_png_has_no_white_halo(tiny, tmp_path, predict):
 
 
 @pytest.mark.parametrize("mode", ["LA", "P"])
-def test_other_kinds_of_transparency(tmp_path, predict, mode):
+def test_other_kinds_of_transparency_are_kept(tmp_path, predict, mode):
     pixels = np.zeros((30, 45, 4), np.uint8)
     pixels[:, 20:] = (90, 90, 90, 255)
     image = Image.fromarray(pixels)
@@ -63,7 +63,9 @@ def test_other_kinds_of_transparency(tmp_path, predict, mode):
         ),
     ],
 )
-def test_options(tiny, tmp_path, predict, monkeypatch, words, name, options):
+def test_options_are_applied(
+    tiny, tmp_path, predict, monkeypatch, words, name, options
+):
     monkeypatch.chdir(tmp_path)
     Image.fromarray(photo((30, 45))).save("a.png")
     Image.fromarray(photo((60, 60), 1)).save("b.png")
@@ -102,7 +104,7 @@ def test_from_standard_input(tiny, tmp_path):
         ("--output_format jpg", "--output_format jpg has no transparency. Give --back"),
     ],
 )
-def test_errors(tmp_path, predict, words, message):
+def test_invalid_options_are_reported(tmp_path, predict, words, message):
     Image.fromarray(photo((30, 45))).save(tmp_path / "a.png")
     (tmp_path / "notes.txt").write_text("a")
     before = sorted(tmp_path.iterdir())
@@ -120,7 +122,7 @@ def test_nothing_to_crop_to_fails_one_file_only(tmp_path, predict):
     assert not (tmp_path / "b.cutout.png").exists()
 
 
-def test_in_python(tiny, tmp_path):
+def test_options_work_from_python(tiny, tmp_path):
     Image.fromarray(photo((30, 45))).save(tmp_path / "a.png")
     report = picanet_tf.predict(
         tmp_path / "a.png", model=tiny[0], background="black", edges="plain"

@@ -23,7 +23,7 @@ from tests.inference.networks import photo, save
 # Folders
 
 
-def test_a_folder_and_what_it_passes_over(predict, tmp_path):
+def test_skipped_files_of_a_folder_are_summarized(predict, tmp_path):
     for name in ("a.png", "sub/b.png", "a.cutout.png", "a.cutout.webp"):
         save(tmp_path / "in" / name)
     for name in ("a.xcf", "b.txt", "clip.mp4", "clip.saliency.mp4", "clip.cutout.mov"):
@@ -40,7 +40,7 @@ def test_a_folder_and_what_it_passes_over(predict, tmp_path):
     assert written(tmp_path / "out") == ["a.png", "link/c.png", "sub/b.png"]
 
 
-def test_an_output_folder_inside_the_input(predict, tmp_path):
+def test_output_folder_inside_the_input_is_skipped(predict, tmp_path):
     save(tmp_path / "in" / "a.png")
     for number in range(2):
         said = predict("in", "--output", "in/out")
@@ -51,7 +51,7 @@ def test_an_output_folder_inside_the_input(predict, tmp_path):
 
 @pytest.mark.parametrize("output", ["in", "in/../in", "link"])
 @pytest.mark.parametrize("words", [["in"], ["in/*.bmp"], ["in", "--format", "cutout"]])
-def test_results_do_not_go_among_the_photos(output, words, predict, tmp_path):
+def test_output_must_not_be_the_input_folder(output, words, predict, tmp_path):
     save(tmp_path / "in" / "a.bmp")
     (tmp_path / "link").symlink_to("in")
     said = predict(*words, "--output", output, code=1)
@@ -70,7 +70,7 @@ def test_photos_named_like_incomplete_results(predict, tmp_path):
 
 
 @pytest.mark.parametrize("stem", ["n" * 246, "é" * 123, "日" * 82])
-def test_names_of_250_bytes(stem, predict, tmp_path):
+def test_names_too_long_for_their_result_are_reported(stem, predict, tmp_path):
     save(tmp_path / "in" / f"{stem}.png")
     save(tmp_path / "in" / "a.png")
     said = predict("in", code=1)
@@ -94,7 +94,7 @@ def test_300_photos_with_10_bad_ones(predict, tmp_path):
     assert len(written(tmp_path / "out")) == 290
 
 
-def test_results_that_cannot_be_written(predict, tmp_path):
+def test_unwritable_results_are_reported(predict, tmp_path):
     for name in "abc":
         save(tmp_path / "in" / f"{name}.png")
     (tmp_path / "out" / "b.png").mkdir(parents=True)
@@ -104,7 +104,9 @@ def test_results_that_cannot_be_written(predict, tmp_path):
     assert written(tmp_path / "out") == ["a.png", "c.png"]
 
 
-def test_an_odd_exception_is_one_line(tiny, tmp_path, monkeypatch, capsys):
+def test_unexpected_exception_is_reported_in_one_line(
+    tiny, tmp_path, monkeypatch, capsys
+):
     """A bug in a decoder, say, costs one photo."""
     for name in "abc":
         save(tmp_path / f"{name}.png")
@@ -123,7 +125,7 @@ def test_an_odd_exception_is_one_line(tiny, tmp_path, monkeypatch, capsys):
     assert f"failed: {tmp_path}/b.png: unexpected KeyError" in capsys.readouterr().err
 
 
-def test_a_full_disk_ends_it(tiny, tmp_path):
+def test_full_disk_ends_the_run(tiny, tmp_path):
     """/dev/full is always; a link to it stands for the temporary file."""
     for number in range(50):
         save(tmp_path / "in" / f"{number}.png")
@@ -154,7 +156,7 @@ def test_a_full_disk_ends_it(tiny, tmp_path):
 
 
 @pytest.mark.parametrize("name", ["webp", "jpg", "tiff"])
-def test_other_file_formats(name, tiny, predict, tmp_path):
+def test_maps_are_written_in_other_file_formats(name, tiny, predict, tmp_path):
     save(tmp_path / "in" / "a.bmp")
     words = ("in", "--output_format", name, "--format", "map")
     said = predict(*words, "--output", "out")
@@ -169,7 +171,7 @@ def test_other_file_formats(name, tiny, predict, tmp_path):
     assert "Passed over 1 file: 1 result of an earlier run" in said
 
 
-def test_quality(predict, tmp_path):
+def test_quality_changes_the_size_of_files(predict, tmp_path):
     save(tmp_path / "a.png", size=(200, 300))
     sizes = []
     for quality in (5, 60, 100):
@@ -213,14 +215,14 @@ def test_a_cutout_in_webp(tiny, predict, tmp_path):
         (["--watch", "."], "--watch takes no other input. Received: a.png"),
     ],
 )
-def test_options_that_do_not_go_together(words, message, predict, tmp_path):
+def test_conflicting_options_are_reported(words, message, predict, tmp_path):
     save(tmp_path / "a.png")
     said = predict("a.png", *words, code=1).replace("--background", "background`")
     assert message in said
     assert written(tmp_path) == ["a.png"]
 
 
-def test_a_photo_too_wide_for_webp(predict, tmp_path):
+def test_photo_too_wide_for_webp_is_reported(predict, tmp_path):
     Image.new("L", (16384, 2), 90).save(tmp_path / "wide.png")
     save(tmp_path / "a.png")
     words = ("--output", "out", "--output_format", "webp")
@@ -230,7 +232,7 @@ def test_a_photo_too_wide_for_webp(predict, tmp_path):
 
 
 @pytest.mark.parametrize("name", ["png", "webp", "jpg", "tiff"])
-def test_standard_output(name, tiny, tmp_path):
+def test_output_format_applies_to_standard_output(name, tiny, tmp_path):
     buffer = io.BytesIO()
     Image.fromarray(photo()).save(buffer, "PNG")
     words = ("predict", "--model", tiny[0], "-", "--output_format", name)
@@ -245,7 +247,7 @@ def test_standard_output(name, tiny, tmp_path):
         assert run.returncode == 1 and b"has no transparency" in run.stderr
 
 
-def test_standard_input_has_no_video(tiny, tmp_path):
+def test_video_format_is_refused_for_standard_input(tiny, tmp_path):
     words = ("predict", "-", "--format", "cutout", "--video_format", "frames")
     run = picanet(*words, cwd=tmp_path, input=b"")
     assert run.returncode == 1 and run.stdout == b""
@@ -267,7 +269,7 @@ def test_a_photo_from_a_pipe(tiny, predict, tmp_path):
     assert piped.read_bytes() == plain.read_bytes()
 
 
-def test_what_is_for_pictures_is_not_for_videos(clip, predict, tmp_path):
+def test_options_of_pictures_are_refused_for_videos(clip, predict, tmp_path):
     for words, message in (
         (["--output_format", "webp"], "--output_format is for pictures"),
         (
@@ -303,7 +305,7 @@ def frames_of(path):
 
 
 @pytest.mark.parametrize("video_format", ["webm", "mov"])
-def test_the_cutout_of_a_video(video_format, tiny, clip, predict, tmp_path):
+def test_cutout_of_a_video_has_alpha(video_format, tiny, clip, predict, tmp_path):
     program = find_ffmpeg()
     if program is None:
         pytest.skip("there is no ffmpeg; pip install imageio-ffmpeg")
@@ -421,7 +423,7 @@ def test_ctrl_c_leaves_no_half_video(tiny, clip, tmp_path):
 # Watching a folder
 
 
-def test_watch_tells_mistakes(predict, tmp_path):
+def test_watch_reports_invalid_arguments(predict, tmp_path):
     save(tmp_path / "in" / "a.png")
     (tmp_path / "empty").mkdir()
     for words, message in (

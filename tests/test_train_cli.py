@@ -89,14 +89,14 @@ def test_help(tmp_path):
         (["--tfrecords", "x", "--init_from", "old"], "init_from: there is no old: "),
     ],
 )
-def test_mistakes_are_told_in_one_line(arguments, message, tmp_path):
+def test_invalid_arguments_are_reported_in_one_line(arguments, message, tmp_path):
     error = error_of(run("train.py", *arguments, cwd=tmp_path))
     assert re.search(message, error), error
     assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("record", ["first", "last"])
-def test_bad_records_are_told_in_one_line(record, data, tmp_path):
+def test_bad_records_are_reported_in_one_line(record, data, tmp_path):
     """Those of the first batch, as all are of foreign files, before there is a run."""
     records = shutil.copytree(data, tmp_path / "records")
     (shard,) = records.glob("*.tfrecord")
@@ -112,7 +112,7 @@ def test_bad_records_are_told_in_one_line(record, data, tmp_path):
     assert (tmp_path / "runs").exists() == (record == "last")
 
 
-def test_several_workers_want_a_name_for_the_run(data, tmp_path):
+def test_several_workers_need_a_name_for_the_run(data, tmp_path):
     place = {"cluster": {"worker": ["a:1", "b:1"]}, "task": {"type": "worker"}}
     place["task"]["index"] = 1
     workers = {"TF_CONFIG": json.dumps(place)}
@@ -125,7 +125,7 @@ def test_several_workers_want_a_name_for_the_run(data, tmp_path):
     assert "mine exists already" in error_of(done)
 
 
-def test_a_failed_start_leaves_no_run_and_the_latest_one(data, tmp_path):
+def test_failed_start_leaves_no_run_and_keeps_latest(data, tmp_path):
     """So that --resume, predict and export still find the run that is good."""
     good = tmp_path / "runs" / "good"
     good.mkdir(parents=True)
@@ -140,21 +140,21 @@ def test_a_failed_start_leaves_no_run_and_the_latest_one(data, tmp_path):
     assert not (tmp_path / "mine").exists()
 
 
-def test_a_run_that_cannot_be_made_is_told(data, tmp_path):
+def test_uncreatable_run_is_reported(data, tmp_path):
     (tmp_path / "file").write_text("")
     arguments = ("--tfrecords", data, *TINY, "--run", "file/run")
     error = error_of(run("train.py", *arguments, cwd=tmp_path))
     assert error == "train.py: error: --run file/run cannot be made: Not a directory"
 
 
-def test_a_run_without_data_is_told(tmp_path):
+def test_run_without_data_is_reported(tmp_path):
     """As of an experiment.json that somebody wrote."""
     RunDirectory.create(Experiment(), str(tmp_path / "run"))
     error = error_of(run("train.py", "--resume", "--run", "run", cwd=tmp_path))
     assert "--tfrecords is missing" in error
 
 
-def test_changed_data_are_told(data, tmp_path):
+def test_changed_data_are_reported(data, tmp_path):
     manifest = load_manifest(data)
     old = {"name": manifest.name, "count": manifest.count, "fingerprint": "f00d"}
     RunDirectory.create(
@@ -180,7 +180,7 @@ def test_a_validation_set_cannot_be_left_out(data, tmp_path):
     )
 
 
-def test_preemption_and_ctrl_c(data, tmp_path):
+def test_run_resumes_after_preemption_and_ctrl_c(data, tmp_path):
     """Each saves, says how to go on, and has its exit code; --resume goes on."""
     many = (*TINY[:-1], "100000", "--log_interval", "1", "--run", "run")
     metrics = tmp_path / "run" / "metrics.csv"

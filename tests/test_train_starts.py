@@ -14,7 +14,7 @@ ANY_BATCH = (*TINY[:8], *TINY[10:])  # without --batch_size
 
 
 @pytest.mark.slow
-def test_the_default_batch_on_two_devices(data, tmp_path):  # noqa: F811
+def test_default_batch_is_adapted_to_two_devices(data, tmp_path):  # noqa: F811
     """The documented command: 9 images are no multiple of two, of three they are."""
     words = ("--tfrecords", data, *ANY_BATCH, "--replicas", "2")
     done = run("train.py", *words, "--run", "two", cwd=tmp_path)
@@ -55,7 +55,7 @@ print(made.load_experiment().batch_size)
 
 
 @pytest.mark.slow
-def test_the_default_batch_on_all_devices(data, tmp_path):  # noqa: F811
+def test_default_batch_is_adapted_to_all_devices(data, tmp_path):  # noqa: F811
     """Their number is known once TensorFlow runs; here they are two halves of a CPU."""
     done = commands.call("-c", ALL_DEVICES, data, tmp_path, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
@@ -67,7 +67,7 @@ def test_the_default_batch_on_all_devices(data, tmp_path):  # noqa: F811
 
 
 @pytest.mark.slow
-def test_three_at_once_keep_their_runs(data, tmp_path):  # noqa: F811
+def test_trainings_started_at_once_keep_their_runs(data, tmp_path):  # noqa: F811
     """All begin in the same second or so; none takes another's directory."""
     words = ("train.py", "--tfrecords", data, *TINY)
     started = [
@@ -102,7 +102,7 @@ def moved(data, tmp_path):  # noqa: F811
     return tmp_path
 
 
-def test_data_that_have_moved(moved):
+def test_moved_data_must_be_given_on_resuming(moved):
     resume = ("train.py", "--resume", "--run", "run")
     error = error_of(run(*resume, cwd=moved))
     assert error == (
@@ -144,7 +144,7 @@ def test_data_that_have_moved(moved):
     assert len(found.recorded()["moved"]) == 1
 
 
-def test_corrupt_records_of_data_that_have_moved(data, tmp_path):  # noqa: F811
+def test_known_corrupt_records_are_left_out_of_moved_data(data, tmp_path):  # noqa: F811
     """They are the same ones, wherever the data are."""
     shutil.copytree(data, tmp_path / "old")
     (shard,) = (tmp_path / "old").glob("*.tfrecord")

@@ -68,7 +68,7 @@ def test_figures_and_statistics(network, tmp_path):
     assert "D6, 3 images" in run.stdout
 
 
-def test_a_spoilt_record_is_told(network, tmp_path):
+def test_corrupt_record_is_reported(network, tmp_path):
     pairs(tmp_path / "in")
     convert_folders(tmp_path / "in/images", tmp_path / "in/masks", tmp_path / "data")
     shard = next((tmp_path / "data").glob("*.tfrecord"))
@@ -83,7 +83,7 @@ def test_a_spoilt_record_is_told(network, tmp_path):
 
 
 @pytest.mark.slow
-def test_bad_and_odd_files(network, tmp_path):
+def test_bad_files_are_reported_and_unusual_ones_drawn(network, tmp_path):
     bad_images.write_all(tmp_path / "in")
     # A name is no formula: matplotlib would choke on it.
     Image.new("RGB", (9, 6)).save(tmp_path / "in" / "$\\frac$ \u5b57.png")
@@ -108,7 +108,7 @@ def test_bad_and_odd_files(network, tmp_path):
         Image.open(tmp_path / "out" / name).load()
 
 
-def test_photos_of_one_name_next_to_their_figures(network, tmp_path):
+def test_photos_of_one_stem_get_distinct_figures(network, tmp_path):
     for name in ("a.jpg", "a.png"):
         Image.new("RGB", (30, 20)).save(tmp_path / name)
     run = visualize("--model", network, "a.jpg", "a.png", "--output=.", cwd=tmp_path)
@@ -119,7 +119,7 @@ def test_photos_of_one_name_next_to_their_figures(network, tmp_path):
     ]
 
 
-def test_figures_are_no_photos_of_the_next_run(network, tmp_path):
+def test_figures_are_not_taken_for_photos(network, tmp_path):
     (tmp_path / "in").mkdir()
     Image.new("RGB", (30, 20)).save(tmp_path / "in" / "a.png")
     for number in range(2):
@@ -132,7 +132,7 @@ def test_figures_are_no_photos_of_the_next_run(network, tmp_path):
         assert (line in run.stderr) == (number == 1)
 
 
-def test_a_pixel_outside_the_image(network, tmp_path):
+def test_pixel_outside_the_image_is_reported(network, tmp_path):
     Image.new("RGB", (30, 20)).save(tmp_path / "photo.png")
     Image.new("RGB", (31, 20)).save(tmp_path / "wide.png")
     run = visualize(
@@ -148,7 +148,7 @@ def test_a_pixel_outside_the_image(network, tmp_path):
     assert not (tmp_path / "out").exists()
 
 
-def test_a_saliency_network_has_no_boxes(network, tmp_path):
+def test_box_is_refused_for_a_saliency_network(network, tmp_path):
     Image.new("RGB", (30, 20)).save(tmp_path / "photo.png")
     run = visualize(
         *("--model", network, "--input", tmp_path / "photo.png"),
@@ -205,7 +205,7 @@ def test_a_saliency_network_has_no_boxes(network, tmp_path):
         (["here.png", "--output", "o", "--model", "r.keras"], "no model file r.keras"),
     ],
 )
-def test_errors_are_one_line(words, message, tmp_path):
+def test_invalid_arguments_are_reported_in_one_line(words, message, tmp_path):
     """Each is answered before TensorFlow is wanted."""
     (tmp_path / "empty").mkdir()
     (tmp_path / "clip.mp4").write_bytes(b"")

@@ -51,7 +51,7 @@ def run(*words, cwd):
     return done.returncode, done.stderr
 
 
-def test_a_site(folder):
+def test_site_is_written_and_overwritten(folder):
     code, said = run("site", "--model", "plain/1", cwd=folder)
     assert code == 0, said
     assert "files, " in said and "python -m http.server --directory site" in said
@@ -103,7 +103,7 @@ def test_only_a_site_is_replaced(folder, tmp_path):
     assert (tmp_path / "empty" / "index.html").is_file()
 
 
-def test_what_is_not_of_the_site_is_kept(folder, tmp_path):
+def test_foreign_files_in_a_site_are_kept(folder, tmp_path):
     model = ("--model", folder / "plain" / "1")
     assert run("site", *model, cwd=tmp_path)[0] == 0
     site = tmp_path / "site"
@@ -126,7 +126,7 @@ def test_what_is_not_of_the_site_is_kept(folder, tmp_path):
     assert code == 1 and "site exists already, and picanet web did not write" in said
 
 
-def test_a_file_that_comes_meanwhile_is_kept(folder, tmp_path, monkeypatch):
+def test_file_created_meanwhile_is_kept(folder, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert run("site", "--model", folder / "plain" / "1", cwd=tmp_path)[0] == 0
     read = web.read_network
@@ -146,7 +146,7 @@ def test_a_file_that_comes_meanwhile_is_kept(folder, tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("content", ["{}", "{", '{"attention": []}', "[]"])
-def test_a_json_that_does_not_describe_the_attention(folder, tmp_path, content):
+def test_json_without_the_attention_is_refused(folder, tmp_path, content):
     shutil.copytree(folder / "attention", tmp_path / "export")
     described = "export/1/tflite/picanet_float32_attention.json"
     (tmp_path / described).write_text(content)
@@ -170,14 +170,14 @@ def test_a_json_that_does_not_describe_the_attention(folder, tmp_path, content):
         ),
     ],
 )
-def test_mistakes(folder, words, said):
+def test_invalid_arguments_are_reported(folder, words, said):
     before = sorted(folder.rglob("*"))
     code, errors = run(*words, cwd=folder)
     assert code == 1 and said in errors
     assert sorted(folder.rglob("*")) == before
 
 
-def test_attention_without_its_json(folder, tmp_path):
+def test_attention_without_its_json_is_refused(folder, tmp_path):
     given = tmp_path / "attention.tflite"
     export = folder / "attention" / "1" / "tflite"
     given.write_bytes((export / "picanet_float32_attention.tflite").read_bytes())

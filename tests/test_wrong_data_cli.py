@@ -243,7 +243,7 @@ def outcomes(tiny_network, tmp_path_factory):
     return {words: commands.run(*words.split(), cwd=folder) for words in lines}
 
 
-def test_what_is_right_is_done(outcomes):
+def test_correct_data_are_accepted(outcomes):
     """So that the others fail by what is wrong with them."""
     scored, exported = (outcomes[words] for words in FINE)
     assert scored.code == 0, scored.stderr
