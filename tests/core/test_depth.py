@@ -1,4 +1,4 @@
-"""10 and 12 bits in files of 16."""
+"""Values of 10 and 12 bits in files of 16 bits."""
 
 import io
 import struct

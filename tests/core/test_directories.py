@@ -127,7 +127,7 @@ def test_only_leftovers_of_killed_processes_are_removed(tmp_path, holder, monkey
 
 
 def test_concurrent_publications_of_one_name_do_not_collide(tmp_path):
-    """As the process of the same number in the next container."""
+    """As by a process of the same number in another container."""
     with publishing(tmp_path / "out", overwrite=True) as first:
         (first.folder / "first").touch()
         with publishing(tmp_path / "out") as second:

@@ -103,7 +103,7 @@ def test_other_errors_are_not_taken_for_a_full_disk(tmp_path):
 
 
 def test_h5py_errors_are_replaced_by_the_system_message(tmp_path):
-    """Its messages are full of numbers; the system's own is behind them."""
+    """Its own messages are full of numbers; the message of the system is clearer."""
     error = OSError("Unable to synchronously write (errno = 28, buf = 0x55d0)")
     error.errno = errno.ENOSPC
     said = str(files.cannot_write(tmp_path, error))

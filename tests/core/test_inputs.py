@@ -1,4 +1,4 @@
-"""Which files are read, and which are passed over."""
+"""Which files are read, and which are skipped."""
 
 import errno
 import os
@@ -148,7 +148,7 @@ def test_skipped_files_are_returned_with_their_reasons(photos):
     # A pattern matches videos, but no hidden files.
     found = scan_inputs([str(photos / "**/*")])
     assert set(passed_over(found, photos)) == {"a.xcf", "notes.txt", "pipe.png"}
-    # What is named is read, wherever else it was passed over.
+    # A file that is named is read, even if its folder's scan skips it.
     found = scan_inputs([str(photos), str(photos / "deep/clip.mp4")])
     assert "deep/clip.mp4" not in passed_over(found, photos)
 

@@ -1,4 +1,4 @@
-"""Folders that cannot be written, told before the work."""
+"""Folders that cannot be written are reported before any work."""
 
 import errno
 import os

@@ -1,4 +1,4 @@
-"""`resize` beside TensorFlow's, for which it stands."""
+"""`resize` compared with that of TensorFlow, which it replaces."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Corrupt records left out: each told, the rest in the same order whenever it is."""
+"""Corrupt records are left out and reported; the others keep their order."""
 
 import itertools
 import logging

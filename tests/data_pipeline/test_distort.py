@@ -1,6 +1,6 @@
-"""SSD's photometric distortion, beside Caffe's steps written out pixel by pixel.
+"""SSD's photometric distortion, compared with Caffe's steps pixel by pixel.
 
-The factors are drawn inside, so that they are read off patches whose answer is known:
+The factors are drawn inside, so they are inferred from patches of known colours:
 grey ones give brightness and contrast, a coloured one saturation and hue.
 """
 

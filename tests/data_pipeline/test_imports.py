@@ -1,4 +1,4 @@
-"""What importing a module brings along: commands start quickly."""
+"""What importing a module loads, so that commands start quickly."""
 
 import subprocess
 import sys

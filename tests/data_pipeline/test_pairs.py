@@ -1,4 +1,4 @@
-"""Which files are pairs, and what is told of the others."""
+"""Which files are pairs, and what is reported about the others."""
 
 import logging
 import unicodedata

@@ -169,7 +169,7 @@ def test_start_step_holds_for_windows_too(converted):
 @pytest.mark.parametrize("workers", [2, 4])
 @pytest.mark.parametrize("start_step", [0, 3])
 def test_shares_of_the_workers_make_up_the_batch(converted, workers, start_step):
-    """Of three shards of unlike size, over three epochs: the very batches of one."""
+    """Over three epochs of shards of different sizes: the batches of one worker."""
     whole = training(converted, 8, start_step=start_step)
     shares = [
         training(converted, 8, start_step=start_step, share=(worker, workers))

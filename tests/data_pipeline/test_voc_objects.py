@@ -1,4 +1,4 @@
-"""PASCAL VOC's boxes: lists, XML, records, what is refused, and the way back."""
+"""PASCAL VOC's boxes: lists, XML, records, refused input, and reading back."""
 
 import numpy as np
 import pytest

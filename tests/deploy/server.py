@@ -1,9 +1,9 @@
-"""What TF Serving's clients need of TF Serving, on loopback: a test's counterpart.
+"""A stand-in for TF Serving on loopback, with what its clients need.
 
 It loads a SavedModel in Python and speaks `PredictionService` (Predict,
 GetModelMetadata) with the official stubs, and the REST API's predict (rows), status and
 metadata. Answers, errors and their codes are those of TF Serving's source and manual;
-it never ran beside the real server. Never to serve anybody.
+it was never compared with the real server. For tests only.
 
     python -m tests.deploy.server BASE DELAY     as a process that can be killed
 """

@@ -1,4 +1,4 @@
-"""Both clients as commands, beside a server that does as TF Serving does."""
+"""Both clients as commands, with a server that behaves like TF Serving."""
 
 import io
 import re

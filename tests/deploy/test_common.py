@@ -1,4 +1,4 @@
-"""The parts that both clients share, by themselves."""
+"""The parts that both clients share."""
 
 import errno
 import os
@@ -148,7 +148,7 @@ def test_bugs_are_not_swallowed(pairs):
 
 
 class Echo(Client):
-    """Answers each image with itself behind `PNG`; no server."""
+    """Answers each image with `PNG` followed by the image; needs no server."""
 
     def _connect(self, model, version, label):
         pass
@@ -239,4 +239,4 @@ def test_exit_code_reflects_the_signal(photos, number, code):
     (photos / "cat.jpg").write_text(str(int(number)))
     sent = [str(photos / "cat.jpg")]
     assert send_images(Signalled, sent, "maps", Options("a", in_flight=1)) == code
-    assert written() == ["maps/cat.png"]  # Nothing is missing, only the code tells.
+    assert written() == ["maps/cat.png"]  # Only the exit code differs.
