@@ -1,4 +1,4 @@
-"""Default boxes against hand-computed ones; offsets there and back; overlaps."""
+"""Default boxes compared with hand-computed ones; offsets both ways; overlaps."""
 
 import math
 

@@ -146,7 +146,7 @@ def test_non_utf8_image_names_are_read_back(tmp_path):
 
 
 def test_boxes_without_size_survive_two_decimals(tmp_path):
-    """As written they may seem to end before they begin."""
+    """After rounding, such a box may seem to end before it begins."""
     x = np.float32(0.065)
     found = Detections(np.float32([[5, x, 5, x]]), np.float32([0.5]), np.array([12]))
     text = to_voc({"a": found})["dog"]

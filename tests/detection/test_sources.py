@@ -11,7 +11,7 @@ from picanet_tf.detection.sources import by_key, nothing, read
 
 
 def detections(score):
-    """One, told by its score."""
+    """One detection, recognizable by its score."""
     return Detections(np.float32([[0, 0, 9, 9]]), np.float32([score]), np.array([12]))
 
 

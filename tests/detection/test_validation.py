@@ -12,7 +12,7 @@ OUTPUTS = {
 
 
 def test_without_objects_there_is_no_score():
-    """It was 0, the best there could be of what follows."""
+    """A score of 0 would be the best one of such a validation set."""
     validation = DetectionValidation(SIZE)
     validation.update(OUTPUTS, np.zeros([2, 3, 6], np.float32))
     name, value = validation.criterion(validation.result())

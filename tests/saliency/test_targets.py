@@ -107,7 +107,7 @@ def test_masks_are_resized_bilinearly_then_thresholded():
 
 
 def test_masks_are_resized_without_antialiasing():
-    """By 4, the two pixels at the centre decide, whatever is beside them."""
+    """When shrinking by 4, only the two pixels at the centre count."""
     mask = np.array([[0, 1, 1, 0]] * 4, "float32")[None, :, :, None]
     assert float(resize_mask(mask, 1, 1)) == 1  # the mean of all is 0.5
 

@@ -169,7 +169,7 @@ def test_validation_scores_the_finest_output_at_the_images_size():
 
 
 def test_validation_without_any_class_has_no_score():
-    """It was 0, the best there could be of what follows."""
+    """A score of 0 would be the best one of such a validation set."""
     logits = {"logits": np.zeros([2, 2, 2, 21], np.float32)}
     validation = SegmentationValidation()
     validation.update(logits, np.full([2, 16, 16, 1], 255, np.uint8))

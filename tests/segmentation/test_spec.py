@@ -1,4 +1,4 @@
-"""The NumPy half of prediction, beside TensorFlow's."""
+"""The NumPy half of prediction, compared with that of TensorFlow."""
 
 import numpy as np
 import pytest
