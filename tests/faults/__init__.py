@@ -1,4 +1,4 @@
-"""Data that lies: thousands of spoilt inputs, each with one of four outcomes.
+"""Corrupt data: thousands of damaged inputs, each with one of four outcomes.
 
     python -m tests.faults.campaign --count 1000
     python -m tests.faults.campaign --seconds 600 --kinds records,images

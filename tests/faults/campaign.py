@@ -1,4 +1,4 @@
-"""Tries thousands of spoilt inputs and prints what became of each kind.
+"""Tries thousands of damaged inputs and prints the outcomes of each kind.
 
     python -m tests.faults.campaign --count 1000
     python -m tests.faults.campaign --seconds 600 --kinds records,images

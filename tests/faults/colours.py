@@ -1,4 +1,4 @@
-"""Image files with colour profiles and transparency: of every kind, odd and spoilt."""
+"""Image files with colour profiles and transparency, valid and damaged."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""manifest.json and experiment.json: spoilt values, keys and text."""
+"""manifest.json and experiment.json with damaged values, keys and text."""
 
 from __future__ import annotations
 

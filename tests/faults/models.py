@@ -1,4 +1,4 @@
-"""`.keras` files: foreign, with code in them, cut, spoilt, swollen, or no such file."""
+"""`.keras` files: foreign, holding code, truncated, damaged, bombs, or missing."""
 
 from __future__ import annotations
 

@@ -81,7 +81,7 @@ _BYTE_MUTATIONS = (
 
 
 def spoil_json(rng: random.Random, content) -> bytes:
-    """A JSON document as a file: its values, its keys or its text spoilt."""
+    """A JSON document as a file with damaged values, keys or text."""
     if rng.random() < 0.7:
         content = copy.deepcopy(content)
         for _ in range(rng.choice((1, 1, 2))):

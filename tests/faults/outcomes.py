@@ -1,4 +1,4 @@
-"""What may become of a spoilt input, and what may not."""
+"""Which outcomes of a damaged input are allowed, and which are not."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def result_or_error(action: Callable, *names: object):
         return action(), None
     except PicanetError as error:
         text = str(error)
-    except OSError as error:  # `cli.run` tells these of named files in one line, too.
+    except OSError as error:  # `cli.run` reports those of named files in one line, too.
         if error.filename is None:
             raise
         return None, f"{error.filename}: {error.strerror}"

@@ -1,4 +1,4 @@
-"""Image and mask files: all formats and modes, spoilt, and bombs."""
+"""Image and mask files of all formats and modes, damaged, and bombs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""TFRecord files: spoilt frames, and whole frames whose record lies."""
+"""TFRecord files: damaged frames, and intact frames with a wrong record."""
 
 from __future__ import annotations
 
@@ -291,7 +291,7 @@ def make_records(folder: Path) -> Attempt:
         if errors:
             return ERROR
         same = _check_pairs(data, found[0][0], keys)
-        # TensorFlow passes over less than a header behind the records; verify does not.
+        # TensorFlow ignores less than a header after the records; verify does not.
         rule(whole or same == COUNT, "only verify says", problems)
         rule(may_read or same == COUNT, "a spoilt record was read")
         return READ
@@ -307,7 +307,7 @@ def _keys(folder):
 
 
 def _spoil(rng: random.Random, data: _Folder) -> bool:
-    """Writes a spoilt shard; returns whether it may be read all the same."""
+    """Writes a damaged shard; returns whether it may still be readable."""
     index = rng.randrange(COUNT)
     fields = [dict(fields) for fields in data.fields]
     if rng.random() < 0.5:
@@ -320,7 +320,7 @@ def _spoil(rng: random.Random, data: _Folder) -> bool:
     payloads = [payload_of(each) for each in fields]
     if rng.random() < 0.15:
         payloads[index] = spoil_bytes(rng, payloads[index])
-        may_read = True  # Nobody can tell: the bytes may say anything now.
+        may_read = True  # It cannot be known: the bytes may mean anything now.
     data.write(b"".join(map(frame, payloads)))
     return may_read
 
@@ -339,7 +339,7 @@ def _check_pairs(data: _Folder, records: list[dict], keys: list[str]) -> int:
 
 
 def make_payloads(folder: Path) -> Attempt:
-    """Single records as readers and verify decode them, without the files' ado."""
+    """Single records as readers and verify decode them, without files."""
     import tensorflow as tf
 
     from data_pipeline import schema

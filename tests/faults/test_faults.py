@@ -30,7 +30,7 @@ def regressions() -> dict[str, list[int]]:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", COUNTS)
-def test_spoilt_inputs_break_nothing(kind, tmp_path):
+def test_damaged_inputs_break_nothing(kind, tmp_path):
     attempt = campaign.KINDS[kind](tmp_path.resolve() / "cases")
     numbers = [*regressions().get(kind, []), *range(COUNTS[kind])]
     tried = [attempt_number(attempt, kind, number) for number in numbers]
