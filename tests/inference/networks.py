@@ -22,7 +22,7 @@ def network(variant: str = "UNet", gain: float = 8) -> keras.Model:
 
 
 def write(model: keras.Model, folder: Path, quantization: str = "none") -> Path:
-    """Its LiteRT file in the folder, and `model.keras` beside it."""
+    """Writes its LiteRT file and `model.keras` into the folder."""
     from picanet_tf.serving.tflite import write_tflite
 
     calibration = [photo((32, 32), seed) for seed in range(8)]

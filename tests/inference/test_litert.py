@@ -1,4 +1,4 @@
-"""The LiteRT engine beside the Keras one, of the same weights."""
+"""The LiteRT engine compared with the Keras one, with the same weights."""
 
 import threading
 import warnings

@@ -1,4 +1,4 @@
-"""What `--model` means, and what each wrong word is answered."""
+"""What `--model` means, and how invalid values are reported."""
 
 import json
 import logging
@@ -33,7 +33,7 @@ def place(tmp_path, monkeypatch):
 
 @pytest.fixture
 def said(caplog):
-    """What the log says, when asked."""
+    """Returns the messages of the log when called."""
     caplog.set_level(logging.INFO, logger="absl")
     return lambda: caplog.messages
 

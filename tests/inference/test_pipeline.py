@@ -89,7 +89,7 @@ def test_every_job_is_yielded_once(batch_size, cores, monkeypatch):
     bad = [3, 13, 23, 33, 43]
     good = [number for number in range(44) if number not in bad]
     assert sorted(told) == [(n, f"photo {n}" if n in bad else None) for n in range(44)]
-    # Those that are written are told in order, and so are those that are not.
+    # Those that are written are yielded in order, and so are those that are not.
     assert [job for job, error in told if not error] == good
     assert [job for job, error in told if error] == bad
     assert sorted(written.maps) == good
@@ -156,7 +156,7 @@ def test_network_waits_for_a_slow_writer():
 
 
 def test_reading_and_writing_go_on_while_the_network_runs():
-    """What takes 0.02 s thrice a photo takes less than that, by far."""
+    """Photos are read and written at the same time, not in turns."""
 
     class Slow(Means):
         def infer(self, batch):

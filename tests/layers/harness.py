@@ -62,7 +62,7 @@ class LayerContract:
         variable_paths: sorted paths of the layer's variables, without its own name.
         has_attention: whether the layer takes `return_attention`.
         attention_sums_to_one: whether its attention comes from a softmax.
-        cancelled: path endings of biases that a batch normalization behind them
+        cancelled: path endings of biases that a batch normalization after them
             cancels: in training mode their gradient is zero.
     """
 
@@ -124,7 +124,7 @@ class LayerContract:
         model = self.functional(self.make())
         model.save(tmp_path / "model.keras")
         loaded = keras.models.load_model(tmp_path / "model.keras")
-        again = loaded.layers[-1]  # behind the input layer
+        again = loaded.layers[-1]  # after the input layer
         assert type(again) is self.layer_class
         assert again.get_config() == model.layers[-1].get_config()
         for weight, wanted in zip(loaded.weights, model.weights, strict=True):

@@ -1,4 +1,4 @@
-"""What `auto` becomes on machines of all kinds."""
+"""What the precision `auto` means on different machines."""
 
 import logging
 from types import SimpleNamespace

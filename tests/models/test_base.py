@@ -1,4 +1,4 @@
-"""Networks that know themselves: config, file and rebuilding, whatever the task."""
+"""Networks with their configuration: config, file and rebuilding, for each task."""
 
 import json
 from pathlib import Path

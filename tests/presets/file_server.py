@@ -1,4 +1,4 @@
-"""A web server of one file on this machine, which breaks off or refuses as told."""
+"""A local web server of one file that can break off or refuse answers."""
 
 from __future__ import annotations
 

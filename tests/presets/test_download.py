@@ -1,4 +1,4 @@
-"""Downloads from a server on this machine, which breaks off or refuses as told."""
+"""Downloads from a local server that breaks off or refuses answers."""
 
 import errno
 import os
@@ -73,7 +73,7 @@ def test_a_new_version_under_the_old_name_is_downloaded(server, cache):
     assert kept(cache) == ["file.bin"] and len(server.asked) == 2
 
 
-def test_a_spoilt_file_in_the_cache_is_downloaded_again(server):
+def test_damaged_file_in_the_cache_is_downloaded_again(server):
     path = fetch(server)
     path.write_bytes(bytes(len(CONTENT)))
     assert fetch(server).read_bytes() == CONTENT

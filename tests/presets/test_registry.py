@@ -1,4 +1,4 @@
-"""The registry: what its entries may say, and which file stands behind a name."""
+"""The registry: what its entries may hold, and which file a name refers to."""
 
 import errno
 import json
@@ -196,7 +196,7 @@ def test_preset_must_fit_the_requested_network(folder):
 
 
 def test_copy_of_the_shipped_entry_reports_missing_files(folder):
-    """It misses its files, which are told by name."""
+    """The files that it lacks are reported by name."""
     source = Path(registry.__file__).parent / "picanet_vgg16_duts.json"
     shutil.copy(source, folder)
     for kind, suffix in (("litert", "tflite"), ("weights", "npz")):
