@@ -1,4 +1,4 @@
-"""A whole export: what it leaves, what it refuses, what a failure leaves."""
+"""Whole exports: what they write, what they refuse, what a failure leaves."""
 
 import errno
 import json
@@ -149,7 +149,7 @@ def test_int8_needs_calibration_images(network, tmp_path):
 
 
 def test_int8_is_compared_on_brighter_and_darker_photos(small, tmp_path, monkeypatch):
-    """A file that clips them is told by the difference."""
+    """A file that clips them is recognized by the difference."""
     right = LiteRTFile.run
 
     def empty_when_bright(file, image):

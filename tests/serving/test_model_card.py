@@ -1,4 +1,4 @@
-"""The model card tells what is known, and None for what is not."""
+"""The model card states what is known, and None for what is not."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""What may be asked for, answered before any work is done."""
+"""Which exports may be requested, checked before any work is done."""
 
 import subprocess
 import sys
@@ -46,7 +46,7 @@ def test_folder_of_tf_serving_gets_no_version_without_a_saved_model(tmp_path):
 
 
 def test_imports_no_tensorflow():
-    """So that a mistake is answered at once."""
+    """So that invalid arguments are reported at once."""
     code = (
         "import sys, picanet_tf.serving.request\n"
         "print([name for name in ('tensorflow', 'keras') if name in sys.modules])"

@@ -1,4 +1,4 @@
-"""What a machine can bear, asked before the first step."""
+"""What a machine can do, checked before the first step."""
 
 import logging
 import re

@@ -49,7 +49,7 @@ def decisions(scores, patience=0):
 
 
 def test_nan_is_never_the_best_score():
-    """It was, at the first validation, and nothing was better ever after."""
+    """As the first score, it would keep all later ones from being better."""
     found = [better for better, _ in decisions([NAN, 0.2, NAN, 0.1, 0.3])]
     assert found == [False, True, False, False, True]
 

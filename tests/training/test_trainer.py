@@ -238,7 +238,7 @@ def test_init_from_a_network_of_another_width_is_refused(freeze_encoder, tmp_pat
 
 
 def test_a_stop_before_the_first_step_makes_no_run(tmp_path, monkeypatch):
-    """As a signal that nobody notes would end it; nothing was begun."""
+    """It ends as without a signal handler, since nothing was begun."""
     load_initial_weights = initialization.load_initial_weights
     for number, left in (
         (signal.SIGINT, KeyboardInterrupt),

@@ -1,4 +1,4 @@
-"""picanet.js in a page of somebody else's, and beside the Python package."""
+"""picanet.js in other people's pages, and compared with the Python package."""
 
 import base64
 import io

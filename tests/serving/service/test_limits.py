@@ -1,4 +1,4 @@
-"""Too many, too slow, gone away: nobody harms anybody else, nothing is lost."""
+"""Too many, too slow or vanished clients harm no others, and nothing is lost."""
 
 import contextlib
 import json
@@ -80,14 +80,14 @@ def test_disconnected_client_frees_its_place(start, gated, jpeg, pool):
     wait_for(lambda: waiting(client) == 0)
     staying = pool.submit(client.post, jpeg)
     wait_for(lambda: waiting(client) == 1)
-    worked_on[0].close()  # Its thread goes on; its result is nobody's.
+    worked_on[0].close()  # Its thread goes on; its result is discarded.
     gated.gate.set()
     assert worked_on[1].result()[0] == staying.result()[0] == 200
-    assert gated.entered == 3  # Nobody's image was drawn for those who left.
+    assert gated.entered == 3  # No image was drawn for the clients that left.
 
 
 def test_abandoned_jobs_do_no_work(gated, jpeg):
-    """Between its steps a job looks whether it is still wanted."""
+    """Between its steps a job checks whether it was abandoned."""
 
     class Nobody:
         abandoned = True

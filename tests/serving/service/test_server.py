@@ -1,4 +1,4 @@
-"""The service as a program: how it starts, bears a load, and ends."""
+"""The service as a program: how it starts, works under load, and ends."""
 
 import contextlib
 import http.client
