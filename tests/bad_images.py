@@ -1,4 +1,4 @@
-"""Image files as users' disks hold them: spoilt ones, and odd ones that are fine.
+"""Image files as users have them: damaged ones, and unusual ones that are valid.
 
     path = bad_images.write(tmp_path, "truncated")
 

@@ -85,7 +85,7 @@ def written(folder: Path) -> list[str]:
 
 
 def call(*words, timeout: float = 300, **options) -> subprocess.CompletedProcess:
-    """What becomes of `python WORDS`, as of `start`."""
+    """Runs `python WORDS` to its end; the arguments are those of `start`."""
     process = start(*words, **options)
     try:
         stdout, stderr = process.communicate(timeout=timeout)
@@ -101,7 +101,7 @@ def picanet(*words, **options) -> subprocess.CompletedProcess:
 
 
 class Outcome(NamedTuple):
-    """Of one command: exit code, what it said, and the files that it left.
+    """Result of one command: exit code, output, and the files that it left.
 
     Without the lines of TensorFlow's own log.
     """
@@ -113,7 +113,7 @@ class Outcome(NamedTuple):
 
     @property
     def error(self) -> str:
-        """The line with which the command failed, as a user's mistake is told."""
+        """The line that reports why the command failed, without a traceback."""
         assert self.code == 1, self.stderr
         assert "Traceback" not in self.stderr
         return self.stderr.strip().splitlines()[-1]

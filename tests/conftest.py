@@ -1,4 +1,4 @@
-"""Of every test."""
+"""Fixtures and settings of all tests."""
 
 import os
 import signal
@@ -64,7 +64,7 @@ def tiny_network():
 
 @pytest.fixture(scope="session")
 def litert_file(tmp_path_factory):
-    """That of a tiny network in float32; `model.keras` lies beside it."""
+    """LiteRT file of a tiny float32 network; `model.keras` is in the same folder."""
     from tests.inference import networks
 
     return networks.write(networks.network(), tmp_path_factory.mktemp("network"))

@@ -157,7 +157,7 @@ def _serve(server: socket.socket) -> dict:
 
 
 def _watched(job: dict, streams: list[int], status: int, server: socket.socket) -> dict:
-    """Forks once more; this process tells the identifier and the end of that one."""
+    """Forks once more; this process reports the other one's identifier and end."""
     server.close()
     process = os.fork()
     if process:

@@ -1,4 +1,4 @@
-"""evaluate.py as a user meets it."""
+"""evaluate.py as users see it."""
 
 import csv
 import functools

@@ -1,4 +1,4 @@
-"""`~` in the path flags of every command, which a shell leaves alone in --flag=~/x."""
+"""`~` in the path flags of all commands, which shells do not expand in --flag=~/x."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""The arrows of the house: who may import whom, read off the source."""
+"""The architecture: which modules may import which, read from the source."""
 
 import ast
 import pathlib

@@ -1,4 +1,4 @@
-"""`picanet`, as it is typed: where results go when nobody says so; its own words."""
+"""The command `picanet`: where results go by default, and its own arguments."""
 
 import io
 import os
@@ -56,7 +56,7 @@ def test_output_folder_gets_maps(tiny, predict, tmp_path):
 
 
 def test_results_are_skipped_on_a_second_run(tiny, predict, tmp_path):
-    """Its results are no photos the second time."""
+    """Results of the first run are not taken for photos by the second."""
     images = {
         f"{place}.png": save(tmp_path / "in" / f"{place}.png", seed)
         for seed, place in enumerate(("a", "b", "sub/a"))
@@ -144,7 +144,7 @@ def test_unreadable_photos_do_not_stop_the_others(tiny, predict, tmp_path, words
 
 
 def test_unwritable_folder_is_reported(predict, tmp_path):
-    """/proc is written by nobody, not even by root."""
+    """Nobody can write to /proc, not even root."""
     save(tmp_path / "photo.png")
     said = predict("/proc/self/exe", code=1)
     assert said.startswith("picanet predict: error: --output: cannot write to /proc/se")

@@ -34,7 +34,7 @@ def photo(size=(30, 45), seed=0):
 predict = functools.partial(commands.call, "predict.py", text=False)
 
 
-def test_a_folder_with_bad_and_odd_files(network, tmp_path):
+def test_folder_with_bad_and_unusual_files(network, tmp_path):
     path, _ = network
     source, out = tmp_path / "in", tmp_path / "out"
     bad_images.write_all(source)
@@ -195,7 +195,7 @@ def test_after_ctrl_c_nothing_is_half_written(network, tmp_path):
     ],
 )
 def test_invalid_arguments_are_reported_in_one_line(words, message, tmp_path):
-    """Each is answered before TensorFlow is wanted, in a fraction of a second."""
+    """Each is reported before TensorFlow is imported, in a fraction of a second."""
     if "here.png" in words:
         photo().save(tmp_path / "here.png")
     run = predict(*words, cwd=tmp_path)

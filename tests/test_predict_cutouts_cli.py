@@ -1,4 +1,4 @@
-"""The options of cut-outs, as they are typed."""
+"""The options of cut-outs on the command line."""
 
 import io
 

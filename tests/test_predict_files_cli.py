@@ -1,4 +1,4 @@
-"""`picanet predict` on folders, file formats and videos, as it is typed."""
+"""`picanet predict` on folders, file formats and videos."""
 
 import io
 import os

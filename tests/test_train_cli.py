@@ -1,4 +1,4 @@
-"""train.py as a user meets it. Most mistakes are told before TensorFlow is imported."""
+"""train.py as users see it. Most errors are reported before importing TensorFlow."""
 
 import json
 import re
@@ -148,7 +148,7 @@ def test_uncreatable_run_is_reported(data, tmp_path):
 
 
 def test_run_without_data_is_reported(tmp_path):
-    """As of an experiment.json that somebody wrote."""
+    """As with an experiment.json that was written by hand."""
     RunDirectory.create(Experiment(), str(tmp_path / "run"))
     error = error_of(run("train.py", "--resume", "--run", "run", cwd=tmp_path))
     assert "--tfrecords is missing" in error

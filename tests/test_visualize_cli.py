@@ -206,7 +206,7 @@ def test_box_is_refused_for_a_saliency_network(network, tmp_path):
     ],
 )
 def test_invalid_arguments_are_reported_in_one_line(words, message, tmp_path):
-    """Each is answered before TensorFlow is wanted."""
+    """Each is reported before TensorFlow is imported."""
     (tmp_path / "empty").mkdir()
     (tmp_path / "clip.mp4").write_bytes(b"")
     for name in ("here.png", "here.attention.png", "here.features.png"):

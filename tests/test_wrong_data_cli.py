@@ -180,7 +180,7 @@ CASES = [
     boxes("stranger", "the image 'z', which is not in the data"),
     boxes("unicorns", "comp3_det_test_unicorn.txt: 'unicorn' is not a class of VOC"),
     boxes("notes", "no file of detections such as comp3_det_test_person.txt"),
-    # Boxes where maps are wanted, and maps where boxes are.
+    # Boxes where maps are expected, and maps where boxes are.
     boxes("good.json", "not a folder", data="segmentation"),
     boxes("good.json", "not a folder", data="saliency"),
     evaluate("--tfrecords detection --predictions X=masks", "masks: no file of detec"),
@@ -244,7 +244,7 @@ def outcomes(tiny_network, tmp_path_factory):
 
 
 def test_correct_data_are_accepted(outcomes):
-    """So that the others fail by what is wrong with them."""
+    """So that the other cases fail because of their wrong data alone."""
     scored, exported = (outcomes[words] for words in FINE)
     assert scored.code == 0, scored.stderr
     assert "out/report.json" in scored.written

@@ -113,7 +113,7 @@ def check_results(python: Path, work: Path) -> None:
     )
     said(python, "-c", script, cwd=work)
     for form in ("map", "mask", "cutout", "overlay", "panel"):
-        # The cut-out of before was passed over.
+        # The earlier cut-out was skipped.
         found = sorted(path.name for path in (work / form).iterdir())
         assert found == ["astronaut.png", "rocket.png"], found
 

@@ -27,7 +27,7 @@ def recorded():
 
 
 class OneWeight(tf.keras.layers.Layer):
-    """The addons tell groups apart by layers, we tell biases from kernels."""
+    """The addons form groups of layers; ours separate biases from kernels."""
 
     def __init__(self, path, value):
         super().__init__()

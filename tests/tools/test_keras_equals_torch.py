@@ -1,4 +1,4 @@
-"""The Keras network beside what the one in PyTorch computed."""
+"""The Keras network compared with results of the one in PyTorch."""
 
 import pathlib
 
@@ -133,7 +133,7 @@ def test_the_encoder_is_written(tmp_path, monkeypatch):
 
 
 def test_a_data_set_is_packed(tmp_path):
-    """At 256 x 256 pixels; what it is refused for is told in a line."""
+    """At 256 x 256 pixels; refusals are reported in one line."""
     rng = np.random.default_rng(0)
     for kind in ("images", "masks"):
         (tmp_path / kind).mkdir()

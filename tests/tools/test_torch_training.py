@@ -362,7 +362,7 @@ def begin(module, *words):
 
 
 def refused(module, *words) -> str:
-    """What it says of a mistake, in a line."""
+    """The line that reports why the arguments are refused."""
     command = [sys.executable, "-m", f"tools.torch_training.{module}", *map(str, words)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert done.returncode in (1, 2) and "Traceback" not in done.stderr, done.stderr
