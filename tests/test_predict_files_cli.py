@@ -195,11 +195,14 @@ def test_a_cutout_in_webp(tiny, predict, tmp_path):
     ("words", "message"),
     [
         (["--quality", "50"], "--quality goes with --output_format jpg or webp only"),
-        (["--output_format", "webp", "--quality", "0"], "quality"),
+        (
+            ["--output_format", "webp", "--quality", "0"],
+            "0 is not an integer in the range [1, 100]",
+        ),
         (["--output_format", "jpg"], "--output_format jpg has no transparency. Give"),
         (
             ["--output_format", "jpg", "--format", "cutout"],
-            "background`, or use png, webp or tiff",
+            "--background, or use png, webp or tiff",
         ),
         (["--output_format", "gif"], "png|webp|jpg|tiff"),
         (["--video_format", "webm"], "--video_format goes with --format cutout only"),
@@ -217,8 +220,7 @@ def test_a_cutout_in_webp(tiny, predict, tmp_path):
 )
 def test_conflicting_options_are_reported(words, message, predict, tmp_path):
     save(tmp_path / "a.png")
-    said = predict("a.png", *words, code=1).replace("--background", "background`")
-    assert message in said
+    assert message in predict("a.png", *words, code=1)
     assert written(tmp_path) == ["a.png"]
 
 

@@ -135,7 +135,7 @@ def test_largest_only_ignores_transparent_objects():
     assert (cut[20:40, 70:90, 3] == 255).all() and cut[..., 3].sum() == 255 * 400
 
 
-def test_a_background_photo_is_read_once(tmp_path, monkeypatch):
+def test_a_background_photo_is_read_once(tmp_path):
     Image.fromarray(mix(disc())).save(tmp_path / "beach.png")
     options = CutoutOptions(background=tmp_path / "beach.png", crop=True)
     (tmp_path / "beach.png").unlink()

@@ -45,8 +45,11 @@ def test_maps_in_subfolders_and_with_the_mask_suffix_are_found(tmp_path):
     data = data_set()._replace(keys=lambda: ["x/a", "b"], file_suffix="_mask")
     samples = [Sample("x/a", MASK), Sample("b", MASK)]
     data = data._replace(samples=lambda: iter(samples))
-    maps = sources.maps_on_disk(f"X={tmp_path}", lambda _: files, lambda path: path)
+    read = dict(zip(files, (PERFECT, ALL), strict=True)).get
+    maps = sources.maps_on_disk(f"X={tmp_path}", lambda _: files, read)
     maps.check(data)
+    found = [(sample.name, predicted) for sample, predicted in maps.predict(data)]
+    assert found[0] == ("x/a", PERFECT) and found[1] == ("b", ALL)
     with pytest.raises(PicanetError, match="`predictions` nowhere: no such folder"):
         sources.maps_on_disk("X=nowhere", lambda _: files, None).check(data)
 

@@ -84,6 +84,21 @@ def rule(holds: bool, *told: object) -> None:
 
 
 @contextlib.contextmanager
+def memory_rule(most: int, *told: object) -> Iterator[None]:
+    """Checks that a block raises the peak of memory by less than `most` kB."""
+    Path("/proc/self/clear_refs").write_text("5")  # Resets the peak to what is in use.
+    before = _peak()
+    yield
+    grown = _peak() - before
+    rule(grown < most, *told, "took", grown, "kB")
+
+
+def _peak() -> int:
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM"))
+
+
+@contextlib.contextmanager
 def _time_limit(seconds: int) -> Iterator[None]:
     def stop(*_):
         raise Hung(f"still at work after {seconds} s")

@@ -14,7 +14,15 @@ from data_pipeline.encoding import EncodedExample, encode_pair
 from data_pipeline.pairs import Pair
 from picanet_tf.core.images import read_image, read_mask
 from tests.faults.mutations import spoil_bytes
-from tests.faults.outcomes import ERROR, READ, SKIP, Attempt, result_or_error, rule
+from tests.faults.outcomes import (
+    ERROR,
+    READ,
+    SKIP,
+    Attempt,
+    memory_rule,
+    result_or_error,
+    rule,
+)
 from tests.faults.records import encoded, with_png_checksums
 
 # Small, so that a header that lies does not cost seconds; given as --max_pixels is.
@@ -216,8 +224,6 @@ def try_export(decode, data: bytes, path: Path) -> str:
 
 def make_bombs(folder: Path) -> Attempt:
     """Refused by the header, which takes no memory and no time."""
-    import resource
-
     folder.mkdir(parents=True, exist_ok=True)
     decode = export_decoder()
 
@@ -227,18 +233,16 @@ def make_bombs(folder: Path) -> Attempt:
         name = rng.choice(sorted(found))
         path = folder / name
         path.write_bytes(found[name])
-        before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         # As the commands do by default, and with their flag.
         default = side * side > 178_956_970
         options = {} if default and rng.random() < 0.5 else {"max_pixels": MOST_PIXELS}
-        for read in (read_image, read_mask):
-            _, error = result_or_error(lambda: read(path, **options), path)  # noqa: B023
-            rule(error is not None, name, side, "was read")
-        converted = encode_pair(Pair("bomb", path, path), **options)
-        rule(isinstance(converted, list), "was converted")
-        rule(try_export(decode, found[name], path) == ERROR, "the export read it")
-        grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
-        rule(grown < 50_000, name, side, "took", grown, "kB")
+        with memory_rule(50_000, name, side):
+            for read in (read_image, read_mask):
+                _, error = result_or_error(lambda: read(path, **options), path)  # noqa: B023
+                rule(error is not None, name, side, "was read")
+            converted = encode_pair(Pair("bomb", path, path), **options)
+            rule(isinstance(converted, list), "was converted")
+            rule(try_export(decode, found[name], path) == ERROR, "the export read it")
         return SKIP
 
     return attempt

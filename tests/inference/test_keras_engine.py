@@ -5,6 +5,7 @@ import io
 import json
 import os
 import zipfile
+from pathlib import Path
 
 import keras
 import numpy as np
@@ -200,9 +201,12 @@ def test_file_whose_config_does_not_fit_is_reported(network, tmp_path, changes, 
 
 def test_code_inside_a_file_is_not_run(tmp_path):
     images = keras.Input((16, 16, 3))
-    doubled = keras.layers.Lambda(lambda x: x * 2)(images)
-    path = tmp_path / "lambda.keras"
+    canary = str(tmp_path / "canary")
+    double = lambda x, file=canary: (open(file, "w").close(), x * 2)[1]  # noqa: E731
+    doubled = keras.layers.Lambda(double)(images)
+    path = tmp_path / "code.keras"
     keras.Model(images, {"stage1": convolution(doubled)}).save(path)
+    Path(canary).unlink()
     with pytest.raises(
         PicanetError, match=f"Cannot load the model {path}: .*[Ll]ambda"
     ):
@@ -213,6 +217,7 @@ def test_code_inside_a_file_is_not_run(tmp_path):
             picanet_tf.load_model(path)
     finally:
         global_state.set_global_attribute("safe_mode_saving", None)
+    assert not Path(canary).exists()
 
 
 def test_damaged_model_files_are_reported_in_one_line(network, tmp_path):

@@ -8,6 +8,7 @@ import pytest
 import tensorflow as tf
 
 from picanet_tf.backbones.vgg16_weights import load_vgg16_weights
+from picanet_tf.core.errors import PicanetError
 from picanet_tf.segmentation import build_model
 from picanet_tf.segmentation.losses import loss_weights, losses
 from picanet_tf.segmentation.targets import encode_targets
@@ -116,7 +117,9 @@ def test_deeplab_moves_to_any_size_a_unet_with_gap_does_not(tiny_network):
     kernel = "fc8_18/kernel"
     ours, theirs = ({w.path: w for w in m.weights}[kernel] for m in (model, larger))
     np.testing.assert_array_equal(ours, theirs)
-    with pytest.raises(Exception, match="trained at image_size 64 and cannot run at"):
+    with pytest.raises(
+        PicanetError, match="trained at image_size 64 and cannot run at"
+    ):
         tiny_network("6GAP_543AC", "segmentation").rebuild(image_size=96)
 
 
