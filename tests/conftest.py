@@ -1,5 +1,6 @@
 """Fixtures and settings of all tests."""
 
+import contextlib
 import os
 import signal
 import tempfile
@@ -11,6 +12,14 @@ from tests import commands, forks
 # A shell ignores Ctrl-C in what it runs in the background, and so would all programs
 # that the tests start and interrupt.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+# Continuous integration draws the same examples each time, developers others.
+if os.environ.get("CI"):
+    with contextlib.suppress(ImportError):  # It is not installed for make test-tf215.
+        import hypothesis
+
+        hypothesis.settings.register_profile("ci", derandomize=True, database=None)
+        hypothesis.settings.load_profile("ci")
 
 
 # The files that take longest, for their length: they are to begin first, so that the

@@ -102,7 +102,6 @@ def test_interrupted_conversion_leaves_nothing_behind(tmp_path, number, to_worke
     while not list(tmp_path.glob("new/.out.*.tmp/*")):
         assert process.poll() is None and time.monotonic() < deadline
         time.sleep(0.02)
-    time.sleep(0.2)
     (os.killpg if to_workers else os.kill)(process.pid, number)
     _, stderr = process.communicate(timeout=30)
     # By itself, or by the signal, as Python ends when Ctrl-C fell into an `exec`; for

@@ -198,7 +198,7 @@ def test_total_bytes_in_progress_are_limited(start, model, jpeg):
     client = start(model, limits)
     almost = jpeg[:-1]
     held = [client.begin(almost, len(jpeg)) for _ in range(8)]
-    time.sleep(0.3)
+    wait_for(lambda: client.post(jpeg)[0] == 503)
     status, headers, content = client.post(jpeg)
     assert status == 503 and headers["Retry-After"] == "1"
     assert json.loads(content)["error"].startswith("too many bytes are being processed")
