@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import datetime
+import itertools
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from picanet_tf.serving.decoding import MAX_PIXELS
 from picanet_tf.serving.versions import MODEL_CARD
 from picanet_tf.tasks.base import Validation
 from picanet_tf.tasks.registry import get_task
+from picanet_tf.training.phases import Phase
 from picanet_tf.training.run_directory import RunDirectory, read_table
 
 _LICENCE_NOTES = (
@@ -60,7 +62,7 @@ def facts_of_run(run: RunDirectory, weights: str) -> dict:
     rows = _rows(run.validation)
     scoring = get_task(experiment.task).validation(experiment.image_size)
     known = {
-        "best": lambda: _best_of(rows, scoring),
+        "best": lambda: _best_of(_at_last_size(rows, experiment.phases), scoring),
         "model": lambda: next(row for row in reversed(rows) if row["step"] == step),
     }
     try:
@@ -84,7 +86,23 @@ def facts_of_run(run: RunDirectory, weights: str) -> dict:
     }
 
 
-def _best_of(rows: list[dict], validation: Validation) -> dict:
+def _at_last_size(rows: Sequence[Mapping], phases: Sequence[Phase]) -> list[Mapping]:
+    """Returns the validations since the input's size changed, which forgets the best.
+
+    A change after the last validation does not count: the best network is kept until
+    the first validation at the new size.
+    """
+    last = rows[-1]["step"] if rows else 0
+    changes = (
+        before.last
+        for before, phase in itertools.pairwise(phases)
+        if before.image_size != phase.image_size and before.last < last
+    )
+    since = max(changes, default=0)
+    return [row for row in rows if row["step"] > since]
+
+
+def _best_of(rows: Sequence[Mapping], validation: Validation) -> Mapping:
     """Returns the scores of the best validation, the first of equals."""
     values = [(validation.criterion(row)[1], row) for row in rows]
     return max((v for v in values if not math.isnan(v[0])), key=lambda v: v[0])[1]

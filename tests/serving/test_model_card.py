@@ -40,6 +40,34 @@ def test_facts_of_the_best_checkpoint(run):
     assert facts["validation"] == {"step": 30, "max_f": 0.8, "mae": 0.1}
 
 
+@pytest.mark.parametrize(
+    "sizes, rows, best",
+    [
+        # Steps 1 to 60 at 160 pixels, whose scores are forgotten then.
+        ("160:0.6667,224:0.3333", "30,0.9,0.1\n60,0.8,0.1\n90,0.5,0.1\n", 90),
+        ("160:0.6667,224:0.3333", "30,0.9,0.1\n60,0.8,0.1\n", 30),  # no later one yet
+        ("224:0.6667,224:0.3333", "30,0.9,0.1\n60,0.8,0.1\n90,0.5,0.1\n", 30),
+        (
+            "160:0.3333,224:0.3333,160:0.3334",
+            "30,0.9,0.1\n70,0.5,0.1\n90,0.6,0.1\n",
+            90,
+        ),
+    ],
+)
+def test_the_best_checkpoint_is_of_the_last_image_size(tmp_path, sizes, rows, best):
+    """Scores at different sizes of the input are not compared."""
+    experiment = Experiment(
+        validation_tfrecords="data/ecssd",
+        steps=90,
+        image_sizes=sizes,
+        image_size=int(sizes.rsplit(",", 1)[1].split(":")[0]),
+    )
+    run = RunDirectory.create(experiment, str(tmp_path / "run"))
+    run.validation.write_text("step,max_f,mae\n" + rows)
+    facts = model_card.facts_of_run(run, "best")
+    assert facts["steps"] == facts["validation"]["step"] == best
+
+
 def test_truncated_row_of_the_table_is_ignored(run):
     """Its last row is left out; a row that says nothing is reported."""
     text = run.validation.read_text()
