@@ -225,6 +225,9 @@ def test_the_papers_recipe_learns(packs, tmp_path):
     assert "give --resume, or another folder" in refused("train", packs, tmp_path)
     said = refused("train", packs, tmp_path, "--resume", "--steps", 70, "--seed", 3)
     assert "--steps was 60, --seed was 0. Leave them out" in said
+    # Settings that are given are compared even if they are the defaults.
+    said = refused("train", packs, tmp_path, "--resume", "--steps", 40_000)
+    assert "--steps was 60. Leave them out" in said
 
 
 def test_a_network_that_diverged_since_the_last_log_is_not_saved(packs, tmp_path):

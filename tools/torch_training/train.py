@@ -15,6 +15,7 @@ from __future__ import annotations
 import argparse
 import json
 import time
+from collections.abc import Collection
 from pathlib import Path
 
 import numpy as np
@@ -111,14 +112,15 @@ class Batches:
         return x, self.masks[at][:, None].float()
 
 
-def train(options: argparse.Namespace) -> None:
+def train(options: argparse.Namespace, given: Collection[str] = ()) -> None:
+    """Trains a network; `given` names the settings that the command line gives."""
     output = Path(options.output)
     state_path = output / "state.pt"
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     saved = None
     if options.resume:
         saved = common.load_state(state_path, "train", device)
-        _check_settings(options, saved["settings"])
+        _check_settings(options, given, saved["settings"])
         places = {"packs": options.packs, "output": options.output}
         options = argparse.Namespace(**{**saved["settings"], **places})
     elif state_path.exists():
@@ -240,13 +242,15 @@ def _capture(step, network, optimizer):
     return graph.replay
 
 
-def _check_settings(options: argparse.Namespace, recorded: dict) -> None:
+def _check_settings(
+    options: argparse.Namespace, given: Collection[str], recorded: dict
+) -> None:
     """Raises `ValueError` for settings that differ from those of a resumed training."""
-    default = make_parser().get_default
     changed = [
         f"--{name} was {recorded.get(name)}"
         for name, value in vars(options).items()
-        if value not in (default(name), recorded.get(name))
+        if name in given
+        and value != recorded.get(name)
         and name not in ("packs", "output", "resume")
     ]
     if changed:
@@ -274,8 +278,17 @@ def make_parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _given() -> set[str]:
+    """Returns the settings that the command line gives, also those like the default."""
+    parser, unset = make_parser(), object()
+    # argparse sets no default where the namespace has a value already.
+    before = dict.fromkeys(vars(parser.parse_args()), unset)
+    after = vars(parser.parse_args(namespace=argparse.Namespace(**before)))
+    return {name for name, value in after.items() if value is not unset}
+
+
 def main() -> None:
-    common.run(train, make_parser().parse_args())
+    common.run(lambda options: train(options, _given()), make_parser().parse_args())
 
 
 if __name__ == "__main__":
