@@ -174,13 +174,14 @@ class Trainer:
                     self._save(step, panels=not stopped)
                 if stopped or last:  # No worker stops before the chief has saved.
                     agree(self.strategy, self.cluster, step=step)
+                if last:
+                    self._notify("on_end")
                 if stopped:
                     raise TrainingInterrupted(
                         step, experiment.steps, stop.signal, self.run_directory.path
                     )
                 if last:
                     break
-            self._notify("on_end")
         finally:
             self._notify("close")
 

@@ -147,6 +147,21 @@ def test_last_row_covers_the_remaining_steps(tmp_path):
     assert logged[3][5] == pytest.approx((logged[1][4] + logged[1][5]) / 2, rel=1e-4)
 
 
+def test_last_row_is_written_even_if_the_last_step_is_interrupted(tmp_path):
+    """A resumed run takes no more steps, and so could not write it."""
+    run = run_of(tmp_path / "run", variant="UNet", steps=1, log_interval=3)
+    signals = [signal.SIGINT]
+
+    def read(step, share=(0, 1)):
+        while signals:
+            signal.raise_signal(signals.pop())
+        return disks.read(step)
+
+    with pytest.raises(TrainingInterrupted):
+        trained(run, read_training=read)
+    assert [int(row["step"]) for row in rows(run.metrics)] == [1]
+
+
 def test_a_loss_that_is_not_finite_stops_the_run(tmp_path):
     run = run_of(tmp_path / "run", variant="UNet", learning_rate=1e30)
     with pytest.raises(
