@@ -6,7 +6,7 @@ import keras
 from keras import layers, ops
 
 from picanet_tf.core.constants import MEAN_RGB
-from picanet_tf.layers import DilatedConv2D
+from picanet_tf.layers import DilatedConv2D, Dropout
 from picanet_tf.layers.initializers import gaussian
 
 # Channels and number of 3x3 convolutions of blocks 1 to 5.
@@ -158,7 +158,7 @@ def vgg16_features(
         name="fc6",
     )(x)
     x = layers.ReLU(name="fc6_relu")(x)
-    x = layers.Dropout(dropout_rate, seed=dropout_seed, name="fc6_dropout")(x)
+    x = Dropout(dropout_rate, seed=dropout_seed, name="fc6_dropout")(x)
     features["fc7"] = layers.Conv2D(
         scale_channels(FC_CHANNELS, width),
         kernel_size=1,

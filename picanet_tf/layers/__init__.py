@@ -10,6 +10,7 @@ from picanet_tf.layers.attention_convolution import AttentionConvolution
 from picanet_tf.layers.attentive import AttentiveLayer
 from picanet_tf.layers.context_controls import GlobalContextPooling, LocalContextPooling
 from picanet_tf.layers.dilated_convolution import DilatedConv2D, StridedDilatedConv2D
+from picanet_tf.layers.dropout import Dropout
 from picanet_tf.layers.global_attention_pooling import GlobalAttentionPooling
 from picanet_tf.layers.l2_normalization import L2Normalization
 from picanet_tf.layers.local_attention import LocalAttention
@@ -22,6 +23,7 @@ __all__ = [
     "AttentiveLayer",
     "BatchNormalization",
     "DilatedConv2D",
+    "Dropout",
     "GlobalAttentionPooling",
     "GlobalContextPooling",
     "L2Normalization",

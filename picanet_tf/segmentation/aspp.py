@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import keras
 
 from picanet_tf.backbones.vgg16 import FC_CHANNELS, scale_channels
-from picanet_tf.layers import BatchNormalization, DilatedConv2D
+from picanet_tf.layers import BatchNormalization, DilatedConv2D, Dropout
 from picanet_tf.layers.initializers import gaussian
 from picanet_tf.models.context_modules import ATTENTIVE, CONVOLVING, context_layer
 
@@ -52,7 +52,7 @@ def aspp(
     def apply_dropout(inputs, name, number):
         # Layers with the same shape and seed would share their dropout mask.
         own = None if seed is None else seed + number
-        return keras.layers.Dropout(dropout, seed=own, name=name)(inputs)
+        return Dropout(dropout, seed=own, name=name)(inputs)
 
     for number, (rate, context_rate) in enumerate(branches.items()):
         fc6 = DilatedConv2D(
