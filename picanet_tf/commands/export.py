@@ -18,7 +18,7 @@ from absl import flags
 
 from data_pipeline.manifest import load_manifest
 from picanet_tf.core import cli
-from picanet_tf.core.errors import PicanetError, naming_argument
+from picanet_tf.core.errors import naming_argument
 from picanet_tf.core.images import read_image
 from picanet_tf.inference import load_model, locate
 from picanet_tf.inference.locate import DESCRIPTION
@@ -66,8 +66,6 @@ def define_flags() -> None:
 
 def main(_) -> int:
     values = flags.FLAGS
-    if values["quantize"].present and "tflite" not in values.formats:
-        raise PicanetError("--quantize goes with --formats tflite only")
     request = ExportRequest(
         Path(values.output),
         values.version,

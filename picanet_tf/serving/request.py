@@ -42,6 +42,11 @@ class ExportRequest:
     def __post_init__(self):
         _check_words("formats", self.formats, FORMATS)
         _check_words("quantize", self.quantize, QUANTIZATIONS)
+        if "tflite" not in self.formats and tuple(self.quantize) != ("none",):
+            raise PicanetError(
+                "`quantize` goes with `formats` tflite only. Received: "
+                f"{','.join(self.quantize)} and {','.join(self.formats)}"
+            )
         if self.version is not None and self.version < 1:
             raise PicanetError(
                 f"`version` must be 1 or more. Received: version={self.version}"

@@ -52,7 +52,8 @@ class Cluster:
             chiefs, workers = list(jobs.get("chief", ())), list(jobs.get("worker", ()))
             before = {"chief": 0, "worker": len(chiefs)}[task["type"]]
             job = {"chief": chiefs, "worker": workers}[task["type"]]
-            job[int(task["index"])]
+            if not 0 <= int(task["index"]) < len(job):
+                raise IndexError
         except (ValueError, KeyError, IndexError, TypeError, AttributeError) as error:
             raise PicanetError(
                 'TF_CONFIG must have the form {"cluster": {"worker": ["host:port", '

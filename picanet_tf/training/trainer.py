@@ -253,7 +253,7 @@ class Trainer:
 
     def _intact(self) -> str:
         if self.run_directory.begun:
-            step = self.learner.checkpoints.step
+            step = self.run_directory.last_step
             return f"The last checkpoint, of step {step}, is intact."
         return "There is no checkpoint yet."
 

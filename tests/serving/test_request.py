@@ -19,6 +19,7 @@ ROOT = Path(__file__).parents[2]
         ({"formats": ()}, "`formats` must be some of"),
         ({"formats": ("onnx", "onnx")}, "each once. Received: onnx,onnx"),
         ({"quantize": ("int4",)}, "`quantize` must be .*none,float16,dynamic,int8"),
+        ({"quantize": ("dynamic",)}, "`quantize` goes with `formats` tflite only"),
         ({"overwrite": True}, "`overwrite` goes with `version`: without it"),
         ({"version": 0}, "`version` must be 1 or more. Received: version=0"),
     ],

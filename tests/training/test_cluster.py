@@ -46,7 +46,8 @@ def test_cluster_is_read_from_tf_config(monkeypatch):
 
 
 @pytest.mark.parametrize(
-    "text", ["{", "[]", "{}", config(3, 3), config(0, 2, "ps"), config("a", 2)]
+    "text",
+    ["{", "[]", "{}", config(3, 3), config(-1, 3), config(0, 2, "ps"), config("a", 2)],
 )
 def test_invalid_tf_config_is_reported(text, monkeypatch):
     monkeypatch.setenv("TF_CONFIG", text)
