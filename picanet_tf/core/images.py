@@ -134,7 +134,8 @@ def list_images(folder: str | os.PathLike) -> list[Path]:
         for path in existing_folder(folder).iterdir()
         if path.suffix.lower() in EXTENSIONS
         and not path.name.startswith(".")
-        and (path.is_file() or not path.exists())  # Broken links fail when read.
+        # Broken links fail when they are read.
+        and (os.path.isfile(path) or not os.path.exists(path))
     ]
     return sorted(images, key=lambda path: natural_key(path.name))
 

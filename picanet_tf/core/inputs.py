@@ -132,7 +132,7 @@ def _find(word: str, output: str | os.PathLike | None) -> Found:
     if ".." in pattern:
         raise PicanetError(f"`input`: .. may not follow a wildcard. Received: {word}")
     matches = dict.fromkeys(_matches(root, pattern))
-    files = (match for match in matches if not match.is_dir())
+    files = (match for match in matches if not os.path.isdir(match))
     found = _sort_out(root, files, output, videos=True)
     if not found.inputs:
         raise PicanetError(f"`input`: no images match {word}{_others(found)}")
@@ -176,8 +176,10 @@ def _sort_out(
             return Reason.HIDDEN
         if extension in VIDEO_EXTENSIONS and not videos:
             return Reason.VIDEO
-        # Broken links are inputs, so that reading them names them.
-        return None if path.is_file() or not path.exists() else Reason.SPECIAL
+        # Broken links are inputs, so that reading them names them. Not methods of
+        # `Path`, which raise if the link leads to a locked folder.
+        broken = not os.path.exists(path)
+        return None if broken or os.path.isfile(path) else Reason.SPECIAL
 
     found = Found([], {})
     relative = {path: path.relative_to(root) for path in paths}
@@ -203,51 +205,57 @@ def _fixed_part(pattern: Path) -> Path:
     return Path(*fixed)
 
 
-def _matches(root: Path, pattern: Sequence[str]) -> Iterator[Path]:
-    """Like `glob.iglob`, but visits each folder once, even with symlink loops."""
+def _matches(root: Path, pattern: Sequence[str], named: bool = True) -> Iterator[Path]:
+    """Like `glob.iglob`, but visits each folder once, even with symlink loops.
+
+    For `named` see `_walk`.
+    """
     if not pattern:
         yield root
         return
     part, *rest = pattern
     if part == "**":
-        for folder, files in _walk(root):
+        for folder, files in _walk(root, named=named):
             if rest:
-                yield from _matches(folder, rest)
+                yield from _matches(folder, rest, False)
             else:
                 yield from (folder / name for name in files)
     elif glob.has_magic(part):
-        names = os.listdir(root) if root.is_dir() else []
+        try:
+            names = os.listdir(root) if os.path.isdir(root) else []
+        except OSError as error:
+            _skip(root, error, named)
+            return
         for name in sorted(fnmatch.filter(names, part)):
             if part.startswith(".") or not name.startswith("."):
-                yield from _matches(root / name, rest)
+                yield from _matches(root / name, rest, False)
     elif os.path.lexists(root / part):
-        yield from _matches(root / part, rest)
+        yield from _matches(root / part, rest, False)
 
 
-def _walk(root: Path, hidden: bool = False) -> Iterator[tuple[Path, list[str]]]:
+def _walk(
+    root: Path, hidden: bool = False, named: bool = True
+) -> Iterator[tuple[Path, list[str]]]:
     """Yields folders and the names of their files; symlinked folders come last.
 
     Each real folder is visited once, even with symlink loops. Hidden folders are not
     visited, and hidden files are listed only if `hidden`.
 
     Raises:
-        PicanetError: if `root` cannot be listed.
+        PicanetError: if `root` cannot be listed, and the user has `named` it; other
+            folders are then skipped with a warning.
     """
     waiting, seen = [root], set()
     while waiting:
         folder = waiting.pop(0)
         real = os.path.realpath(folder)
-        if real in seen or not folder.is_dir():
+        if real in seen or not os.path.isdir(folder):
             continue
         seen.add(real)
         try:
             entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
         except OSError as error:
-            if folder == root:
-                raise PicanetError(
-                    f"`input`: cannot read {root}: {error.strerror}"
-                ) from error
-            logging.warning("Skipped %s: %s", folder, error.strerror)
+            _skip(folder, error, named and folder == root)
             continue
         shown = [entry for entry in entries if not entry.name.startswith(".")]
         inner = [entry for entry in shown if _is_folder(entry)]
@@ -255,6 +263,14 @@ def _walk(root: Path, hidden: bool = False) -> Iterator[tuple[Path, list[str]]]:
         waiting += [folder / e.name for e in inner if e.is_symlink()]
         files = (e for e in (entries if hidden else shown) if not _is_folder(e))
         yield folder, [entry.name for entry in files]
+
+
+def _skip(folder: Path, error: OSError, named: bool) -> None:
+    if named:
+        raise PicanetError(
+            f"`input`: cannot read {folder}: {error.strerror}"
+        ) from error
+    logging.warning("Skipped %s: %s", folder, error.strerror)
 
 
 def _is_folder(entry: os.DirEntry) -> bool:

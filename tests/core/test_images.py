@@ -147,6 +147,8 @@ def test_list_images(tmp_path):
     assert names() == ["im2.png", "im10.JPG"]
     (tmp_path / "broken.png").symlink_to("gone.png")  # To be named when it is read.
     assert names() == ["broken.png", "im2.png", "im10.JPG"]
+    (tmp_path / "odd.png").symlink_to("n" * 300)  # Like a link into a locked folder.
+    assert names() == ["broken.png", "im2.png", "im10.JPG", "odd.png"]
     with pytest.raises(PicanetError, match="no such folder"):
         list_images(tmp_path / "none")
 

@@ -51,6 +51,15 @@ def test_broken_links_are_listed_so_that_reading_names_them(photos):
     assert places([photos / "**/g*.png"]) == ["deep/gone.png"]
 
 
+def test_links_that_cannot_be_followed_are_listed_too(photos):
+    """As links into a locked folder are, which stop no test that runs as root."""
+    (photos / "deep" / "odd.png").symlink_to("n" * 300)
+    assert "deep/odd.png" in places([photos])
+    assert places([photos / "**/o*.png"]) == ["deep/odd.png"]
+    (photos / "z").symlink_to("n" * 300)
+    assert places([photos / "*/**/odd.png"]) == ["deep/odd.png"]
+
+
 def test_names_of_files_are_not_expanded_as_patterns(photos):
     assert places([photos / "odd[1].jpg"]) == ["odd[1].jpg"]
     assert places([photos / "notes.txt"]) == ["notes.txt"]
@@ -216,27 +225,41 @@ def locked(monkeypatch):
     """Locks folders, the names of which it is given; a mode would not stop root."""
 
     def lock(*names):
-        whole = os.scandir
+        def guard(whole):
+            def listed(path):
+                if os.path.basename(path) in names:
+                    raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), path)
+                return whole(path)
 
-        def scandir(path):
-            if os.path.basename(path) in names:
-                raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), path)
-            return whole(path)
+            return listed
 
-        monkeypatch.setattr(os, "scandir", scandir)
+        monkeypatch.setattr(os, "scandir", guard(os.scandir))
+        monkeypatch.setattr(os, "listdir", guard(os.listdir))
 
     return lock
 
 
 def test_unreadable_folder_is_reported(photos, locked):
     locked("photos")
-    with pytest.raises(PicanetError) as raised:
-        scan_inputs([str(photos)])
-    assert str(raised.value) == f"`input`: cannot read {photos}: Permission denied"
+    for word in (photos, photos / "*.jpg", photos / "**/*.jpg"):
+        with pytest.raises(PicanetError) as raised:
+            scan_inputs([str(word)])
+        assert str(raised.value) == f"`input`: cannot read {photos}: Permission denied"
 
 
 def test_unreadable_subfolder_is_skipped_with_a_warning(photos, locked, caplog):
     (photos / ".trash").mkdir()
     locked("deep", ".trash")
     assert places([photos]) == ["im2.JPG", "im10.jpg", "odd[1].jpg"]
+    assert caplog.messages == [f"Skipped {photos}/deep: Permission denied"]
+
+
+@pytest.mark.parametrize("pattern", ["*/*.png", "*/**/*.png"])
+def test_unreadable_folder_below_a_pattern_is_skipped_with_a_warning(
+    pattern, photos, locked, caplog
+):
+    (photos / "more").mkdir()
+    (photos / "more" / "b.png").touch()
+    locked("deep")
+    assert places([photos / pattern]) == ["more/b.png"]
     assert caplog.messages == [f"Skipped {photos}/deep: Permission denied"]
