@@ -16,7 +16,7 @@ from typing import IO
 
 from picanet_tf.core.errors import PicanetError
 from picanet_tf.core.files import sync
-from picanet_tf.core.signals import sigterm_ignored, sigterm_unwinds
+from picanet_tf.core.signals import signals_ignored, sigterm_unwinds
 
 # Suffixes of the hidden directories, and of a file that their process keeps locked. The
 # lock tells whether it is alive; a process ID does not, since processes of different
@@ -93,8 +93,8 @@ def publishing(
             )
             sync(staged.published.parent)
         finally:
-            with sigterm_ignored():
-                shutil.rmtree(staged.folder, ignore_errors=True)
+            with signals_ignored():
+                _clear_away(staged.folder, path)
                 locked.close()
                 if staged.published is None:
                     for parent in made:
@@ -109,28 +109,31 @@ def _publish(
     overwrite: bool,
     next_path: Callable[[], Path] | None,
 ) -> Path:
-    replaced = temporary.with_suffix(_REPLACED)
+    """Renames `temporary` to `path`; `_clear_away` must follow, even after an error."""
     if overwrite and os.path.lexists(path):
-        path.rename(replaced)
-    try:
-        while True:
-            try:
-                temporary.rename(path)
-                break
-            except OSError as error:
-                if error.errno not in (errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR):
-                    raise
-                if next_path is None:
-                    raise PicanetError(
-                        f"`{argument}` {path} exists already. Give another one"
-                    ) from error
-            path = next_path()
-    except BaseException:
-        if os.path.lexists(replaced):
-            replaced.rename(path)
-        raise
+        path.rename(temporary.with_suffix(_REPLACED))
+    while True:
+        try:
+            temporary.rename(path)
+            return path
+        except OSError as error:
+            if error.errno not in (errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR):
+                raise
+            if next_path is None:
+                raise PicanetError(
+                    f"`{argument}` {path} exists already. Give another one"
+                ) from error
+        path = next_path()
+
+
+def _clear_away(temporary: Path, path: Path) -> None:
+    """Removes what is left of a publication, and restores what it had moved away."""
+    replaced = temporary.with_suffix(_REPLACED)
+    # Interrupted between the two renames.
+    if os.path.lexists(replaced) and not os.path.lexists(path):
+        replaced.rename(path)
+    _remove(temporary)
     _remove(replaced)
-    return path
 
 
 @contextlib.contextmanager
@@ -165,17 +168,13 @@ def _remove_leftovers(parent: Path) -> None:
             if not _lock(file):
                 continue
             path = parent / lock.name[1:].rpartition(host)[0]
-            replaced = lock.with_suffix(_REPLACED)
-            if os.path.lexists(replaced) and not os.path.lexists(path):
-                replaced.rename(path)  # Killed between the two renames.
-            _remove(lock.with_suffix(_UNFINISHED))
-            _remove(replaced)
+            _clear_away(lock.with_suffix(_UNFINISHED), path)
             lock.unlink()
 
 
 def _remove(path: Path) -> None:
     """Removes a directory, file or link if it exists."""
-    if path.is_symlink() or path.is_file():
+    if os.path.islink(path) or os.path.isfile(path):
         path.unlink()
     else:
         shutil.rmtree(path, ignore_errors=True)

@@ -50,9 +50,12 @@ def sigterm_unwinds() -> Iterator[Callable[[], None]]:
 
 
 @contextlib.contextmanager
-def sigterm_ignored() -> Iterator[None]:
-    """Ignores SIGTERM during cleanup; `timeout`, for one, sends it twice."""
-    with _handle_signal(signal.SIGTERM, signal.SIG_IGN):
+def signals_ignored() -> Iterator[None]:
+    """Ignores Ctrl-C and SIGTERM during cleanup; `timeout`, for one, sends it twice."""
+    with (
+        _handle_signal(signal.SIGINT, signal.SIG_IGN),
+        _handle_signal(signal.SIGTERM, signal.SIG_IGN),
+    ):
         yield
 
 

@@ -1,6 +1,8 @@
 """Directories that appear whole or not at all; see also `serving.versions`."""
 
 import os
+import pathlib
+import signal
 import socket
 import subprocess
 import sys
@@ -48,6 +50,43 @@ def test_errors_leave_nothing_behind(error, tmp_path):
             (staged.folder / "file").write_text("half")
             raise error
     assert everything(tmp_path) == ["old"]
+
+
+def test_second_ctrl_c_leaves_nothing_behind(tmp_path, monkeypatch):
+    remove = directories.shutil.rmtree
+
+    def rmtree(*args, **options):
+        os.kill(os.getpid(), signal.SIGINT)
+        remove(*args, **options)
+
+    monkeypatch.setattr(directories.shutil, "rmtree", rmtree)
+    with pytest.raises(KeyboardInterrupt), publishing(tmp_path / "out") as staged:
+        (staged.folder / "file").write_text("half")
+        raise KeyboardInterrupt
+    assert everything(tmp_path) == []
+
+
+@pytest.mark.parametrize("renames, left", [(1, "old"), (2, "new")])
+def test_interrupted_replacement_is_undone_or_completed(
+    renames, left, tmp_path, monkeypatch
+):
+    """SIGTERM and Ctrl-C may come right after each of the two renames."""
+    rename, calls = pathlib.Path.rename, []
+
+    def interrupted(self, target):
+        rename(self, target)
+        if not target.name.endswith(".lock"):
+            calls.append(target)
+            if len(calls) == renames:
+                raise KeyboardInterrupt
+
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "old").touch()
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(pathlib.Path, "rename", interrupted)
+        with publishing(tmp_path / "out", overwrite=True) as staged:
+            (staged.folder / "new").touch()
+    assert everything(tmp_path) == ["out", f"out/{left}"]
 
 
 def test_existing_folder_is_replaced_only_with_overwrite(tmp_path):

@@ -15,7 +15,7 @@ from picanet_tf.core.signals import (
     StopRequest,
     Terminated,
     sigint_blocked,
-    sigterm_ignored,
+    signals_ignored,
     sigterm_unwinds,
 )
 
@@ -56,10 +56,11 @@ def test_swallowed_sigterm_is_raised_again():
             check()
 
 
-def test_sigterm_is_ignored_while_clearing_away():
+def test_signals_are_ignored_while_clearing_away():
     with pytest.raises(Terminated), sigterm_unwinds():
-        with sigterm_ignored():
+        with signals_ignored():
             send(signal.SIGTERM)
+            send(signal.SIGINT)
         send(signal.SIGTERM)
 
 
@@ -153,7 +154,7 @@ def test_other_threads_handle_no_signals():
 
     def work():
         try:
-            with sigterm_unwinds() as check, sigterm_ignored(), StopRequest() as stop:
+            with sigterm_unwinds() as check, signals_ignored(), StopRequest() as stop:
                 check()
                 stop.obey()
         except BaseException as error:
