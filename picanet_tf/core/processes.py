@@ -9,7 +9,9 @@ import signal
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 
+from picanet_tf.core.errors import PicanetError
 from picanet_tf.core.signals import Terminated
 
 
@@ -24,6 +26,9 @@ def worker_pool(workers: int) -> Iterator[ProcessPoolExecutor]:
 
     Args:
         workers: number of processes, at least 1.
+
+    Raises:
+        PicanetError: if a worker was killed, as the system does when memory is short.
     """
     others, patient = multiprocessing.active_children(), True
     executor = ProcessPoolExecutor(
@@ -33,6 +38,11 @@ def worker_pool(workers: int) -> Iterator[ProcessPoolExecutor]:
     )
     try:
         yield executor
+    except BrokenProcessPool as error:
+        raise PicanetError(
+            "A worker process was killed, perhaps because it ran out of memory. Use "
+            f"fewer `workers`. Received: workers={workers}"
+        ) from error
     except Terminated:
         # The executor may wait forever for workers that the signal has ended.
         patient = False

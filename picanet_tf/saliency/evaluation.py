@@ -10,7 +10,6 @@ import contextlib
 import dataclasses
 from collections import deque
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from concurrent.futures.process import BrokenProcessPool
 
 import numpy as np
 from PIL import Image
@@ -167,23 +166,17 @@ def _measure_all(
         with _name_errors(sample.name):
             return sample, prediction, changed, future.result()
 
-    try:
-        with worker_pool(workers) as pool:
-            for sample, prediction, changed in predicted:
-                with sigint_blocked():
-                    future = pool.submit(
-                        _measure, metrics.settings, prediction, *sample[:2]
-                    )
-                pending.append((sample, prediction, changed, future))
-                if len(pending) >= 2 * workers:
-                    yield next_result()
-            while pending:
+    with worker_pool(workers) as pool:
+        for sample, prediction, changed in predicted:
+            with sigint_blocked():
+                future = pool.submit(
+                    _measure, metrics.settings, prediction, *sample[:2]
+                )
+            pending.append((sample, prediction, changed, future))
+            if len(pending) >= 2 * workers:
                 yield next_result()
-    except BrokenProcessPool as error:
-        raise PicanetError(
-            "A worker process was killed, perhaps because it ran out of memory. Use "
-            f"fewer `workers`. Received: workers={workers}"
-        ) from error
+        while pending:
+            yield next_result()
 
 
 def _measure(settings, prediction, name, mask) -> Measured:
