@@ -14,6 +14,8 @@ from pathlib import Path
 from picanet_tf.core.errors import PicanetError
 
 FULL = (errno.ENOSPC, errno.EDQUOT)
+# Errors of `sync` for directories that are no failure to write.
+_UNSYNCABLE = (errno.EACCES, errno.EBADF, errno.EINVAL, errno.ENOSYS, errno.ENOTSUP)
 
 
 class DiskFullError(PicanetError):
@@ -93,12 +95,20 @@ def cannot_write(path: Path, error: OSError, remedy: str = "") -> PicanetError:
 
 
 def sync(path: Path) -> None:
-    """Flushes a file, or a directory's entries, to disk."""
-    descriptor = os.open(path, os.O_RDONLY)
+    """Flushes a file, or a directory's entries, to disk.
+
+    Directories that may not be listed, or whose file system cannot flush them, are left
+    to the system.
+    """
     try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+        descriptor = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+    except OSError as error:
+        if error.errno not in _UNSYNCABLE or not os.path.isdir(path):
+            raise
 
 
 def write_bytes(path: Path, data: bytes) -> None:

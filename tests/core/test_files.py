@@ -3,6 +3,7 @@
 import errno
 import json
 import os
+import stat
 import subprocess
 import sys
 import threading
@@ -64,6 +65,22 @@ def test_a_full_disk_leaves_the_old_file(step, tmp_path, monkeypatch):
         write_text(path, "new")
     assert str(raised.value) == f"Cannot write {path}: No space left on device"
     assert path.read_text() == "old" and names(tmp_path) == ["file.txt"]
+
+
+def test_a_folder_that_cannot_be_synced_is_no_error(tmp_path, monkeypatch):
+    """Such as one of some network file systems, or without permission to list it."""
+    sync = os.fsync
+
+    def fsync(descriptor):
+        if stat.S_ISDIR(os.fstat(descriptor).st_mode):
+            raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
+        sync(descriptor)
+
+    monkeypatch.setattr(files.os, "fsync", fsync)
+    write_text(tmp_path / "file.txt", "new")
+    assert (tmp_path / "file.txt").read_text() == "new"
+    with pytest.raises(OSError, match="No such file"):
+        files.sync(tmp_path / "none")
 
 
 def test_writing_nothing_is_an_error(tmp_path):
