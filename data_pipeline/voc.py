@@ -158,7 +158,7 @@ def _read_list(lists: Path, split: str) -> list[str]:
     path = lists / f"{split}.txt"
     if path.is_file():
         try:
-            names = path.read_text("utf-8").split()
+            names = path.read_text("utf-8-sig").split()
         except UnicodeDecodeError as error:
             raise PicanetError(
                 f"{path}: a list of images must be UTF-8 text: {error}"

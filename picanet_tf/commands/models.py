@@ -29,7 +29,7 @@ def card(name: str) -> str:
     """Returns the model card of a preset; raises `PicanetError` if there is none."""
     path = find_preset(name).card_path
     try:
-        return path.read_text().rstrip()
+        return path.read_text("utf-8").rstrip()
     except OSError as error:
         raise PicanetError(f"Cannot read {path}: {error.strerror}") from error
 

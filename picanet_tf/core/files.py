@@ -145,13 +145,13 @@ def write_json(path: Path, values) -> None:
 
 
 def read_json(path: str | os.PathLike) -> dict:
-    """Reads a file that holds a JSON object.
+    """Reads a file that holds a JSON object, in UTF-8, with or without a BOM.
 
     Raises:
         PicanetError: if it cannot be read, or holds anything else.
     """
     try:
-        values = json.loads(Path(path).read_text())
+        values = json.loads(Path(path).read_text("utf-8-sig"))
     except OSError as error:
         raise PicanetError(f"Cannot read {path}: {error.strerror}") from error
     except (ValueError, RecursionError) as error:

@@ -182,7 +182,7 @@ def _check_targets(target: Path, source: str, name: str, replace: bool) -> None:
 def _unset_other_defaults(name: str) -> None:
     """Makes `name` the only default."""
     for path in registry.FOLDER.glob("*.json"):
-        entry = json.loads(path.read_text())
+        entry = json.loads(path.read_text("utf-8"))
         if entry["default"] and entry["name"] != name:
             write_json(path, {**entry, "default": False})
 

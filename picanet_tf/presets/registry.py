@@ -179,7 +179,7 @@ def preset_for(weights: object, task: str, variant: str | None) -> Preset | None
 def _read(path: Path, changed: int) -> Preset:
     """Reads the entry of a preset; `changed` is when it was last written."""
     try:
-        entry = json.loads(path.read_text())
+        entry = json.loads(path.read_text("utf-8"))
         _check(entry, _FIELDS, "the entry")
         files = entry["files"]
         for kind, file in files.items():

@@ -178,6 +178,17 @@ def test_text_is_utf8_in_any_locale_and_keeps_non_utf8_names(tmp_path):
     assert path.read_bytes() == b"\xc3\xa9"
 
 
+def test_json_is_read_as_utf8_in_any_locale(tmp_path):
+    path = tmp_path / "a.json"
+    code = "import sys; from picanet_tf.core.files import *\n"
+    code += "assert read_json(sys.argv[1]) == {'caf\\xe9': 1}"
+    latin = {**os.environ, "PYTHONUTF8": "0", "LC_ALL": "POSIX"}
+    latin["PYTHONCOERCECLOCALE"] = "0"
+    for start in (b"", b"\xef\xbb\xbf"):  # Windows' editors write the latter.
+        path.write_bytes(start + '{"café": 1}'.encode())
+        subprocess.run([sys.executable, "-c", code, path], env=latin, check=True)
+
+
 def test_checksums(tmp_path):
     """The values are those of NIST's FIPS 180-2, appendix B."""
     path = tmp_path / "file"

@@ -120,6 +120,13 @@ def test_no_voc_and_missing_files_are_named(devkit):
     assert [file.file.endswith("SegmentationClass/a.png") for file in bad] == [True]
 
 
+def test_list_with_a_byte_order_mark_is_read(devkit):
+    """As Windows' editors write it."""
+    path = devkit / "VOCdevkit/VOC2012/ImageSets/Segmentation/train.txt"
+    path.write_bytes(b"\xef\xbb\xbfb\r\na\r\n")
+    assert keys_of(pair_class_maps(devkit)) == ["b", "a"]
+
+
 def test_non_utf8_list_is_reported(devkit):
     path = devkit / "VOCdevkit/VOC2012/ImageSets/Segmentation/train.txt"
     path.write_bytes("a\nb\n".encode("utf-16"))
