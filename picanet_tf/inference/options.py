@@ -66,6 +66,13 @@ class PredictOptions:
             raise PicanetError(
                 f"`threshold` must be 0 to 1. Received: threshold={self.threshold!r}"
             )
+        for name in ("batch_size", "max_pixels"):
+            value = getattr(self, name)
+            if not isinstance(value, int) or value < 1:
+                raise PicanetError(
+                    f"`{name}` must be a whole number, at least 1. Received: "
+                    f"{name}={value!r}"
+                )
         if self.output == "" or self.is_collected and not self.output:
             raise PicanetError("`output` is missing: give a folder for the results")
         if self.is_collected and self.resume:
@@ -187,7 +194,7 @@ class PredictionReport:
     """Outcome of `predict`.
 
     Attributes:
-        written: result files, in the order of the inputs.
+        written: result files, in the order of the inputs, but those of videos last.
         failed: an error for each input without a result.
         skipped: number of inputs skipped because their result existed.
     """
