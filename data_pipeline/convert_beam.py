@@ -106,7 +106,8 @@ def _write_shard(path: Path, pairs: list[Pair], kind: str, encode: Callable) -> 
 
 def _collect_shards(folder: Path, found: Findings) -> Iterator[Shard]:
     """Reads and removes the workers' notes; adds their findings to `found`."""
-    for path in sorted(folder.glob("[0-9]*.json")):
+    # By number: from 100,000 on, names have more digits.
+    for path in sorted(folder.glob("[0-9]*.json"), key=lambda path: int(path.stem)):
         note = json.loads(path.read_text())
         found.bad.extend(BadFile(**file) for file in note["bad"])
         found.notes.extend(MaskNote(*fields) for fields in note["notes"])

@@ -1,7 +1,9 @@
 """Apache Beam is optional: without it, only its error is tested."""
 
 import importlib.util
+import json
 import re
+from dataclasses import asdict
 
 import numpy as np
 import pytest
@@ -12,6 +14,7 @@ from data_pipeline.bad_files import Findings
 from data_pipeline.convert import Options, convert_dataset
 from data_pipeline.convert_beam import convert_on_beam
 from data_pipeline.kinds import CLASS_MAP, MASK
+from data_pipeline.manifest import Shard
 from data_pipeline.sources import folder_source
 from picanet_tf.core.errors import PicanetError
 from picanet_tf.core.masks import describe
@@ -87,6 +90,15 @@ def test_workers_report_bad_files_and_notes(folder):
     ]
     assert found.notes[1].file == str(folder / "masks" / "im1.png")
     assert not found.notes[1].foreground
+
+
+def test_more_than_100000_shards_keep_their_order(tmp_path):
+    for number in (99_998, 99_999, 100_000):
+        shard = Shard(f"{number:05d}.tfrecord", 1, 10, "")
+        note = {"shard": asdict(shard), "bad": [], "notes": []}
+        (tmp_path / f"{number:05d}.json").write_text(json.dumps(note))
+    found = convert_beam._collect_shards(tmp_path, Findings())
+    assert [int(shard.file[:-9]) for shard in found] == [99_998, 99_999, 100_000]
 
 
 def test_help_lists_exactly_the_supported_flags(folder):
