@@ -186,6 +186,12 @@ def _find_sbd_class_maps(folder: Path) -> list[Path]:
     for name in _SBD_FOLDERS:
         if (folder / name).is_dir():
             files = [*(folder / name).glob("*.mat"), *(folder / name).glob("*.png")]
+            counts = Counter(file.stem for file in files)
+            if repeated := [stem for stem, count in counts.items() if count > 1]:
+                raise PicanetError(
+                    f"`sbd` {folder / name}: the class map {repeated[0]} is there "
+                    "twice, as .mat and .png. Keep only one of them"
+                )
             if files:
                 return sorted(files, key=lambda path: images.natural_key(path.stem))
     raise PicanetError(

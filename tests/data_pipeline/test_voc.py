@@ -98,6 +98,13 @@ def test_sbd_mat_files_are_read(devkit):
     np.testing.assert_array_equal(read_class_map(pairs[-1].truth), wanted)
 
 
+def test_sbd_class_maps_in_two_formats_are_refused(devkit):
+    """Each image would be in the data set twice."""
+    (devkit / "sbd" / "cls" / "d.mat").touch()
+    with pytest.raises(PicanetError, match="the class map d is there twice"):
+        pair_class_maps(devkit, "train", devkit / "sbd")
+
+
 @pytest.mark.parametrize(
     "arguments, message",
     [
