@@ -40,8 +40,7 @@ from picanet_tf.core.files import errors_of_writing
 from picanet_tf.core.hardware import cores
 from picanet_tf.core.images import MAX_PIXELS
 from picanet_tf.core.masks import report_masks
-from picanet_tf.core.processes import worker_pool
-from picanet_tf.core.signals import sigint_blocked
+from picanet_tf.core.processes import map_ahead, worker_pool
 
 POSITIONAL = ""
 SHARD_SIZE = 256
@@ -182,14 +181,15 @@ def convert_dataset(
 
 @contextlib.contextmanager
 def _map(function: Callable, pairs: list[Pair], workers: int) -> Iterator[Iterable]:
-    """Maps over processes, in order; pairs that are not begun are dropped on exit."""
+    """Maps over processes, in order; pairs that are not begun are dropped on exit.
+
+    Few are begun ahead: their results wait in memory for the process that writes.
+    """
     if workers == 1:
         yield map(function, pairs)
         return
     with worker_pool(workers) as pool:
-        with sigint_blocked():
-            results = pool.map(function, pairs, chunksize=16)
-        yield results
+        yield map_ahead(pool, function, pairs, chunk=16, ahead=2 * workers)
 
 
 def define_flags() -> None:

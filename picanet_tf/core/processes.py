@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import multiprocessing
 import os
 import signal
 import threading
-from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Executor, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 
 from picanet_tf.core.errors import PicanetError
-from picanet_tf.core.signals import Terminated
+from picanet_tf.core.signals import Terminated, sigint_blocked
 
 
 @contextlib.contextmanager
@@ -53,6 +55,36 @@ def worker_pool(workers: int) -> Iterator[ProcessPoolExecutor]:
         raise
     finally:
         executor.shutdown(wait=patient, cancel_futures=True)
+
+
+def map_ahead(
+    pool: Executor, function: Callable, items: Iterable, *, chunk: int, ahead: int
+) -> Iterator:
+    """Maps in order, as `pool.map` does, but holds a limited number of results.
+
+    Args:
+        pool: from `worker_pool`.
+        function, items: what to call, and with what.
+        chunk: items per task.
+        ahead: tasks that are begun before the result of the first is asked for.
+    """
+    items, tasks = iter(items), deque()
+
+    def submit() -> None:
+        if part := list(itertools.islice(items, chunk)):
+            with sigint_blocked():
+                tasks.append(pool.submit(_map, function, part))
+
+    for _ in range(ahead):
+        submit()
+    while tasks:
+        results = tasks.popleft().result()
+        submit()
+        yield from results
+
+
+def _map(function: Callable, items: list) -> list:
+    return list(map(function, items))
 
 
 def _initialize_worker() -> None:

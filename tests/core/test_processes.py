@@ -2,11 +2,12 @@
 
 import os
 import signal
+from concurrent.futures import Future
 
 import pytest
 
 from picanet_tf.core.errors import PicanetError
-from picanet_tf.core.processes import worker_pool
+from picanet_tf.core.processes import map_ahead, worker_pool
 
 
 def test_killed_worker_is_reported_in_one_line():
@@ -19,6 +20,27 @@ def test_killed_worker_is_reported_in_one_line():
     )
 
 
-def test_pool_works_in_other_processes():
+def test_pool_works_in_other_processes_and_in_order():
     with worker_pool(1) as pool:
         assert pool.submit(os.getpid).result() != os.getpid()
+        results = map_ahead(pool, str, range(10), chunk=3, ahead=2)
+        assert [*results] == [*map(str, range(10))]
+
+
+def test_little_is_computed_ahead():
+    """The results would fill the memory if whoever takes them is slower."""
+
+    class Pool:
+        tasks = 0
+
+        def submit(self, function, *args):
+            self.tasks += 1
+            future = Future()
+            future.set_result(function(*args))
+            return future
+
+    pool = Pool()
+    results = map_ahead(pool, str, range(100), chunk=10, ahead=2)
+    assert next(results) == "0" and pool.tasks == 3
+    assert [*results] == [*map(str, range(1, 100))] and pool.tasks == 10
+    assert [*map_ahead(pool, str, [], chunk=10, ahead=2)] == []
