@@ -84,7 +84,7 @@ def _described(path: Path, file: LiteRTFile) -> tuple[dict, ...]:
     """Returns the descriptions of the attention from the JSON beside the file."""
     described = path.with_suffix(".json")
     try:
-        modules = json.loads(described.read_text())["attention"]
+        modules = json.loads(described.read_text("utf-8"))["attention"]
         outputs = {module["output"] for module in modules}
     except (OSError, ValueError, KeyError, TypeError):
         outputs = set()

@@ -56,8 +56,8 @@ def check_output(output: Path, overwrite: bool = False) -> None:
 def _files_of_site(folder: Path) -> list[str] | None:
     """Returns the names of a site's files; None if the folder is not a site."""
     try:
-        page = (folder / "index.html").read_text()
-        code = (folder / _WORKER).read_text()
+        page = (folder / "index.html").read_text("utf-8")
+        code = (folder / _WORKER).read_text("utf-8")
         files = json.loads(re.search(r"^const FILES = (\[.*\]);$", code, re.M)[1])
     except (OSError, ValueError, TypeError):
         return None
@@ -155,7 +155,7 @@ def _write_network(output: Path, stem: str, network: Network) -> dict:
 
 def _package() -> dict:
     """Returns the manifest that makes the folder an npm package."""
-    manifest = json.loads((SOURCES / "package.json").read_text())
+    manifest = json.loads((SOURCES / "package.json").read_text("utf-8"))
     return {
         **{key: manifest[key] for key in ("name", "description", "type")},
         "version": __version__,
@@ -175,19 +175,19 @@ def policy_of(site: Path) -> str:
     Workers take theirs from headers.
     """
     pattern = r'http-equiv="Content-Security-Policy" content="([^"]+)"'
-    return re.search(pattern, (site / "index.html").read_text())[1]
+    return re.search(pattern, (site / "index.html").read_text("utf-8"))[1]
 
 
 def _complete_worker(output: Path, files: list[str], network: str) -> None:
     """Fills in the service worker's list of files and version, a hash of all files."""
     hashes = "".join(sha256_of(output / file) for file in files)
     version = hashlib.sha256(hashes.encode()).hexdigest()[:16]
-    code = (output / _WORKER).read_text()
+    code = (output / _WORKER).read_text("utf-8")
     code = code.replace("%VERSION%", version)
     code = code.replace("['%FILES%']", json.dumps(files))
     code = code.replace("%NETWORK%", network)
     code = code.replace("'%POLICY%'", json.dumps(policy_of(output)))
-    (output / _WORKER).write_text(code)
+    (output / _WORKER).write_text(code, "utf-8")
 
 
 def _copy(source: Path, target: Path) -> None:
@@ -195,7 +195,7 @@ def _copy(source: Path, target: Path) -> None:
     if target.suffix != ".js":
         shutil.copyfile(source, target)
         return
-    text = source.read_text()
+    text = source.read_text("utf-8")
     for each in site_files().runtime:
         if each.imported_as:
             path = f"./{each.name}"
@@ -204,4 +204,4 @@ def _copy(source: Path, target: Path) -> None:
             pattern = rf"""(from\s*|import\()(["']){re.escape(each.imported_as)}\2"""
             text = re.sub(pattern, rf"\g<1>\g<2>{path}\g<2>", text)
     text = re.sub(r"\n//# sourceMappingURL=\S*\s*$", "\n", text)
-    target.write_text(text)
+    target.write_text(text, "utf-8")

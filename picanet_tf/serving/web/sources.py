@@ -46,8 +46,8 @@ class SiteFiles(NamedTuple):
 @functools.cache
 def site_files() -> SiteFiles:
     """Returns the files of the page, from `site.json`."""
-    listed = json.loads((SOURCES / "site.json").read_text())
-    manifest = json.loads((SOURCES / "package.json").read_text())
+    listed = json.loads((SOURCES / "site.json").read_text("utf-8"))
+    manifest = json.loads((SOURCES / "package.json").read_text("utf-8"))
     version = manifest["dependencies"]["@litertjs/core"]
     folder = f"litert-{version}"
     runtime = tuple(
