@@ -300,12 +300,12 @@ def test_network_is_scored_on_records_and_on_folders(trained, photos, tmp_path):
         assert saliency.std() > 0.01
         metrics.update(saliency, read_mask(photos / "masks" / f"{name}.png"))
     for dataset in ("ECSSD", "folders"):
-        scores = datasets[dataset]["methods"]["UNet"]
+        scores = datasets[dataset]["methods"]["UNet (tiny)"]
         for score, value in metrics.result().scores.items():
             assert scores[score] == pytest.approx(value, rel=1e-4), score
         assert scores["details"]["model"] == str(trained)
         assert len(scores["details"]["sha256"]) == 64
-    assert datasets["ECSSD"]["methods"]["UNet"]["paper"]["max_f"] == 0.906
+    assert datasets["ECSSD"]["methods"]["UNet (tiny)"]["paper"]["max_f"] == 0.906
     assert len(datasets["ECSSD"]["fingerprint"]) == 64
     assert "ECSSD max F" in done.stdout and "folders MAE" in done.stdout
 

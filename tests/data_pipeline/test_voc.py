@@ -214,7 +214,7 @@ def test_convert_verify_and_read_back(devkit):
     assert first["key"] == b"b" and first["image"].shape == (30, 40, 3)
     np.testing.assert_array_equal(first["mask"][..., 0], class_map(2))
     assert list(readers.read_keys(folder)) == ["b", "a"]
-    with pytest.raises(DatasetError, match="records: holds class maps, masks are want"):
+    with pytest.raises(DatasetError, match="holds class maps, but masks are required"):
         readers.read_masks(folder, batch_size=1, training=False)
 
 

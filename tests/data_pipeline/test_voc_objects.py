@@ -254,7 +254,7 @@ def test_convert_verify_and_read_back(devkit):
         rtol=1e-6,
     )
     assert records[1]["image"].shape == (30, 40, 3) and "mask" not in records[1]
-    with pytest.raises(DatasetError, match="records: holds boxes, class maps are want"):
+    with pytest.raises(DatasetError, match="holds boxes, but class maps are required"):
         readers.read_class_maps(folder, batch_size=1, training=False)
 
 
