@@ -116,7 +116,7 @@ def page() -> None:
                 urllib.request.urlopen(address).close()
                 break
             time.sleep(1)
-        with _tab(WIDTH, 723) as tab:
+        with _tab(1400, 920) as tab:
             tab.goto(address)
             tab.set_input_files("input[type=file]", SAMPLES / "astronaut.png")
             photo = tab.get_by_text("click on it").locator(
@@ -131,7 +131,7 @@ def page() -> None:
             side = min(box["width"], box["height"]) / 512
             left = box["x"] + (box["width"] - 512 * side) / 2
             top = box["y"] + (box["height"] - 512 * side) / 2
-            tab.mouse.click(left + 192 * side, top + 356 * side)
+            tab.mouse.click(left + 192.5 * side, top + 356.5 * side)
             tab.get_by_text("From pixel 192,356").wait_for()
             tab.wait_for_timeout(8000)
             picture = Image.open(io.BytesIO(tab.screenshot()))
@@ -139,7 +139,9 @@ def page() -> None:
         server.terminate()
         server.wait()
     with replacing(IMAGES / "page.png") as part:
-        picture.convert("RGB").quantize(256).save(part, optimize=True)
+        size = (WIDTH, round(WIDTH * picture.height / picture.width))
+        picture = picture.convert("RGB").resize(size, Image.LANCZOS)
+        picture.quantize(256).save(part, optimize=True)
 
 
 @contextlib.contextmanager
