@@ -288,7 +288,9 @@ def test_training_in_spare_time_is_resumed(packs, tmp_path, start):
     said = run(*words, "--freeze_blocks", 1, "--seconds", 0.1)
     assert "AdamW's moments start anew" in said
     assert "has the variant 6GAP_54LAP" in refused("spare", packs, tmp_path, *SMALL)
-    assert "was written by the command spare" in refused("train", packs, tmp_path, "--resume")
+    assert "was written by the command spare" in refused(
+        "train", packs, tmp_path, "--resume"
+    )
 
 
 def test_foreign_files_are_kept(packs, tmp_path):
