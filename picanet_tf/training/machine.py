@@ -75,13 +75,17 @@ def needed_memory(experiment: Experiment, workers: int = 1) -> float:
     each = _WEIGHT + more
     if experiment.on_nonfinite == "skip":  # A second copy of all that a step changes.
         each += 8 + more
-    pixels = max((phase.image_size / 224) ** 2 for phase in experiment.phases)
+    pixels = (_largest_size(experiment) / 224) ** 2
     images = experiment.batch_size / workers
     return (
         _PROCESS
         + max(experiment.replicas, 1) * each * weights
         + images * image * pixels * experiment.width
     )
+
+
+def _largest_size(experiment: Experiment) -> int:
+    return max(phase.image_size for phase in experiment.phases)
 
 
 def warn_of_memory(experiment: Experiment, workers: int = 1) -> None:
@@ -99,7 +103,7 @@ def warn_of_memory(experiment: Experiment, workers: int = 1) -> None:
         "or --width to need less",
         experiment.variant,
         experiment.batch_size,
-        max(phase.image_size for phase in experiment.phases),
+        _largest_size(experiment),
         needed / 1e9,
         total / 1e9,
         free / 1e9,
