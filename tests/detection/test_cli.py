@@ -34,7 +34,7 @@ def test_train_evaluate_predict_visualize(devkit):  # noqa: F811
     report = json.loads((devkit / "out" / "report.json").read_text())
     (scored,) = report["datasets"].values()
 
-    assert set(scored["methods"]) == {"478LAP_910GAP", "whole-image"}
+    assert set(scored["methods"]) == {"478LAP_910GAP (r)", "whole-image"}
     assert 0 <= scored["methods"]["whole-image"]["mean_ap"] <= 1
 
     photos = [f"VOCdevkit/VOC2007/JPEGImages/{name}.jpg" for name in "ab"]
@@ -59,7 +59,7 @@ def test_train_evaluate_predict_visualize(devkit):  # noqa: F811
     report = json.loads((devkit / "again" / "report.json").read_text())
     (again,) = report["datasets"].values()
     ap = again["methods"]["r"]["mean_ap"]
-    assert abs(ap - scored["methods"]["478LAP_910GAP"]["mean_ap"]) < 1e-6
+    assert abs(ap - scored["methods"]["478LAP_910GAP (r)"]["mean_ap"]) < 1e-6
 
     mask = ("predict.py", "--model", "r", *photos, "--output", "m", "--format", "mask")
     refused = commands.run(*mask, cwd=devkit).error
