@@ -10,7 +10,7 @@ import {Engine} from './engine.js';
 const engines = {};
 
 /**
- * Does a job and posts `{id, result}` or `{id, error}`, preceded by any number of
+ * Does a job and posts `{id, result}` or `{id, error, fatal}`, preceded by any number of
  * `{id, progress: [done, total]}`.
  * @param {{id: number, job: string, [option: string]: any}} message
  */
@@ -19,7 +19,8 @@ export async function answer({id, job, ...options}) {
     const result = await JOBS[job](options, (done, total) => post({id, progress: [done, total]}));
     post({id, result}, buffersOf(result));
   } catch (error) {
-    post({id, error: error instanceof Error ? error.message : String(error)});
+    const fatal = error instanceof WebAssembly.RuntimeError; // such as for lack of memory: the runtime cannot go on
+    post({id, error: error instanceof Error ? error.message : String(error), fatal});
   }
 }
 

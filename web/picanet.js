@@ -244,9 +244,10 @@ function ask(job, options, progress) {
 /** @param {URL} url */
 function start(url) {
   const started = new Worker(url);
-  started.onmessage = ({data: {id, result, error, progress}}) => {
+  started.onmessage = ({data: {id, result, error, fatal, progress}}) => {
     const job = waiting.get(id);
     if (!job) return;
+    if (fatal) return stop(new Error(error));
     if (progress) return job.progress?.(...progress);
     waiting.delete(id);
     if (error === undefined) job.resolve(result);

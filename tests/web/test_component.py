@@ -212,6 +212,27 @@ def test_a_worker_that_fails_is_replaced(new_page, preset_site, astronaut):
         assert other is not worker
 
 
+ABORT = """async (url) => {
+    const {Engine} = await import(url);
+    Engine.prototype.predict = async () => {
+        throw new WebAssembly.RuntimeError('Aborted(OOM)');
+    };
+}"""
+
+
+def test_a_worker_whose_runtime_aborted_is_replaced(new_page, preset_site, astronaut):
+    photo = png(astronaut[:50, :50])
+    with served(preset_site, isolated=False) as address:
+        page = new_page(address, service_workers="block")
+        assert call(page, "error", "load", "", {}) == "none"
+        (worker,) = page.workers
+        worker.evaluate(ABORT, f"{address}engine.js")
+        with worker.expect_event("close"):
+            assert "Aborted(OOM)" in call(page, "error", "saliency", photo, {})
+        assert call(page, "error", "saliency", photo, {}) == "none"
+        assert page.workers != [worker]
+
+
 def test_its_replacement_loads_from_the_same_folder(
     new_page, preset_site, astronaut, tmp_path
 ):
