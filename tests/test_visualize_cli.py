@@ -41,6 +41,7 @@ def test_figures_and_statistics(network, tmp_path):
     source = tmp_path / "in"
     convert_folders(source / "images", source / "masks", tmp_path / "data")
     (tmp_path / "in" / "images" / "text.jpg").write_text("hello")
+    Image.new("RGB", (9, 6)).save(tmp_path / "in" / "images" / f"{'n' * 246}.png")
     run = visualize(
         *("--model", network, "--output", tmp_path / "out"),
         *("--input", tmp_path / "in" / "images", "--tfrecords", tmp_path / "data"),
@@ -48,7 +49,11 @@ def test_figures_and_statistics(network, tmp_path):
     )
     assert run.returncode == 1 and "Traceback" not in run.stderr, run.stderr
     assert "text.jpg: not an image of a known format" in run.stderr
-    assert "1 of 4 could not be read" in run.stderr
+    assert "has at most 255 bytes, and that of the result, with .attention.png" in (
+        run.stderr
+    )
+    assert "would have 260. Rename the file" in run.stderr
+    assert "2 of 5 were skipped" in run.stderr
     expected = {"attention.json"} | {
         f"{index}.{kind}.png"
         for index in range(3)
@@ -95,7 +100,7 @@ def test_bad_files_are_reported_and_unusual_ones_drawn(network, tmp_path):
         case = bad_images.CASES[name]
         assert f"{case.file}: {case.reason}" in run.stderr
     total = len(bad_images.CASES) + 1
-    assert f"{len(bad_images.BAD)} of {total} could not be read" in run.stderr
+    assert f"{len(bad_images.BAD)} of {total} were skipped" in run.stderr
     assert "Warning" not in run.stderr
     good = [Path(bad_images.CASES[name].file).stem for name in bad_images.GOOD]
     expected = {

@@ -34,7 +34,8 @@ def assign_outputs(
 
     `cat.jpg` is written to `cat.png`. Inputs whose outputs would collide all keep their
     extension: `cat.jpg` and `cat.webp` are written to `cat.jpg.png` and `cat.webp.png`,
-    independently of their order. So do those for which `keeps_extension` is true.
+    independently of their order. Names that differ in case only collide, too, as they
+    do on many disks. Inputs for which `keeps_extension` is true keep theirs as well.
 
     Args:
         inputs: the inputs, from `scan_inputs`.
@@ -52,13 +53,13 @@ def assign_outputs(
     """
     folder, inputs = Path(folder), list(inputs)
     short = [_result(item, item.place.stem, suffix, video_suffix) for item in inputs]
-    often = Counter(short)
+    often = Counter(map(_without_case, short))
     outputs: dict[Path, Path] = {}
     # Not `Path.resolve`, which raises on symlink loops.
     taken = {os.path.realpath(item.path) for item in inputs}
     pairs = []
     for item, place in zip(inputs, short, strict=True):
-        if often[place] > 1 or keeps_extension(item):
+        if often[_without_case(place)] > 1 or keeps_extension(item):
             place = _result(item, item.place.name, suffix, video_suffix)
         output = folder / place
         if output in outputs:
@@ -106,6 +107,10 @@ def find_overwritten(
         if in_place and os.path.exists(output):
             return item, output
     return None
+
+
+def _without_case(place: Path) -> str:
+    return str(place).casefold()
 
 
 def _result(item: Input, name: str, suffix: str, video_suffix: str) -> Path:

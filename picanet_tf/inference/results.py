@@ -202,10 +202,12 @@ def check_name_length(item: Input, output: Path) -> None:
     """Raises `PicanetError` if the name of a result is too long for a file."""
     length = len(os.fsencode(output.name))
     if length > _LONGEST_NAME:
+        beside = output.parent == item.path.parent
+        advice = "give `output` for shorter names, or " * beside + "rename the file"
         raise PicanetError(
             f"{item.path}: a file name has at most {_LONGEST_NAME} bytes, and that of "
             f"the result, with {''.join(output.suffixes[-2:])}, would have {length}. "
-            "Give `output` for shorter names, or rename the file"
+            f"{advice[0].upper()}{advice[1:]}"
         )
 
 
@@ -223,15 +225,18 @@ def _beside(
         "",
         suffix=suffix,
         video_suffix=video_suffix,
-        keeps_extension=lambda item: stems[item.path.parent][item.path.stem] > 1,
+        keeps_extension=lambda item: (
+            stems[item.path.parent][item.path.stem.casefold()] > 1
+        ),
     )
 
 
 def _stems(folder: Path) -> Counter:
-    """Counts the images and videos of a folder by stem."""
+    """Counts the images and videos of a folder by stem, without case."""
     known = EXTENSIONS | VIDEO_EXTENSIONS
     try:
         paths = list(folder.iterdir())
     except FileNotFoundError:  # Removed in the meantime.
         return Counter()
-    return Counter(path.stem for path in paths if path.suffix.lower() in known)
+    found = (path.stem for path in paths if path.suffix.lower() in known)
+    return Counter(stem.casefold() for stem in found)

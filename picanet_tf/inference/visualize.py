@@ -14,7 +14,7 @@ from data_pipeline.manifest import load_manifest
 from picanet_tf.core.cli import in_flags
 from picanet_tf.core.errors import PicanetError
 from picanet_tf.core.files import write_json
-from picanet_tf.core.images import ImageError, read_image
+from picanet_tf.core.images import read_image
 from picanet_tf.core.inputs import Input, scan_inputs
 from picanet_tf.core.outputs import assign_outputs
 from picanet_tf.core.passed_over import describe
@@ -22,7 +22,7 @@ from picanet_tf.core.path_checks import check_folder, check_writable
 from picanet_tf.drawing.pixels import Pixel, cell_of, pick_ranks
 from picanet_tf.inference.loading import load_model
 from picanet_tf.inference.locate import Located, locate
-from picanet_tf.inference.results import check_not_searched
+from picanet_tf.inference.results import check_name_length, check_not_searched
 
 if TYPE_CHECKING:
     from picanet_tf.inference.attention import AttentionModel
@@ -49,7 +49,8 @@ def visualize(
     Writes `NAME.attention.png` and `NAME.features.png` for each image, and, with
     `tfrecords`, measurements of what the attention falls on in `attention.json`. Images
     whose figures would have the same names keep their extension:
-    `NAME.jpg.attention.png`. Unreadable images are reported and skipped.
+    `NAME.jpg.attention.png`. Images that are unreadable or whose names leave no room
+    for the endings are reported and skipped.
 
     Args:
         inputs: files, folders or patterns, as for `picanet visualize`; may be empty.
@@ -65,7 +66,7 @@ def visualize(
         show: called with the measurements as printable text.
 
     Returns:
-        An error for each image that could not be read.
+        An error for each image that was skipped.
 
     Raises:
         PicanetError: if an input does not exist, `output` is a folder that inputs are
@@ -112,8 +113,10 @@ def _draw_all(
     failed: list[PicanetError] = []
     for item, *paths in tqdm(jobs, unit="image", disable=len(jobs) == 1):
         try:
+            for path in paths:
+                check_name_length(item, path)
             image = read_image(item.path)
-        except ImageError as error:
+        except PicanetError as error:
             tqdm.write(f"skipped: {in_flags(str(error))}", file=sys.stderr)
             failed.append(error)
             continue
@@ -123,7 +126,7 @@ def _draw_all(
     drawn = len(jobs) - len(failed)
     logging.info("Drew %d image%s to %s", drawn, "s" * (drawn != 1), folder)
     if failed:
-        logging.error("%d of %d could not be read", len(failed), len(jobs))
+        logging.error("%d of %d were skipped", len(failed), len(jobs))
     return failed
 
 

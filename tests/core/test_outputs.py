@@ -29,6 +29,11 @@ def test_colliding_results_all_keep_their_whole_names():
     assert set(outputs("a.png", "b.jpg", "a.jpg")) == set(expected)
 
 
+def test_names_that_differ_in_case_only_collide():
+    expected = ["out/Cat.jpg.png", "out/cat.webp.png"]  # One file, on many disks.
+    assert outputs("Cat.jpg", "cat.webp") == expected
+
+
 def test_results_with_equal_paths_are_an_error():
     same = [
         Input(Path("x/a.jpg"), Path("a.jpg")),
