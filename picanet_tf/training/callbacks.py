@@ -41,7 +41,7 @@ class Listener:
         """Called with images of sample predictions."""
 
     def on_end(self) -> None:
-        """Called when all steps are done."""
+        """Called when all steps are done, before the last checkpoint."""
 
     def close(self) -> None:
         """Called last, also when the training fails."""
@@ -127,7 +127,8 @@ class TableWriter:
             rows = [[*row, *[""] * len(more)] for row in read_table(self.path)[1:]]
             self._columns += more
             self._rewrite(rows)
-        with self.path.open("a", newline="") as file:
+        encoding = {"encoding": "utf-8", "errors": "surrogateescape"}  # Names of files.
+        with self.path.open("a", newline="", **encoding) as file:
             writer = csv.writer(file, lineterminator="\n")
             if new:
                 writer.writerow(self._columns)

@@ -47,7 +47,7 @@ def read_table(path: Path) -> list[list[str]]:
     """
     if not path.is_file():
         return []
-    with path.open(newline="") as file:
+    with path.open(encoding="utf-8", errors="surrogateescape", newline="") as file:
         rows = list(csv.reader(line for line in file if line.endswith("\n")))
     rows = [row for row in rows if len(row) == len(rows[0])]
     for row in rows[1:]:

@@ -170,12 +170,12 @@ class Trainer:
                 # single worker need not wait until the others know of the signal.
                 stopped = stopped or self.cluster.size == 1 and stop.received
                 saving = last or stopped or step % experiment.checkpoint_interval == 0
+                if last:  # Before the checkpoint, after which no step is repeated.
+                    self._notify("on_end")
                 if saving and chief:
                     self._save(step, panels=not stopped)
                 if stopped or last:  # No worker stops before the chief has saved.
                     agree(self.strategy, self.cluster, step=step)
-                if last:
-                    self._notify("on_end")
                 if stopped:
                     raise TrainingInterrupted(
                         step, experiment.steps, stop.signal, self.run_directory.path
@@ -253,7 +253,8 @@ class Trainer:
 
     def _intact(self) -> str:
         if self.run_directory.begun:
-            step = self.run_directory.last_step
+            saved = self.learner.checkpoints.step if self.cluster.chief else 0
+            step = saved or self.run_directory.last_step
             return f"The last checkpoint, of step {step}, is intact."
         return "There is no checkpoint yet."
 

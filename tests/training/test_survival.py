@@ -147,6 +147,13 @@ def test_resumed_run_can_add_columns(tmp_path):
     assert path.read_text() == "step,loss,skipped\n2,1.5,\n4,1.25,1\n6,0.75,2\n"
 
 
+def test_tables_hold_any_file_names(tmp_path):
+    path = tmp_path / "skipped.csv"
+    for step, name in enumerate(("caf\udce9.jpg", "字.jpg")):  # caf\xe9, as bytes
+        TableWriter(path, start=step).write(step, {"records": name})
+    assert path.read_bytes() == b"step,records\n0,caf\xe9.jpg\n1,\xe5\xad\x97.jpg\n"
+
+
 def test_damaged_table_is_reported(tmp_path):
     path = tmp_path / "metrics.csv"
     path.write_text("step,loss\nabc,1\n")

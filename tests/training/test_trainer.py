@@ -162,6 +162,33 @@ def test_last_row_is_written_even_if_the_last_step_is_interrupted(tmp_path):
     assert [int(row["step"]) for row in rows(run.metrics)] == [1]
 
 
+def test_last_row_is_written_even_if_the_last_weights_are_not(tmp_path, monkeypatch):
+    run = run_of(tmp_path / "run", variant="UNet", steps=1, log_interval=3)
+
+    def full(*_):
+        raise PicanetError("full")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("picanet_tf.training.learner.Learner.save", full)
+        with pytest.raises(PicanetError, match="full"):
+            trained(run)
+    trained(run, resume=True)
+    assert [int(row["step"]) for row in rows(run.metrics)] == [1]
+
+
+def test_the_checkpoint_that_is_called_intact_is(tmp_path):
+    """The newest one was damaged, and passed over."""
+    run = run_of(tmp_path / "run", variant="UNet", steps=2, checkpoint_interval=1)
+    trained(run)
+    (run.checkpoints / "step-2.index").write_bytes(b"")
+
+    def read(step, share=(0, 1)):
+        return disks.read(step).map(lambda images, mask: (images + np.nan, mask))
+
+    with pytest.raises(TrainingError, match="of step 1, is intact"):
+        trained(run, read_training=read, resume=True)
+
+
 def test_a_loss_that_is_not_finite_stops_the_run(tmp_path):
     run = run_of(tmp_path / "run", variant="UNet", learning_rate=1e30)
     with pytest.raises(
