@@ -14,7 +14,7 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="needs PyTorch: make test-torch")
 
-from tools.torch_training import common, reference, weights  # noqa: E402
+from tools.torch_training import common, reference, spare, weights  # noqa: E402
 from tools.torch_training import packs as packing  # noqa: E402
 from tools.torch_training.network import PiCANet, parse_variant  # noqa: E402
 
@@ -291,6 +291,23 @@ def test_training_in_spare_time_is_resumed(packs, tmp_path, start):
     assert "was written by the command spare" in refused(
         "train", packs, tmp_path, "--resume"
     )
+
+
+def test_a_state_without_weights_is_resumed(packs, tmp_path, monkeypatch):
+    """Weights without a state would count as someone else's."""
+    words = (*SMALL, "--freeze_blocks", "0", "--seconds", "0.1")
+    options = spare.make_parser().parse_args([str(packs), str(tmp_path), *words])
+
+    def full(*_):
+        raise OSError("full")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(weights, "save", full)
+        with pytest.raises(OSError, match="full"):
+            spare.train(options)
+    assert not (tmp_path / "weights.npz").exists()
+    spare.train(options)
+    assert len(weights.read(tmp_path / "weights.npz")) > 100
 
 
 def test_foreign_files_are_kept(packs, tmp_path):

@@ -188,9 +188,11 @@ class Training:
             "optimizer": self.optimizer.state_dict(),
             "seen": self.seen,
         }
-        # The weights first: they are refused if they are not finite.
-        weights.save(self.average, self.output / "weights.npz")
+        path = self.output / "weights.npz"
+        weights.finite_arrays(self.average, path)  # Raises if one is not.
+        # The state first: without it, the folder would count as someone else's.
         common.save_state(state, self.output / "state.pt")
+        weights.save(self.average, path)
 
 
 def train(options: argparse.Namespace) -> None:

@@ -174,9 +174,11 @@ def train(options: argparse.Namespace, given: Collection[str] = ()) -> None:
             "log": log,
             "seconds": before + time.monotonic() - began,
         }
-        # The weights first: they are refused if they are not finite.
-        weights.save(network.state_dict(), output / "weights.npz")
+        path = output / "weights.npz"
+        weights.finite_arrays(state["network"], path)  # Raises if one is not.
+        # The state first: without it, the folder would count as someone else's.
         common.save_state(state, state_path)
+        weights.save(state["network"], path)
         with replacing(output / "log.json") as part:
             part.write_text(json.dumps(log, indent=1) + "\n")
 

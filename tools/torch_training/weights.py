@@ -139,6 +139,21 @@ def read(path: str | Path) -> dict[str, np.ndarray]:
         raise ValueError(f"{path} is damaged: {error}") from error
 
 
+def finite_arrays(
+    state: Mapping[str, torch.Tensor], path: str | Path
+) -> dict[str, np.ndarray]:
+    """Returns a network's `state_dict` as {variable: array}, its averages corrected.
+
+    Raises:
+        ValueError: if a value is not finite, so that it is not written to `path`.
+    """
+    arrays = to_arrays(corrected(state))
+    wrong = [name for name, value in arrays.items() if not np.isfinite(value).all()]
+    if wrong:
+        raise ValueError(f"{wrong[0]} is not finite: {path} is left unchanged")
+    return arrays
+
+
 def save(state: Mapping[str, torch.Tensor], path: str | Path) -> None:
     """Writes an .npz for `presets.add`: kernels in float16, vectors in float32.
 
@@ -152,13 +167,9 @@ def save(state: Mapping[str, torch.Tensor], path: str | Path) -> None:
         ValueError: if a value is not finite; the file is unchanged.
         OSError: if it cannot be written; the file is unchanged.
     """
-    arrays = to_arrays(corrected(state))
-    wrong = [name for name, value in arrays.items() if not np.isfinite(value).all()]
-    if wrong:
-        raise ValueError(f"{wrong[0]} is not finite: {path} is left unchanged")
     stored = {
         name: value.astype(np.float16) if value.ndim > 1 else value
-        for name, value in arrays.items()
+        for name, value in finite_arrays(state, path).items()
     }
     with replacing(path) as part:
         np.savez(part, **stored)
