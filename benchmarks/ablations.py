@@ -45,9 +45,8 @@ def main(run: str, tfrecords: str, output: str) -> None:
 def renew_statistics(model, images) -> None:
     """Re-estimates moving mean and variance as plain means over the batches."""
     import tensorflow as tf
-    from keras.layers import Dropout
 
-    from picanet_tf.layers import BatchNormalization
+    from picanet_tf.layers import BatchNormalization, Dropout
 
     layers = list(model._flatten_layers())
     norms = [layer for layer in layers if isinstance(layer, BatchNormalization)]

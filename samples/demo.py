@@ -18,9 +18,12 @@ BUILD = ROOT / "build" / "demo"
 
 def predict(form: str) -> Path:
     """Runs the predict command on all samples; returns the folder of its results."""
+    from picanet_tf.presets import default_preset
+
     folder = BUILD / form
     output = os.path.relpath(folder, ROOT)
     words = ["predict.py", "samples/images", "--format", form, "--output", output]
+    words += ["--model", default_preset().name]  # Not a run that was trained here.
     print(f"\n$ python {' '.join(words)}", flush=True)
     subprocess.run([sys.executable, *words], cwd=ROOT, check=True)
     return folder

@@ -86,7 +86,8 @@ def browser() -> None:
 
     with tempfile.TemporaryDirectory() as folder:
         site = Path(folder) / "site"
-        subprocess.run([*COMMANDS, "web", site, "--attention"], cwd=ROOT, check=True)
+        words = ("web", site, "--attention", "--model", default_preset().name)
+        subprocess.run([*COMMANDS, *words], cwd=ROOT, check=True)
         with served(site) as address, _tab(1040, 1290) as tab:
             tab.goto(address)
             names = ("astronaut.png", "flower.jpg", "coffee.png", "rocket.jpg")
@@ -108,7 +109,8 @@ def browser() -> None:
 
 def page() -> None:
     address = f"http://127.0.0.1:{PORT}"
-    words = (*COMMANDS, "visualize", "--serve", "--port", str(PORT))
+    words = ("visualize", "--serve", "--port", str(PORT))
+    words = (*COMMANDS, *words, "--model", default_preset().name)
     server = subprocess.Popen(words, cwd=ROOT)
     try:
         for _ in range(120):
