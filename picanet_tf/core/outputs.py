@@ -2,6 +2,7 @@
 
 import functools
 import os
+import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
@@ -48,13 +49,15 @@ def assign_outputs(
         (input, output path) pairs, in the order of the inputs.
 
     Raises:
-        OutputClash: if two inputs still map to the same file, or a result would
-            overwrite one of the inputs.
+        OutputClash: if two inputs still map to the same file, on a disk that ignores
+            case also of names that differ in case only, or a result would overwrite
+            one of the inputs.
     """
     folder, inputs = Path(folder), list(inputs)
     short = [_result(item, item.place.stem, suffix, video_suffix) for item in inputs]
     often = Counter(map(_without_case, short))
     outputs: dict[Path, Path] = {}
+    without_case: dict[str, Path] = {}
     # Not `Path.resolve`, which raises on symlink loops.
     taken = {os.path.realpath(item.path) for item in inputs}
     pairs = []
@@ -62,8 +65,11 @@ def assign_outputs(
         if often[_without_case(place)] > 1 or keeps_extension(item):
             place = _result(item, item.place.name, suffix, video_suffix)
         output = folder / place
-        if output in outputs:
-            other = outputs[output]
+        other = outputs.get(output)
+        near = without_case.setdefault(_without_case(output), item.path)
+        if other is None and near != item.path and _ignores_case(output.parent):
+            other = near
+        if other is not None:
             raise OutputClash(
                 f"`output`: {other} and {item.path} would both go to {output}. Rename "
                 "one of them",
@@ -107,6 +113,18 @@ def find_overwritten(
         if in_place and os.path.exists(output):
             return item, output
     return None
+
+
+def _ignores_case(folder: Path) -> bool:
+    """Whether names in a folder, which may be still to be created, ignore case."""
+    while not os.path.exists(folder) and folder != folder.parent:
+        folder = folder.parent
+    try:
+        with tempfile.NamedTemporaryFile(prefix=".case", dir=folder) as file:
+            path = Path(file.name)
+            return path.with_name(path.name.upper()).exists()
+    except OSError:  # Nothing can be written there, which is reported in time.
+        return False
 
 
 def _without_case(place: Path) -> str:

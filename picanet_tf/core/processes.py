@@ -66,7 +66,7 @@ def map_ahead(
         pool: from `worker_pool`.
         function, items: what to call, and with what.
         chunk: items per task.
-        ahead: tasks that are begun before the result of the first is asked for.
+        ahead: tasks that are begun at once, before the first result is asked for.
     """
     items, tasks = iter(items), deque()
 
@@ -77,10 +77,14 @@ def map_ahead(
 
     for _ in range(ahead):
         submit()
-    while tasks:
-        results = tasks.popleft().result()
-        submit()
-        yield from results
+
+    def results() -> Iterator:
+        while tasks:
+            found = tasks.popleft().result()
+            submit()
+            yield from found
+
+    return results()
 
 
 def _map(function: Callable, items: list) -> list:

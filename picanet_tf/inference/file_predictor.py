@@ -112,7 +112,7 @@ class FilePredictor:
         return item, output, error
 
     def _read(self, pair: tuple[Input, Path]) -> np.ndarray:
-        check_name_length(*pair)
+        check_name_length(*pair, beside=self._options.output is None)
         return read_image(
             pair[0].path, max_pixels=self._options.max_pixels, keep_alpha=True
         )
@@ -146,7 +146,8 @@ class FilePredictor:
                 INSTALL,
             )
         try:
-            check_name_length(item, incomplete_path(output))
+            beside = self._options.output is None
+            check_name_length(item, incomplete_path(output), beside=beside)
             predict_video(
                 self._model,
                 item.path,

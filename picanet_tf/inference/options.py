@@ -68,7 +68,7 @@ class PredictOptions:
             )
         for name in ("batch_size", "max_pixels"):
             value = getattr(self, name)
-            if not isinstance(value, int) or value < 1:
+            if not isinstance(value, int | np.integer) or value < 1:
                 raise PicanetError(
                     f"`{name}` must be a whole number, at least 1. Received: "
                     f"{name}={value!r}"

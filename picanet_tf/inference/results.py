@@ -198,11 +198,16 @@ def output_is_input(
     )
 
 
-def check_name_length(item: Input, output: Path) -> None:
-    """Raises `PicanetError` if the name of a result is too long for a file."""
+def check_name_length(item: Input, output: Path, *, beside: bool = False) -> None:
+    """Raises `PicanetError` if the name of a result is too long for a file.
+
+    Args:
+        item: the input.
+        output: its result.
+        beside: whether the result has a longer name since no folder was given for it.
+    """
     length = len(os.fsencode(output.name))
     if length > _LONGEST_NAME:
-        beside = output.parent == item.path.parent
         advice = "give `output` for shorter names, or " * beside + "rename the file"
         raise PicanetError(
             f"{item.path}: a file name has at most {_LONGEST_NAME} bytes, and that of "

@@ -11,6 +11,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from picanet_tf.core.errors import PicanetError
+from picanet_tf.core.files import in_utf8
 from picanet_tf.inference.locate import Located
 from picanet_tf.serving.decoding import MAX_PIXELS
 from picanet_tf.serving.versions import MODEL_CARD
@@ -142,7 +143,8 @@ def write_card(folder: Path, *, task: str, **values) -> Path:
     files = {file.relative_to(folder) for file in folder.rglob("*") if file.is_file()}
     card["files"] = sorted(file.as_posix() for file in {*files, MODEL_CARD})
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(card, indent=2, ensure_ascii=False) + "\n", "utf-8")
+    text = json.dumps(card, indent=2, ensure_ascii=False)
+    path.write_text(in_utf8(text) + "\n", "utf-8")
     return path
 
 

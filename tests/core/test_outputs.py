@@ -6,7 +6,7 @@ import pytest
 
 from picanet_tf.core.errors import PicanetError
 from picanet_tf.core.inputs import Input
-from picanet_tf.core.outputs import OutputClash, assign_outputs
+from picanet_tf.core.outputs import OutputClash, _ignores_case, assign_outputs
 
 
 def outputs(*names, folder="out", root="in"):
@@ -32,6 +32,20 @@ def test_colliding_results_all_keep_their_whole_names():
 def test_names_that_differ_in_case_only_collide():
     expected = ["out/Cat.jpg.png", "out/cat.webp.png"]  # One file, on many disks.
     assert outputs("Cat.jpg", "cat.webp") == expected
+
+
+def test_names_that_stay_equal_without_case_clash_where_case_is_ignored(monkeypatch):
+    assert outputs("Cat.jpg", "cat.jpg") == ["out/Cat.jpg.png", "out/cat.jpg.png"]
+    monkeypatch.setattr("picanet_tf.core.outputs._ignores_case", lambda folder: True)
+    assert outputs("Cat.jpg", "cat.png") == ["out/Cat.jpg.png", "out/cat.png.png"]
+    with pytest.raises(OutputClash, match="Cat.jpg and in/cat.jpg would both go to"):
+        outputs("Cat.jpg", "cat.jpg")
+
+
+def test_disk_is_asked_whether_it_ignores_case(tmp_path):
+    (tmp_path / "a").touch()
+    assert _ignores_case(tmp_path / "new" / "out") == (tmp_path / "A").exists()
+    assert [path.name for path in tmp_path.iterdir()] == ["a"]
 
 
 def test_results_with_equal_paths_are_an_error():

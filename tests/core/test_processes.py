@@ -41,6 +41,7 @@ def test_little_is_computed_ahead():
 
     pool = Pool()
     results = map_ahead(pool, str, range(100), chunk=10, ahead=2)
+    assert pool.tasks == 2  # At once.
     assert next(results) == "0" and pool.tasks == 3
     assert [*results] == [*map(str, range(1, 100))] and pool.tasks == 10
     assert [*map_ahead(pool, str, [], chunk=10, ahead=2)] == []

@@ -86,7 +86,8 @@ def rule(holds: bool, *told: object) -> None:
 @contextlib.contextmanager
 def memory_rule(most: int, *told: object) -> Iterator[None]:
     """Checks that a block raises the peak of memory by less than `most` kB."""
-    Path("/proc/self/clear_refs").write_text("5")  # Resets the peak to what is in use.
+    with contextlib.suppress(OSError):  # Not on all kernels: laxer there.
+        Path("/proc/self/clear_refs").write_text("5")  # Resets the peak to the present.
     before = _peak()
     yield
     grown = _peak() - before

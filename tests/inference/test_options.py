@@ -1,5 +1,6 @@
 """Options of `predict` that are checked before any work is done."""
 
+import numpy as np
 import pytest
 
 from picanet_tf.core.errors import PicanetError
@@ -15,3 +16,8 @@ def test_numbers_must_be_whole_and_positive(name, value):
     assert str(raised.value) == (
         f"`{name}` must be a whole number, at least 1. Received: {name}={value!r}"
     )
+
+
+@pytest.mark.parametrize("name", ["batch_size", "max_pixels"])
+def test_numbers_may_be_numpys(name):
+    assert getattr(PredictOptions(**{name: np.prod([4, 3])}), name) == 12

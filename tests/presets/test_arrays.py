@@ -146,7 +146,7 @@ def spoilt(folder):
         "gone.npz": "No such file",
         "truncated.npz": "not a zip file",
         "empty.npz": "No data left in file",
-        "text.npz": "pickled (object) data",
+        "text.npz": "pickled",
         "flipped.npz": "Bad CRC-32",
         "header.npz": "Bad CRC-32",
         "lone.npy": "not an .npz",

@@ -1,6 +1,7 @@
 """The model card states what is known, and None for what is not."""
 
 import json
+import os
 
 import pytest
 
@@ -100,3 +101,10 @@ def test_card_is_written(tmp_path):
     assert card["exported_with"]["keras"].startswith("3.")
     assert "research" in card["licence_notes"]
     assert card["files"] == ["assets/model_card.json", "tflite/picanet.tflite"]
+
+
+def test_card_holds_any_file_names(tmp_path):
+    name = os.fsdecode(b"caf\xe9 \xe5\xad\x97")
+    path = model_card.write_card(tmp_path, task="saliency", training_set=name)
+    assert json.loads(path.read_text("utf-8"))["training_set"] == name
+    assert "caf\\udce9 字" in path.read_text("utf-8")

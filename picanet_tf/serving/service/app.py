@@ -16,6 +16,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
+from picanet_tf.core.files import in_utf8
 from picanet_tf.core.hardware import cores
 from picanet_tf.inference.litert import LiteRTModel
 from picanet_tf.inference.options import PredictOptions
@@ -138,7 +139,7 @@ class _Service:
                 url=request.url.replace(query=""),
                 field=FIELD,
                 parameters=describe_parameters(self._model.spec.formats),
-                model=self._model.path.stem,
+                model=in_utf8(self._model.path.stem),
                 limits=self._limits,
             ),
             headers={"Vary": "Accept"},
@@ -148,7 +149,7 @@ class _Service:
         return JSONResponse(
             {
                 "status": "ok",
-                "model": self._model.path.stem,
+                "model": in_utf8(self._model.path.stem),
                 "waiting": self.jobs.waiting,
             }
         )
