@@ -6,11 +6,13 @@ import keras
 import tensorflow as tf
 from keras import ops
 
+from picanet_tf.models.batch_loss import BatchLoss
+
 NEGATIVES = 3  # hard negatives per positive
 
 
 @keras.saving.register_keras_serializable(package="picanet_tf")
-class LocationLoss(keras.losses.Loss):
+class LocationLoss(BatchLoss):
     """Smooth L1 loss of the offsets, averaged over all positives of the batch.
 
     With several replicas, the mean is over the positives of each replica. The loss and
@@ -31,12 +33,11 @@ class LocationLoss(keras.losses.Loss):
         size = ops.abs(y_true[..., :4] - y_pred)
         each = ops.where(size < 1, 0.5 * ops.square(size), size - 0.5)
         total = ops.sum(ops.sum(each, axis=-1) * positive)
-        # [1]: the base class averages over it and divides by the number of replicas.
         return ops.reshape(total / ops.maximum(ops.sum(positive), 1), [1])
 
 
 @keras.saving.register_keras_serializable(package="picanet_tf")
-class ScoreLoss(keras.losses.Loss):
+class ScoreLoss(BatchLoss):
     """Softmax cross-entropy of positives and hard negatives, per positive.
 
     The negatives of an image with the highest losses count, `negatives` times as many

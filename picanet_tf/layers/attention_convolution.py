@@ -65,6 +65,7 @@ class AttentionConvolution(AttentiveLayer):
             attention_filters,
             strides,
             dtype=self.dtype_policy,
+            trainable=self.trainable,
             name="attention",
         )
 

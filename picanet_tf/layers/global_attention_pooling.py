@@ -63,7 +63,11 @@ class GlobalAttentionPooling(AttentiveLayer):
         self.units = check_positive(units=units)
         self.lstm_options = LSTMOptions.convert(lstm_options)
         self.renet = ReNet(
-            units, self.lstm_options, dtype=self.dtype_policy, name="renet"
+            units,
+            self.lstm_options,
+            dtype=self.dtype_policy,
+            trainable=self.trainable,
+            name="renet",
         )
         self.conv = keras.layers.Conv2D(
             kernel_size**2,
@@ -71,9 +75,12 @@ class GlobalAttentionPooling(AttentiveLayer):
             data_format="channels_last",
             kernel_initializer=gaussian(),
             dtype=self.dtype_policy,
+            trainable=self.trainable,
             name="conv",
         )
-        self.norm = BatchNormalization(dtype=self.dtype_policy, name="norm")
+        self.norm = BatchNormalization(
+            dtype=self.dtype_policy, trainable=self.trainable, name="norm"
+        )
 
     def get_logits_layer(self):
         return self

@@ -55,6 +55,7 @@ class LocalAttention(keras.layers.Layer):
             activation="relu",
             kernel_initializer=gaussian(),
             dtype=self.dtype_policy,
+            trainable=self.trainable,
             name="see",
         )
         self.conv = keras.layers.Conv2D(
@@ -63,9 +64,12 @@ class LocalAttention(keras.layers.Layer):
             data_format="channels_last",
             kernel_initializer=gaussian(),
             dtype=self.dtype_policy,
+            trainable=self.trainable,
             name="conv",
         )
-        self.norm = BatchNormalization(dtype=self.dtype_policy, name="norm")
+        self.norm = BatchNormalization(
+            dtype=self.dtype_policy, trainable=self.trainable, name="norm"
+        )
 
     def build(self, input_shape):
         self.see.build(input_shape)

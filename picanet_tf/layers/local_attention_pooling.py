@@ -58,6 +58,7 @@ class LocalAttentionPooling(AttentiveLayer):
             dilation_rate,
             attention_filters,
             dtype=self.dtype_policy,
+            trainable=self.trainable,
             name="attention",
         )
 

@@ -90,8 +90,12 @@ class ReNet(keras.layers.Layer):
         self.lstm_options = LSTMOptions.convert(lstm_options)
         rows, columns = self._make_lstm(), self._make_lstm()
         policy = self.dtype_policy
-        self.rows = keras.layers.Bidirectional(rows, dtype=policy, name="rows")
-        self.columns = keras.layers.Bidirectional(columns, dtype=policy, name="columns")
+        self.rows = keras.layers.Bidirectional(
+            rows, dtype=policy, trainable=self.trainable, name="rows"
+        )
+        self.columns = keras.layers.Bidirectional(
+            columns, dtype=policy, trainable=self.trainable, name="columns"
+        )
         # `Bidirectional` copies its argument. While Keras loads a model it identifies
         # shared layers by id(), so the originals must stay alive: a freed id could be
         # given to a later LSTM, which Keras would then take for this one. In a closure,
@@ -108,6 +112,7 @@ class ReNet(keras.layers.Layer):
             use_cudnn=self.lstm_options.use_cudnn,
             unroll=self.lstm_options.unroll,
             dtype=self.dtype_policy,
+            trainable=self.trainable,
             name="lstm",
         )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import numbers
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -42,7 +43,8 @@ class NetworkConfig:
         dtype: dtype policy of the layers.
 
     Raises:
-        PicanetError: if the width is not above 0.
+        PicanetError: if the width is not above 0, the image size is no whole number,
+            or there are fewer than 2 classes.
     """
 
     task: str
@@ -59,6 +61,15 @@ class NetworkConfig:
     def __post_init__(self):
         if not 0 < self.width < float("inf"):
             raise PicanetError(f"`width` must be above 0. Received: width={self.width}")
+        if not isinstance(self.image_size, numbers.Integral):
+            raise PicanetError(
+                f"`image_size` must be a whole number. Received: {self.image_size!r}"
+            )
+        object.__setattr__(self, "image_size", int(self.image_size))
+        if self.classes is not None and self.classes < 2:
+            raise PicanetError(
+                f"`classes` must be at least 2. Received: classes={self.classes}"
+            )
 
 
 @keras.saving.register_keras_serializable(package="picanet_tf")
@@ -69,7 +80,8 @@ class Network(keras.Model):
 
         Network.from_config({**network.get_config(), "image_size": 320})
 
-    creates the same network for another input size, with random weights.
+    creates the same network for another input size, with random weights. The
+    configuration also names the layers that are frozen, if any are.
 
     Args:
         inputs, outputs: inputs and outputs of the functional model.
@@ -110,7 +122,9 @@ class Network(keras.Model):
         return tuple(point for point in points if point.kind in ATTENTIVE)
 
     def get_config(self) -> dict:
-        return dataclasses.asdict(self.config)
+        frozen = [layer.name for layer in self.layers if not layer.trainable]
+        config = dataclasses.asdict(self.config)
+        return {**config, "frozen": frozen} if frozen else config
 
     @classmethod
     def from_config(cls, config: Mapping) -> Network:
@@ -120,8 +134,12 @@ class Network(keras.Model):
             PicanetError: if a setting is invalid or the task unknown.
         """
         config = dict(config)
+        frozen = config.pop("frozen", ())
         lstm_options = LSTMOptions.convert(config.pop("lstm_options", None))
-        return build(NetworkConfig(**config, lstm_options=lstm_options))
+        network = build(NetworkConfig(**config, lstm_options=lstm_options))
+        for name in frozen:
+            network.get_layer(name).trainable = False
+        return network
 
     def rebuild(self, **changes) -> Network:
         """Returns a copy with changed settings and the same weights.

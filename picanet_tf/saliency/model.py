@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from picanet_tf.backbones.vgg16 import scale_channels, vgg16_features
+from picanet_tf.core.errors import PicanetError
 from picanet_tf.models.base import NetworkConfig
 from picanet_tf.models.decoder import (
     decoding_module,
@@ -42,6 +43,8 @@ def saliency_outputs(image, config: NetworkConfig) -> dict:
 
     Reference: Sec. 4.1 and 4.2.
     """
+    if config.classes is not None:
+        raise PicanetError("`classes`: a saliency network has none")
     plan, width = parse_variant(config.variant), config.width
     features = vgg16_features(
         image,

@@ -6,13 +6,14 @@ import keras
 from keras import ops
 
 from picanet_tf.core.voc import IGNORE
+from picanet_tf.models.batch_loss import BatchLoss
 
 # Weights of the U-Net's side outputs, as in the saliency network; DeepLab has only one.
 WEIGHTS = {"logits": 1.0, "stage6": 0.5, "stage5": 0.5, "stage4": 0.5, "stage3": 0.8}
 
 
 @keras.saving.register_keras_serializable(package="picanet_tf")
-class SegmentationLoss(keras.losses.Loss):
+class SegmentationLoss(BatchLoss):
     """Mean softmax cross-entropy over the pixels that have a class.
 
     The mean is over all pixels of the batch, as in Caffe; with several replicas, of
@@ -34,7 +35,6 @@ class SegmentationLoss(keras.losses.Loss):
         each = ops.sparse_categorical_crossentropy(classes, y_pred, from_logits=True)
         counts = ops.cast(counts, each.dtype)
         total = ops.sum(each * counts) / ops.maximum(ops.sum(counts), 1)
-        # [1]: the base class averages over it and divides by the number of replicas.
         return ops.reshape(total, [1])
 
     def get_config(self):

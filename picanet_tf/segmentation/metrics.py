@@ -64,7 +64,8 @@ class SegmentationMetrics:
         classes, ignore = self._metric.num_classes, self._metric.ignore_class
         # The metric would silently ignore such pixels and overrate the method.
         for name, values in ("predicted", predicted), ("truth", truth):
-            wrong = (values >= classes) & ~((values == ignore) & (name == "truth"))
+            wrong = (values < 0) | (values >= classes)
+            wrong &= ~((values == ignore) & (name == "truth"))
             if wrong.any():
                 raise ValueError(
                     f"`{name}` has the class {values[wrong][0]}; classes are "

@@ -135,6 +135,12 @@ class LayerContract:
         ):
             np.testing.assert_array_equal(output, wanted)
 
+    def test_stays_frozen(self):
+        frozen = self.layer_class(**self.arguments, trainable=False)
+        again = self.layer_class.from_config(frozen.get_config())
+        again.build((None, *self.input_shape))
+        assert not any(layer.trainable for layer in again._flatten_layers())
+
     def test_symbolic_shapes_and_dtypes_equal_eager_ones(self):
         layer = self.make()
         symbolic = as_list(self.functional(layer).outputs)

@@ -59,6 +59,41 @@ def test_the_variables_keep_their_paths(task, variant, tiny_network):
     assert sorted(weight.path for weight in network.weights) == PATHS[task][variant]
 
 
+def test_frozen_layers_stay_frozen(tmp_path):
+    network = get_task("saliency").build_model("6GAP_5LAP", 32, width=1 / 32)
+    assert "frozen" not in network.get_config()
+    frozen = {"block1_conv1", "d6_gap", "d5_lap"}
+    for name in frozen:
+        network.get_layer(name).trainable = False
+    network.save(tmp_path / "a.keras")
+    loaded = keras.saving.load_model(tmp_path / "a.keras")
+    for each in (network, loaded, network.rebuild()):
+        assert set(each.get_config()["frozen"]) == frozen
+        assert {layer.name for layer in each.layers if not layer.trainable} == frozen
+    norm = loaded.get_layer("d5_lap").attention.norm
+    before = norm.moving_mean.numpy()
+    loaded(images(32), training=True)
+    np.testing.assert_array_equal(norm.moving_mean, before)
+
+
+@pytest.mark.parametrize(
+    "task, settings, said",
+    [
+        ("saliency", {"classes": 2}, "`classes`: a saliency network has none"),
+        ("segmentation", {"classes": 0}, "`classes` must be at least 2. Received"),
+        ("segmentation", {"image_size": 64.0}, "`image_size` must be a whole number"),
+    ],
+)
+def test_settings_without_a_meaning_are_refused(task, settings, said):
+    with pytest.raises(PicanetError, match=said):
+        get_task(task).build_model("UNet", width=1 / 32, **settings)
+
+
+def test_image_size_may_be_numpys():
+    network = get_task("saliency").build_model("UNet", np.int64(32), width=1 / 32)
+    assert json.loads(json.dumps(network.get_config()))["image_size"] == 32
+
+
 def test_the_config_is_what_was_passed():
     options = LSTMOptions(use_cudnn=False, unroll=True)
     network = get_task("segmentation").build_model(

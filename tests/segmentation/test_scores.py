@@ -132,6 +132,8 @@ def test_invalid_maps_are_rejected():
         metrics.update(np.zeros([2, 3], np.uint8), np.zeros([2, 2], np.uint8))
     with pytest.raises(ValueError, match="`predicted` has the class 255"):
         metrics.update(np.full([2, 2], 255, np.uint8), np.zeros([2, 2], np.uint8))
+    with pytest.raises(ValueError, match="`predicted` has the class -1; classes are"):
+        metrics.update(np.full([2, 2], -1), np.zeros([2, 2], np.uint8))
     with pytest.raises(ValueError, match="`truth` has the class 21; classes are 0..20"):
         metrics.update(np.zeros([2, 2], np.uint8), np.full([2, 2], 21, np.uint8))
     with pytest.raises(PicanetError, match="no images to score"):
