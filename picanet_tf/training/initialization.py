@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
+import random
+from collections.abc import Iterator
 from pathlib import Path
 
 import keras
+import numpy as np
 from absl import logging
 
 from picanet_tf.backbones.vgg16_weights import is_vgg16_layer, load_vgg16_weights
@@ -21,6 +25,21 @@ from picanet_tf.presets import Preset
 from picanet_tf.tasks.base import Task
 from picanet_tf.training import optimizer as optimizers
 from picanet_tf.training.experiments import Experiment
+
+
+@contextlib.contextmanager
+def seeded(seed: int) -> Iterator[None]:
+    """Context manager that seeds all random generators.
+
+    Those of Python and NumPy are restored on exit; TensorFlow's cannot be.
+    """
+    before = random.getstate(), np.random.get_state()
+    keras.utils.set_random_seed(seed)
+    try:
+        yield
+    finally:
+        random.setstate(before[0])
+        np.random.set_state(before[1])
 
 
 def build(task: Task, experiment: Experiment, image_size: int | None = None) -> Network:

@@ -45,7 +45,8 @@ def train(
         resume: continue from the run's last checkpoint. `tfrecords` and
             `validation_tfrecords` may then name other folders with the same data.
         skip_corrupt: maximum number of corrupt records to skip; each is logged.
-        **settings: settings of `Experiment`, such as `tfrecords`. The rest have the
+        **settings: settings of `Experiment`, such as `tfrecords`. `seed` also becomes
+            TensorFlow's global seed. The rest have the
             task's defaults. Paths may be `os.PathLike`; as in `open`, "~" is not
             expanded, which only the commands do.
 

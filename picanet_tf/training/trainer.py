@@ -10,7 +10,6 @@ import functools
 from collections.abc import Mapping
 from pathlib import Path
 
-import keras
 import tensorflow as tf
 from absl import logging
 
@@ -98,7 +97,6 @@ class Trainer:
         if self.resume and not self.run_directory.begun:
             logging.warning("%s has no checkpoint yet: starting at step 0", path)
             self.resume = False
-        keras.utils.set_random_seed(experiment.seed)
         if experiment.batch_size % strategy.num_replicas_in_sync:
             raise PicanetError(
                 "`batch_size` is the images over all replicas and must be a multiple "
@@ -108,7 +106,8 @@ class Trainer:
         facts = {"settings": experiment, "resume": self.resume}
         agree(strategy, cluster, **facts, data=self.batches.fingerprint)
         answer = "Stopping after this step; send the signal again to stop immediately"
-        with dtype_policy(experiment.precision), StopRequest(answer) as stop:
+        policy, seeded = experiment.precision, initialization.seeded(experiment.seed)
+        with seeded, dtype_policy(policy), StopRequest(answer) as stop:
             self._build(stop)
             first = self.learner.checkpoints.restore() if self.resume else 0
             if self.resume:

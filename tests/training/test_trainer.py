@@ -1,6 +1,7 @@
 """The loop on a network of 1/32 of the channels and synthetic disks."""
 
 import csv
+import random
 import signal
 from types import SimpleNamespace
 
@@ -132,6 +133,14 @@ def test_run_that_another_process_trains_is_refused(tmp_path):
     assert not run.begun
     trained(run)  # Its own lock has ended with it.
     assert run.begun
+
+
+def test_callers_random_generators_go_on(tmp_path):
+    run = run_of(tmp_path / "run", variant="UNet", steps=1)
+    python, numpy = random.getstate(), np.random.get_state()
+    train(run.load_experiment(), run)
+    assert random.getstate() == python
+    np.testing.assert_equal(np.random.get_state(), numpy)
 
 
 def test_last_row_covers_the_remaining_steps(tmp_path):
