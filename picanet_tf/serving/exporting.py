@@ -16,7 +16,7 @@ from absl import logging
 
 from picanet_tf.core.errors import PicanetError
 from picanet_tf.core.files import FULL
-from picanet_tf.models.base import Network
+from picanet_tf.models.base import Network, dtype_policy
 from picanet_tf.serving import model_card, onnx, saved_model, tflite, warmup
 from picanet_tf.serving.comparison import (
     Artefact,
@@ -55,7 +55,8 @@ def export(
     Raises:
         PicanetError: if the export fails; nothing is written then.
     """
-    request.check(calibrated=calibration is not None)
+    calibration = list(calibration or ())
+    request.check(calibrated=bool(calibration))
     try:
         with publishing_version(
             request.output, request.version, request.overwrite
@@ -84,13 +85,12 @@ class _Export:
         self.calibration = calibration
         # The range of int8 is limited, and the photos alone may just fit it.
         int8 = "tflite" in request.formats and "int8" in request.quantize
-        images = vary_brightness(images) if int8 else images
-        self.originals = images
+        self.originals = vary_brightness(images) if int8 else images
         self.size = trained.image_size
         if request.image_size is not None:
             self.size = request.image_size
             self.task.spec.check_image_size(trained.variant, self.size)
-        self.images = np.stack([self._resize(image) for image in images])
+        self.images = np.stack([self._resize(image) for image in self.originals])
         reference = trained
         facts = {"image_size": self.size, "dtype": "float32"}
         if request.attention:
@@ -102,7 +102,8 @@ class _Export:
             for batch in self.images[:, np.newaxis]
         ]
         for outputs in self.reference:
-            heads = self.serving.heads(self.task.logits(outputs), self.size)
+            with dtype_policy("float32"):
+                heads = self.serving.heads(self.task.logits(outputs), self.size)
             outputs |= {name: np.asarray(value) for name, value in heads.items()}
 
     def run(self, facts) -> list[Artefact]:
@@ -238,7 +239,7 @@ class _Export:
             quantization,
             image_size=self.request.image_size,
             attention=attention,
-            calibration=[self._resize(image) for image in self.calibration or ()],
+            calibration=[self._resize(image) for image in self.calibration],
         )
         file = tflite.runner(path)
         return largest(
@@ -280,11 +281,12 @@ class _Export:
 @contextlib.contextmanager
 def _silence():
     """Suppresses log messages of TensorFlow and the converters."""
-    python_logging.disable(python_logging.WARNING)
+    before = python_logging.root.manager.disable
+    python_logging.disable(max(before, python_logging.WARNING))
     try:
         yield
     finally:
-        python_logging.disable(python_logging.NOTSET)
+        python_logging.disable(before)
 
 
 def _size(path: Path) -> int:

@@ -40,6 +40,7 @@ class ExportRequest:
     attention: bool = False
 
     def __post_init__(self):
+        object.__setattr__(self, "output", Path(self.output))
         _check_words("formats", self.formats, FORMATS)
         _check_words("quantize", self.quantize, QUANTIZATIONS)
         if "tflite" not in self.formats and tuple(self.quantize) != ("none",):

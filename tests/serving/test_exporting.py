@@ -1,9 +1,12 @@
 """Whole exports: what they write, what they refuse, what a failure leaves."""
 
+import dataclasses
 import errno
 import json
+import logging
 import os
 
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -136,11 +139,14 @@ def test_a_network_in_bfloat16_is_compared_in_float32(network, tmp_path):
 
 def test_int8_needs_calibration_images(network, tmp_path):
     request = ExportRequest(tmp_path, formats=("tflite",), quantize=("int8",))
-    with pytest.raises(PicanetError, match="int8 needs real images"):
-        exporting.export(network, request, PHOTOS)
+    for none in (None, []):
+        with pytest.raises(PicanetError, match="int8 needs real images"):
+            exporting.export(network, request, PHOTOS, calibration=none)
     assert everything(tmp_path) == []
-    folder, (artefact,) = exporting.export(
-        network, request, PHOTOS, calibration=[photo((40, 40), n) for n in range(4)]
+    request = dataclasses.replace(request, quantize=("dynamic", "int8"))
+    images = (photo((40, 40), n) for n in range(4))  # Used by int8, the last.
+    folder, (_, artefact) = exporting.export(
+        network, request, PHOTOS, calibration=images
     )
     assert artefact.name == "tflite/picanet_int8.tflite"
     assert 1e-4 < artefact.difference < 0.3
@@ -203,6 +209,19 @@ def test_nan_for_one_image_is_not_published(
     with pytest.raises(PicanetError, match="tflite gives NaN or infinity for an image"):
         exporting.export(small, request, PHOTOS, calibration=PHOTOS)
     assert len(seen) > 1 and everything(tmp_path) == []
+
+
+def test_callers_policy_and_logging_do_not_matter(small, tmp_path):
+    logging.disable(logging.INFO)
+    keras.config.set_dtype_policy("mixed_bfloat16")
+    try:
+        _, (artefact,) = exporting.export(small, ExportRequest(tmp_path), PHOTOS[:1])
+        assert artefact.difference < 1e-5
+        assert logging.root.manager.disable == logging.INFO
+        assert keras.config.dtype_policy().name == "mixed_bfloat16"
+    finally:
+        keras.config.set_dtype_policy("float32")
+        logging.disable(logging.NOTSET)
 
 
 def test_differences_with_nan():
