@@ -213,6 +213,11 @@ def test_evaluate_as_a_function(capsys):
     assert scores["max_f"] == methods["model"]["max_f"]
     with pytest.raises(PicanetError, match="give `tfrecords`, or `masks`"):
         picanet_tf.evaluate(models=["model.keras"])
+    with pytest.raises(PicanetError, match="`metrics` must be one of all, fast. Rec"):
+        picanet_tf.evaluate(tfrecords="records", metrics="max_f")
+    Path("a,b").symlink_to("records")  # Commas are part of a path.
+    again = picanet_tf.evaluate(tfrecords="a,b", models="model.keras", workers=0)
+    assert again["datasets"]["abc"]["max_f"] == methods["model"]["max_f"]
 
 
 @pytest.mark.slow

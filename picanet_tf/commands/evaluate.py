@@ -28,6 +28,7 @@ from picanet_tf.commands.engine_flags import define_engine_flags, read_engine_op
 from picanet_tf.core import cli
 from picanet_tf.evaluation.options import METRICS, EvaluateOptions
 from picanet_tf.evaluation.run import baselines, conventions, evaluate
+from picanet_tf.evaluation.sources import split_commas
 from picanet_tf.inference.locate import DESCRIPTION
 
 __doc__ = f"{__doc__}\n{conventions()}"
@@ -82,13 +83,13 @@ def main(_) -> int:
     values = flags.FLAGS
     evaluate(
         show=functools.partial(print, flush=True),
-        tfrecords=values.tfrecords,
+        tfrecords=split_commas(values.tfrecords),
         masks=values.masks,
         images=values.images,
         names=values.name,
         mask_suffix=values.mask_suffix,
         invert_masks=values.invert_masks,
-        models=values.model,
+        models=split_commas(values.model),
         predictions=values.predictions,
         baseline=values.baseline,
         output=values.output,

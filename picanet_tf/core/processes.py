@@ -7,11 +7,13 @@ import itertools
 import multiprocessing
 import os
 import signal
+import sys
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Executor, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from pathlib import Path
 
 from picanet_tf.core.errors import PicanetError
 from picanet_tf.core.signals import Terminated, sigint_blocked
@@ -30,8 +32,10 @@ def worker_pool(workers: int) -> Iterator[ProcessPoolExecutor]:
         workers: number of processes, at least 1.
 
     Raises:
-        PicanetError: if a worker was killed, as the system does when memory is short.
+        PicanetError: if the calling script lacks `if __name__ == "__main__"`, or a
+            worker was killed, as the system does when memory is short.
     """
+    _check_main()
     others, patient = multiprocessing.active_children(), True
     executor = ProcessPoolExecutor(
         workers,
@@ -55,6 +59,21 @@ def worker_pool(workers: int) -> Iterator[ProcessPoolExecutor]:
         raise
     finally:
         executor.shutdown(wait=patient, cancel_futures=True)
+
+
+def _check_main() -> None:
+    """Raises `PicanetError` if the workers would run the calling script again."""
+    main = sys.modules["__main__"]
+    path = getattr(main, "__file__", None)
+    name = getattr(getattr(main, "__spec__", None), "name", "")
+    if path is None or name.endswith("__main__"):  # Such as `python -m package`.
+        return
+    with contextlib.suppress(OSError):
+        if "__name__" not in Path(path).read_text("utf-8", errors="replace"):
+            raise PicanetError(
+                f"{path}: every worker process would run this script again. Put what "
+                'it does below the line: if __name__ == "__main__":'
+            )
 
 
 def map_ahead(

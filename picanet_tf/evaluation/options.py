@@ -6,6 +6,7 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from picanet_tf.core.errors import PicanetError
 from picanet_tf.core.hardware import cores
 
 # {name: scores to compute}; None computes all
@@ -37,7 +38,9 @@ class EvaluateOptions:
         normalize: whether to min-max normalize each map to 0..1.
         metrics: one of `METRICS`.
         batch_size: batch size of the network.
-        workers: number of processes that score; 0 scores in this process.
+        workers: number of processes that score data sets of more than 50 images, for
+            which the calling script needs `if __name__ == "__main__"`; 0 scores in this
+            process.
         grid_images: number of images in the qualitative grid.
     """
 
@@ -67,3 +70,8 @@ class EvaluateOptions:
             one = isinstance(value, str | os.PathLike)
             values = tuple(os.fspath(each) for each in ([value] if one else value))
             object.__setattr__(self, name, values)
+        if self.metrics not in METRICS:
+            raise PicanetError(
+                f"`metrics` must be one of {', '.join(METRICS)}. Received: "
+                f"metrics={self.metrics!r}"
+            )

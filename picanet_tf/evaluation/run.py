@@ -111,7 +111,7 @@ class _Evaluation:
         Among several tasks, it is that of the first model whose task is known without
         loading it, otherwise the first in the registry.
         """
-        folders = sources.split_commas(self._options.tfrecords)
+        folders = self._options.tfrecords
         found = {load_manifest(folder).kind for folder in folders}
         if self._options.masks or not found:
             found.add(kinds.MASK)
@@ -122,7 +122,7 @@ class _Evaluation:
             )
         tasks = [spec.name for spec in specs_of_kind(found.pop())]
         if len(tasks) > 1:
-            models = sources.split_commas(self._options.models)
+            models = self._options.models
             named = (_task_of(locate(m, self._options.weights)) for m in models)
             return next((task for task in named if task in tasks), tasks[0])
         return tasks[0]
@@ -139,7 +139,7 @@ class _Evaluation:
         for option in ("mask_suffix", "invert_masks"):
             if getattr(options, option) and not masks:
                 raise PicanetError(f"`{option}` is for `masks`, which are not given")
-        folders = sources.split_commas(options.tfrecords)
+        folders = options.tfrecords
         found = [self._tfrecord_data_set(folder) for folder in folders]
         found += [
             sources.folder_data_set(
@@ -175,7 +175,7 @@ class _Evaluation:
 
     def _methods(self) -> list[Method]:
         options, scoring = self._options, self._scoring
-        models = sources.split_commas(options.models)
+        models = options.models
         found = [self._network(model) for model in models]
         found += [
             scoring.predictions_on_disk(argument, list_files, self._read_map)
