@@ -68,7 +68,16 @@ def folder_source(
         images, masks, mask_suffix: see `pair_by_name`.
         kind: kind of the masks, `kinds.MASK` or `kinds.CLASS_MAP`.
         invert_masks: for `kinds.MASK`, see `read_any_mask`.
+
+    Raises:
+        PicanetError: if `kind` is another one, or `invert_masks` is for class maps.
     """
+    if kind not in (MASK, CLASS_MAP):
+        raise PicanetError(
+            f"`kind` must be {MASK} or {CLASS_MAP}. Received: kind={kind!r}"
+        )
+    if invert_masks and kind != MASK:
+        raise PicanetError("`invert_masks` is for masks, not for class maps")
     find_pairs = functools.partial(pair_by_name, images, masks, mask_suffix=mask_suffix)
     read = functools.partial(read_any_mask, invert=invert_masks)
     return Source(

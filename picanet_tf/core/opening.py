@@ -37,7 +37,8 @@ _AVIF_BRANDS = {b"avif", b"avis"}
 _AVIF_HEAD = 65_536  # bytes that hold the boxes ahead of the pixels
 
 # Between MAX_IMAGE_PIXELS and the hard limit Pillow only warns; see `max_pixels`.
-warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
+# Appended, so that a filter of the program's own goes before it.
+warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning, append=True)
 
 
 def open_image(file: BinaryIO) -> Image.Image:

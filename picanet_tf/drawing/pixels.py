@@ -78,8 +78,9 @@ def pick_ranks(
     Raises:
         PicanetError: if the image has no object with such a rank.
     """
-    if ranks and max(ranks) > len(centers):
-        raise PicanetError(f"`box` {max(ranks)}: {path} has {len(centers)} boxes")
+    for rank in ranks:
+        if not 1 <= rank <= len(centers):
+            raise PicanetError(f"`box` {rank}: {path} has {len(centers)} boxes")
     found = list(centers.items())
     return dict(found[rank - 1] for rank in ranks)
 

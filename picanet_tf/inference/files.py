@@ -53,7 +53,9 @@ def predict(inputs: str | Path | Sequence[str], **options) -> PredictionReport:
         options["form"] = options.pop("format")
     names = {field.name for field in dataclasses.fields(CutoutOptions)} & options.keys()
     if names:
-        options["cutout"] = CutoutOptions(**{n: options.pop(n) for n in names})
+        cutout = options.get("cutout", CutoutOptions())
+        changes = {name: options.pop(name) for name in names}
+        options["cutout"] = dataclasses.replace(cutout, **changes)
     return predict_files(words, PredictOptions(**options))
 
 

@@ -22,7 +22,8 @@ class KerasModel(Model):
     Can be pickled and copied: the copy is loaded again from `source` on first use.
 
     Args:
-        network: a network built by a task's `build_model`.
+        network: a network built by a task's `build_model`. DeepLab is copied to its
+            test-time input size: create a `KerasModel` anew once its weights change.
         source: the preset name or absolute path that `load_model` loaded it from; None:
             a pickle contains the network.
         threads: as passed to `load_model`, for copies.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numbers
 import os
 import reprlib
 from pathlib import Path
@@ -66,12 +67,13 @@ def load_model(
             f"`engine` must be one of {', '.join(ENGINES)}. Received: {engine!r}"
         )
     if threads is not None and not (
-        isinstance(threads, int) and 1 <= threads <= MOST_THREADS
+        isinstance(threads, numbers.Integral) and 1 <= threads <= MOST_THREADS
     ):
         raise PicanetError(
             f"`threads` must be a whole number, 1 to {MOST_THREADS}. Received: "
             f"{threads!r}"
         )
+    threads = None if threads is None else int(threads)
     if precision not in tuple(POLICIES):  # It may be of any type.
         raise PicanetError(
             f"`precision` must be one of {', '.join(POLICIES)}. Received: {precision!r}"

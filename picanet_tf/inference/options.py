@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
+import numbers
 from dataclasses import dataclass, field
 from pathlib import Path
-
-import numpy as np
 
 from picanet_tf.core.errors import PicanetError
 from picanet_tf.core.images import MAX_PIXELS
@@ -62,13 +61,14 @@ class PredictOptions:
     precision: str = "auto"
 
     def __post_init__(self):
-        if not _is_number(self.threshold) or not 0 <= self.threshold <= 1:  # or NaN
+        number = isinstance(self.threshold, numbers.Real)
+        if not number or not 0 <= self.threshold <= 1:  # or NaN
             raise PicanetError(
                 f"`threshold` must be 0 to 1. Received: threshold={self.threshold!r}"
             )
         for name in ("batch_size", "max_pixels"):
             value = getattr(self, name)
-            if not isinstance(value, int | np.integer) or value < 1:
+            if not isinstance(value, numbers.Integral) or value < 1:
                 raise PicanetError(
                     f"`{name}` must be a whole number, at least 1. Received: "
                     f"{name}={value!r}"
@@ -105,7 +105,8 @@ class PredictOptions:
                 "`quality` goes with `output_format` jpg or webp only. Received: "
                 f"output_format={self.output_format}"
             )
-        if not isinstance(self.quality, int) or not 1 <= self.quality <= 100:
+        whole = isinstance(self.quality, numbers.Integral)
+        if not whole or not 1 <= self.quality <= 100:
             raise PicanetError(
                 f"`quality` must be 1 to 100. Received: quality={self.quality!r}"
             )
@@ -214,7 +215,3 @@ def collected_formats() -> tuple[str, ...]:
     """Returns the formats that collect the results of all images in shared files."""
     specs = map(get_spec, task_names())
     return tuple(dict.fromkeys(f for spec in specs for f in spec.collected_formats))
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, int | float | np.number)

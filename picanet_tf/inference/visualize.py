@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -37,7 +38,7 @@ def visualize(
     *,
     pixels: Sequence[Pixel] = (),
     boxes: Sequence[int] = (),
-    tfrecords: str = "",
+    tfrecords: str | os.PathLike = "",
     max_images: int = 0,
     batch_size: int = 8,
     model: str | None = None,
@@ -74,7 +75,7 @@ def visualize(
             it cannot be measured, or a pixel is outside an image.
     """
     words = [str(inputs)] if isinstance(inputs, str | Path) else list(map(str, inputs))
-    folder = check_folder(output)
+    folder, tfrecords = check_folder(output), os.fspath(tfrecords)
     found = scan_inputs(words, output)
     for item in found.inputs:
         if item.is_video:

@@ -51,6 +51,18 @@ def examples(folder: Path) -> list[tf.train.Example]:
     return [tf.train.Example.FromString(payload) for payload in read_payloads(folder)]
 
 
+@pytest.mark.parametrize(
+    "options, said",
+    [
+        ({"kind": "classmap"}, "`kind` must be mask or class_map. Received: kind='cl"),
+        ({"kind": "class_map", "invert_masks": True}, "`invert_masks` is for masks"),
+    ],
+)
+def test_folders_of_other_kinds_are_refused(options, said):
+    with pytest.raises(PicanetError, match=said):
+        folder_source("images", "masks", **options)
+
+
 def test_round_trip_in_natural_order(converted):
     found = records(converted)
     assert list(found) == [f"im{number}" for number in range(10)]

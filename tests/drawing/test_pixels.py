@@ -4,7 +4,13 @@ import numpy as np
 import pytest
 
 from picanet_tf.core.errors import PicanetError
-from picanet_tf.drawing.pixels import Pixel, cell_of, default_query_pixels, parse_pixel
+from picanet_tf.drawing.pixels import (
+    Pixel,
+    cell_of,
+    default_query_pixels,
+    parse_pixel,
+    pick_ranks,
+)
 
 
 @pytest.mark.parametrize(
@@ -56,6 +62,14 @@ def test_default_query_pixels_lie_deep_in_their_regions():
     assert 140 <= y < 160 and 90 <= x < 230
     x, y = found["background"]
     assert saliency[y, x] < 0.5 and x > 350 and 90 < y < 190
+
+
+@pytest.mark.parametrize("rank", [-1, 0, 3])
+def test_objects_are_counted_from_1(rank):
+    centers = {"cat": Pixel(1, 2), "dog": Pixel(3, 4)}
+    assert pick_ranks(centers, [2, 1], "a.png") == centers
+    with pytest.raises(PicanetError, match=f"`box` {rank}: a.png has 2 boxes"):
+        pick_ranks(centers, [rank], "a.png")
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (10, 20_000), (3, 2)])
