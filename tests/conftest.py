@@ -12,6 +12,8 @@ from tests import commands, forks
 # A shell ignores Ctrl-C in what it runs in the background, and so would all programs
 # that the tests start and interrupt.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+# A proxy for the packages has no way to the servers of the tests.
+os.environ["no_proxy"] = os.environ["NO_PROXY"] = "127.0.0.1,localhost"
 
 # Continuous integration draws the same examples each time, developers others.
 if os.environ.get("CI"):

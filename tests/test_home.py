@@ -40,7 +40,7 @@ print(json.dumps({
     "module",
     [
         *(f"picanet_tf.commands.{name}" for name in (
-            "evaluate", "export", "predict", "serve", "train", "visualize"
+            "evaluate", "export", "predict", "serve", "train", "visualize", "web"
         )),
         *("data_pipeline.convert", "deploy.common", "picanet_tf.presets.add"),
     ],

@@ -89,6 +89,7 @@ WITHOUT_TENSORFLOW = (
             "serve",
             "train",
             "visualize",
+            "web",
         )
     ),
 )
@@ -196,6 +197,11 @@ def test_modules_stay_below_the_line_limit(module):
 def test_entry_scripts_are_short():
     for path in set(ROOT.glob("*.py")) - {ROOT / "setup.py"}:
         assert len(path.read_text().splitlines()) <= 10, path.name
+
+
+def test_modules_to_be_imported_exist():
+    modules = {name.removesuffix(".__init__") for name in WITHOUT_TENSORFLOW}
+    assert modules <= {name.removesuffix(".__init__") for name in SOURCES}
 
 
 @pytest.mark.parametrize("module", [m for m in WITHOUT_TENSORFLOW if m in SOURCES])

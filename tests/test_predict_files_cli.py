@@ -82,6 +82,15 @@ def test_names_too_long_for_their_result_are_reported(stem, predict, tmp_path):
     assert written(tmp_path / "out") == ["a.png", f"{stem}.png"]
 
 
+def test_photos_of_too_many_pixels_are_refused(predict, tmp_path):
+    for name, size in (("small", (45, 30)), ("large", (46, 30))):
+        (tmp_path / "in").mkdir(exist_ok=True)
+        Image.new("RGB", size).save(tmp_path / "in" / f"{name}.png")
+    said = predict("in", "--output", "out", "--max_pixels", 1350, code=1)
+    assert "in/large.png: at most 1,350 pixels are accepted, the image has 46" in said
+    assert written(tmp_path / "out") == ["small.png"]
+
+
 def test_300_photos_with_10_bad_ones(predict, tmp_path):
     for number in range(290):
         save(tmp_path / "in" / f"{number}.png", number % 7)

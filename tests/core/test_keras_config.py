@@ -47,6 +47,12 @@ def test_what_needs_no_keras_runs_with_any_backend():
     assert call("-c", code, fresh=True, KERAS_BACKEND="jax").stdout == "saliency\n"
 
 
+def test_commands_ignore_another_backend_and_say_so():
+    done = call("train.py", "--steps=0", fresh=True, KERAS_BACKEND="jax")
+    assert done.returncode == 1
+    assert "KERAS_BACKEND=jax is ignored: using tensorflow" in done.stderr
+
+
 @pytest.fixture
 def unimported(monkeypatch, tmp_path):
     """As before Keras is imported."""

@@ -182,15 +182,15 @@ def counts(done):
 @BOTH
 def test_stalled_server_times_out(kind, serve, photos, tmp_path):
     server = serve()
-    server.model.delay = 3
+    server.model.delay = 5
     start = time.monotonic()
     done = run(
         kind, f"--server={getattr(server, kind)}", photos,
-        f"--output={tmp_path / 'out'}", "--timeout=0.3", "--in_flight=2",
+        f"--output={tmp_path / 'out'}", "--timeout=1.5", "--in_flight=2",
     )  # fmt: skip
-    assert time.monotonic() - start < 10
+    assert time.monotonic() - start < 30
     assert done.returncode == 1
-    assert f"failed: {photos / '0.jpeg'}: no answer within 0.3 s" in done.stderr
+    assert f"failed: {photos / '0.jpeg'}: no answer within 1.5 s" in done.stderr
     failed, unsent = counts(done)
     assert 2 <= failed <= 3 and failed + unsent == 10
     assert not (tmp_path / "out").exists()
@@ -268,7 +268,7 @@ def test_server_killed_midway_is_reported(base, tmp_path):
     """Both clients at once: what was answered is there, the rest is accounted for."""
     write_photos(tmp_path / "in", 300)
     server = subprocess.Popen(
-        [sys.executable, "-m", "tests.deploy.server", base, "0.05"],
+        [sys.executable, "-m", "tests.deploy.server", base, "0.2"],
         cwd=ROOT,
         stdout=subprocess.PIPE,
         text=True,

@@ -65,9 +65,9 @@ class Written:
 @pytest.fixture(autouse=True)
 def four_cores_and_no_leaked_threads(monkeypatch):
     monkeypatch.setattr(pipeline, "cores", lambda: 4)
-    before = threading.active_count()
+    before = set(threading.enumerate())
     yield
-    assert threading.active_count() == before
+    assert set(threading.enumerate()) <= before
 
 
 def run(jobs, write, *, read=read, **options):
@@ -160,7 +160,7 @@ def test_reading_and_writing_go_on_while_the_network_runs():
 
     class Slow(Means):
         def infer(self, batch):
-            time.sleep(0.02)
+            noted("network", time.sleep)(0.02)
             yield from super().infer(batch)
 
     def slow_read(number):
@@ -174,9 +174,7 @@ def test_reading_and_writing_go_on_while_the_network_runs():
 
     def noted(name, call):
         def run(*arguments):
-            seen[name] += 1
-            if sum(key in active for key in ("read", "write")):
-                seen["together"] += 1
+            seen.update(frozenset((name, other)) for other in {*active} - {name})
             active.append(name)
             try:
                 return call(*arguments)
@@ -194,8 +192,9 @@ def test_reading_and_writing_go_on_while_the_network_runs():
             noted("write", slow_write),
         )
     )
-    assert len(done) == 30 and seen["read"] == seen["write"] == 30
-    assert seen["together"] > 10
+    assert len(done) == 30
+    for pair in ("read", "network"), ("write", "network"), ("read", "write"):
+        assert seen[frozenset(pair)] > 5, pair
 
 
 def test_fatal_error_in_write_ends_the_run():
@@ -325,9 +324,9 @@ def test_jobs_that_have_not_begun_are_dropped_on_failure():
 
     def slow(number):
         begun.append(number)
-        time.sleep(0.005)
+        time.sleep(0.005 if number < 20 else 0.3)
         return np.zeros([2, 2, 3], np.uint8)
 
     with pytest.raises(MemoryError):
         list(predict_jobs(Broken(), range(200), slow, Written(), batch_size=20))
-    assert 20 <= len(begun) <= 30
+    assert 20 <= len(begun) <= 24

@@ -88,7 +88,7 @@ def main(folder, replicas, seed):
     deaths = list(DEATHS)
     draw.shuffle(deaths)
     for how in [*deaths, ""]:
-        number = draw.randint(1, {"step": 3, "sync": 9}.get(how, 10))
+        number = draw.randint(1, {"step": 3, "sync": 9}.get(how, 3))
         begin = time.monotonic()
         status = forked(f"{folder}/killed", how, number)
         written = sorted(p.name for p in Path(folder, "killed/checkpoints").glob("*"))

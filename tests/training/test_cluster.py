@@ -1,7 +1,9 @@
 """Several machines, as several processes of this one."""
 
+import contextlib
 import functools
 import json
+import random
 import re
 import signal
 import socket
@@ -94,12 +96,20 @@ SaliencyValidation.result = lambda self: {"max_f": 0.5, "mae": 0.1}
 """
 
 
+@contextlib.contextmanager
+def free_port():
+    """A port that is held until the end, below those that Linux gives to others."""
+    while True:
+        port = random.SystemRandom().randrange(20_000, 32_000)
+        with contextlib.suppress(OSError), socket.create_server(("127.0.0.1", port)):
+            yield port
+            return
+
+
 def start(count, run, data="the data", resume="", script=WORKER):
     """Starts the workers on ports that are free now."""
-    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    names = [f"127.0.0.1:{s.getsockname()[1]}" for s in sockets]
-    for s in sockets:
-        s.close()
+    with contextlib.ExitStack() as stack:
+        names = [f"127.0.0.1:{stack.enter_context(free_port())}" for _ in range(count)]
     workers = []
     for index in range(count):
         task = {"type": "worker", "index": index}

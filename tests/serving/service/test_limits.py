@@ -122,8 +122,8 @@ def test_large_images_are_processed_alone(start, gated, pool):
 
 def test_missing_body_times_out(start, model, jpeg):
     client = start(model, Limits(timeout=0.4))
+    begin = time.monotonic()
     with contextlib.closing(client.begin(jpeg[:100], len(jpeg))) as connection:
-        begin = time.monotonic()
         answer = connection.getresponse()
         assert answer.status == 408 and answer.headers["Connection"] == "close"
         assert json.loads(answer.read())["error"] == (
@@ -222,7 +222,9 @@ def test_malformed_requests_are_refused(start, model, jpeg):
     ):
         address = "127.0.0.1", client.port
         with socket.create_connection(address, timeout=5) as connection:
-            with contextlib.suppress(ConnectionError):
+            # Only what is too long may be cut off before it is answered.
+            long = len(sent) > 100_000
+            with contextlib.suppress(*[ConnectionError] * long):
                 connection.sendall(sent)
                 assert connection.recv(1000).startswith(b"HTTP/1.1 4"), sent[:60]
     assert client.post(jpeg)[0] == 200

@@ -148,7 +148,8 @@ def test_first_come_first_served():
         with pytest.raises(QueueFull):
             jobs.add(job("one more"), 1)
         assert jobs.waiting == 3
-        await asyncio.sleep(0.1)
+        while not order:
+            await asyncio.sleep(0.01)
         assert order == ["first"]
         opened.set()
         every = [first, large, small, vast]

@@ -95,7 +95,7 @@ def test_slow_requests_get_503_on_shutdown(start, gated, jpeg, monkeypatch, capl
     assert "Traceback" not in caplog.text
 
 
-def test_invalid_arguments_are_reported_in_one_line(litert_file):
+def test_invalid_arguments_are_reported_in_one_line(litert_file, tmp_path):
     def said(*words):
         command = [sys.executable, "-m", "picanet_tf.commands.serve", *words]
         run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
@@ -108,6 +108,9 @@ def test_invalid_arguments_are_reported_in_one_line(litert_file):
     assert f"error: --port {port} of 127.0.0.1 cannot be used: Address already" in line
     (line,) = said("--model=nothing.tflite", "--port=0")
     assert "there is no model file nothing.tflite" in line
+    (tmp_path / "mine.keras").touch()
+    (line,) = said(f"--model={tmp_path}/mine.keras", "--port=0")
+    assert "mine.keras has no LiteRT file to serve. Create one: picanet export" in line
     (line,) = said("--host=0.0.0.0", "--port=0")
     assert "--host 0.0.0.0 is open to other machines" in line
     assert "--allowed_hosts example.com" in line
