@@ -10,13 +10,13 @@ import numpy as np
 
 from picanet_tf.core.voc import CLASSES, VOC_CLASSES
 from picanet_tf.detection import comparison, decode, losses, prediction, targets
-from picanet_tf.detection.model import CONTEXT_INPUTS, detection_outputs
+from picanet_tf.detection.model import CONTEXT_INPUTS, STRIDED, detection_outputs
 from picanet_tf.detection.postprocess import detections
 from picanet_tf.detection.results import Detections
 from picanet_tf.detection.spec import DetectionSpec
 from picanet_tf.detection.validation import DetectionValidation, panel
 from picanet_tf.drawing.pixels import Pixel, default_query_pixels
-from picanet_tf.models.context_modules import AttachPoint
+from picanet_tf.models.context_modules import CONVOLVING, AttachPoint
 from picanet_tf.tasks.base import Task
 from picanet_tf.tasks.serving_spec import ServingSpec
 
@@ -85,6 +85,8 @@ class DetectionTask(Task):
                 plan[key],
                 CONTEXT_INPUTS[key],
                 f"context{key}_{plan[key].lower()}",
+                # The window's distance of 2 is one of the strided map's cells.
+                1 if key in STRIDED and plan[key] in CONVOLVING else 2,
             )
             for key in sorted(plan, reverse=True)
         }

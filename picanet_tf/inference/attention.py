@@ -71,7 +71,8 @@ def context_of(
         attention: float [h, w, K*K], the attention of one image.
         kind: `"GAP"`, `"LAP"` or `"AC"`.
         cell: (row, column) on the map.
-        dilation_rate: dilation of the local window (LAP and AC).
+        dilation_rate: distance of neighbouring positions in the local window (LAP and
+            AC), in cells of the map.
     """
     height, width, positions = attention.shape
     kernel_size = round(positions**0.5)
@@ -173,7 +174,10 @@ class AttentionModel:
             },
             self._all_points,
             self.task.foreground_title,
-            self.task.default_query_pixels(foreground, result),
+            # Not in the padding, which is below and to the right.
+            self.task.default_query_pixels(
+                foreground[: image.shape[0], : image.shape[1]], result
+            ),
             self.task.box_centers(result, size),
         )
 

@@ -42,7 +42,8 @@ class AttachPoint(NamedTuple):
         kind: kind of the module, one of `KINDS`.
         input_layer: name of the layer whose output is the module's input.
         layer: name of the module's layer.
-        dilation_rate: distance of neighbouring positions in a local window.
+        dilation_rate: distance of neighbouring positions in a local window, in cells of
+            the attention's map.
     """
 
     key: int

@@ -263,7 +263,7 @@ class Task(abc.ABC):
         """Returns the default query pixels for attention maps, {label: pixel}.
 
         Args:
-            foreground: float [H, W], at the frame's size.
+            foreground: float [H, W], at the image's size.
             result: result of `spec.postprocess`.
         """
         return default_query_pixels(foreground)

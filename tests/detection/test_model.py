@@ -9,7 +9,7 @@ from picanet_tf.detection import build_model
 from picanet_tf.detection.losses import loss_weights, losses
 from picanet_tf.detection.targets import encode_targets
 from picanet_tf.detection.variants import VARIANTS, parse_variant
-from picanet_tf.tasks import get_spec
+from picanet_tf.tasks import get_spec, get_task
 from picanet_tf.training.experiments import Experiment
 from tests.detection.test_targets import objects_of
 
@@ -58,6 +58,22 @@ def test_output_shapes(variant):
         "478AC_910GAP": {**local, "attention8": (10, 10, 49), **gap},
         "478LAP_910GAP": {**local, "attention8": (19, 19, 49), **gap},
     }.get(variant, {})
+
+
+def test_windows_of_the_strided_convolution_are_on_its_input():
+    """Conv8's 7 positions, 2 apart on 19 x 19, are 1 apart on its map of 10 x 10."""
+    rates = {
+        variant: {
+            key: point.dilation_rate
+            for key, point in get_task("detection").attach_points(variant).items()
+            if point.kind in ("AC", "LAP")
+        }
+        for variant in ("478AC_910GAP", "478LAP_910GAP")
+    }
+    assert rates == {
+        "478AC_910GAP": {8: 1, 7: 2, 4: 2},
+        "478LAP_910GAP": {8: 2, 7: 2, 4: 2},
+    }
 
 
 def test_ssd300_has_the_published_number_of_weights():

@@ -7,6 +7,7 @@ import pytest
 from picanet_tf.core.errors import PicanetError
 from picanet_tf.inference import AttentionModel, KerasModel
 from picanet_tf.saliency import build_model
+from picanet_tf.tasks import get_task
 from tests.inference import networks
 
 
@@ -53,6 +54,18 @@ def test_maps_features_and_attention(photo, width):
     np.testing.assert_allclose(out.ravel(), pooled, rtol=1e-4, atol=1e-5)
     assert list(maps.features) == list(maps.points) == [6, 5, 4, 3, 2]
     assert maps.features[2][1].shape == (16, 16)
+
+
+def test_default_pixels_are_in_the_photo_and_not_in_its_padding():
+    keras.utils.set_random_seed(0)
+    task = get_task("segmentation")
+    network = task.build_model("6GAP_543LAP", 64, width=1 / 32)
+    photo = np.random.default_rng(0).integers(0, 256, (20, 60, 3), np.uint8)
+    maps = AttentionModel(KerasModel(network)).predict(photo)
+    assert maps.foreground.shape == (64, 64)
+    assert maps.query_pixels
+    for pixel in maps.query_pixels.values():
+        assert pixel.x < 60 and pixel.y < 20
 
 
 def test_network_without_attention_is_refused(network):
