@@ -6,6 +6,8 @@ from collections.abc import Iterator
 
 import numpy as np
 
+_BAND_PIXELS = 2**20
+
 
 def resize(values: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     """Resizes bilinearly with half-pixel centres and no antialiasing.
@@ -43,12 +45,13 @@ def resized_bands(
     Args:
         values: [H, W] or [H, W, C], of any real dtype.
         size: (height, width) of the result.
-        rows: maximum number of rows in a band.
+        rows: maximum number of rows in a band; of very wide results, fewer are taken.
 
     Yields:
         (rows of the result, float32 [at most `rows`, width] or [..., width, C]).
     """
     values = _resize_axis(np.asarray(values), 1, size[1])
+    rows = max(1, min(rows, _BAND_PIXELS // size[1]))
     for first in range(0, size[0], rows):
         band = slice(first, min(first + rows, size[0]))
         yield band, np.asarray(_resize_axis(values, 0, size[0], band), np.float32)

@@ -12,6 +12,8 @@ from picanet_tf.core.errors import PicanetError
 from picanet_tf.core.images import read_image
 from picanet_tf.drawing.foreground import blurred_background
 
+_BAND_PIXELS = 2**20
+
 TRANSPARENT = "transparent"
 BLUR = "blur"
 
@@ -93,8 +95,9 @@ def lay_over(
     """
     result = np.empty_like(colours)
     background = np.broadcast_to(background, colours.shape)
-    for row in range(0, len(colours), 256):  # Bands need less memory.
-        band = slice(row, row + 256)
+    rows = max(1, _BAND_PIXELS // colours.shape[1])  # Bands need less memory.
+    for row in range(0, len(colours), rows):
+        band = slice(row, row + rows)
         share = np.float32(alpha[band])[..., np.newaxis]
         result[band] = np.round(share * colours[band] + (1 - share) * background[band])
     return result

@@ -26,6 +26,7 @@ def timed_protocol(seconds: float) -> type[asyncio.Protocol]:
 
         def connection_made(self, transport) -> None:
             super().connection_made(transport)
+            transport.set_write_buffer_limits(high=0)  # Any unread byte is timed.
             self._heading = self._abort_later()
 
         def data_received(self, data: bytes) -> None:
