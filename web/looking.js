@@ -22,7 +22,7 @@ const asked = () => element('look').getAttribute('aria-pressed') === 'true';
  */
 export async function look(photo, summarize) {
   shown = photo;
-  if (!asked() || looked?.photo !== photo) element('looked').hidden = element('pixel').hidden = true;
+  if (!asked() || !photo || looked?.photo !== photo) element('looked').hidden = element('pixel').hidden = true;
   if (!asked() || !photo?.map) return;
   if (looked?.photo !== photo) {
     const mine = ++looks;
@@ -49,7 +49,10 @@ export async function look(photo, summarize) {
  * @param {Photo} photo
  */
 export function forget(photo) {
-  if (looked?.photo === photo) looked = undefined;
+  if (looked?.photo === photo) {
+    looked = undefined;
+    element('modules').replaceChildren();
+  }
   if (shown === photo) shown = undefined; // Its attention may still be computed.
 }
 

@@ -334,6 +334,13 @@ def test_a_visitor_sees_where_the_network_looked(new_page, attentive, tmp_path):
         expect(captions).to_have_count(4)
         page.locator("#look").click()
         expect(page.locator("#looked")).to_be_hidden()
+        page.locator("#look").click()
+        expect(page.locator("#looked")).to_be_visible()
+        for left in (1, 0):
+            page.locator("#remove").click()
+            expect(page.locator("#photos button")).to_have_count(left)
+            expect(captions).to_have_count(4 * left, timeout=60_000)
+        expect(page.locator("#looked")).to_be_hidden()
 
 
 def test_cancelled_look_leaves_no_message(new_page, attentive, tmp_path):
