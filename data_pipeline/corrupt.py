@@ -110,9 +110,14 @@ def _clean(folder: str, limit: int) -> tuple[str, list[str]]:
         logging.warning("left out: %s", problem)
     if not problems:
         return folder, []
-    copy = Path(tempfile.mkdtemp(prefix="records-"))
-    atexit.register(shutil.rmtree, copy, ignore_errors=True)
     remedy = "set the environment variable TMPDIR to another folder"
+    try:
+        copy = Path(tempfile.mkdtemp(prefix="records-"))
+    except OSError as error:
+        raise DatasetError(
+            f"{folder}: its intact records cannot be copied: {error.strerror}; {remedy}"
+        ) from error
+    atexit.register(shutil.rmtree, copy, ignore_errors=True)
     with errors_of_writing(copy, remedy):
         _copy(manifest, [report.payloads for report in reports], copy)
     return str(copy), problems

@@ -173,6 +173,9 @@ def _check_given(
     needs: tuple[str, ...],
     takes: tuple[str, ...] = (),
 ) -> None:
+    for name, value in given.items():
+        if value == "" and name != "mask_suffix":
+            raise PicanetError(f"`{name}`: an empty name, perhaps of an unset variable")
     for name in needs:
         if not given[name]:
             raise PicanetError(f"`dataset` {dataset} needs `{name}`")

@@ -99,6 +99,19 @@ def test_tilde_is_expanded_in_path_flags(words, expected, parsed):
     assert parsed(*words) == expected
 
 
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--output=a", "--output=b"], "--output=b: already defined as a"),
+        (["--output="], "--output=: an empty name, perhaps of an unset variable"),
+        (["--model", ""], "--model=: an empty name, perhaps of an unset variable"),
+    ],
+)
+def test_paths_that_would_be_ignored_are_refused(words, said, parsed):
+    with pytest.raises(flags.Error, match=said):
+        parsed(*words)
+
+
 def test_tilde_is_expanded_in_positional_arguments(monkeypatch):
     monkeypatch.setenv("HOME", "/home/me")
     seen = []

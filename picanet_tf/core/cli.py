@@ -170,7 +170,8 @@ def path_flags(*names: str, separator: str = "") -> None:
     """Declares that string flags are paths, in which a leading `~` is expanded.
 
     A shell expands `--output ~/out`, but not `--output=~/out`. Positional arguments are
-    always expanded.
+    always expanded. A flag that takes one value is refused if it is given twice, since
+    the first path would be ignored, and an empty one in any case.
 
     Args:
         *names: flags that have been defined.
@@ -178,6 +179,7 @@ def path_flags(*names: str, separator: str = "") -> None:
     """
     for name in names:
         flags.FLAGS[name].parser = _PathParser(separator)
+        flags.FLAGS[name].allow_overwrite = False
 
 
 class _PathParser(flags.ArgumentParser):
@@ -185,6 +187,8 @@ class _PathParser(flags.ArgumentParser):
         self._separator = separator
 
     def parse(self, argument: str) -> str:
+        if not argument:
+            raise ValueError("an empty name, perhaps of an unset variable")
         if not self._separator:
             return _expand_home(argument)
         parts = argument.split(self._separator)

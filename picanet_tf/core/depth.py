@@ -181,9 +181,9 @@ def _depth(image: Image.Image, values: np.ndarray, warn: Callable[[str], None]) 
     if image.format == "PPM" or not largest:
         return 16  # Pillow scales PPM by its largest value.
     tags = getattr(image, "tag_v2", {})
-    if 8 < (bits := _number(tags.get(_BITS_PER_SAMPLE))) < 16:
+    if 8 < (bits := number_of(tags.get(_BITS_PER_SAMPLE))) < 16:
         return bits
-    declared = _number(tags.get(_MAX_SAMPLE_VALUE))
+    declared = number_of(tags.get(_MAX_SAMPLE_VALUE))
     bits = declared.bit_length()
     # Many writers put the largest value of the image here, which says nothing.
     if largest <= declared < 65535 and declared == 2**bits - 1 and bits >= 8:
@@ -203,7 +203,7 @@ def _depth(image: Image.Image, values: np.ndarray, warn: Callable[[str], None]) 
     return 16
 
 
-def _number(value: object) -> int:
+def number_of(value: object) -> int:
     """Returns a tag's number, the first of several; 0 if it is not a number."""
     if isinstance(value, tuple):
         value = value[0] if value else 0

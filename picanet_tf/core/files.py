@@ -7,7 +7,7 @@ import errno
 import hashlib
 import json
 import os
-import threading
+import secrets
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -33,7 +33,7 @@ def replacing(path: Path):
         PicanetError: if the file cannot be written; the old file is kept.
     """
     path = Path(path)
-    writer = f"{os.getpid()}-{threading.get_native_id()}"
+    writer = f"{os.getpid()}-{secrets.token_hex(4)}"  # PIDs recur in containers.
     temporary = path.with_name(f".{_short(path.stem)}.{writer}.tmp{path.suffix}")
     try:
         yield temporary

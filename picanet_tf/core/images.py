@@ -22,6 +22,7 @@ from picanet_tf.core.opening import EXTENSIONS, MAX_PIXELS, ImageSource, load
 from picanet_tf.core.path_checks import existing_folder
 
 _ORIENTATION_TAG = 0x0112
+_XMP = ("xmp", "XML:com.adobe.xmp")  # In `info`.
 _TRANSPOSE = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -150,10 +151,14 @@ def natural_key(text: str) -> tuple:
 
 def orientation(image: Image.Image) -> int:
     """Returns the EXIF orientation of a loaded image, 1..8; 1 (upright) if missing."""
+    # Where EXIF has none, Pillow takes that of XMP, which viewers ignore.
+    xmp = {name: image.info.pop(name) for name in _XMP if name in image.info}
     try:
         value = image.getexif().get(_ORIENTATION_TAG, 1)
     except Exception:  # Ignore a broken EXIF block.
         return 1
+    finally:
+        image.info.update(xmp)
     return value if value in _TRANSPOSE else 1
 
 

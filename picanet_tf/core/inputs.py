@@ -84,13 +84,18 @@ def scan_inputs(words: Sequence[str], output: str | os.PathLike | None = None) -
 
 
 def scan_folder(
-    folder: str | os.PathLike, output: str | os.PathLike | None = None
+    folder: str | os.PathLike,
+    output: str | os.PathLike | None = None,
+    *,
+    known: set[Path] | None = None,
 ) -> Found:
     """Finds the images of one folder, which may be empty, as `scan_inputs` does.
 
     Args:
         folder: the folder, searched recursively.
         output: see `scan_inputs`.
+        known: sub-folders whose warning that they are skipped was already given; new
+            ones are added.
 
     Raises:
         PicanetError: if the folder cannot be listed.
@@ -98,7 +103,7 @@ def scan_folder(
     root = Path(folder)
     paths = (
         path / name
-        for path, names in _walk(root, hidden=True)
+        for path, names in _walk(root, hidden=True, known=known)
         for name in names
         if not name.startswith(".") or _is_known(name)
     )
@@ -234,7 +239,10 @@ def _matches(root: Path, pattern: Sequence[str], named: bool = True) -> Iterator
 
 
 def _walk(
-    root: Path, hidden: bool = False, named: bool = True
+    root: Path,
+    hidden: bool = False,
+    named: bool = True,
+    known: set[Path] | None = None,
 ) -> Iterator[tuple[Path, list[str]]]:
     """Yields folders and the names of their files; symlinked folders come last.
 
@@ -255,7 +263,7 @@ def _walk(
         try:
             entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
         except OSError as error:
-            _skip(folder, error, named and folder == root)
+            _skip(folder, error, named and folder == root, known)
             continue
         shown = [entry for entry in entries if not entry.name.startswith(".")]
         inner = [entry for entry in shown if _is_folder(entry)]
@@ -265,12 +273,17 @@ def _walk(
         yield folder, [entry.name for entry in files]
 
 
-def _skip(folder: Path, error: OSError, named: bool) -> None:
+def _skip(
+    folder: Path, error: OSError, named: bool, known: set[Path] | None = None
+) -> None:
     if named:
         raise PicanetError(
             f"`input`: cannot read {folder}: {error.strerror}"
         ) from error
-    logging.warning("Skipped %s: %s", folder, error.strerror)
+    if known is None or folder not in known:
+        logging.warning("Skipped %s: %s", folder, error.strerror)
+    if known is not None:
+        known.add(folder)
 
 
 def _is_folder(entry: os.DirEntry) -> bool:

@@ -9,7 +9,12 @@ from typing import BinaryIO
 
 from PIL import Image, UnidentifiedImageError
 
-from picanet_tf.core.depth import read_lower_bits, reduced_mode, stored_white
+from picanet_tf.core.depth import (
+    number_of,
+    read_lower_bits,
+    reduced_mode,
+    stored_white,
+)
 
 ImageSource = str | os.PathLike | bytes | Image.Image
 
@@ -34,6 +39,8 @@ _HEVC_BRANDS = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b
 _HEIF_BRANDS = {b"mif1", b"mif2", b"msf1"}
 _AVIF_BRANDS = {b"avif", b"avis"}
 
+# Tags of TIFF.
+_NEW_SUBFILE_TYPE, _BITS_PER_SAMPLE, _PLANAR_CONFIGURATION = 254, 258, 284
 _AVIF_HEAD = 65_536  # bytes that hold the boxes ahead of the pixels
 
 # Between MAX_IMAGE_PIXELS and the hard limit Pillow only warns; see `max_pixels`.
@@ -55,7 +62,7 @@ def open_image(file: BinaryIO) -> Image.Image:
 
     Raises:
         ValueError: if it is a HEIC file, and pillow-heif is not installed or cannot
-            read it.
+            read it; or a TIFF that Pillow would misread, see `_check_tiff`.
         Exception: Pillow's exceptions, of many kinds; see `images.errors_named`.
     """
     start = file.tell()
@@ -72,9 +79,29 @@ def open_image(file: BinaryIO) -> Image.Image:
     file.seek(start)
     image = Image.open(file, formats=FORMATS)
     image.info.update(chunks)
+    if image.format == "TIFF":
+        _check_tiff(image)
     if image.format == "AVIF" and (nclx := _nclx_of(head)):
         image.info.setdefault("nclx_profile", nclx)
     return image
+
+
+def _check_tiff(image: Image.Image) -> None:
+    """Raises `ValueError` if the picture is a preview, or Pillow would misread it."""
+    tags = image.tag_v2
+    if number_of(tags.get(_NEW_SUBFILE_TYPE)) & 1:
+        raise ValueError(
+            "its first picture is a reduced copy, as in cameras' raw files (DNG, NEF): "
+            "develop it, and save it as TIFF or JPEG"
+        )
+    bits, planar = tags.get(_BITS_PER_SAMPLE), tags.get(_PLANAR_CONFIGURATION)
+    several = len(image.getbands()) > 1
+    if several and number_of(bits) > 8 and number_of(planar) == 2:
+        raise ValueError(
+            f"a TIFF of {number_of(bits)} bits whose colours are stored one after the "
+            "other (in planes), which cannot be read: save it interleaved (per pixel)"
+        )
+    image.info.pop("xmp", None)  # Pillow would turn the picture by it; viewers do not.
 
 
 def load(source: ImageSource, *, max_pixels: int = MAX_PIXELS) -> Image.Image:

@@ -48,6 +48,7 @@ def frames_folder(path: Path) -> Iterator[Callable[[np.ndarray], None]]:
                 raise cannot_write(path, error) from error
 
         yield add
+        check_replaceable(path)  # Again, for what came meanwhile.
 
 
 def move_frames(folder: Path, target: Path) -> None:

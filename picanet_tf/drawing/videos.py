@@ -153,13 +153,12 @@ def video_writer(
 def _utf8_path(path: Path) -> Iterator[str]:
     """Yields a name under which OpenCV can open a file, valid inside the context.
 
-    OpenCV crashes on names that are not UTF-8, which get a temporary link instead. The
-    name is absolute, because OpenCV takes `part:` at its beginning for a protocol.
+    OpenCV takes names in UTF-8 and crashes on others. A file whose name is stored in
+    another way gets a temporary link. The name is absolute, because OpenCV takes
+    `part:` at its beginning for a protocol.
     """
     path = path.absolute()
-    try:
-        str(path).encode()
-    except UnicodeEncodeError:
+    if str(path).encode("utf-8", "surrogatepass") != os.fsencode(path):
         with tempfile.TemporaryDirectory() as folder:
             link = Path(folder) / f"video{path.suffix}"
             link.symlink_to(path)

@@ -110,6 +110,7 @@ class _Watcher:
     def __init__(self, folder: Path, options: PredictOptions, stop: StopRequest):
         self.report = PredictionReport()
         self.passed_over: dict = {}
+        self._skipped: set[Path] = set()
         self._folder = folder
         self._options = options
         self._stop = stop
@@ -156,7 +157,8 @@ class _Watcher:
     def _scan(self) -> list[Input]:
         if not self._folder.is_dir():
             raise PicanetError(f"`watch`: {self._folder} is gone")
-        found = without_results(scan_folder(self._folder, self._options.output))
+        found = scan_folder(self._folder, self._options.output, known=self._skipped)
+        found = without_results(found)
         self.passed_over = found.passed_over
         # A result such as a.map.png is recognized by a.jpg, which may be removed.
         results = set(self.report.written)

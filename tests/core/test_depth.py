@@ -156,6 +156,44 @@ def test_tiff_in_which_0_is_white_is_inverted():
     assert read_any_mask(content).mask.tolist() == [[255, 0, 127]]
 
 
+def planar_tiff(planes: np.ndarray) -> bytes:
+    """A TIFF whose 16-bit colours, [C, H, W], are stored one after the other."""
+    channels, height, width = planes.shape
+    size = planes[0].nbytes
+    arrays = [[16] * channels, [0] * channels, [size] * channels]
+    pixels = 8 + 2 + 10 * 12 + 4 + 12 * channels
+    arrays[1] = [pixels + size * plane for plane in range(channels)]
+    place, entries, values = pixels - 12 * channels, [], b""
+    tags = {256: width, 257: height, 258: 0, 259: 1, 262: 2, 273: 1, 277: channels}
+    tags |= {278: height, 279: 2, 284: 2}
+    for tag, value in tags.items():
+        kind, count = 3, 1
+        if tag in (258, 273, 279):
+            kind, count = 4, channels
+            numbers = arrays[value]
+            value = place + len(values)
+            values += struct.pack(f"<{channels}I", *numbers)
+        entries.append(struct.pack("<HHII", tag, kind, count, value))
+    head = b"II*\0" + struct.pack("<I", 8) + struct.pack("<H", len(entries))
+    return head + b"".join(entries) + bytes(4) + values + planes.tobytes()
+
+
+def test_16_bit_colours_in_planes_are_refused():
+    """Pillow would take each byte for a pixel."""
+    planes = np.arange(3 * 4 * 5, dtype="<u2").reshape(3, 4, 5) * 1000
+    with pytest.raises(ImageError, match="a TIFF of 16 bits whose colours are stored"):
+        read_image(planar_tiff(planes))
+    interleaved = cv2.cvtColor(np.moveaxis(planes, 0, -1), cv2.COLOR_RGB2BGR)
+    assert read_image(cv2.imencode(".tif", interleaved)[1].tobytes()).shape == (4, 5, 3)
+
+
+def test_preview_of_a_raw_file_is_refused():
+    image = Image.new("RGB", (160, 120))
+    assert read_image(encoded(image, "TIFF", tiffinfo={254: 0})).shape == (120, 160, 3)
+    with pytest.raises(ImageError, match="its first picture is a reduced copy, as in"):
+        read_image(encoded(image, "TIFF", tiffinfo={254: 1}))
+
+
 def test_values_beyond_16_bits_are_an_error():
     image = Image.fromarray(np.array([[0, 70_000]], np.int32))
     for read in (read_image, read_any_mask):

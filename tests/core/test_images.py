@@ -1,8 +1,9 @@
+import io
 import pickle
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, PngImagePlugin
 
 from picanet_tf.core import images
 from picanet_tf.core.errors import PicanetError
@@ -41,6 +42,23 @@ def test_exif_orientation_is_applied(tmp_path, orientation, extension):
     path = save(tmp_path / f"a.{extension}", stored, orientation=orientation)
     np.testing.assert_array_equal(read_mask(path), UPRIGHT[orientation])
     np.testing.assert_array_equal(read_image(path)[..., 1], UPRIGHT[orientation])
+
+
+@pytest.mark.parametrize("file_format", ["JPEG", "PNG", "WEBP", "TIFF"])
+def test_orientation_of_xmp_is_ignored_as_by_viewers(file_format):
+    xmp = b"""<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF
+        xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#"><rdf:Description
+        xmlns:tiff="http://ns.adobe.com/tiff/1.0/" tiff:Orientation="6"/></rdf:RDF>
+        </x:xmpmeta>"""
+    options = {"xmp": xmp}
+    if file_format == "PNG":
+        options = {"pnginfo": PngImagePlugin.PngInfo()}
+        options["pnginfo"].add_itxt("XML:com.adobe.xmp", xmp.decode())
+    if file_format == "TIFF":
+        options = {"tiffinfo": {700: xmp}}
+    data = encoded(Image.new("RGB", (4, 2)), file_format, **options)
+    assert Image.open(io.BytesIO(data)).getexif()[0x0112] == 6  # Pillow takes it.
+    assert read_image(data).shape == (2, 4, 3)
 
 
 def test_broken_exif_is_ignored():

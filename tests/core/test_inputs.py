@@ -2,6 +2,7 @@
 
 import errno
 import os
+from pathlib import Path
 
 import pytest
 
@@ -255,6 +256,15 @@ def test_unreadable_subfolder_is_skipped_with_a_warning(photos, locked, caplog):
 
 
 @pytest.mark.parametrize("pattern", ["*/*.png", "*/**/*.png"])
+def test_known_skipped_folder_is_warned_of_once(photos, locked, caplog):
+    """Each second, `watch` looks again."""
+    locked("deep")
+    known: set[Path] = set()
+    for _ in range(2):
+        scan_folder(photos, known=known)
+    assert len(known) == 1 and caplog.text.count("Skipped ") == 1
+
+
 def test_unreadable_folder_below_a_pattern_is_skipped_with_a_warning(
     pattern, photos, locked, caplog
 ):

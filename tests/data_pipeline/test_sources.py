@@ -58,6 +58,7 @@ def test_voc_sources_have_their_names_and_counts():
         ("duts", {"source": "x", "split": "val"}, "must be train or test. Received"),
         ("duts", {"source": "x", "masks": "m"}, "`dataset` duts takes no `masks`"),
         ("duts", {"source": "x", "sbd": "s"}, "`dataset` duts takes no `sbd`"),
+        ("voc2012", {"source": "x", "sbd": ""}, "`sbd`: an empty name, perhaps of an"),
         ("Duts", {}, "`dataset` Duts needs `source`"),
         ("pairs", {"images": "i"}, "`dataset` pairs needs `masks`"),
         (

@@ -42,6 +42,18 @@ def test_an_earlier_folder_is_kept_after_an_error(error, tmp_path):
     np.testing.assert_array_equal(np.asarray(Image.open(path / "000001.png")), frame(1))
 
 
+def test_what_came_while_frames_were_written_is_kept(tmp_path):
+    path = tmp_path / "clip.cutout"
+    with frames_folder(path) as add:
+        add(frame(1))
+    with pytest.raises(PicanetError, match="it exists and is not a folder of frames"):
+        with frames_folder(path) as add:
+            add(frame(2))
+            (path / "notes.txt").touch()
+    assert names(path) == ["000001.png", "notes.txt"]
+    assert names(tmp_path) == ["clip.cutout"]
+
+
 def test_foreign_folders_are_not_replaced(tmp_path):
     path = tmp_path / "clip.cutout"
     path.mkdir()
