@@ -26,6 +26,8 @@ To serve your own run, export it first:
     picanet serve --model export/mine/1
 """
 
+import os
+import sys
 from contextlib import nullcontext
 
 from absl import flags
@@ -112,7 +114,11 @@ def main(_) -> int:
         card = found.preset.card_path if found.preset else None
         page = web.temporary_site(model.path, web.name_of(found.name), card)
     with page as site:
-        service.serve(model, *address, limits, **allowed, site=site)
+        still_at_work = service.serve(model, *address, limits, **allowed, site=site)
+    if still_at_work:  # Nobody waits for the results any more.
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(0)
     return 0
 
 

@@ -113,6 +113,7 @@ def create_app(
         lifespan=lifespan,
     )
     app.router.redirect_slashes = False
+    app.state.jobs = service.jobs
     return app
 
 

@@ -66,6 +66,11 @@ class JobQueue:
         return len(self._waiting)
 
     @property
+    def running(self) -> int:
+        """Number of running jobs, abandoned ones included."""
+        return self._running
+
+    @property
     def delay(self) -> int:
         """Estimated seconds until all waiting jobs have been started."""
         # Little's law: jobs finish at the rate running / seconds.

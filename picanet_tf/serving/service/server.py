@@ -76,7 +76,7 @@ def serve(
     allowed_hosts: Iterable[str] = (),
     allowed_origins: Iterable[str] = (),
     site: Path | None = None,
-) -> None:
+) -> bool:
     """Serves a model over HTTP until Ctrl-C or SIGTERM.
 
     On shutdown, running requests have some seconds to finish; new requests, and those
@@ -90,6 +90,10 @@ def serve(
         limits: defaults to `Limits()`.
         allowed_hosts, allowed_origins: see `HostPolicy`.
         site: folder of `picanet web`, for browsers; None: no page.
+
+    Returns:
+        Whether requests are still computed, after the time that they had at the end.
+        Python waits for their threads when the program exits.
 
     Raises:
         PicanetError: see `check`.
@@ -121,6 +125,7 @@ def serve(
         # uvicorn takes over the signals and re-raises them to `stop` at the end.
         server.run(sockets=[listener])
     logging.info("Service stopped")
+    return app.state.jobs.running > 0
 
 
 def make_server(app: Starlette, limits: Limits) -> uvicorn.Server:

@@ -2,6 +2,7 @@
 
 import contextlib
 import http.client
+import re
 import signal
 import socket
 import subprocess
@@ -74,6 +75,43 @@ def test_request_in_progress_is_finished_on_shutdown(litert_file, number):
     assert log.strip().endswith("Service stopped")
     assert "Traceback" not in log and "POST" not in log  # no line a request
     assert f"http://127.0.0.1:{port}  tiny; limits: 32,000,000 bytes and " in log
+
+
+SLOW = """
+import sys, time
+from absl import flags
+from picanet_tf.commands import serve
+from picanet_tf.core import cli
+from picanet_tf.serving.service import app, server
+server._GRACE = 1
+app.Drawing.__call__ = lambda self, job: print("drawing", flush=True) or time.sleep(60)
+serve.define_flags()
+cli.run(serve.main)
+"""
+
+
+def test_program_ends_while_an_abandoned_request_is_computed(litert_file, jpeg):
+    words = [sys.executable, "-c", SLOW, f"--model={litert_file}", "--port=0"]
+    process = subprocess.Popen(
+        [*words, "--nopage"],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        line = next(line for line in process.stderr if "http://" in line)
+        port = int(re.search(r"http://127.0.0.1:(\d+) ", line)[1])
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
+        connection.request("POST", "/", jpeg)
+        assert process.stdout.readline() == "drawing\n"
+        process.send_signal(signal.SIGTERM)
+        assert connection.getresponse().status == 503
+        assert process.wait(30) == 0
+        assert process.stderr.read().endswith("Service stopped\n")
+    finally:
+        process.kill()
+        process.communicate()
 
 
 def test_slow_requests_get_503_on_shutdown(start, gated, jpeg, monkeypatch, caplog):
