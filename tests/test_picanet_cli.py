@@ -218,7 +218,7 @@ def test_the_default_model_ships(tmp_path):
     ("words", "message"),
     [
         (["photo.png", "--model", "nothing"], "--model: there is no nothing: neither"),
-        (["photo.png", "--model="], "--model: an empty name"),
+        (["photo.png", "--model="], "flag --model=: an empty name"),
         (["photo.png", "--model", "photo.png"], "--model: photo.png is not a model"),
         (["photo.png", "--weights", "best"], "--weights goes with a run only"),
         (["photo.png", "--engine", "onnx"], "litert|keras"),

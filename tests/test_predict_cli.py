@@ -173,7 +173,7 @@ def test_after_ctrl_c_nothing_is_half_written(network, tmp_path):
     [
         ([], "--input is missing"),
         (["--input", "a.jpg", "--format", "json"], "--output is missing"),
-        (["--input", "a.jpg", "--output="], "--output is missing"),
+        (["--input", "a.jpg", "--output="], "--output=: an empty name, perhaps"),
         (["--input", "a.jpg", "--output", "out"], "--input: there is no a.jpg"),
         (["--input", ".", "--output", "out"], "--input: no images in ."),
         (["--input", "*.jpg", "--output", "out"], "no images match *.jpg"),

@@ -12,7 +12,9 @@ from PIL import Image
 
 from data_pipeline.convert import convert_folders
 from data_pipeline.manifest import load_manifest
+from picanet_tf.core.errors import PicanetError
 from picanet_tf.training.experiments import Experiment
+from picanet_tf.training.run import train
 from picanet_tf.training.run_directory import RunDirectory
 from tests import commands
 
@@ -130,7 +132,9 @@ def test_failed_start_leaves_no_run_and_keeps_latest(data, tmp_path):
     good = tmp_path / "runs" / "good"
     good.mkdir(parents=True)
     (tmp_path / "runs" / "latest").symlink_to("good")
-    arguments = ("--tfrecords", data, *TINY, "--backbone_weights")
+    index = TINY.index("--backbone_weights")
+    tiny = (*TINY[:index], *TINY[index + 2 :])
+    arguments = ("--tfrecords", data, *tiny, "--backbone_weights")
     error = error_of(run("train.py", *arguments, "typo.h5", cwd=tmp_path))
     assert "error: --backbone_weights: No weights 'typo.h5': not" in error
     arguments = (*arguments, "hed", "--run", "mine")
@@ -173,10 +177,11 @@ def test_a_validation_set_cannot_be_left_out(data, tmp_path):
         str(tmp_path / "run"),
         validation_set={"name": "tiny", "count": 3, "fingerprint": "f00d"},
     )
-    resume = ("train.py", "--resume", "--run", "run", "--validation_tfrecords=")
-    assert error_of(run(*resume, cwd=tmp_path)) == (
-        "train.py: error: The run run has a validation set, which cannot be left out: "
-        "leave out --validation_tfrecords, or give its folder"
+    with pytest.raises(PicanetError) as raised:
+        train(resume=True, run=tmp_path / "run", validation_tfrecords="")
+    assert str(raised.value) == (
+        f"The run {tmp_path}/run has a validation set, which cannot be left out: leave "
+        "out `validation_tfrecords`, or give its folder"
     )
 
 
