@@ -82,7 +82,6 @@ class _Export:
         self.serving = self.task.serving
         self.request = request
         self.folder = folder
-        self.calibration = calibration
         # The range of int8 is limited, and the photos alone may just fit it.
         int8 = "tflite" in request.formats and "int8" in request.quantize
         self.originals = vary_brightness(images) if int8 else images
@@ -90,6 +89,7 @@ class _Export:
         if request.image_size is not None:
             self.size = request.image_size
             self.task.spec.check_image_size(trained.variant, self.size)
+        self.calibration = [self._resize(image) for image in calibration if int8]
         self.images = np.stack([self._resize(image) for image in self.originals])
         reference = trained
         facts = {"image_size": self.size, "dtype": "float32"}
@@ -239,7 +239,7 @@ class _Export:
             quantization,
             image_size=self.request.image_size,
             attention=attention,
-            calibration=[self._resize(image) for image in self.calibration],
+            calibration=self.calibration,
         )
         file = tflite.runner(path)
         return largest(
