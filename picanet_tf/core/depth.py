@@ -14,7 +14,7 @@ from PIL import Image
 # images, no value is above a quarter of white.
 _GUESSES = (8, 10, 12)
 # TIFF tags.
-_BITS_PER_SAMPLE, _PHOTOMETRIC, _MAX_SAMPLE_VALUE = 258, 262, 281
+BITS_PER_SAMPLE, _PHOTOMETRIC, _MAX_SAMPLE_VALUE = 258, 262, 281
 # Pillow's raw modes of which it keeps only the upper 8 of 16 bits, with the byte order;
 # and those of 2- and 4-bit grey, which it scales to 8 bits, with options.
 _REDUCED = re.compile(r"(RGB|RGBX|RGBA);16[BLN]|LA;16B")
@@ -181,7 +181,7 @@ def _depth(image: Image.Image, values: np.ndarray, warn: Callable[[str], None]) 
     if image.format == "PPM" or not largest:
         return 16  # Pillow scales PPM by its largest value.
     tags = getattr(image, "tag_v2", {})
-    if 8 < (bits := number_of(tags.get(_BITS_PER_SAMPLE))) < 16:
+    if 8 < (bits := number_of(tags.get(BITS_PER_SAMPLE))) < 16:
         return bits
     declared = number_of(tags.get(_MAX_SAMPLE_VALUE))
     bits = declared.bit_length()

@@ -10,6 +10,7 @@ from typing import BinaryIO
 from PIL import Image, UnidentifiedImageError
 
 from picanet_tf.core.depth import (
+    BITS_PER_SAMPLE,
     number_of,
     read_lower_bits,
     reduced_mode,
@@ -40,7 +41,7 @@ _HEIF_BRANDS = {b"mif1", b"mif2", b"msf1"}
 _AVIF_BRANDS = {b"avif", b"avis"}
 
 # Tags of TIFF.
-_NEW_SUBFILE_TYPE, _BITS_PER_SAMPLE, _PLANAR_CONFIGURATION = 254, 258, 284
+_NEW_SUBFILE_TYPE, _PLANAR_CONFIGURATION = 254, 284
 _AVIF_HEAD = 65_536  # bytes that hold the boxes ahead of the pixels
 
 # Between MAX_IMAGE_PIXELS and the hard limit Pillow only warns; see `max_pixels`.
@@ -94,7 +95,7 @@ def _check_tiff(image: Image.Image) -> None:
             "its first picture is a reduced copy, as in cameras' raw files (DNG, NEF): "
             "develop it, and save it as TIFF or JPEG"
         )
-    bits, planar = tags.get(_BITS_PER_SAMPLE), tags.get(_PLANAR_CONFIGURATION)
+    bits, planar = tags.get(BITS_PER_SAMPLE), tags.get(_PLANAR_CONFIGURATION)
     several = len(image.getbands()) > 1
     if several and number_of(bits) > 8 and number_of(planar) == 2:
         raise ValueError(

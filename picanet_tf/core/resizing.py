@@ -6,8 +6,6 @@ from collections.abc import Iterator
 
 import numpy as np
 
-_BAND_PIXELS = 2**20
-
 
 def resize(values: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     """Resizes bilinearly with half-pixel centres and no antialiasing.
@@ -37,6 +35,19 @@ def resize(values: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     return np.asarray(values, np.float32)
 
 
+def bands(size: tuple[int, int], pixels: int = 2**20) -> Iterator[slice]:
+    """Yields bands of rows, for work that takes less memory a band at a time.
+
+    Args:
+        size: (height, width) of the whole.
+        pixels: largest number of pixels in a band of more than one row.
+    """
+    height, width = size
+    rows = max(1, pixels // width)
+    for first in range(0, height, rows):
+        yield slice(first, min(first + rows, height))
+
+
 def resized_bands(
     values: np.ndarray, size: tuple[int, int], rows: int = 256
 ) -> Iterator[tuple[slice, np.ndarray]]:
@@ -51,9 +62,7 @@ def resized_bands(
         (rows of the result, float32 [at most `rows`, width] or [..., width, C]).
     """
     values = _resize_axis(np.asarray(values), 1, size[1])
-    rows = max(1, min(rows, _BAND_PIXELS // size[1]))
-    for first in range(0, size[0], rows):
-        band = slice(first, min(first + rows, size[0]))
+    for band in bands(size, min(2**20, rows * size[1])):
         yield band, np.asarray(_resize_axis(values, 0, size[0], band), np.float32)
 
 

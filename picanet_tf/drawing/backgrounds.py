@@ -10,9 +10,8 @@ from PIL import Image, ImageColor, ImageOps
 
 from picanet_tf.core.errors import PicanetError
 from picanet_tf.core.images import read_image
+from picanet_tf.core.resizing import bands
 from picanet_tf.drawing.foreground import blurred_background
-
-_BAND_PIXELS = 2**20
 
 TRANSPARENT = "transparent"
 BLUR = "blur"
@@ -95,9 +94,7 @@ def lay_over(
     """
     result = np.empty_like(colours)
     background = np.broadcast_to(background, colours.shape)
-    rows = max(1, _BAND_PIXELS // colours.shape[1])  # Bands need less memory.
-    for row in range(0, len(colours), rows):
-        band = slice(row, row + rows)
+    for band in bands(colours.shape[:2]):
         share = np.float32(alpha[band])[..., np.newaxis]
         result[band] = np.round(share * colours[band] + (1 - share) * background[band])
     return result

@@ -7,7 +7,8 @@ import base64
 import numpy as np
 from PIL import Image
 
-_BAND_PIXELS = 2**18
+from picanet_tf.core.resizing import bands
+
 # Google's Turbo colormap (Anton Mikhailov, 2019, Apache-2.0) as 256 RGB values, so that
 # predictions can be drawn without matplotlib.
 _TURBO = np.frombuffer(
@@ -64,9 +65,7 @@ def overlay(image: np.ndarray, values: np.ndarray, opacity: float = 0.55) -> np.
     """
     mixed = np.empty_like(image)
     # In bands of rows, because all at once would take 70 bytes per pixel.
-    rows = max(1, _BAND_PIXELS // image.shape[1])
-    for first in range(0, len(image), rows):
-        band = slice(first, first + rows)
+    for band in bands(image.shape[:2], 2**18):
         colours = heat(np.nan_to_num(values[band])).astype(np.float32)
         colours *= np.float32(opacity)
         colours += np.float32(1 - opacity) * image[band]
